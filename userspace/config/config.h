@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The configuration: read from YAML once, immutable afterwards. appliance/sallyport.yaml
+ * documents every key. Durations are ns, sizes bytes. Strings are NUL-terminated and owned. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/address.h"
+#include "base/slice.h"
+#include "base/why.h"
+
+enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC, CONFIG_XDP_OFF };
+enum config_fsync { CONFIG_FSYNC_ALWAYS, CONFIG_FSYNC_INTERVAL, CONFIG_FSYNC_NEVER };
+enum config_full { CONFIG_FULL_BLOCK, CONFIG_FULL_DROP };
+
+struct config_appliance {
+	char *name;		/* default: the host name; observer.name of every event */
+	char *run_directory;	/* /run/sallyport: lock, counters */
+	uint32_t workers;	/* 0 in YAML ("auto") is resolved to the CPUs online */
+};
+
+struct config_datapath {
+	char *inside;		/* the interface clients arrive on; required */
+	enum config_xdp xdp;
+	char *bpf_directory;	/* /sys/fs/bpf/sallyport */
+	uint32_t mark;		/* 0x5a11 */
+	uint32_t table;		/* routing table, 5111 */
+	uint16_t listen_base;	/* worker i listens on 127.0.0.1 and ::1, port listen_base+i: 15100 */
+	uint32_t max_sources;	/* map sizes */
+	uint32_t max_flows;
+	uint32_t max_endpoints;
+};
+
+struct config_endpoints {
+	uint16_t *ports;	/* destination ports steered: 443 */
+	size_t nports;
+	char **names;		/* exact names resolved actively, besides the exact hosts */
+	size_t nnames;
+	struct prefix *prefixes; /* always endpoints */
+	size_t nprefixes;
+	struct address_port *resolvers; /* empty: those of /etc/resolv.conf */
+	size_t nresolvers;
+	uint64_t ttl_floor_ns;	/* a shorter TTL is treated as this: 30 s */
+	uint64_t ttl_ceiling_ns; /* 10 min */
+	uint64_t grace_ns;	/* an address stays an endpoint this long after it left the DNS: 10 min */
+};
+
+enum config_provider { CONFIG_PROVIDER_AZURE, CONFIG_PROVIDER_OPENAI };
+
+/* A name, or pattern "*.openai.azure.com" (one label), whose calls are inspected. */
+struct config_host {
+	char *pattern;		/* lower case */
+	enum config_provider provider;
+	struct config_backend *backend; /* NULL: the origin the client named */
+};
+
+/* Where the calls of a host go instead of to the address that its name has. */
+struct config_backend {
+	char *name;
+	char *host;		/* the origin's name: SNI, verified name, Host. NULL: the client's */
+	struct address_port *addresses;	/* overrides the resolver; port 0: port below */
+	size_t naddresses;
+	uint16_t port;		/* 443 */
+	char *key_file;		/* service key, opened by the parent; NULL: the client's passes */
+	enum { CONFIG_KEY_API_KEY, CONFIG_KEY_BEARER } key_header;
+	char *region;		/* for events; may be NULL */
+};
+
+struct config_tls {
+	char *ca_certificate;	/* PEM, chain allowed: first the issuing CA */
+	char *ca_key;		/* PEM, 0600, owned by root or the signer */
+	char **origin_roots;	/* PEM files that are trusted besides (or instead of) the system's */
+	size_t norigin_roots;
+	bool system_roots;	/* true */
+	uint64_t leaf_validity_ns;	/* 7 days .. 200 days; default 30 days */
+	uint32_t leaf_cache;	/* leaves a worker keeps: 1024 */
+	uint64_t handshake_ns;	/* deadline of a client handshake: 10 s */
+	uint64_t ticket_rotation_ns;	/* 8 h; 0 turns tickets off */
+};
+
+struct config_http {
+	size_t head_max;	/* bytes of a request or response head: 64 KiB */
+	uint32_t headers_max;	/* 128 */
+	uint64_t head_ns;	/* deadline of a whole request head from its first byte: 10 s */
+	uint64_t idle_ns;	/* a kept-alive client connection without a request: 300 s */
+	uint64_t body_ns;	/* without progress of a request body: 60 s */
+	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
+	size_t request_window;	/* bytes of a body held to decide on edits: 64 KiB */
+	uint64_t body_max;	/* 0: no limit */
+	bool inject_usage;	/* true */
+};
+
+struct config_origin {
+	uint64_t connect_ns;	/* TCP + TLS: 5 s per address */
+	uint64_t first_byte_ns;	/* 600 s */
+	uint64_t idle_ns;	/* between two bytes of a response: 600 s */
+	uint64_t keepalive_ns;	/* an unused pooled connection lives this long: 60 s */
+	uint32_t pool_max;	/* idle connections per origin and worker: 64 */
+	uint64_t drain_ns;	/* after the client left, read the rest for its usage: 60 s … */
+	uint64_t drain_bytes;	/* … and at most this much: 16 MiB */
+};
+
+struct config_audit {
+	struct address_port collector; /* 127.0.0.1:24224 */
+	char *tag;		/* sallyport.exchange */
+	char *spool_directory;	/* /var/spool/sallyport */
+	uint64_t spool_bytes;	/* 1 GiB */
+	uint64_t segment_bytes;	/* 8 MiB */
+	enum config_fsync fsync;
+	uint64_t fsync_ns;	/* 200 ms: the interval of CONFIG_FSYNC_INTERVAL */
+	enum config_full when_full; /* block */
+	uint64_t ack_ns;	/* 30 s */
+	uint64_t flush_ns;	/* the longest an event waits to make a batch: 100 ms */
+	uint32_t batch;		/* most events of a chunk: 500 */
+	bool content;		/* record prompts and completions: true */
+	size_t content_max;	/* bytes per direction: 256 KiB */
+	char **redact_headers;	/* besides the built-in credentials */
+	size_t nredact_headers;
+	uint64_t ring_bytes;	/* per worker: 16 MiB */
+};
+
+struct config_identity {
+	uid_t uid;
+	gid_t gid;
+};
+
+struct config_processes {
+	struct config_identity worker, signer, shipper, scout; /* "user", "user:group" or numbers */
+	uint64_t drain_ns;	/* SIGTERM: exchanges in flight have this long: 30 s */
+};
+
+struct config {
+	struct config_appliance appliance;
+	struct config_datapath datapath;
+	struct config_endpoints endpoints;
+	struct config_host *hosts;
+	size_t nhosts;
+	struct config_backend *backends;
+	size_t nbackends;
+	struct config_tls tls;
+	struct config_http http;
+	struct config_origin origin;
+	struct config_audit audit;
+	struct config_processes processes;
+};
+
+/* Reads the YAML text; name is used in messages only. On failure -EINVAL (or -ENOMEM) and why is
+ * "name:line: key: what is expected, what was found". Does not look at the system: no file, user
+ * or interface is checked here beyond user names. Free with config_free. */
+int config_parse(const char *name, struct slice yaml, struct config **config, struct why *why);
+/* As config_parse, from a file. */
+int config_load(const char *path, struct config **config, struct why *why);
+/* What config_parse cannot know: interface exists, files are there with right owner and mode,
+ * spool and run directories can be made, ids exist. Calls told for each problem
+ * ("file:line: key: …") and returns how many there are. */
+size_t config_check_system(const char *path, const struct config *config,
+	void (*told)(void *context, const char *problem), void *context);
+void config_free(struct config *config);
+
+/* The host entry that a lower-case name falls under: exact before patterns; NULL: not ours. */
+const struct config_host *config_host_find(const struct config *config, struct slice name);
+
+#endif
