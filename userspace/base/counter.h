@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Counters of everything that is dropped, bypassed, denied, retried or failed: one table of names
+ * for the metrics, the status command and the documentation. They live in a file that is mapped by
+ * every process, each in a slot of its own, so that counting never waits and survives a crash. */
+#ifndef BASE_COUNTER_H
+#define BASE_COUNTER_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/why.h"
+
+/* X(NAME, "name", "help"): one line each, sorted by part. */
+#define COUNTERS(X)                                                                            \
+	/* process */                                                                          \
+	X(PROCESS_STARTED, "process.started", "child processes started")                       \
+	X(PROCESS_DIED, "process.died", "child processes that ended unasked")                  \
+	X(PROCESS_REFUSED_CALL, "process.refused_call", "children ended by a system call that their role may not make") \
+	X(PROCESS_HUNG, "process.hung", "children killed because they no longer answered")     \
+	X(PROCESS_OVERDUE, "process.overdue", "children killed because they did not end in time") \
+	X(PROCESS_MESSAGE_DROPPED, "process.message_dropped", "messages to or from a child that could not be sent or read") \
+	X(RELOAD_DONE, "reload.done", "configurations that were reloaded")                     \
+	X(RELOAD_REFUSED, "reload.refused", "reloads that failed and kept the old configuration") \
+	/* end */
+
+enum counter {
+#define COUNTER_ENUM(NAME, name, help) COUNTER_##NAME,
+	COUNTERS(COUNTER_ENUM)
+#undef COUNTER_ENUM
+	COUNTER_COUNT
+};
+
+/* Who counts: a slot of the file. Workers share slots only beyond COUNTER_WORKERS of them and
+ * while a reload has two of the same index. */
+enum counter_slot {
+	COUNTER_SLOT_PARENT,
+	COUNTER_SLOT_SIGNER,
+	COUNTER_SLOT_SHIPPER,
+	COUNTER_SLOT_SCOUT,
+	COUNTER_SLOT_WORKER /* + index of the worker modulo COUNTER_WORKERS */
+};
+#define COUNTER_WORKERS 64
+#define COUNTER_SLOTS	(COUNTER_SLOT_WORKER + COUNTER_WORKERS)
+
+struct counters {
+	_Atomic uint64_t *own; /* the caller's slot; NULL when opened to read */
+	void *mapped;
+	size_t size;	/* of the mapping */
+	int fd;		/* of the file: parent only, else -1 */
+};
+
+/* Adds n to the caller's slot. counters may be NULL (unit tests): then nothing is counted. */
+static inline void counter_add(struct counters *counters, enum counter which, uint64_t n)
+{
+	if (counters && counters->own)
+		atomic_fetch_add_explicit(&counters->own[which], n, memory_order_relaxed);
+}
+
+const char *counter_name(enum counter which);
+const char *counter_help(enum counter which);
+
+/* Makes the file anew at path (an older one is replaced), mapped whole, own slot the parent's. */
+int counters_create(const char *path, struct counters **counters, struct why *why);
+/* Maps one slot (enum counter_slot; nothing else of the file is reachable) from the fd that
+ * counters_create made. The fd stays the caller's. */
+int counters_map(int fd, unsigned slot, struct counters **counters, struct why *why);
+/* Opens the file to read all of it, for the status command. It may be of another version of the
+ * program: use counters_next, which goes by the names in the file. */
+int counters_open(const char *path, struct counters **counters, struct why *why);
+void counters_close(struct counters *counters);
+
+/* The sum over all slots. Not for counters_map's, which sees one slot. */
+uint64_t counter_total(const struct counters *counters, enum counter which);
+/* Walks the file's own table: sets name, help and total of the counter at *at (start with 0) and
+ * moves on; false after the last. The texts live as long as the mapping. */
+struct counter_reading {
+	const char *name, *help;
+	uint64_t total;
+};
+_Bool counters_next(const struct counters *counters, size_t *at, struct counter_reading *reading);
+
+#endif
