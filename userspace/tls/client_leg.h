@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The client's leg: we are the server. TLS 1.3, and 1.2 with ECDHE and AEAD; no renegotiation, no
+ * early data, no compression; ALPN http/1.1 only (a client that offers ALPN without it gets the
+ * alert no_application_protocol, RFC 7301 section 3.2). One per worker. */
+#ifndef TLS_CLIENT_LEG_H
+#define TLS_CLIENT_LEG_H
+
+#include <stdbool.h>
+#include <openssl/ssl.h>
+
+#include "base/why.h"
+#include "config/config.h"
+#include "tls/leaf.h"
+#include "tls/ticket_keys.h"
+
+struct tls_client_leg;
+
+/* keys may be NULL: no resumption, as with ticket_rotation_ns 0. They and the configuration outlive
+ * the leg; leaf_key_fd is read here and stays the caller's. NULL with why. */
+struct tls_client_leg *tls_client_leg_new(const struct config *config, int leaf_key_fd,
+	const struct ticket_keys *keys, struct why *why);
+void tls_client_leg_free(struct tls_client_leg *leg); /* its SSLs first */
+
+/* An SSL in accept state for a connected non-blocking socket from which nothing was read (peeking
+ * is fine); it answers with that leaf, of which it keeps what it needs. The socket stays the
+ * caller's. Partial writes and moving write buffers are on. Read-ahead is on: after SSL_read gave
+ * fewer bytes than it could, or was not called to its end (SSL_ERROR_WANT_READ), bytes may be
+ * waiting inside (SSL_has_pending) while the socket is not readable. NULL without memory; SSL_free.
+ */
+SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf, int fd);
+
+/* Why a handshake failed, right after the SSL function that said so (it takes the thread's error
+ * queue): a short name from one const table ("client_rejected_certificate", "no_common_cipher",
+ * "client_closed" …), and for a person why. error_number is the errno of that moment. */
+const char *tls_client_leg_failure(SSL *ssl, int ssl_error, int error_number, struct why *why);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Leaves: the certificates that clients see. Minted in the signer, cached in the worker. */
+#ifndef TLS_LEAF_H
+#define TLS_LEAF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "base/why.h"
+#include "config/config.h"
+#include "tls/ca.h"
+#include "tls/host_name.h"
+
+/* ipc_message types on the socket between a worker and the signer. */
+enum leaf_message { LEAF_REQUEST = 1, LEAF_REPLY = 2 };
+/* Bytes of the longest message of both kinds. */
+#define LEAF_MESSAGE_MAX 32768
+
+/* ---- the installation's leaf key (ECDSA P-256, all leaves share it) ---- */
+
+/* Makes the key in a sealed memfd, which is the caller's; it lives in memory only. */
+int leaf_key_make(struct why *why);
+/* Reads what leaf_key_make wrote; fd stays the caller's. NULL with why; EVP_PKEY_free. */
+EVP_PKEY *leaf_key_read(int fd, struct why *why);
+
+/* ---- signer side ---- */
+
+/* Mints a server certificate for exactly host (see host_name_read) with leaf_key's public half.
+ * Valid from a day before now for validity_ns in all, never beyond the authority's own end. 0, or
+ * negative errno with why. */
+int leaf_mint(const struct ca *ca, struct slice host, EVP_PKEY *leaf_key, uint64_t validity_ns,
+	uint64_t realtime_ns, X509 **leaf, struct why *why);
+/* Answers the body of a LEAF_REQUEST with the body of a LEAF_REPLY; a host that the configuration
+ * does not list is refused in the reply. 0, -EBADMSG: the request is not one (no reply), -ENOMEM.
+ */
+int leaf_answer(const struct ca *ca, EVP_PKEY *leaf_key, const struct config *config,
+	struct slice request, uint64_t realtime_ns, struct buf *reply);
+
+/* ---- worker side ---- */
+
+struct leaf {
+	char host[HOST_NAME_SIZE];
+	X509 *certificate;
+	STACK_OF(X509) *
+		chain; /* to be sent after the certificate; the self-signed root is left out */
+	uint64_t not_after_ns; /* realtime */
+	unsigned references;
+};
+
+struct leaf *leaf_hold(struct leaf *leaf);
+void leaf_release(struct leaf *leaf); /* NULL is fine */
+
+struct leaf_cache;
+
+/* leaf is the cache's (leaf_hold to keep it), or NULL and error says why there is none. */
+typedef void leaf_done(void *context, struct leaf *leaf, const char *error);
+
+/* Keeps at most config->tls.leaf_cache leaves (least recently used go first). send gives the body
+ * of a LEAF_REQUEST to the signer: 0, or negative errno, and then it is sent again by
+ * leaf_cache_resend or after the next reply. NULL without memory. */
+struct leaf_cache *leaf_cache_new(const struct config *config,
+	int (*send)(void *context, const void *message, size_t len), void *context);
+/* Those still waiting are not told. */
+void leaf_cache_free(struct leaf_cache *cache);
+
+/* Asks for the leaf of host, a name by host_name_read that is on the list. 1: done was called
+ * before the return (the leaf was cached; one near its end is renewed behind its back). 0: done
+ * will be called, and *ticket cancels it; requests for the same host share one minting. Negative
+ * errno: done will not be called (-EINVAL no host name, -EBUSY too many are waiting, -ENOMEM). The
+ * deadline is the caller's. */
+int leaf_cache_get(struct leaf_cache *cache, const char *host, uint64_t realtime_ns,
+	leaf_done *done, void *context, uint64_t *ticket);
+/* done will not be called any more; an unknown ticket is fine. */
+void leaf_cache_cancel(struct leaf_cache *cache, uint64_t ticket);
+/* Takes the body of a LEAF_REPLY and calls done of all who wait for it, who may call
+ * any function of the cache but leaf_cache_free. 0, or -EBADMSG for a message that is not a reply.
+ */
+int leaf_cache_reply(struct leaf_cache *cache, const void *message, size_t len);
+/* There is a new signer, or room in its socket: sends every request that has no reply yet. */
+void leaf_cache_resend(struct leaf_cache *cache, bool new_signer);
+/* Leaves in the cache, and hosts being waited for. */
+size_t leaf_cache_count(const struct leaf_cache *cache);
+size_t leaf_cache_waiting(const struct leaf_cache *cache);
+
+#endif
