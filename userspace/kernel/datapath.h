@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kernel side of the appliance: XDP accounting, TC steering, socket selection, and the
+ * routing that delivers steered packets locally. bpf/abi.h is its data. */
+#ifndef KERNEL_DATAPATH_H
+#define KERNEL_DATAPATH_H
+
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/why.h"
+#include "bpf/abi.h"
+#include "config/config.h"
+
+struct datapath;
+
+/* What the scout tells the parent of one learned address: the body of CONTROL_ENDPOINT is an
+ * array of these. */
+struct datapath_endpoint {
+	struct address address;
+	uint64_t expires_ns;	/* CLOCK_MONOTONIC; grace included */
+	uint32_t source;	/* enum endpoint_source, not ENDPOINT_CONFIGURED */
+	uint32_t reserved;	/* 0 */
+};
+
+/* Loads the programs, attaches them to datapath.inside, fills ports and prefixes, adds rules and
+ * routes. What an unclean stop left is adopted (flows, endpoints, counters) or replaced. New AI
+ * connections are reset until the workers are set. Errors are explained in why; among them
+ * -EBUSY: another appliance owns bpf_directory, a foreign program sits in the XDP slot, or the
+ * routing table is in use; -ENODEV: no such interface; -EPERM. Close with datapath_close. */
+int datapath_open(const struct config *config, struct datapath **datapath, struct why *why);
+
+/* A listening TCP socket (AF_INET: 127.0.0.1, AF_INET6: ::1, port listen_base + worker), non-
+ * blocking, close-on-exec, IP_TRANSPARENT: getsockname() of an accepted connection tells the
+ * original destination. Returns the fd, the caller's, or a negative errno;
+ * -EAFNOSUPPORT: the host has no IPv6, which a caller should take as "none of this family". */
+int datapath_listener(
+	const struct config *config, unsigned worker, int family, struct why *why);
+
+/* Puts the listeners of a worker into the map; -1 empties the slot. The map takes no reference
+ * that outlives the socket: a closed listener empties its slot, and SYNs to it are reset. */
+int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int fd6);
+/* How many slots (1 … WORKERS_MAX) the source addresses are hashed over, from the next SYN on. */
+int datapath_workers(struct datapath *datapath, unsigned n);
+
+/* From the next SYN on this address is an endpoint, until the first sweep after expires_ns; a
+ * known address is never shortened. 0, -ENOSPC (max_endpoints), -EINVAL (an address that no
+ * endpoint can have: loopback, multicast, unspecified, link-local), … */
+int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
+	uint64_t expires_ns, enum endpoint_source source);
+/* Forgets endpoints that expired before now_ns (CLOCK_MONOTONIC); flows keep their decision.
+ * Returns how many were forgotten. */
+size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns);
+
+/* Takes over ports and prefixes of a new configuration; flows keep their decision. The rest of
+ * the datapath's settings cannot change in a running appliance: -ENOTSUP names the first that
+ * differs, and nothing was changed. */
+int datapath_reconfigure(
+	struct datapath *datapath, const struct config *config, struct why *why);
+
+/* Detaches and removes everything that datapath_open made, and frees. NULL is allowed. */
+void datapath_close(struct datapath *datapath);
+
+#endif
