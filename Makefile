@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+#	make			the programs, in build/
+#	make check		every test; installs what is missing first (appliance/deps)
+#	make check-unit …	one kind of tests: unit fuzz bpf netns sdk
+#	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
+#	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
+#	make demo		real calls through an appliance in network namespaces
+#	make bench		the comparison with other proxies
+#	make install		to DESTDIR and PREFIX
+#	make format clean
+#
+# V=1 shows the commands. CC=clang works. CFLAGS and LDFLAGS are the caller's: ours come besides.
+# VMLINUX_FALLBACK=1 builds the kernel programs as on a machine without kernel BTF.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+FUZZ_SECONDS ?= 60
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PYTHON ?= /usr/bin/python3
+CFLAGS ?= -O2 -g
+VERSION := 0.1.0
+
+B := $(BUILD)
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(V),1)
+Q :=
+say :=
+else
+Q := @
+say = @printf '  %-8s%s\n' '$(1)' '$(2)';
+endif
+
+# --- what is there -----------------------------------------------------------------------------
+
+LIB_SOURCES := $(filter-out %/main.c,$(wildcard userspace/*/*.c))
+PROGRAMS := $(if $(wildcard userspace/daemon/main.c),sallyportd) \
+	$(if $(wildcard userspace/cli/main.c),sallyport) \
+	$(if $(wildcard userspace/collector/main.c),sallyport-collector)
+UNIT_SOURCES := $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c)
+BPF_TEST_SOURCES := $(wildcard tests/bpf/test_*.c)
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+SUPPORT_SOURCES := $(wildcard tests/support/*.c)
+ORIGIN_SOURCES := $(wildcard tests/origin/*.c)
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+# Debian 12 has llhttp as C source only.
+LLHTTP_SOURCES := $(wildcard /usr/share/llhttp/*.c)
+LLHTTP_HEADER := $(firstword $(wildcard /usr/include/llhttp.h \
+	/usr/share/include/llhttp/llhttp.h))
+ifneq ($(wildcard /usr/include/llhttp.h),)
+LLHTTP_SOURCES :=
+endif
+
+LIB_OBJECTS := $(LIB_SOURCES:%.c=$(B)/%.o) $(LLHTTP_SOURCES:/usr/share/%.c=$(B)/%.o)
+SUPPORT_OBJECTS := $(SUPPORT_SOURCES:%.c=$(B)/%.o)
+ORIGIN_OBJECTS := $(ORIGIN_SOURCES:%.c=$(B)/%.o)
+UNIT_TESTS := $(UNIT_SOURCES:%.c=$(B)/%)
+BPF_TESTS := $(BPF_TEST_SOURCES:%.c=$(B)/%)
+FUZZ_TARGETS := $(FUZZ_SOURCES:%.c=$(B)/%)
+SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
+ORIGIN := $(if $(ORIGIN_SOURCES),$(B)/tests/origin/origin)
+
+# --- how it is compiled ------------------------------------------------------------------------
+
+PACKAGES := libbpf openssl libcares libcyaml yaml-0.1 yyjson zlib libbrotlidec libzstd sqlite3 \
+	libseccomp libsystemd
+# Run once, and only by a rule that needs it: `make check` installs the libraries first.
+pkg_config = $(shell pkg-config $(1) $(PACKAGES) \
+	$$(pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack) || echo MISSING)
+pkg_checked = $(if $(filter MISSING,$(1)),$(error libraries are missing: run appliance/deps),$(1))
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg_checked,$$(patsubst -I%,-isystem %,\
+	$$(call pkg_config,--cflags))))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(call pkg_checked,$$(call pkg_config,--libs)) -lev \
+	$$(if $$(LLHTTP_SOURCES),,-lllhttp))$(PKG_LIBS)
+
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes \
+	-Wmissing-prototypes -Werror
+OURS := -std=gnu11 -D_GNU_SOURCE -DSALLYPORT_VERSION='"$(VERSION)"' -Iuserspace -I. -isystem $(B)
+CODE := -fPIE -fstack-protector-strong -fno-common -fno-omit-frame-pointer \
+	$(if $(filter x86_64-% i686-%,$(MACHINE)),-fcf-protection -fstack-clash-protection)
+LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+SANITIZERS := address,undefined
+ifneq ($(SANITIZE),)
+CODE += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DSALLYPORT_SANITIZE
+LINK += -fsanitize=$(SANITIZE)
+# Fuzzed and sanitized runs want the first error, where it happens, and no leak passed over.
+export ASAN_OPTIONS ?= abort_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
+else
+CODE += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+endif
+ifneq ($(FUZZ),)
+CODE += -fsanitize=fuzzer-no-link
+endif
+
+COMPILE = $(CC) $(OURS) $(CODE) $(WARNINGS) $(PKG_CFLAGS) $(CFLAGS) $(CPPFLAGS)
+LINKED = $(CC) $(CODE) $(CFLAGS) $(LINK) $(LDFLAGS)
+BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(firstword $(subst -, ,$(MACHINE)))))
+BPF_COMPILE = $(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -O2 -g -mcpu=v3 \
+	-I$(B)/bpf -Ibpf -I. -idirafter /usr/include/$(MACHINE:x86_64-pc-%=x86_64-%) \
+	-Wall -Wextra -Werror -Wno-unused-parameter
+
+KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
+
+.PHONY: all check checks check-unit check-fuzz check-bpf check-netns check-sdk demo bench fuzz \
+	fuzz-run asan install clean format deps tests force
+all: $(PROGRAMS:%=$(B)/%)
+
+# Everything is compiled again when the command to compile it changes, and the library is made
+# again when a file of it goes away: the file changes only when its text does.
+changed = $(shell mkdir -p $(dir $(1)); printf '%s\n' '$(subst ','\'',$(2))' | \
+	cmp -s - $(1) || printf '%s\n' '$(subst ','\'',$(2))' > $(1))
+$(B)/.compile: force ; $(call changed,$@,$(COMPILE) $(LINK) $(LDFLAGS))
+$(B)/.bpf: force ; $(call changed,$@,$(BPF_COMPILE) $(KERNEL_BTF))
+$(B)/.library: force ; $(call changed,$@,$(LIB_OBJECTS))
+
+# --- rules -------------------------------------------------------------------------------------
+
+$(B)/%.o: %.c $(B)/.compile $(B)/llhttp/llhttp.h
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+$(B)/llhttp/%.o: /usr/share/llhttp/%.c $(B)/.compile
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -O2 -g $(CODE) $(CFLAGS) -w -I/usr/share/include/llhttp -c -o $@ $<
+
+# One way to include it, wherever the distribution puts it.
+$(B)/llhttp/llhttp.h: $(LLHTTP_HEADER)
+	@mkdir -p $(@D)
+	$(if $<,,$(error llhttp is missing: run appliance/deps))
+	$(Q)echo '#include "$<"' > $@
+
+$(B)/libsallyport.a: $(LIB_OBJECTS) $(B)/.library
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcsD $@ $(LIB_OBJECTS)
+
+$(B)/libsupport.a: $(SUPPORT_OBJECTS)
+	$(Q)rm -f $@ && ar rcsD $@ $^
+
+$(B)/sallyportd: $(B)/userspace/daemon/main.o
+$(B)/sallyport: $(B)/userspace/cli/main.o
+$(B)/sallyport-collector: $(B)/userspace/collector/main.o
+$(B)/tests/origin/origin: $(ORIGIN_OBJECTS)
+$(FUZZ_TARGETS): $(if $(FUZZ),,$(B)/tests/fuzz/replay.o)
+$(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/%: $(B)/%.o $(B)/libsupport.a
+TEST_LIBS = -lcmocka -lbrotlienc
+$(FUZZ_TARGETS): LINK += $(if $(FUZZ),-fsanitize=fuzzer)
+
+$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
+	$(call say,LINK,$@)
+	$(Q)$(LINKED) -o $@ $(filter %.o,$^) $(filter %/libsupport.a,$^) $(B)/libsallyport.a \
+		$(if $(filter $(B)/tests/%,$@),$(TEST_LIBS)) $(PKG_LIBS)
+
+# Kernel programs: object, then the skeleton with the object inside.
+$(B)/bpf/vmlinux.h: $(if $(KERNEL_BTF),,bpf/vmlinux_fallback.h) $(B)/.bpf
+	@mkdir -p $(@D)
+	$(call say,BTF,$@)
+	$(Q)$(if $(KERNEL_BTF),$(BPFTOOL) btf dump file $(KERNEL_BTF) format c > $@,cp $< $@)
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(B)/bpf/vmlinux.h $(B)/.bpf
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(BPF_COMPILE) -MMD -MP -c -o $@ $<
+
+$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+# Who includes skeletons needs them before the first dependency file exists.
+$(filter $(B)/userspace/kernel/%,$(LIB_OBJECTS)) $(BPF_TESTS:%=%.o): | $(SKELETONS)
+
+-include $(LIB_OBJECTS:.o=.d) $(SUPPORT_OBJECTS:.o=.d) $(ORIGIN_OBJECTS:.o=.d) \
+	$(BPF_SOURCES:%.c=$(B)/%.d) $(wildcard $(B)/userspace/*/main.d $(B)/tests/*/*.d \
+	$(B)/tests/unit/*/*.d)
+
+# --- checks ------------------------------------------------------------------------------------
+
+export SALLYPORT_BUILD := $(abspath $(B))
+# A check may be a run of minutes on a busy machine; beyond this it hangs.
+TEST_SECONDS ?= 600
+
+deps:
+	@appliance/deps
+# Two steps: what is there is looked at again after the dependencies were installed.
+check: deps
+	@+$(MAKE) checks
+# One kind after the other, also with -j: they share the machine's network and its processors.
+checks: tests
+	@+for kind in unit fuzz bpf netns sdk; do $(MAKE) check-$$kind || exit 1; done
+	@echo "  all checks passed"
+
+tests: all $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS) $(ORIGIN)
+
+check-unit: all $(UNIT_TESTS)
+	@tests/run "unit" $(UNIT_TESTS)
+check-fuzz: $(FUZZ_TARGETS)
+	@tests/run "fuzz corpora" $(FUZZ_TARGETS)
+check-bpf: $(BPF_TESTS)
+	@tests/run "kernel programs" $(BPF_TESTS)
+check-netns: all $(ORIGIN)
+	@if ls tests/netns/test_*.py >/dev/null 2>&1; then echo "  end to end"; \
+		$(PYTHON) -m pytest -q -p no:cacheprovider tests/netns; fi
+check-sdk: all $(ORIGIN)
+	@if [ -x tests/sdk/run ]; then echo "  official clients"; tests/sdk/run; fi
+
+# ASan's leak check needs no ptrace of our dropped children; they end through exit as well.
+asan: deps
+	@+$(MAKE) BUILD=build-asan SANITIZE=$(SANITIZERS) CFLAGS="-O1 -g" checks
+
+fuzz: deps
+	@+$(MAKE) BUILD=build-fuzz CC=$(CLANG) FUZZ=1 SANITIZE=$(SANITIZERS) CFLAGS="-O1 -g" fuzz-run
+fuzz-run: $(FUZZ_TARGETS)
+	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+demo: deps
+	@+$(MAKE) all $(ORIGIN)
+	@tests/netns/demo
+bench:
+	@appliance/deps bench
+	@+$(MAKE) all $(ORIGIN)
+	@tests/bench/run
+
+# --- install -----------------------------------------------------------------------------------
+
+include $(wildcard appliance/install.mk)
+
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	$(Q)rm -rf build build-asan build-fuzz
