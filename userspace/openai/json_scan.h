@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* An incremental, strict JSON reader (RFC 8259) whose memory does not depend on the text: fed in
+ * pieces of any size, it checks everything and tells only about the values that a table of paths
+ * names. A byte order mark is passed over. Strings are UTF-8; escapes of lone surrogates are
+ * allowed by the grammar and decode to U+FFFD. */
+#ifndef OPENAI_JSON_SCAN_H
+#define OPENAI_JSON_SCAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+#define JSON_SCAN_DEPTH	  128 /* containers within containers */
+#define JSON_SCAN_WATCHED 12  /* depth at which a table's paths must end */
+#define JSON_SCAN_KEY	  48  /* bytes of a key that are kept; names in tables are shorter */
+#define JSON_SCAN_NUMBER  48  /* bytes of a number that are kept */
+
+enum json_type {
+	JSON_OBJECT,
+	JSON_ARRAY,
+	JSON_STRING,
+	JSON_NUMBER,
+	JSON_TRUE,
+	JSON_FALSE,
+	JSON_NULL
+};
+
+enum json_problem {
+	JSON_FINE,
+	JSON_SYNTAX,
+	JSON_BAD_UTF8,
+	JSON_BAD_ESCAPE,
+	JSON_CONTROL,
+	JSON_TOO_DEEP,
+	JSON_TRAILING,
+	JSON_UNFINISHED,
+	JSON_EMPTY
+};
+
+/* One name per problem, for events and counters: "invalid JSON" … */
+const char *json_problem_name(enum json_problem problem);
+
+/* A value under parent has the identity node (1..255). The document itself is JSON_ROOT. Under an
+ * object, key names the member, and JSON_ANY every member no earlier rule of the table named;
+ * under an array every element matches JSON_ELEMENT. */
+#define JSON_ROOT    1
+#define JSON_ANY     NULL
+#define JSON_ELEMENT NULL
+struct json_rule {
+	uint8_t parent, node;
+	const char *key;
+};
+
+struct json_value {
+	uint8_t node;		/* of the rule */
+	enum json_type type;
+	struct slice key;	/* decoded, cut at JSON_SCAN_KEY; empty for elements */
+	uint64_t key_hash;	/* of the whole decoded key: equal keys have equal hashes */
+	uint64_t index;		/* it is the nth of its container, from 0 */
+	uint64_t start;		/* offset of its first byte in all that was fed */
+	uint64_t end;		/* leave only: offset after its last byte */
+	struct slice number;	/* leave of a number only; empty when longer than JSON_SCAN_NUMBER */
+	bool first;		/* leave of a container only: nothing is in it */
+};
+
+struct json_scan;
+
+struct json_handler {
+	const struct json_rule *rules;
+	size_t nrules;
+	/* A value begins. May call json_scan_keep_raw or json_scan_keep_text. */
+	void (*enter)(void *context, struct json_scan *scan, const struct json_value *value);
+	/* The same value has ended; key and key_hash are not set any more. May be NULL. */
+	void (*leave)(void *context, struct json_scan *scan, const struct json_value *value);
+};
+
+/* Where kept bytes go. */
+struct json_keep {
+	struct buf *into;	/* appended to; NULL: nothing is kept now */
+	size_t max;		/* into never grows beyond this many bytes */
+	bool cut;		/* some bytes did not fit, or there was no memory for them */
+};
+
+struct json_scan *json_scan_new(const struct json_handler *handler, void *context);
+void json_scan_free(struct json_scan *scan);
+/* Reads a piece. JSON_FINE, or the first problem: it stays, and nothing is read after it. */
+enum json_problem json_scan_feed(struct json_scan *scan, struct slice piece);
+/* No more pieces. JSON_FINE: exactly one whole value was fed. */
+enum json_problem json_scan_end(struct json_scan *scan);
+/* Whether the document's value has ended. */
+bool json_scan_closed(const struct json_scan *scan);
+
+/* Only from enter: keeps the value's bytes as they are written, resp. a string's decoded text.
+ * One of each at a time; keep lives until the value has left, and keep->cut tells then. */
+void json_scan_keep_raw(struct json_scan *scan, struct json_keep *keep);
+void json_scan_keep_text(struct json_scan *scan, struct json_keep *keep);
+
+/* Closes a cut JSON text so that it is valid again: takes back what is half there and adds the
+ * quotes and brackets that are missing (at most JSON_SCAN_DEPTH + 4 bytes). An empty or hopeless
+ * text becomes empty. 0, or -ENOMEM. */
+int json_mend(struct buf *text);
+
+#endif

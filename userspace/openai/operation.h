@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which call of the API a request is, by its method and target. */
+#ifndef OPENAI_OPERATION_H
+#define OPENAI_OPERATION_H
+
+#include <stdbool.h>
+
+#include "base/slice.h"
+#include "config/config.h"
+
+enum operation_id {
+	OPERATION_CHAT,
+	OPERATION_COMPLETION,
+	OPERATION_EMBEDDINGS,
+	OPERATION_RESPONSES,
+	OPERATION_CONVERSATIONS,
+	OPERATION_REALTIME,
+	OPERATION_TRANSCRIPTION,
+	OPERATION_TRANSLATION,
+	OPERATION_SPEECH,
+	OPERATION_IMAGE_GENERATION,
+	OPERATION_IMAGE_EDIT,
+	OPERATION_IMAGE_VARIATION,
+	OPERATION_MODERATION,
+	OPERATION_MODELS,
+	OPERATION_FILES,
+	OPERATION_UPLOADS,
+	OPERATION_BATCHES,
+	OPERATION_FINE_TUNING,
+	OPERATION_ASSISTANTS,
+	OPERATION_THREADS,
+	OPERATION_VECTOR_STORES,
+	OPERATION_STORED_CHAT,
+};
+
+struct operation {
+	enum operation_id id;
+	const char *name;	/* gen_ai.operation.name: OpenTelemetry's where it has one */
+	const char *path;	/* as after "/v1/" */
+	const char *method;	/* NULL: any */
+	bool subtree;		/* paths below it are of the same operation */
+	bool deployment;	/* on Azure's dated paths it stands below deployments/{deployment}/ */
+	bool streams;		/* answers text/event-stream when asked */
+	bool read;		/* request.h and response.h read its bodies */
+};
+
+/* Whose form of the API: it decides the paths, the api-version and the shape of errors. */
+enum dialect {
+	DIALECT_AZURE,		/* /openai/…?api-version= */
+	DIALECT_AZURE_V1,	/* /openai/v1/…, /api/projects/{project}/openai/v1/… */
+	DIALECT_OPENAI		/* /v1/… */
+};
+
+/* The slices point into the target. */
+struct operation_match {
+	const struct operation *operation; /* NULL: no path of the API that we know */
+	enum dialect dialect;
+	struct slice deployment;	/* empty: it is in the body ("model") or nowhere */
+	struct slice api_version;	/* empty: none */
+	/* Every reader of this target sees the same path and query. False for percent-encoded path
+	 * bytes, empty or dot segments, backslashes and a repeated api-version: then operation is
+	 * NULL, and the origin may understand another path than we do. */
+	bool canonical;
+};
+
+/* Recognises a request. The target is in origin-form or absolute-form (RFC 9112 section 3.2); the
+ * literal segments of paths compare without case, as Azure's front end does. Always fills match. */
+void operation_match(enum config_provider provider, struct slice method, struct slice target,
+	struct operation_match *match);
+
+/* Whether stream_options.include_usage may be sent: api-version 2024-09-01-preview or newer, and
+ * everything that is not dated. */
+bool operation_allows_usage(const struct operation_match *match);
+
+#endif

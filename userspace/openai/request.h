@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Reads the body of a chat completions or completions request as it streams by. Memory is bounded
+ * by content_max, whatever the size of the body. */
+#ifndef OPENAI_REQUEST_H
+#define OPENAI_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "openai/operation.h"
+
+/* A member that is a boolean; null counts as absent, as it does for the service. */
+enum request_flag { REQUEST_ABSENT, REQUEST_FALSE, REQUEST_TRUE, REQUEST_NOT_BOOLEAN };
+
+struct request_number {
+	bool present;		/* a JSON number of at most 48 bytes */
+	double value;
+	struct slice text;	/* as written */
+};
+
+struct request_facts {
+	struct slice model;	/* decoded, cut at 256 bytes; on Azure v1 the deployment */
+	struct slice user;	/* likewise */
+	enum request_flag stream;
+	enum request_flag include_usage; /* of stream_options */
+	bool stream_options;	/* the key is there, whatever its value */
+	struct request_number max_tokens; /* max_completion_tokens wins over max_tokens */
+	struct request_number temperature, top_p, n;
+	struct slice messages;	/* JSON of "messages" or "prompt"; as written unless truncated */
+	bool messages_truncated; /* content_max was reached: the JSON was closed at the cut */
+	struct slice tools;	/* JSON of "tools", or the older "functions"; cut like messages */
+	bool tools_truncated;
+	uint64_t nmessages;	/* elements of "messages" */
+	bool readable;		/* so far, and after request_reader_end for the whole body */
+	const char *problem;	/* why it is not readable, one of a fixed set; else NULL */
+	uint64_t bytes;		/* fed */
+};
+
+struct request_reader;
+
+/* content_max: most bytes kept of messages and, apart from them, of tools; 0 keeps none. NULL
+ * without memory. The operation must be one with `read`. */
+struct request_reader *request_reader_new(const struct operation *operation, size_t content_max);
+void request_reader_free(struct request_reader *reader);
+/* A piece of the body (content coding undone). 0, or -EBADMSG once the body is not readable; then
+ * it need not be fed any further, and what was read before stays. */
+int request_reader_feed(struct request_reader *reader, struct slice piece);
+/* The body is complete. As request_reader_feed. */
+int request_reader_end(struct request_reader *reader);
+/* Never NULL; slices are valid until the next feed, end or free. O(1). Members are there as soon
+ * as they were read; messages and tools only after request_reader_end. */
+const struct request_facts *request_reader_facts(const struct request_reader *reader);
+
+/* An edit of the body: at offset, remove bytes give way to insert (static storage). */
+struct request_splice {
+	uint64_t offset;
+	size_t remove;
+	struct slice insert;
+};
+/* After request_reader_end: the edit that makes stream_options.include_usage true. False: none is
+ * needed (it is already true, or the call does not stream) or none is safe (not readable, or
+ * stream_options is of another shape than the service takes). */
+bool request_inject_usage(const struct request_reader *reader, struct request_splice *splice);
+/* The same where the beginning of the body has gone already: after a feed that contained the
+ * final "}" (true only then), and only where stream_options is absent. The offset lies in the
+ * piece fed last. */
+bool request_inject_tail(const struct request_reader *reader, struct request_splice *splice);
+
+/* Input tokens by rule of thumb, for gen_ai.usage.source "estimated": a token per 4 bytes of text
+ * and tools (rounded up), 4 per message, 85 per image part, 1 per number of a token prompt. */
+uint64_t request_estimate_tokens(const struct request_reader *reader);
+
+#endif
