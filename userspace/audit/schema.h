@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The names of an audit event: OpenTelemetry GenAI and ECS terms where they exist, else our own.
+ * This is the only place where a name stands; the event's struct, the encoder and the collector's
+ * columns are made from it. A change of meaning raises SCHEMA_VERSION; an addition does not. */
+#ifndef AUDIT_SCHEMA_H
+#define AUDIT_SCHEMA_H
+
+#include "base/slice.h"
+
+#define SCHEMA_VERSION 1
+
+/* X(KIND, member, "name"). Kinds, with the member's type and when it is absent:
+ *   TEXT     struct slice; empty. Repaired to UTF-8, credentials redacted, cut at 8 KiB.
+ *   URL      as TEXT; besides, values of credential parameters of the query are redacted.
+ *   CONTENT  as TEXT, cut at 4 MiB only. The next member must be the FLAG of its truncation.
+ *   NUMBER   struct event_number; not present
+ *   REAL     struct event_real; not present
+ *   FLAG     enum event_flag; EVENT_UNSET
+ *   ADDRESS  struct address; ::
+ *   PORT     uint16_t; 0
+ * The first three are what identifies an event and stand first in every record: record_check()
+ * relies on it. */
+#define SCHEMA_FIELDS(X)                                                                       \
+	X(TEXT, epoch, "event.epoch")		/* hex, of the daemon's life */                    \
+	X(NUMBER, stream, "event.stream")	/* number of the worker process */                 \
+	X(NUMBER, sequence, "event.sequence")	/* per stream, from 1, without gaps */             \
+	X(TEXT, id, "event.id")			/* UUIDv7 */                                       \
+	X(TEXT, kind, "event.kind")		/* "exchange" */                                   \
+	X(TEXT, action, "event.action")		/* the verdict: allow, deny, bypass … */           \
+	X(TEXT, outcome, "event.outcome")	/* success, failure */                             \
+	X(TEXT, observer, "observer.name")	/* config.appliance.name */                        \
+	X(ADDRESS, source_ip, "source.ip")                                                         \
+	X(PORT, source_port, "source.port")                                                        \
+	X(ADDRESS, client_address, "client.address")                                               \
+	X(PORT, client_port, "client.port")                                                        \
+	X(ADDRESS, destination_ip, "destination.ip") /* the original one */                        \
+	X(PORT, destination_port, "destination.port")                                              \
+	X(TEXT, server_address, "server.address") /* the host's name */                            \
+	X(PORT, server_port, "server.port")                                                        \
+	X(TEXT, tls_server_name, "tls.server_name")                                                \
+	X(TEXT, tls_client_version, "tls.client.version")                                          \
+	X(FLAG, tls_client_resumed, "tls.client.resumed")                                          \
+	X(TEXT, method, "http.request.method")                                                     \
+	X(URL, path, "url.path")		/* with its query */                               \
+	X(NUMBER, status, "http.response.status_code")                                             \
+	X(TEXT, user_agent, "user_agent.original")                                                 \
+	X(TEXT, error_type, "error.type")                                                          \
+	X(TEXT, error_message, "error.message")                                                    \
+	X(TEXT, backend_name, "backend.name")                                                      \
+	X(TEXT, backend_address, "backend.address")                                                \
+	X(TEXT, backend_region, "backend.region")                                                  \
+	X(TEXT, operation, "gen_ai.operation.name")                                                \
+	X(TEXT, provider, "gen_ai.provider.name")                                                  \
+	X(TEXT, request_model, "gen_ai.request.model")                                             \
+	X(TEXT, azure_deployment, "azure.deployment")                                              \
+	X(TEXT, azure_api_version, "azure.api_version")                                            \
+	X(FLAG, request_stream, "gen_ai.request.stream")                                           \
+	X(NUMBER, request_max_tokens, "gen_ai.request.max_tokens")                                 \
+	X(REAL, request_temperature, "gen_ai.request.temperature")                                 \
+	X(REAL, request_top_p, "gen_ai.request.top_p")                                             \
+	X(TEXT, response_id, "gen_ai.response.id")                                                 \
+	X(TEXT, response_model, "gen_ai.response.model")                                           \
+	X(TEXT, finish_reasons, "gen_ai.response.finish_reasons") /* JSON array */                 \
+	X(TEXT, system_fingerprint, "gen_ai.response.system_fingerprint")                          \
+	X(NUMBER, input_tokens, "gen_ai.usage.input_tokens")                                       \
+	X(NUMBER, output_tokens, "gen_ai.usage.output_tokens")                                     \
+	X(NUMBER, total_tokens, "gen_ai.usage.total_tokens")                                       \
+	X(NUMBER, cached_tokens, "gen_ai.usage.cached_tokens")                                     \
+	X(NUMBER, reasoning_tokens, "gen_ai.usage.reasoning_tokens")                               \
+	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, none */      \
+	X(CONTENT, input_messages, "gen_ai.input.messages") /* JSON */                             \
+	X(FLAG, input_messages_truncated, "gen_ai.input.messages.truncated")                       \
+	X(CONTENT, output_messages, "gen_ai.output.messages") /* JSON */                           \
+	X(FLAG, output_messages_truncated, "gen_ai.output.messages.truncated")                     \
+	X(CONTENT, tools, "gen_ai.tools")	/* JSON */                                         \
+	X(FLAG, tools_truncated, "gen_ai.tools.truncated")                                         \
+	X(TEXT, request_user, "gen_ai.request.user")                                               \
+	X(FLAG, body_readable, "body.readable")                                                    \
+	X(TEXT, body_problem, "body.problem")	/* why it is not readable */                       \
+	X(NUMBER, timing_tls_client, "timing.tls_client") /* all timings: ns */                    \
+	X(NUMBER, timing_origin_connect, "timing.origin_connect")                                  \
+	X(NUMBER, timing_first_byte, "timing.first_byte")                                          \
+	X(NUMBER, timing_total, "timing.total")                                                    \
+	X(NUMBER, bytes_request, "bytes.request") /* of the bodies, as transferred */              \
+	X(NUMBER, bytes_response, "bytes.response")                                                \
+	X(NUMBER, bytes_client_in, "bytes.client_in") /* on the wire, inside TLS */                \
+	X(NUMBER, bytes_client_out, "bytes.client_out")                                            \
+	X(NUMBER, attempts, "attempts")		/* of sending it to an origin */                   \
+	X(TEXT, response_request_id, "response.request_id") /* apim-request-id or x-request-id */  \
+	X(NUMBER, ratelimit_requests, "ratelimit.remaining_requests")                              \
+	X(NUMBER, ratelimit_tokens, "ratelimit.remaining_tokens")                                  \
+	/* end */
+
+enum schema_kind {
+	SCHEMA_TEXT,
+	SCHEMA_URL,
+	SCHEMA_CONTENT,
+	SCHEMA_NUMBER,
+	SCHEMA_REAL,
+	SCHEMA_FLAG,
+	SCHEMA_ADDRESS,
+	SCHEMA_PORT,
+};
+
+enum schema_id {
+#define SCHEMA_ENUM(KIND, member, name) SCHEMA_ID_##member,
+	SCHEMA_FIELDS(SCHEMA_ENUM)
+#undef SCHEMA_ENUM
+	SCHEMA_COUNT
+};
+
+struct schema_field {
+	enum schema_kind kind;
+	struct slice name;
+	size_t offset; /* of the member in struct event */
+};
+
+/* Indexed by enum schema_id, in the order in which an encoded record holds its fields. */
+extern const struct schema_field schema_fields[SCHEMA_COUNT];
+
+#endif
