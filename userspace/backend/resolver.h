@@ -16,9 +16,9 @@ struct resolver;
 
 struct resolver_answer {
 	const struct address *addresses; /* IPv4 before IPv6 */
-	size_t n;		/* at least 1 */
-	uint64_t ttl_ns;	/* left, between endpoints.ttl_floor and .ttl_ceiling; > 0 */
-	bool stale;		/* the DNS failed: this is what it said last, at most an hour ago */
+	size_t n;			 /* at least 1 */
+	uint64_t ttl_ns; /* left, between endpoints.ttl_floor and .ttl_ceiling; > 0 */
+	bool stale;	 /* the DNS failed: this is what it said last, at most an hour ago */
 };
 
 /* error: 0 and an answer that is valid during the call only, or a negative errno and NULL:
@@ -34,8 +34,8 @@ struct resolver *resolver_new(struct ev_loop *loop, const struct config *config,
  * Cached answers call done before this returns, and *ticket is 0 then; else *ticket names the
  * wait until done is called. Lookups of a name under way share one query.
  * 0, or a negative errno (then done is never called): -EINVAL (not a host name), -ENOMEM. */
-int resolver_lookup(struct resolver *resolver, const char *host, resolver_done *done,
-	void *context, uint64_t *ticket);
+int resolver_lookup(struct resolver *resolver, const char *host, resolver_done *done, void *context,
+	uint64_t *ticket);
 
 /* The done of this ticket will not be called; the query goes on for the cache.
  * 0 and tickets already served are ignored. */

@@ -17,9 +17,9 @@ struct datapath;
  * array of these. */
 struct datapath_endpoint {
 	struct address address;
-	uint64_t expires_ns;	/* CLOCK_MONOTONIC; grace included */
-	uint32_t source;	/* enum endpoint_source, not ENDPOINT_CONFIGURED */
-	uint32_t reserved;	/* 0 */
+	uint64_t expires_ns; /* CLOCK_MONOTONIC; grace included */
+	uint32_t source;     /* enum endpoint_source, not ENDPOINT_CONFIGURED */
+	uint32_t reserved;   /* 0 */
 };
 
 /* Loads the programs, attaches them to datapath.inside, fills ports and prefixes, adds rules and
@@ -33,8 +33,7 @@ int datapath_open(const struct config *config, struct datapath **datapath, struc
  * blocking, close-on-exec, IP_TRANSPARENT: getsockname() of an accepted connection tells the
  * original destination. Returns the fd, the caller's, or a negative errno;
  * -EAFNOSUPPORT: the host has no IPv6, which a caller should take as "none of this family". */
-int datapath_listener(
-	const struct config *config, unsigned worker, int family, struct why *why);
+int datapath_listener(const struct config *config, unsigned worker, int family, struct why *why);
 
 /* Puts the listeners of a worker into the map; -1 empties the slot. The map takes no reference
  * that outlives the socket: a closed listener empties its slot, and SYNs to it are reset. */
@@ -54,8 +53,7 @@ size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns);
 /* Takes over ports and prefixes of a new configuration; flows keep their decision. The rest of
  * the datapath's settings cannot change in a running appliance: -ENOTSUP names the first that
  * differs, and nothing was changed. */
-int datapath_reconfigure(
-	struct datapath *datapath, const struct config *config, struct why *why);
+int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why);
 
 /* Detaches and removes everything that datapath_open made, and frees. NULL is allowed. */
 void datapath_close(struct datapath *datapath);

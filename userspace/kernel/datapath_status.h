@@ -13,11 +13,11 @@
 
 struct datapath_program {
 	bool attached;
-	bool foreign;		/* somebody else's program is there */
-	char mode[16];		/* XDP: "native", "generic", "offload"; else "" */
-	uint32_t id;		/* of the program, as bpftool prog shows it */
+	bool foreign;  /* somebody else's program is there */
+	char mode[16]; /* XDP: "native", "generic", "offload"; else "" */
+	uint32_t id;   /* of the program, as bpftool prog shows it */
 	char name[16];
-	uint64_t loaded_ns;	/* CLOCK_BOOTTIME */
+	uint64_t loaded_ns; /* CLOCK_BOOTTIME */
 };
 
 struct datapath_source {
@@ -27,20 +27,20 @@ struct datapath_source {
 
 struct datapath_known_endpoint {
 	struct prefix prefix;
-	uint64_t expires_ns;	/* CLOCK_MONOTONIC; 0: never */
+	uint64_t expires_ns; /* CLOCK_MONOTONIC; 0: never */
 	enum endpoint_source source;
 };
 
 struct datapath_status {
 	char inside[16];
-	int ifindex;		/* 0: the interface does not exist */
-	bool pinned;		/* the pins of this ABI are there */
+	int ifindex; /* 0: the interface does not exist */
+	bool pinned; /* the pins of this ABI are there */
 	struct datapath_program account, steer, select;
 	bool rule4, rule6, route4, route6;
-	unsigned workers;	/* slots hashed over */
+	unsigned workers;		 /* slots hashed over */
 	unsigned listening4, listening6; /* of these, slots that hold a listener */
 	uint64_t flows, flows_active; /* steered: all that are kept; open and seen in 5 minutes */
-	uint64_t outcomes[OUTCOME_COUNT]; /* names in outcome_name() */
+	uint64_t outcomes[OUTCOME_COUNT];	   /* names in outcome_name() */
 	struct datapath_known_endpoint *endpoints; /* sorted by address */
 	size_t nendpoints;
 	struct datapath_source *sources; /* most bytes first */

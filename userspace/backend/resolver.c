@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "backend/resolver.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <ev.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/hosts.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "config/config.h"
+
+#define NAME_MAX_LEN	 253 /* RFC 1035 section 2.3.4, without the final dot */
+#define LABEL_MAX_LEN	 63
+#define BUCKETS		 256
+#define CACHE_MAX	 4096 /* names; clients choose them where hosts are patterns */
+#define ADDRESSES_MAX	 64
+#define QUERY_TIMEOUT_MS 2000
+#define QUERY_TRIES	 3
+#define NEGATIVE_NS	 (5 * NS_PER_S)
+#define STALE_NS	 (3600 * NS_PER_S)
+/* RFC 8767 section 5: a client waits this long for a fresh answer while a stale one is there. */
+#define STALE_PATIENCE_S 1.8
+
+struct answer_set {
+	struct address addresses[ADDRESSES_MAX];
+	size_t n;
+};
+
+struct name {
+	struct list bucket;
+	struct list recent;   /* in resolver.recent, most recently asked first */
+	struct list finished; /* in resolver.finished while waits are to be served */
+	struct list waits;
+	struct resolver *resolver;
+	struct answer_set *answers; /* NULL: none so far */
+	uint64_t answered_ns;	    /* when the DNS said so; CLOCK_MONOTONIC like all of these */
+	uint64_t fresh_ns;	    /* until then no query is made */
+	int error;		    /* of the last query */
+	bool querying;
+	ev_timer patience;
+	char text[NAME_MAX_LEN + 1];
+};
+
+struct wait {
+	struct list of_name;
+	struct list of_ticket;
+	uint64_t ticket;
+	resolver_done *done;
+	void *context;
+};
+
+struct socket_watch {
+	struct list sockets;
+	struct resolver *resolver;
+	ev_io io;
+};
+
+struct resolver {
+	struct ev_loop *loop;
+	ares_channel channel;
+	bool library; /* ares_library_init is ours to undo */
+	struct hosts *hosts;
+	uint64_t ttl_floor_ns, ttl_ceiling_ns;
+	struct list names[BUCKETS];
+	struct list tickets[BUCKETS];
+	struct list recent;
+	struct list finished;
+	struct list sockets;
+	size_t nnames;
+	uint64_t last_ticket;
+	ev_timer timer; /* c-ares' own deadlines, or 0: something finished */
+	bool serving, freed;
+};
+
+static unsigned name_hash(const char *text)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash % BUCKETS;
+}
+
+/* Lower case, without the final dot; false for what is no host name (RFC 1123 section 2.1, and
+ * the underscores of private zones). */
+static bool name_canonical(const char *host, char text[NAME_MAX_LEN + 1])
+{
+	size_t len = strlen(host), label = 0;
+
+	if (len > 0 && host[len - 1] == '.')
+		len--;
+	if (len == 0 || len > NAME_MAX_LEN)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		char c = host[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		if (c == '.') {
+			if (label == 0 || text[i - 1] == '-')
+				return false;
+			label = 0;
+		} else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+			   (c == '-' && label > 0)) {
+			if (++label > LABEL_MAX_LEN)
+				return false;
+		} else {
+			return false;
+		}
+		text[i] = c;
+	}
+	text[len] = '\0';
+	return label > 0 && text[len - 1] != '-';
+}
+
+static int error_of(int status)
+{
+	switch (status) {
+	case ARES_SUCCESS:
+		return 0;
+	case ARES_ENODATA:
+	case ARES_ENOTFOUND:
+		return -ENOENT;
+	case ARES_ETIMEOUT:
+		return -ETIMEDOUT;
+	case ARES_ECONNREFUSED:
+		return -ECONNREFUSED;
+	case ARES_ENOMEM:
+		return -ENOMEM;
+	case ARES_EBADNAME:
+		return -EINVAL;
+	default:
+		return -EIO;
+	}
+}
+
+static bool usable_stale(const struct name *name, uint64_t now)
+{
+	return name->answers && now - name->answered_ns < STALE_NS;
+}
+
+/* Calls done with what is known of the name. The answer is copied first: done may look up, and
+ * so change or evict the name. */
+static void answer_call(const struct name *name, uint64_t now, resolver_done *done, void *context)
+{
+	struct answer_set copy;
+	struct resolver_answer answer;
+	bool stale = name->error != 0 || name->fresh_ns <= now;
+
+	if (!name->answers || (stale && !usable_stale(name, now))) {
+		done(context, name->error ? name->error : -EIO, NULL);
+		return;
+	}
+	copy.n = name->answers->n;
+	memcpy(copy.addresses, name->answers->addresses, copy.n * sizeof(copy.addresses[0]));
+	answer.addresses = copy.addresses;
+	answer.n = copy.n;
+	answer.stale = stale;
+	answer.ttl_ns = name->fresh_ns > now ? name->fresh_ns - now : name->resolver->ttl_floor_ns;
+	done(context, 0, &answer);
+}
+
+static void wait_free(struct wait *wait)
+{
+	list_remove(&wait->of_name);
+	list_remove(&wait->of_ticket);
+	free(wait);
+}
+
+static void name_free(struct name *name)
+{
+	list_remove(&name->bucket);
+	list_remove(&name->recent);
+	list_remove(&name->finished);
+	ev_timer_stop(name->resolver->loop, &name->patience);
+	list_for_each_safe (node, &name->waits)
+		wait_free(list_entry(node, struct wait, of_name));
+	name->resolver->nnames--;
+	free(name->answers);
+	free(name);
+}
+
+static void resolver_destroy(struct resolver *resolver)
+{
+	/* Its callbacks come with ARES_EDESTRUCTION and leave the names alone. */
+	resolver->freed = true;
+	if (resolver->channel)
+		ares_destroy(resolver->channel);
+	list_for_each_safe (node, &resolver->recent)
+		name_free(list_entry(node, struct name, recent));
+	list_for_each_safe (node, &resolver->sockets) {
+		struct socket_watch *watch = list_entry(node, struct socket_watch, sockets);
+
+		ev_io_stop(resolver->loop, &watch->io);
+		free(watch);
+	}
+	ev_timer_stop(resolver->loop, &resolver->timer);
+	hosts_free(resolver->hosts);
+	if (resolver->library)
+		ares_library_cleanup();
+	free(resolver);
+}
+
+/* Serves the waits of one name; false when the resolver was freed meanwhile. */
+static bool name_serve(struct name *name)
+{
+	struct resolver *resolver = name->resolver;
+	uint64_t now = clock_monotonic_ns();
+
+	while (!list_empty(&name->waits)) {
+		struct wait *wait = list_entry(name->waits.next, struct wait, of_name);
+		resolver_done *done = wait->done;
+		void *context = wait->context;
+
+		wait_free(wait);
+		answer_call(name, now, done, context);
+		if (resolver->freed)
+			return false;
+	}
+	return true;
+}
+
+/* Nothing of the resolver may be touched after this. */
+static void resolver_serve(struct resolver *resolver)
+{
+	resolver->serving = true;
+	while (!resolver->freed && !list_empty(&resolver->finished)) {
+		struct name *name = list_entry(resolver->finished.next, struct name, finished);
+
+		list_remove(&name->finished);
+		name_serve(name);
+	}
+	resolver->serving = false;
+	if (resolver->freed)
+		resolver_destroy(resolver);
+}
+
+static void timer_set(struct resolver *resolver)
+{
+	struct timeval left;
+
+	ev_timer_stop(resolver->loop, &resolver->timer);
+	if (!list_empty(&resolver->finished))
+		ev_timer_set(&resolver->timer, 0.0, 0.0);
+	else if (ares_timeout(resolver->channel, NULL, &left))
+		ev_timer_set(
+			&resolver->timer, (double)left.tv_sec + (double)left.tv_usec / 1e6, 0.0);
+	else
+		return;
+	ev_timer_start(resolver->loop, &resolver->timer);
+}
+
+static void timer_fired(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct resolver *resolver = timer->data;
+
+	(void)loop;
+	(void)events;
+	ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	timer_set(resolver);
+	resolver_serve(resolver);
+}
+
+static void socket_ready(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct resolver *resolver = ((struct socket_watch *)io->data)->resolver;
+	int fd = io->fd; /* c-ares may close it, and io with it */
+
+	(void)loop;
+	ares_process_fd(resolver->channel, events & EV_READ ? fd : ARES_SOCKET_BAD,
+		events & EV_WRITE ? fd : ARES_SOCKET_BAD);
+	timer_set(resolver);
+	resolver_serve(resolver);
+}
+
+static void socket_state(void *context, ares_socket_t fd, int readable, int writable)
+{
+	struct resolver *resolver = context;
+	struct socket_watch *watch = NULL;
+	int events = (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
+
+	list_for_each (node, &resolver->sockets)
+		if (list_entry(node, struct socket_watch, sockets)->io.fd == fd)
+			watch = list_entry(node, struct socket_watch, sockets);
+	if (!watch) {
+		/* Without memory the query runs into its timeout. */
+		if (!events || !(watch = calloc(1, sizeof(*watch))))
+			return;
+		watch->resolver = resolver;
+		ev_init(&watch->io, socket_ready);
+		watch->io.data = watch;
+		list_append(&resolver->sockets, &watch->sockets);
+	} else {
+		ev_io_stop(resolver->loop, &watch->io);
+	}
+	if (!events) {
+		list_remove(&watch->sockets);
+		free(watch);
+		return;
+	}
+	ev_io_set(&watch->io, fd, events);
+	ev_io_start(resolver->loop, &watch->io);
+}
+
+static void patience_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct name *name = timer->data;
+	struct resolver *resolver = name->resolver;
+
+	(void)loop;
+	(void)events;
+	list_remove(&name->finished);
+	list_append(&resolver->finished, &name->finished);
+	resolver_serve(resolver);
+}
+
+static void answer_add(struct answer_set *set, const struct address *address)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (address_equal(&set->addresses[i], address))
+			return;
+	if (set->n < ADDRESSES_MAX)
+		set->addresses[set->n++] = *address;
+}
+
+static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+/* Takes the addresses over, IPv4 first, with the least TTL of all records on the way. */
+static int answer_take(struct name *name, const struct ares_addrinfo *info, uint64_t now)
+{
+	const struct resolver *resolver = name->resolver;
+	struct answer_set *set = name->answers;
+	uint64_t ttl = UINT32_MAX;
+
+	if (!set && !(set = calloc(1, sizeof(*set))))
+		return -ENOMEM;
+	name->answers = set;
+	set->n = 0;
+	for (int pass = 0; pass < 2; pass++)
+		for (const struct ares_addrinfo_node *node = info->nodes; node;
+			node = node->ai_next) {
+			struct address_port ap;
+
+			if (node->ai_family != (pass ? AF_INET6 : AF_INET) ||
+				address_port_from_sockaddr(&ap, node->ai_addr) < 0)
+				continue;
+			answer_add(set, &ap.address);
+			if (node->ai_ttl >= 0 && (uint64_t)node->ai_ttl < ttl)
+				ttl = (uint64_t)node->ai_ttl;
+		}
+	for (const struct ares_addrinfo_cname *cname = info->cnames; cname; cname = cname->next)
+		if (cname->ttl >= 0 && (uint64_t)cname->ttl < ttl)
+			ttl = (uint64_t)cname->ttl;
+	if (set->n == 0) {
+		name->answers = NULL;
+		free(set);
+		return -ENOENT;
+	}
+	name->answered_ns = now;
+	name->fresh_ns =
+		now + clamp(ttl * NS_PER_S, resolver->ttl_floor_ns, resolver->ttl_ceiling_ns);
+	return 0;
+}
+
+static void query_done(void *context, int status, int timeouts, struct ares_addrinfo *info)
+{
+	struct name *name = context;
+	struct resolver *resolver = name->resolver;
+	uint64_t now = clock_monotonic_ns();
+
+	(void)timeouts;
+	name->querying = false;
+	if (resolver->freed || status == ARES_EDESTRUCTION)
+		goto out;
+	ev_timer_stop(resolver->loop, &name->patience);
+	name->error = status == ARES_SUCCESS && info ? answer_take(name, info, now)
+						     : error_of(status ? status : ARES_ENODATA);
+	if (name->error == -ENOENT) {
+		/* The DNS works and says no: what it said before does not hold any more. */
+		free(name->answers);
+		name->answers = NULL;
+		name->fresh_ns = now + NEGATIVE_NS;
+	} else if (name->error && usable_stale(name, now)) {
+		name->fresh_ns = now + resolver->ttl_floor_ns;
+	}
+	list_remove(&name->finished);
+	list_append(&resolver->finished, &name->finished);
+out:
+	if (info)
+		ares_freeaddrinfo(info);
+}
+
+static void name_query(struct name *name)
+{
+	/* NOSORT: sorting by RFC 6724 would open sockets, and connection attempts sort better. */
+	const struct ares_addrinfo_hints hints = {
+		.ai_flags = ARES_AI_NOSORT,
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+	};
+	struct resolver *resolver = name->resolver;
+
+	name->querying = true;
+	if (usable_stale(name, clock_monotonic_ns())) {
+		ev_timer_set(&name->patience, STALE_PATIENCE_S, 0.0);
+		ev_timer_start(resolver->loop, &name->patience);
+	}
+	ares_getaddrinfo(resolver->channel, name->text, NULL, &hints, query_done, name);
+	timer_set(resolver);
+}
+
+static struct name *name_find(struct resolver *resolver, const char *text)
+{
+	struct list *bucket = &resolver->names[name_hash(text)];
+
+	list_for_each (node, bucket) {
+		struct name *name = list_entry(node, struct name, bucket);
+
+		if (strcmp(name->text, text) == 0)
+			return name;
+	}
+	return NULL;
+}
+
+/* Makes room by forgetting the name that was asked for longest ago and that nobody waits for. */
+static void cache_evict(struct resolver *resolver)
+{
+	for (struct list *node = resolver->recent.prev; node != &resolver->recent;
+		node = node->prev) {
+		struct name *name = list_entry(node, struct name, recent);
+
+		if (name->querying || !list_empty(&name->waits))
+			continue;
+		name_free(name);
+		return;
+	}
+}
+
+static struct name *name_add(struct resolver *resolver, const char *text)
+{
+	struct name *name = calloc(1, sizeof(*name));
+
+	if (!name)
+		return NULL;
+	if (resolver->nnames >= CACHE_MAX)
+		cache_evict(resolver);
+	memcpy(name->text, text, strlen(text) + 1);
+	name->resolver = resolver;
+	list_init(&name->recent);
+	list_init(&name->finished);
+	list_init(&name->waits);
+	list_append(&resolver->names[name_hash(text)], &name->bucket);
+	ev_init(&name->patience, patience_over);
+	name->patience.data = name;
+	resolver->nnames++;
+	return name;
+}
+
+/* Addresses and names of /etc/hosts answer at once. */
+static bool answer_local(const struct resolver *resolver, const char *host, const char *text,
+	resolver_done *done, void *context)
+{
+	struct resolver_answer answer = {.ttl_ns = resolver->ttl_ceiling_ns};
+	struct address literal;
+
+	if (address_parse(host, &literal) == 0) {
+		answer.addresses = &literal;
+		answer.n = 1;
+	} else if (!text || !hosts_find(resolver->hosts, text, &answer.addresses, &answer.n)) {
+		return false;
+	}
+	done(context, 0, &answer);
+	return true;
+}
+
+int resolver_lookup(struct resolver *resolver, const char *host, resolver_done *done, void *context,
+	uint64_t *ticket)
+{
+	uint64_t now = clock_monotonic_ns();
+	char text[NAME_MAX_LEN + 1];
+	bool is_name = name_canonical(host, text);
+	struct name *name;
+	struct wait *wait;
+
+	*ticket = 0;
+	if (answer_local(resolver, host, is_name ? text : NULL, done, context))
+		return 0;
+	if (!is_name)
+		return -EINVAL;
+	name = name_find(resolver, text);
+	if (!name && !(name = name_add(resolver, text)))
+		return -ENOMEM;
+	list_remove(&name->recent);
+	list_insert_after(&resolver->recent, &name->recent);
+	if (now < name->fresh_ns) {
+		answer_call(name, now, done, context);
+		return 0;
+	}
+	if (!(wait = calloc(1, sizeof(*wait))))
+		return -ENOMEM;
+	wait->ticket = *ticket = ++resolver->last_ticket;
+	wait->done = done;
+	wait->context = context;
+	list_append(&name->waits, &wait->of_name);
+	list_append(&resolver->tickets[wait->ticket % BUCKETS], &wait->of_ticket);
+	if (!name->querying)
+		name_query(name);
+	return 0;
+}
+
+void resolver_cancel(struct resolver *resolver, uint64_t ticket)
+{
+	struct list *bucket = &resolver->tickets[ticket % BUCKETS];
+
+	if (!ticket)
+		return;
+	list_for_each (node, bucket) {
+		struct wait *wait = list_entry(node, struct wait, of_ticket);
+
+		if (wait->ticket != ticket)
+			continue;
+		wait_free(wait);
+		return;
+	}
+}
+
+static int servers_set(struct resolver *resolver, const struct config_endpoints *endpoints)
+{
+	struct ares_addr_port_node *nodes;
+	int status;
+
+	if (endpoints->nresolvers == 0)
+		return ARES_SUCCESS;
+	if (!(nodes = calloc(endpoints->nresolvers, sizeof(*nodes))))
+		return ARES_ENOMEM;
+	for (size_t i = 0; i < endpoints->nresolvers; i++) {
+		const struct address_port *from = &endpoints->resolvers[i];
+		uint16_t port = from->port ? from->port : 53;
+
+		if (i + 1 < endpoints->nresolvers)
+			nodes[i].next = &nodes[i + 1];
+		nodes[i].tcp_port = nodes[i].udp_port = port;
+		nodes[i].family = address_is_ipv4(&from->address) ? AF_INET : AF_INET6;
+		if (nodes[i].family == AF_INET)
+			memcpy(&nodes[i].addr.addr4, from->address.bytes + 12, 4);
+		else
+			memcpy(&nodes[i].addr.addr6, from->address.bytes, 16);
+	}
+	status = ares_set_servers_ports(resolver->channel, nodes);
+	free(nodes);
+	return status;
+}
+
+static int channel_open(struct resolver *resolver)
+{
+	char lookups[] = "b"; /* the DNS alone: a sandboxed process cannot open /etc/hosts later */
+	struct ares_options options = {
+		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+		.timeout = QUERY_TIMEOUT_MS,
+		.tries = QUERY_TRIES,
+		.lookups = lookups,
+		.sock_state_cb = socket_state,
+		.sock_state_cb_data = resolver,
+	};
+	int status = ares_library_init(ARES_LIB_INIT_ALL);
+
+	if (status != ARES_SUCCESS)
+		return status;
+	resolver->library = true;
+	return ares_init_options(&resolver->channel, &options,
+		ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+			ARES_OPT_SOCK_STATE_CB);
+}
+
+struct resolver *resolver_new(struct ev_loop *loop, const struct config *config, struct why *why)
+{
+	struct resolver *resolver = calloc(1, sizeof(*resolver));
+	int status;
+
+	if (!resolver) {
+		why_set(why, ENOMEM, "resolver: no memory");
+		return NULL;
+	}
+	resolver->loop = loop;
+	resolver->ttl_floor_ns = config->endpoints.ttl_floor_ns;
+	resolver->ttl_ceiling_ns = config->endpoints.ttl_ceiling_ns;
+	if (resolver->ttl_floor_ns == 0)
+		resolver->ttl_floor_ns = NS_PER_S;
+	if (resolver->ttl_ceiling_ns < resolver->ttl_floor_ns)
+		resolver->ttl_ceiling_ns = resolver->ttl_floor_ns;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		list_init(&resolver->names[i]);
+		list_init(&resolver->tickets[i]);
+	}
+	list_init(&resolver->recent);
+	list_init(&resolver->finished);
+	list_init(&resolver->sockets);
+	ev_init(&resolver->timer, timer_fired);
+	resolver->timer.data = resolver;
+	resolver->hosts = hosts_load("/etc/hosts");
+	status = channel_open(resolver);
+	if (status == ARES_SUCCESS)
+		status = servers_set(resolver, &config->endpoints);
+	if (status != ARES_SUCCESS) {
+		why_set(why, EIO, "resolver: c-ares does not start: %s; look at /etc/resolv.conf",
+			ares_strerror(status));
+		resolver_destroy(resolver);
+		return NULL;
+	}
+	return resolver;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+	if (!resolver)
+		return;
+	if (resolver->serving)
+		resolver->freed = true;
+	else
+		resolver_destroy(resolver);
+}
