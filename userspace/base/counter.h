@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Counters of everything that is dropped, bypassed, denied, retried or failed: one table of names
  * for the metrics, the status command and the documentation. They live in a file that is mapped by
- * every process, each in a slot of its own, so that counting never waits and survives a crash. */
+ * every process, each in a slot of its own, so that counting never waits and outlives a crash. */
 #ifndef BASE_COUNTER_H
 #define BASE_COUNTER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -78,6 +79,6 @@ struct counter_reading {
 	const char *name, *help;
 	uint64_t total;
 };
-_Bool counters_next(const struct counters *counters, size_t *at, struct counter_reading *reading);
+bool counters_next(const struct counters *counters, size_t *at, struct counter_reading *reading);
 
 #endif

@@ -21,20 +21,29 @@ enum control_type {
 	CONTROL_BOOT = 1,	/* *parent → child */
 	CONTROL_BOOT_FDS,	/* *parent → child */
 	CONTROL_READY,		/* *child → parent: init and sandbox succeeded */
-	CONTROL_FAILED,		/* *child → parent: init or sandbox failed; body is the reason's text */
-	CONTROL_DRAIN,		/* *parent → child: role->drain; body uint32_t: 1 patient, 0 not */
+	CONTROL_FAILED,		/* *child → parent: init or sandbox failed; struct control_failed */
+	CONTROL_DRAIN,		/* *parent → child: role->drain; body: struct control_drain */
 	CONTROL_PING,		/* *parent → child; a child that does not answer is killed */
 	CONTROL_PONG,		/* *child → parent */
 	/* parent → signer: struct control_peer and 1 fd, the ipc socket of a worker.
 	 * parent → shipper: struct control_peer and 3 fds: ring, wake_shipper, wake_worker. */
 	CONTROL_PEER,
-	/* To the shipper: struct control_peer. The worker is gone and will write no more to its ring
+	/* to the shipper: struct control_peer. The worker is gone and will write no more to its ring
 	 * (child.c learns that by itself, also when the parent is dead). When all of the ring has
 	 * been spooled, the shipper sends the same message to the parent, which then lets the ring
 	 * go. Until then every new shipper is told of this peer again. */
 	CONTROL_PEER_GONE,
 	CONTROL_SIGNER,		/* parent → worker: 1 fd, replaces the boot fd "signer" */
 	CONTROL_ENDPOINT,	/* scout → parent: 1 .. n of struct control_endpoint */
+};
+
+/* Both are child.c's business only. */
+struct control_drain {
+	uint64_t within_ns; /* 0: now; UINT64_MAX: no deadline */
+};
+struct control_failed {
+	int32_t error; /* negative errno; -EAGAIN and -EBUSY: may go better the next time */
+	char text[512];
 };
 
 struct control_peer {
@@ -81,7 +90,13 @@ struct role {
 
 extern const struct role signer_role, worker_role, shipper_role, scout_role;
 
-/* Takes the fd that was handed over at boot under this name (see parent.c); the caller owns it.
+enum role_kind { ROLE_SIGNER, ROLE_WORKER, ROLE_SHIPPER, ROLE_SCOUT, ROLE_KINDS };
+/* By enum role_kind. main.c has the one of the daemon; tests have others. */
+struct role_table {
+	const struct role *roles[ROLE_KINDS];
+};
+
+/* Takes the fd that was handed over at boot under this name (see generation.c); the caller owns it.
  * -1: there is none, or it was taken before. */
 int role_fd(struct role_context *context, const char *name);
 /* Sends to the parent: 0, or negative errno as ipc_send; -EAGAIN is waited out for a second. */
