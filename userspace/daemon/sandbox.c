@@ -235,12 +235,12 @@ static int allow(scmp_filter_ctx filter, int number, enum condition condition)
 	case INTERNET:
 		for (int i = 0; i < 2 && !error; i++)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
-				SCMP_A0(SCMP_CMP_EQ, families[i]));
+				SCMP_A0(SCMP_CMP_EQ, families[i], 0));
 		return error;
 	case SOCKET_IOCTL:
 		for (int i = 0; i < 2 && !error; i++)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
-				SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
+				SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
 		return error;
 	case READ_ONLY:
 		/* The flags are the third argument of openat, the second of open. */
@@ -249,7 +249,7 @@ static int allow(scmp_filter_ctx filter, int number, enum condition condition)
 				SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
 	case ITSELF:
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
-			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	}
 	return -EINVAL;
 }
