@@ -113,7 +113,7 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-unit check-fuzz check-bpf check-netns check-sdk demo bench fuzz \
 	fuzz-run asan install clean format deps tests force
-all: $(PROGRAMS:%=$(B)/%)
+all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
 # Everything is compiled again when the command to compile it changes, and the library is made
 # again when a file of it goes away: the file changes only when its text does.

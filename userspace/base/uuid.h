@@ -10,7 +10,7 @@ struct uuid_text {
 
 /* A version 7 UUID (RFC 9562 section 5.7): the milliseconds of realtime_ns in front, so that
  * UUIDs sort by time, then the next 12 bits of the fraction (section 6.2, method 3), so that they
- * also do so within a millisecond, then 62 of the random bits. */
-struct uuid_text uuid_v7(uint64_t realtime_ns, const uint8_t random[10]);
+ * also do so within a millisecond, then 62 random bits. */
+struct uuid_text uuid_v7(uint64_t realtime_ns, const uint8_t random[8]);
 
 #endif
