@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/address.h"
 #include "base/counter.h"
 #include "base/ipc.h"
 #include "base/why.h"
@@ -34,7 +33,7 @@ enum control_type {
 	 * go. Until then every new shipper is told of this peer again. */
 	CONTROL_PEER_GONE,
 	CONTROL_SIGNER,		/* parent → worker: 1 fd, replaces the boot fd "signer" */
-	CONTROL_ENDPOINT,	/* scout → parent: 1 .. n of struct control_endpoint */
+	CONTROL_ENDPOINT,	/* scout → parent: 1 .. n of struct datapath_endpoint */
 };
 
 /* Both are child.c's business only. */
@@ -48,13 +47,6 @@ struct control_failed {
 
 struct control_peer {
 	uint32_t number; /* of the worker process: role_context.number */
-};
-
-struct control_endpoint {
-	struct address address;
-	uint32_t source;	/* enum endpoint_source of bpf/abi.h */
-	uint32_t reserved;
-	uint64_t expires_ns;	/* CLOCK_MONOTONIC; 0: never */
 };
 
 struct role_context {
@@ -72,14 +64,16 @@ struct role {
 	const char *title; /* "worker" */
 	/* Makes the state. Still root and unconfined: what needs a privilege (or a file) is opened
 	 * here; afterwards the process has its own uid, no capabilities and a seccomp list. On failure
-	 * negative errno and why; the process ends and is started again with backoff. */
+	 * negative errno and why, and nothing of the state is left (close is not called); the process
+	 * ends and is started again with backoff. At the very first start a failure is the daemon's,
+	 * except -EAGAIN and -EBUSY. */
 	int (*init)(struct role_context *context, void **state, struct why *why);
 	/* A message of the parent. Fds that are taken are set to -1; the rest is closed. */
 	void (*message)(void *state, struct ipc_message *message);
 	/* Comes one or more times. patient: stop taking new work at once (a worker accepts what waits
 	 * in its listeners, then closes them; connections without an exchange are closed), finish what
-	 * is open and call role_exit when nothing is left; the shipper: when all peers are gone and
-	 * their rings are empty. Not patient: the time is over (child.c keeps the deadline
+	 * is open and call role_exit when nothing is left. The signer: when all its workers' sockets
+	 * are at their end. The shipper: when all peers are gone and their rings are empty. Not patient: the time is over (child.c keeps the deadline
 	 * processes.drain_ns); end and record what is open, call role_exit within 2 seconds. The
 	 * shipper: spool what is in the rings now, then role_exit; a successor takes the rings over.
 	 * Also comes without a parent's word when the parent is dead. */

@@ -19,15 +19,6 @@
 
 #include "daemon/landlock.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANDBOX_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) && !defined(SANDBOX_SANITIZED)
-#define SANDBOX_SANITIZED 1
-#endif
-
 #define SIGNER	(1u << ROLE_SIGNER)
 #define WORKER	(1u << ROLE_WORKER)
 #define SHIPPER (1u << ROLE_SHIPPER)
@@ -153,7 +144,7 @@ static const struct call calls[] = {
 	{"unlink", SHIPPER, ANY},
 	{"unlinkat", SHIPPER, ANY},
 	{"fstatfs", SHIPPER, ANY},
-#ifdef SANDBOX_SANITIZED
+#ifdef SALLYPORT_SANITIZE
 	/* the sanitizers' own, and what their reports need */
 	{"sigaltstack", ALL, ANY},
 	{"prctl", ALL, ANY},
@@ -173,7 +164,7 @@ static const struct call calls[] = {
 #endif
 };
 
-#ifdef SANDBOX_SANITIZED
+#ifdef SALLYPORT_SANITIZE
 /* The leak check at exit needs ptrace(2), which no role has; it is done by the tests of the parts.
  * State of the whole process by nature, and only in such builds. */
 static int sandbox_entered;
@@ -342,7 +333,7 @@ static int change_identity(const struct config_identity *to, struct why *why)
 /* Keeps the CA key out of the swap: everything that the signer has and will have. */
 static void lock_memory(void)
 {
-#ifndef SANDBOX_SANITIZED /* their shadow memory is terabytes */
+#ifndef SALLYPORT_SANITIZE /* their shadow memory is terabytes */
 	static const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
 
 	/* A machine that cannot do it (a container without the capability) may still swap. */
@@ -361,7 +352,7 @@ static int confine_files(enum role_kind kind, const struct config *config, struc
 	if (kind == ROLE_SHIPPER)
 		paths[n++] = (struct landlock_path){
 			config->audit.spool_directory, LANDLOCK_PATH_SPOOL};
-#ifdef SANDBOX_SANITIZED
+#ifdef SALLYPORT_SANITIZE
 	paths[n++] = (struct landlock_path){"/", LANDLOCK_PATH_READ};
 #endif
 	return landlock_enter(paths, n, why);
@@ -386,7 +377,7 @@ int sandbox_enter(enum role_kind kind, const struct config *config, struct why *
 		error = confine_files(kind, config, why);
 	if (!error)
 		error = confine_calls(kind, why);
-#ifdef SANDBOX_SANITIZED
+#ifdef SALLYPORT_SANITIZE
 	sandbox_entered = 1;
 #endif
 	return error;
