@@ -10,7 +10,7 @@
  * OpenAI's {"error":{"message","type","param","code"}} with the type that belongs to the status.
  * code NULL: the status as text on Azure, else null. Texts are UTF-8 and may hold anything: they
  * are escaped. 0, or -ENOMEM with json unchanged. */
-int error_body(enum dialect dialect, int status, const char *code, const char *message,
-	struct buf *json);
+int error_body(
+	enum dialect dialect, int status, const char *code, const char *message, struct buf *json);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/slice.h"
 
 #define JSON_SCAN_DEPTH	  128 /* containers within containers */
-#define JSON_SCAN_WATCHED 12  /* depth at which a table's paths must end */
+#define JSON_SCAN_WATCHED 12  /* a table's paths lead no deeper */
 #define JSON_SCAN_KEY	  48  /* bytes of a key that are kept; names in tables are shorter */
 #define JSON_SCAN_NUMBER  48  /* bytes of a number that are kept */
 
@@ -54,15 +54,16 @@ struct json_rule {
 };
 
 struct json_value {
-	uint8_t node;		/* of the rule */
+	uint8_t node; /* of the rule */
 	enum json_type type;
-	struct slice key;	/* decoded, cut at JSON_SCAN_KEY; empty for elements */
-	uint64_t key_hash;	/* of the whole decoded key: equal keys have equal hashes */
-	uint64_t index;		/* it is the nth of its container, from 0 */
-	uint64_t start;		/* offset of its first byte in all that was fed */
-	uint64_t end;		/* leave only: offset after its last byte */
-	struct slice number;	/* leave of a number only; empty when longer than JSON_SCAN_NUMBER */
-	bool first;		/* leave of a container only: nothing is in it */
+	unsigned depth;	     /* containers around it */
+	struct slice key;    /* decoded, cut at JSON_SCAN_KEY; empty for elements */
+	uint64_t key_hash;   /* of the whole decoded key: equal keys have equal hashes */
+	uint64_t index;	     /* it is the nth of its container, from 0 */
+	uint64_t start;	     /* offset of its first byte in all that was fed */
+	uint64_t end;	     /* leave only: offset after its last byte */
+	struct slice number; /* leave of a number only; empty when longer than JSON_SCAN_NUMBER */
+	bool empty;	     /* leave of a container only: nothing is in it */
 };
 
 struct json_scan;
@@ -72,15 +73,15 @@ struct json_handler {
 	size_t nrules;
 	/* A value begins. May call json_scan_keep_raw or json_scan_keep_text. */
 	void (*enter)(void *context, struct json_scan *scan, const struct json_value *value);
-	/* The same value has ended; key and key_hash are not set any more. May be NULL. */
+	/* The same value has ended; key and key_hash are not set any more. */
 	void (*leave)(void *context, struct json_scan *scan, const struct json_value *value);
 };
 
 /* Where kept bytes go. */
 struct json_keep {
-	struct buf *into;	/* appended to; NULL: nothing is kept now */
-	size_t max;		/* into never grows beyond this many bytes */
-	bool cut;		/* some bytes did not fit, or there was no memory for them */
+	struct buf *into; /* appended to; NULL: nothing is kept now */
+	size_t max;	  /* into never grows beyond this many bytes */
+	bool cut;	  /* some bytes did not fit, or there was no memory for them */
 };
 
 struct json_scan *json_scan_new(const struct json_handler *handler, void *context);
@@ -96,10 +97,5 @@ bool json_scan_closed(const struct json_scan *scan);
  * One of each at a time; keep lives until the value has left, and keep->cut tells then. */
 void json_scan_keep_raw(struct json_scan *scan, struct json_keep *keep);
 void json_scan_keep_text(struct json_scan *scan, struct json_keep *keep);
-
-/* Closes a cut JSON text so that it is valid again: takes back what is half there and adds the
- * quotes and brackets that are missing (at most JSON_SCAN_DEPTH + 4 bytes). An empty or hopeless
- * text becomes empty. 0, or -ENOMEM. */
-int json_mend(struct buf *text);
 
 #endif

@@ -35,28 +35,28 @@ enum operation_id {
 
 struct operation {
 	enum operation_id id;
-	const char *name;	/* gen_ai.operation.name: OpenTelemetry's where it has one */
-	const char *path;	/* as after "/v1/" */
-	const char *method;	/* NULL: any */
-	bool subtree;		/* paths below it are of the same operation */
-	bool deployment;	/* on Azure's dated paths it stands below deployments/{deployment}/ */
-	bool streams;		/* answers text/event-stream when asked */
-	bool read;		/* request.h and response.h read its bodies */
+	const char *name;   /* gen_ai.operation.name: OpenTelemetry's where it has one */
+	const char *path;   /* as after "/v1/" */
+	const char *method; /* NULL: any */
+	bool subtree;	    /* paths below it are of the same operation */
+	bool deployment;    /* on Azure's dated paths it stands below deployments/{deployment}/ */
+	bool streams;	    /* answers text/event-stream when asked */
+	bool read;	    /* request.h and response.h read its bodies */
 };
 
 /* Whose form of the API: it decides the paths, the api-version and the shape of errors. */
 enum dialect {
-	DIALECT_AZURE,		/* /openai/…?api-version= */
-	DIALECT_AZURE_V1,	/* /openai/v1/…, /api/projects/{project}/openai/v1/… */
-	DIALECT_OPENAI		/* /v1/… */
+	DIALECT_AZURE,	  /* /openai/…?api-version= */
+	DIALECT_AZURE_V1, /* /openai/v1/…, /api/projects/{project}/openai/v1/… */
+	DIALECT_OPENAI	  /* /v1/… */
 };
 
 /* The slices point into the target. */
 struct operation_match {
 	const struct operation *operation; /* NULL: no path of the API that we know */
 	enum dialect dialect;
-	struct slice deployment;	/* empty: it is in the body ("model") or nowhere */
-	struct slice api_version;	/* empty: none */
+	struct slice deployment;  /* empty: it is in the body ("model") or nowhere */
+	struct slice api_version; /* empty: none */
 	/* Every reader of this target sees the same path and query. False for percent-encoded path
 	 * bytes, empty or dot segments, backslashes and a repeated api-version: then operation is
 	 * NULL, and the origin may understand another path than we do. */

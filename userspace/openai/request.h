@@ -14,27 +14,27 @@
 enum request_flag { REQUEST_ABSENT, REQUEST_FALSE, REQUEST_TRUE, REQUEST_NOT_BOOLEAN };
 
 struct request_number {
-	bool present;		/* a JSON number of at most 48 bytes */
+	bool present; /* a JSON number of at most 48 bytes */
 	double value;
-	struct slice text;	/* as written */
+	struct slice text; /* as written */
 };
 
 struct request_facts {
-	struct slice model;	/* decoded, cut at 256 bytes; on Azure v1 the deployment */
-	struct slice user;	/* likewise */
+	struct slice model; /* decoded, cut at 256 bytes; on Azure v1 the deployment */
+	struct slice user;  /* likewise */
 	enum request_flag stream;
-	enum request_flag include_usage; /* of stream_options */
-	bool stream_options;	/* the key is there, whatever its value */
+	enum request_flag include_usage;  /* of stream_options */
+	bool stream_options;		  /* the key is there, whatever its value */
 	struct request_number max_tokens; /* max_completion_tokens wins over max_tokens */
 	struct request_number temperature, top_p, n;
-	struct slice messages;	/* JSON of "messages" or "prompt"; as written unless truncated */
+	struct slice messages;	 /* JSON of "messages" or "prompt"; as written unless truncated */
 	bool messages_truncated; /* content_max was reached: the JSON was closed at the cut */
-	struct slice tools;	/* JSON of "tools", or the older "functions"; cut like messages */
+	struct slice tools;	 /* JSON of "tools", or the older "functions"; cut like messages */
 	bool tools_truncated;
-	uint64_t nmessages;	/* elements of "messages" */
-	bool readable;		/* so far, and after request_reader_end for the whole body */
-	const char *problem;	/* why it is not readable, one of a fixed set; else NULL */
-	uint64_t bytes;		/* fed */
+	uint64_t nmessages;  /* elements of "messages" */
+	bool readable;	     /* so far, and after request_reader_end for the whole body */
+	const char *problem; /* why it is not readable, one of a fixed set; else NULL */
+	uint64_t bytes;	     /* fed */
 };
 
 struct request_reader;

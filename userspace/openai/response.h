@@ -12,31 +12,33 @@
 
 struct response_facts {
 	struct slice id, model, system_fingerprint; /* decoded, cut at 128 bytes */
-	struct slice finish_reasons; /* JSON array of strings, by choice; set by response_reader_end */
+	struct slice
+		finish_reasons; /* JSON array of strings, by choice; set by response_reader_end */
 	bool has_usage;
 	uint64_t input_tokens, output_tokens, total_tokens; /* total: the sum when not given */
-	uint64_t cached_tokens, reasoning_tokens; /* parts of input and output */
+	uint64_t cached_tokens, reasoning_tokens;	    /* parts of input and output */
 	/* JSON array of messages, by choice: {"role","content","refusal","tool_calls",
 	 * "function_call"}, what is absent left out; set by response_reader_end, valid JSON also
 	 * when truncated (content_max was reached, or a choice beyond the 128th came). */
 	struct slice output_messages;
 	bool output_truncated;
-	struct slice error_type, error_code, error_message; /* decoded, cut at 128, 128, 1024 bytes */
-	bool has_error;		/* an error object was there, also inside a 200 stream */
-	bool readable;		/* no part was unreadable */
-	const char *problem;	/* the first reason, one of a fixed set; else NULL */
-	bool complete;		/* [DONE] came, resp. the JSON ended */
-	uint64_t nevents;	/* fed, [DONE] included */
-	uint64_t output_bytes;	/* of text, refusals and arguments of calls, all choices */
+	struct slice error_type, error_code,
+		error_message; /* decoded, cut at 128, 128, 1024 bytes */
+	bool has_error;	       /* an error object was there, also inside a 200 stream */
+	bool readable;	       /* no part was unreadable */
+	const char *problem;   /* the first reason, one of a fixed set; else NULL */
+	bool complete;	       /* [DONE] came, resp. the JSON ended */
+	uint64_t nevents;      /* fed, [DONE] included */
+	uint64_t output_bytes; /* of text, refusals and arguments of calls, all choices */
 };
 
 enum response_event_flags {
 	/* Nothing in it but usage (choices is []): the chunk to hide from a client that did not
 	 * ask for it. Usage beside choices or filter results does not set this. */
 	RESPONSE_EVENT_USAGE_ONLY = 1,
-	RESPONSE_EVENT_DONE = 2,	/* [DONE] */
-	RESPONSE_EVENT_ERROR = 4,	/* an error object */
-	RESPONSE_EVENT_UNREADABLE = 8	/* not a JSON object; later events are still read */
+	RESPONSE_EVENT_DONE = 2,      /* [DONE] */
+	RESPONSE_EVENT_ERROR = 4,     /* an error object */
+	RESPONSE_EVENT_UNREADABLE = 8 /* not a JSON object; later events are still read */
 };
 
 struct response_reader;
@@ -44,8 +46,8 @@ struct response_reader;
 /* streamed: the answer is text/event-stream (by its Content-Type, not by what was asked).
  * content_max: most bytes of output_messages kept; 0 keeps none. NULL without memory. The
  * operation must be one with `read`. */
-struct response_reader *response_reader_new(const struct operation *operation, size_t content_max,
-	bool streamed);
+struct response_reader *response_reader_new(
+	const struct operation *operation, size_t content_max, bool streamed);
 void response_reader_free(struct response_reader *reader);
 /* Not streamed: a piece of the body (content coding undone). 0, or -EBADMSG once it is not
  * readable; then it need not be fed any further, and what was read before stays. */

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "openai/request.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "openai/json_mend.h"
+#include "openai/json_scan.h"
+#include "openai/text.h"
+
+#define TEXT_MAX 256 /* bytes of model and user */
+#define KEYS_MAX 128 /* top-level members whose names are compared */
+
+enum node {
+	NODE_ROOT = JSON_ROOT,
+	NODE_MODEL,
+	NODE_USER,
+	NODE_STREAM,
+	NODE_OPTIONS,
+	NODE_INCLUDE_USAGE,
+	NODE_OLD_MAX_TOKENS,
+	NODE_MAX_TOKENS,
+	NODE_TEMPERATURE,
+	NODE_TOP_P,
+	NODE_N,
+	NODE_MESSAGES,
+	NODE_MESSAGE,
+	NODE_CONTENT,
+	NODE_PART,
+	NODE_TEXT,
+	NODE_IMAGE,
+	NODE_CALLS,
+	NODE_CALL,
+	NODE_FUNCTION,
+	NODE_PROMPT,
+	NODE_PROMPT_ITEM,
+	NODE_TOKEN,
+	NODE_TOOLS,
+	NODE_OTHER
+};
+
+static const struct json_rule rules[] = {
+	{NODE_ROOT, NODE_MODEL, "model"},
+	{NODE_ROOT, NODE_USER, "user"},
+	{NODE_ROOT, NODE_STREAM, "stream"},
+	{NODE_ROOT, NODE_OPTIONS, "stream_options"},
+	{NODE_OPTIONS, NODE_INCLUDE_USAGE, "include_usage"},
+	{NODE_ROOT, NODE_OLD_MAX_TOKENS, "max_tokens"},
+	{NODE_ROOT, NODE_MAX_TOKENS, "max_completion_tokens"},
+	{NODE_ROOT, NODE_TEMPERATURE, "temperature"},
+	{NODE_ROOT, NODE_TOP_P, "top_p"},
+	{NODE_ROOT, NODE_N, "n"},
+	{NODE_ROOT, NODE_MESSAGES, "messages"},
+	{NODE_MESSAGES, NODE_MESSAGE, JSON_ELEMENT},
+	{NODE_MESSAGE, NODE_CONTENT, "content"},
+	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
+	{NODE_PART, NODE_TEXT, "text"},
+	{NODE_PART, NODE_IMAGE, "image_url"},
+	{NODE_MESSAGE, NODE_CALLS, "tool_calls"},
+	{NODE_CALLS, NODE_CALL, JSON_ELEMENT},
+	{NODE_CALL, NODE_FUNCTION, "function"},
+	{NODE_FUNCTION, NODE_TEXT, "arguments"},
+	{NODE_ROOT, NODE_PROMPT, "prompt"},
+	{NODE_PROMPT, NODE_PROMPT_ITEM, JSON_ELEMENT},
+	{NODE_PROMPT_ITEM, NODE_TOKEN, JSON_ELEMENT},
+	{NODE_ROOT, NODE_TOOLS, "tools"},
+	{NODE_ROOT, NODE_TOOLS, "functions"},
+	{NODE_ROOT, NODE_OTHER, JSON_ANY},
+};
+
+/* Where a value stands in the body. */
+struct place {
+	bool there, empty;
+	enum json_type type;
+	uint64_t start, end;
+};
+
+/* The memory of a request_number. */
+struct number_text {
+	char bytes[JSON_SCAN_NUMBER + 1];
+};
+
+struct request_reader {
+	const struct operation *operation;
+	size_t content_max;
+	struct json_scan *scan;
+	struct request_facts facts;
+	char model[TEXT_MAX], user[TEXT_MAX];
+	struct number_text max_tokens, temperature, top_p, n;
+
+	struct buf text, messages, tools;
+	struct json_keep keep_text, keep_messages, keep_tools;
+
+	uint64_t keys[KEYS_MAX];
+	size_t nkeys;
+	struct place options, include_usage, root;
+	uint64_t piece;					 /* offset of the piece fed last */
+	uint64_t text_bytes, tool_bytes, images, tokens; /* for the estimate */
+};
+
+static void unreadable(struct request_reader *r, const char *problem)
+{
+	if (r->facts.problem)
+		return;
+	r->facts.problem = problem;
+	r->facts.readable = false;
+}
+
+/* Parsers differ in which of two members with the same name counts, so a body that has such is one
+ * thing to us and maybe another to the service. */
+static void check_key(struct request_reader *r, uint64_t hash)
+{
+	size_t i;
+
+	for (i = 0; i < r->nkeys; i++)
+		if (r->keys[i] == hash) {
+			unreadable(r, "duplicate key");
+			return;
+		}
+	if (r->nkeys < KEYS_MAX)
+		r->keys[r->nkeys++] = hash;
+	else
+		unreadable(r, "too many keys");
+}
+
+/* Keeps the raw JSON of a member; of two with the same name the last. */
+static void keep_member(struct json_scan *scan, struct json_keep *keep)
+{
+	buf_clear(keep->into);
+	if (keep->max)
+		json_scan_keep_raw(scan, keep);
+}
+
+static void enter(void *context, struct json_scan *scan, const struct json_value *v)
+{
+	struct request_reader *r = context;
+	bool chat = r->operation->id == OPERATION_CHAT;
+
+	if (v->depth == 0 && v->type != JSON_OBJECT)
+		unreadable(r, "not a JSON object");
+	if (v->depth == 1)
+		check_key(r, v->key_hash);
+	switch ((enum node)v->node) {
+	case NODE_MODEL:
+	case NODE_USER:
+		buf_clear(&r->text);
+		json_scan_keep_text(scan, &r->keep_text);
+		break;
+	case NODE_OPTIONS:
+		r->facts.stream_options = true;
+		r->facts.include_usage = REQUEST_ABSENT;
+		r->include_usage.there = false;
+		break;
+	case NODE_INCLUDE_USAGE:
+		if (r->include_usage.there)
+			unreadable(r, "duplicate key");
+		break;
+	case NODE_MESSAGES:
+		if (chat)
+			keep_member(scan, &r->keep_messages);
+		break;
+	case NODE_PROMPT:
+		if (!chat)
+			keep_member(scan, &r->keep_messages);
+		break;
+	case NODE_TOOLS:
+		keep_member(scan, &r->keep_tools);
+		break;
+	default:
+		break;
+	}
+}
+
+static struct place place_of(const struct json_value *v)
+{
+	return (struct place){true, v->empty, v->type, v->start, v->end};
+}
+
+static enum request_flag flag_of(const struct json_value *v)
+{
+	switch (v->type) {
+	case JSON_TRUE:
+		return REQUEST_TRUE;
+	case JSON_FALSE:
+		return REQUEST_FALSE;
+	case JSON_NULL:
+		return REQUEST_ABSENT;
+	default:
+		return REQUEST_NOT_BOOLEAN;
+	}
+}
+
+static void set_number(
+	struct request_number *n, struct number_text *text, const struct json_value *v)
+{
+	*n = (struct request_number){false, 0, SLICE_NONE};
+	if (v->type != JSON_NUMBER || !v->number.len)
+		return;
+	memcpy(text->bytes, v->number.data, v->number.len);
+	text->bytes[v->number.len] = '\0';
+	n->value = strtod(text->bytes, NULL);
+	n->text = slice_of(text->bytes, v->number.len);
+	n->present = isfinite(n->value);
+}
+
+/* Bytes of a value as written, without quotes. */
+static uint64_t bytes_of(const struct json_value *v)
+{
+	return v->end - v->start - (v->type == JSON_STRING ? 2 : 0);
+}
+
+/* What the estimate of tokens counts. */
+static void count_value(struct request_reader *r, const struct json_value *v)
+{
+	switch ((enum node)v->node) {
+	case NODE_CONTENT:
+	case NODE_TEXT:
+	case NODE_PROMPT:
+	case NODE_PROMPT_ITEM:
+	case NODE_TOKEN:
+		if (v->type == JSON_STRING)
+			r->text_bytes += bytes_of(v);
+		else if (v->type == JSON_NUMBER)
+			r->tokens++;
+		break;
+	case NODE_IMAGE:
+		r->images++;
+		break;
+	case NODE_TOOLS:
+		r->tool_bytes += bytes_of(v);
+		break;
+	case NODE_MESSAGE:
+		r->facts.nmessages++;
+		break;
+	default:
+		break;
+	}
+}
+
+static void leave(void *context, struct json_scan *scan, const struct json_value *v)
+{
+	struct request_reader *r = context;
+	struct request_facts *f = &r->facts;
+
+	(void)scan;
+	count_value(r, v);
+	switch ((enum node)v->node) {
+	case NODE_ROOT:
+		r->root = place_of(v);
+		break;
+	case NODE_MODEL:
+		f->model = text_copy(r->model, TEXT_MAX, buf_slice(&r->text));
+		break;
+	case NODE_USER:
+		f->user = text_copy(r->user, TEXT_MAX, buf_slice(&r->text));
+		break;
+	case NODE_STREAM:
+		f->stream = flag_of(v);
+		break;
+	case NODE_OPTIONS:
+		r->options = place_of(v);
+		break;
+	case NODE_INCLUDE_USAGE:
+		f->include_usage = flag_of(v);
+		r->include_usage = place_of(v);
+		break;
+	case NODE_OLD_MAX_TOKENS:
+		if (f->max_tokens.present)
+			break;
+		/* fall through */
+	case NODE_MAX_TOKENS:
+		set_number(&f->max_tokens, &r->max_tokens, v);
+		break;
+	case NODE_TEMPERATURE:
+		set_number(&f->temperature, &r->temperature, v);
+		break;
+	case NODE_TOP_P:
+		set_number(&f->top_p, &r->top_p, v);
+		break;
+	case NODE_N:
+		set_number(&f->n, &r->n, v);
+		break;
+	default:
+		break;
+	}
+}
+
+struct request_reader *request_reader_new(const struct operation *operation, size_t content_max)
+{
+	static const struct json_handler handler = {
+		rules, sizeof(rules) / sizeof(rules[0]), enter, leave};
+	struct request_reader *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->operation = operation;
+	r->content_max = content_max;
+	r->facts.readable = true;
+	r->keep_text = (struct json_keep){&r->text, TEXT_MAX, false};
+	r->keep_messages = (struct json_keep){&r->messages, content_max, false};
+	r->keep_tools = (struct json_keep){&r->tools, content_max, false};
+	r->scan = json_scan_new(&handler, r);
+	if (!r->scan) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void request_reader_free(struct request_reader *r)
+{
+	if (!r)
+		return;
+	json_scan_free(r->scan);
+	buf_free(&r->text);
+	buf_free(&r->messages);
+	buf_free(&r->tools);
+	free(r);
+}
+
+int request_reader_feed(struct request_reader *r, struct slice piece)
+{
+	enum json_problem problem = json_scan_feed(r->scan, piece);
+
+	r->piece = r->facts.bytes;
+	r->facts.bytes += piece.len;
+	if (problem)
+		unreadable(r, json_problem_name(problem));
+	return problem ? -EBADMSG : 0;
+}
+
+/* The kept JSON, closed where it was cut or the body ended inside it. */
+static struct slice kept(struct json_keep *keep, bool unfinished, bool *truncated)
+{
+	if (keep->cut || unfinished) {
+		*truncated = *truncated || keep->cut;
+		json_mend(keep->into);
+	}
+	return buf_slice(keep->into);
+}
+
+int request_reader_end(struct request_reader *r)
+{
+	enum json_problem problem = json_scan_end(r->scan);
+	struct request_facts *f = &r->facts;
+
+	if (problem)
+		unreadable(r, json_problem_name(problem));
+	f->messages = kept(&r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
+	f->tools = kept(&r->keep_tools, problem != JSON_FINE, &f->tools_truncated);
+	return problem ? -EBADMSG : 0;
+}
+
+const struct request_facts *request_reader_facts(const struct request_reader *r)
+{
+	return &r->facts;
+}
+
+/* Whether the body is whole, streams, and is the same to every parser. */
+static bool may_inject(const struct request_reader *r)
+{
+	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE;
+}
+
+bool request_inject_tail(const struct request_reader *r, struct request_splice *splice)
+{
+	if (!may_inject(r) || r->facts.stream_options || r->root.end <= r->piece)
+		return false;
+	/* The object is not empty: "stream" is in it. */
+	*splice = (struct request_splice){
+		r->root.end - 1, 0, SLICE(",\"stream_options\":{\"include_usage\":true}")};
+	return true;
+}
+
+bool request_inject_usage(const struct request_reader *r, struct request_splice *splice)
+{
+	const struct place *options = &r->options, *flag = &r->include_usage;
+
+	if (!may_inject(r) || r->facts.include_usage == REQUEST_TRUE ||
+		r->facts.include_usage == REQUEST_NOT_BOOLEAN)
+		return false;
+	if (!r->facts.stream_options)
+		*splice = (struct request_splice){
+			r->root.end - 1, 0, SLICE(",\"stream_options\":{\"include_usage\":true}")};
+	else if (options->type == JSON_NULL)
+		*splice = (struct request_splice){
+			options->start, 4, SLICE("{\"include_usage\":true}")};
+	else if (options->type != JSON_OBJECT)
+		return false;
+	else if (flag->there)
+		*splice = (struct request_splice){
+			flag->start, (size_t)(flag->end - flag->start), SLICE("true")};
+	else
+		*splice = (struct request_splice){options->end - 1, 0,
+			options->empty ? SLICE("\"include_usage\":true")
+				       : SLICE(",\"include_usage\":true")};
+	return true;
+}
+
+uint64_t request_estimate_tokens(const struct request_reader *r)
+{
+	return (r->text_bytes + r->tool_bytes + 3) / 4 + r->tokens + 4 * r->facts.nmessages +
+	       85 * r->images;
+}
