@@ -123,8 +123,9 @@ struct config_audit {
 };
 
 struct config_identity {
-	uid_t uid;
+	uid_t uid;	/* never root's; nobody's while the user does not exist: see below */
 	gid_t gid;
+	char *name;	/* as written */
 };
 
 struct config_processes {
@@ -149,7 +150,9 @@ struct config {
 
 /* Reads the YAML text; name is used in messages only. On failure -EINVAL (or -ENOMEM) and why is
  * "name:line: key: what is expected, what was found". Does not look at the system: no file, user
- * or interface is checked here beyond user names. Free with config_free. */
+ * or interface is checked here beyond user names, and of these not
+ * the defaults: an installation may parse its configuration before systemd-sysusers made them.
+ * Free with config_free. */
 int config_parse(const char *name, struct slice yaml, struct config **config, struct why *why);
 /* As config_parse, from a file. */
 int config_load(const char *path, struct config **config, struct why *why);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Every key of the configuration, once: the YAML schema, the defaults, the ranges, and what the
+ * messages call "expected" are made from these tables.
+ *
+ *	S(key, kind, member, default, range)	one value
+ *	L(key, kind, member, default, range)	a list; the default's items are separated by spaces
+ *
+ * default is YAML text, NULL (absent stays zero) or REQUIRED. range depends on the kind: "from..to"
+ * for numbers, durations and sizes, "a|b|c" for a choice (in the order of its enum), the port of
+ * an address that names none ("" = it must). */
+#ifndef CONFIG_KEYS_H
+#define CONFIG_KEYS_H
+
+#define REQUIRED "\1"
+
+#define KEYS_APPLIANCE(S, L)                                                                      \
+	S(name, TEXT, name, NULL, "")                                                             \
+	S(run_directory, PATH, run_directory, "/run/sallyport", "")                               \
+	S(workers, WORKERS, workers, "auto", "1..256")
+
+#define KEYS_DATAPATH(S, L)                                                                       \
+	S(inside, INTERFACE, inside, REQUIRED, "")                                                \
+	S(xdp, CHOICE, xdp, "auto", "auto|native|generic|off")                                    \
+	S(bpf_directory, PATH, bpf_directory, "/sys/fs/bpf/sallyport", "")                        \
+	S(mark, U32, mark, "0x5a11", "1..0xffffffff")                                             \
+	S(table, U32, table, "5111", "1..0xffffffff")                                             \
+	S(listen_base, U16, listen_base, "15100", "1024..65535")                                  \
+	S(max_sources, U32, max_sources, "65536", "1024..16777216")                               \
+	S(max_flows, U32, max_flows, "262144", "1024..16777216")                                  \
+	S(max_endpoints, U32, max_endpoints, "16384", "64..1048576")
+
+#define KEYS_ENDPOINTS(S, L)                                                                      \
+	L(ports, U16, ports, "443", "1..65535")                                                   \
+	L(names, HOST, names, NULL, "")                                                           \
+	L(prefixes, PREFIX, prefixes, NULL, "")                                                   \
+	L(resolvers, ADDRESS_PORT, resolvers, NULL, "53")                                         \
+	S(ttl_floor, DURATION, ttl_floor_ns, "30s", "1s..1d")                                     \
+	S(ttl_ceiling, DURATION, ttl_ceiling_ns, "10m", "1s..7d")                                 \
+	S(grace, DURATION, grace_ns, "10m", "0s..7d")
+
+#define KEYS_HOST(S, L)                                                                           \
+	S(pattern, PATTERN, pattern, REQUIRED, "")                                                \
+	S(provider, CHOICE, provider, REQUIRED, "azure|openai")                                   \
+	S(backend, BACKEND, backend, NULL, "")
+
+#define KEYS_BACKEND(S, L)                                                                        \
+	S(name, NAME, name, REQUIRED, "")                                                         \
+	S(host, HOST, host, NULL, "")                                                             \
+	L(addresses, ADDRESS_PORT, addresses, NULL, "0")                                          \
+	S(port, U16, port, "443", "1..65535")                                                     \
+	S(key_file, PATH, key_file, NULL, "")                                                     \
+	S(key_header, CHOICE, key_header, "api-key", "api-key|bearer")                            \
+	S(region, NAME, region, NULL, "")
+
+#define KEYS_TLS(S, L)                                                                            \
+	S(ca_certificate, PATH, ca_certificate, "/etc/sallyport/ca.pem", "")                      \
+	S(ca_key, PATH, ca_key, "/etc/sallyport/ca.key", "")                                      \
+	L(origin_roots, PATH, origin_roots, NULL, "")                                             \
+	S(system_roots, BOOL, system_roots, "true", "")                                           \
+	S(leaf_validity, DURATION, leaf_validity_ns, "30d", "7d..200d")                           \
+	S(leaf_cache, U32, leaf_cache, "1024", "16..65536")                                       \
+	S(handshake_timeout, DURATION, handshake_ns, "10s", "1s..5m")                             \
+	S(ticket_rotation, DURATION, ticket_rotation_ns, "8h", "0s..7d")
+
+#define KEYS_HTTP(S, L)                                                                           \
+	S(head_max, SIZE, head_max, "64KiB", "4KiB..1MiB")                                        \
+	S(headers_max, U32, headers_max, "128", "16..1024")                                       \
+	S(head_timeout, DURATION, head_ns, "10s", "1s..10m")                                      \
+	S(idle_timeout, DURATION, idle_ns, "300s", "1s..1d")                                      \
+	S(body_timeout, DURATION, body_ns, "60s", "1s..1d")                                       \
+	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
+	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
+	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
+	S(inject_usage, BOOL, inject_usage, "true", "")
+
+#define KEYS_ORIGIN(S, L)                                                                         \
+	S(connect_timeout, DURATION, connect_ns, "5s", "100ms..10m")                              \
+	S(first_byte_timeout, DURATION, first_byte_ns, "600s", "1s..1d")                          \
+	S(idle_timeout, DURATION, idle_ns, "600s", "1s..1d")                                      \
+	S(keepalive, DURATION, keepalive_ns, "60s", "0s..1d")                                     \
+	S(pool_max, U32, pool_max, "64", "0..65536")                                              \
+	S(drain_time, DURATION, drain_ns, "60s", "0s..1h")                                        \
+	S(drain_size, SIZE, drain_bytes, "16MiB", "0..1GiB")
+
+#define KEYS_AUDIT(S, L)                                                                          \
+	S(collector, ADDRESS_PORT, collector, "127.0.0.1:24224", "")                              \
+	S(tag, NAME, tag, "sallyport.exchange", "")                                               \
+	S(spool_directory, PATH, spool_directory, "/var/spool/sallyport", "")                     \
+	S(spool_size, SIZE, spool_bytes, "1GiB", "1MiB..16TiB")                                   \
+	S(segment_size, SIZE, segment_bytes, "8MiB", "64KiB..1GiB")                               \
+	S(fsync, CHOICE, fsync, "interval", "always|interval|never")                              \
+	S(fsync_interval, DURATION, fsync_ns, "200ms", "1ms..1m")                                 \
+	S(when_full, CHOICE, when_full, "block", "block|drop")                                    \
+	S(ack_timeout, DURATION, ack_ns, "30s", "1s..10m")                                        \
+	S(flush_interval, DURATION, flush_ns, "100ms", "1ms..1m")                                 \
+	S(batch, U32, batch, "500", "1..100000")                                                  \
+	S(content, BOOL, content, "true", "")                                                     \
+	S(content_max, SIZE, content_max, "256KiB", "0..64MiB")                                   \
+	L(redact_headers, HEADER, redact_headers, NULL, "")                                       \
+	S(ring_size, SIZE, ring_bytes, "16MiB", "64KiB..1GiB")
+
+#define KEYS_PROCESSES(S, L)                                                                      \
+	S(worker, IDENTITY, worker, "sallyport-worker", "")                                       \
+	S(signer, IDENTITY, signer, "sallyport-signer", "")                                       \
+	S(shipper, IDENTITY, shipper, "sallyport-shipper", "")                                    \
+	S(scout, IDENTITY, scout, "sallyport-scout", "")                                          \
+	S(drain_timeout, DURATION, drain_ns, "30s", "0s..1h")
+
+/* The sections that are one mapping, and the type and member of struct config they fill. */
+#define SECTIONS(X)                                                                               \
+	X(appliance, APPLIANCE)                                                                   \
+	X(datapath, DATAPATH)                                                                     \
+	X(endpoints, ENDPOINTS)                                                                   \
+	X(tls, TLS)                                                                               \
+	X(http, HTTP)                                                                             \
+	X(origin, ORIGIN)                                                                         \
+	X(audit, AUDIT)                                                                           \
+	X(processes, PROCESSES)
+
+#endif
