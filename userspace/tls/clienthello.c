@@ -167,8 +167,8 @@ enum clienthello_result clienthello_parse(struct slice bytes, struct clienthello
 			return CLIENTHELLO_MALFORMED;
 		if (have >= HANDSHAKE_HEADER)
 			need = HANDSHAKE_HEADER + ((size_t)(unsigned char)assembled[1] << 16 |
-				(size_t)(unsigned char)assembled[2] << 8 |
-				(size_t)(unsigned char)assembled[3]);
+							  (size_t)(unsigned char)assembled[2] << 8 |
+							  (size_t)(unsigned char)assembled[3]);
 		if (need > CLIENTHELLO_MAX - RECORD_HEADER)
 			return CLIENTHELLO_TOO_LONG;
 		/* No second message can follow in the record before the server answered. */

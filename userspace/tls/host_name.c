@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tls/host_name.h"
 
-#define LABEL_MAX 63
+#define LABEL_MAX      63
 #define NAME_MAX_BYTES 253
 
 bool host_name_read(struct slice input, char name[HOST_NAME_SIZE])

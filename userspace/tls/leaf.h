@@ -45,10 +45,11 @@ int leaf_answer(const struct ca *ca, EVP_PKEY *leaf_key, const struct config *co
 
 struct leaf {
 	char host[HOST_NAME_SIZE];
+	unsigned char context[32]; /* SHA-256 of host: what a session is bound to */
 	X509 *certificate;
-	STACK_OF(X509) *
-		chain; /* to be sent after the certificate; the self-signed root is left out */
-	uint64_t not_after_ns; /* realtime */
+	/* To be sent after the certificate; the self-signed root is left out. */
+	STACK_OF(X509) * chain;
+	uint64_t not_before_ns, not_after_ns; /* realtime */
 	unsigned references;
 };
 

@@ -158,9 +158,9 @@ static void ignores_what_follows_the_hello(void **state)
 
 static void tells_what_is_not_tls(void **state)
 {
-	static const struct slice inputs[] = {
-		{"GET / HTTP/1.1\r\n\r\n", 18}, {"SSH-2.0-x\r\n", 11}, {"\x80\x2e\x01\x03\x01", 5},
-		{"\x16\x02\x01", 3}, {"\x15\x03\x01\x00\x02\x01\x00", 7}, {"\0", 1}};
+	static const struct slice inputs[] = {{"GET / HTTP/1.1\r\n\r\n", 18}, {"SSH-2.0-x\r\n", 11},
+		{"\x80\x2e\x01\x03\x01", 5}, {"\x16\x02\x01", 3},
+		{"\x15\x03\x01\x00\x02\x01\x00", 7}, {"\0", 1}};
 	struct clienthello hello;
 
 	(void)state;
@@ -172,12 +172,11 @@ static void tells_what_is_not_tls(void **state)
 
 static void refuses_malformed_records(void **state)
 {
-	static const struct slice inputs[] = {
-		{"\x16\x03\x01\x00\x00", 5},			     /* empty record */
-		{"\x16\x03\x01\x40\x01", 5},			     /* over 2^14 */
-		{"\x16\x03\x01\x00\x04\x02\x00\x00\x00", 9},	     /* a ServerHello */
-		{"\x16\x03\x01\x00\x09\x01\x00\x00\x04\x03", 10},    /* two messages in a record */
-		{"\x16\x03\x01\x00\x01\x01\x15\x03\x01", 9},	     /* an alert in the middle */
+	static const struct slice inputs[] = {{"\x16\x03\x01\x00\x00", 5}, /* empty record */
+		{"\x16\x03\x01\x40\x01", 5},				   /* over 2^14 */
+		{"\x16\x03\x01\x00\x04\x02\x00\x00\x00", 9},		   /* a ServerHello */
+		{"\x16\x03\x01\x00\x09\x01\x00\x00\x04\x03", 10}, /* two messages in a record */
+		{"\x16\x03\x01\x00\x01\x01\x15\x03\x01", 9},	  /* an alert in the middle */
 		{"\x16\x03\x01\x00\x06\x01\x00\x00\x02\x03\x03", 11} /* too short to be one */};
 	struct clienthello hello;
 
@@ -231,19 +230,18 @@ static void keeps_a_name_that_is_no_host_name_out(void **state)
 
 static void refuses_malformed_extensions(void **state)
 {
-	static const struct slice extensions[] = {
-		{"\0\0\0\0", 4},				/* server_name without a list */
-		{"\0\0\0\2\0\0", 6},				/* an empty list */
-		{"\0\0\0\6\0\4\1\0\1a", 10},			/* a name type nobody knows */
-		{"\0\0\0\5\0\3\0\0\0", 9},			/* an empty name */
-		{"\0\0\0\12\0\10\0\0\1a\0\0\1b", 14},		/* two names */
-		{"\0\0\0\7\0\4\0\0\1ax", 11},			/* a byte behind the list */
-		{"\0\0\0\6\0\4\0\0\1a\0\0\0\6\0\4\0\0\1b", 20}, /* server_name twice */
-		{"\0\20\0\2\0\0", 6},				/* ALPN without a protocol */
-		{"\0\20\0\3\0\1\0", 7},				/* an empty protocol */
-		{"\0\53\0\2\1\3", 6},				/* half a version */
-		{"\0\53\0\3\2\3\4\0\53\0\3\2\3\3", 14},		/* versions twice */
-		{"\0\53\0\3\2\3", 6},				/* over the end */
+	static const struct slice extensions[] = {{"\0\0\0\0", 4}, /* server_name without a list */
+		{"\0\0\0\2\0\0", 6},				   /* an empty list */
+		{"\0\0\0\6\0\4\1\0\1a", 10},			   /* a name type nobody knows */
+		{"\0\0\0\5\0\3\0\0\0", 9},			   /* an empty name */
+		{"\0\0\0\12\0\10\0\0\1a\0\0\1b", 14},		   /* two names */
+		{"\0\0\0\7\0\4\0\0\1ax", 11},			   /* a byte behind the list */
+		{"\0\0\0\6\0\4\0\0\1a\0\0\0\6\0\4\0\0\1b", 20},	   /* server_name twice */
+		{"\0\20\0\2\0\0", 6},				   /* ALPN without a protocol */
+		{"\0\20\0\3\0\1\0", 7},				   /* an empty protocol */
+		{"\0\53\0\2\1\3", 6},				   /* half a version */
+		{"\0\53\0\3\2\3\4\0\53\0\3\2\3\3", 14},		   /* versions twice */
+		{"\0\53\0\3\2\3", 6},				   /* over the end */
 		{"\0", 1}};
 	struct clienthello hello;
 
@@ -261,7 +259,8 @@ static void sees_ech_and_skips_grease(void **state)
 {
 	struct buf b = hello_with(SLICE("\x0a\x0a\0\0"
 					"\0\x2b\0\7\6\x7a\x7a\3\4\3\3"
-					"\xfe\x0d\0\2\0\1"), 0x0303);
+					"\xfe\x0d\0\2\0\1"),
+		0x0303);
 	struct clienthello hello;
 
 	(void)state;
@@ -275,11 +274,11 @@ static void judges_host_names(void **state)
 {
 	static const struct {
 		const char *input, *name; /* NULL: refused */
-	} rows[] = {{"API.OpenAI.com", "api.openai.com"}, {"a.b.", "a.b"}, {"localhost", "localhost"},
-		{"xn--bcher-kva.example", "xn--bcher-kva.example"}, {"1.example", "1.example"},
-		{"", NULL}, {".", NULL}, {".a", NULL}, {"a..b", NULL}, {"a-.b", NULL}, {"a.b-", NULL},
-		{"a.-b", NULL}, {"a.1", NULL}, {"10.0.0.1", NULL}, {"::1", NULL}, {"a b", NULL},
-		{"a/b", NULL}, {"a.b..", NULL}};
+	} rows[] = {{"API.OpenAI.com", "api.openai.com"}, {"a.b.", "a.b"},
+		{"localhost", "localhost"}, {"xn--bcher-kva.example", "xn--bcher-kva.example"},
+		{"1.example", "1.example"}, {"", NULL}, {".", NULL}, {".a", NULL}, {"a..b", NULL},
+		{"a-.b", NULL}, {"a.b-", NULL}, {"a.-b", NULL}, {"a.1", NULL}, {"10.0.0.1", NULL},
+		{"::1", NULL}, {"a b", NULL}, {"a/b", NULL}, {"a.b..", NULL}};
 	char name[HOST_NAME_SIZE], longest[260];
 
 	(void)state;
