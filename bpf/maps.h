@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The maps of all programs. Each object declares all of them, and the loader gives every object
+ * the same ones. Sizes marked * are set from the configuration before they are made. */
+#ifndef BPF_MAPS_H
+#define BPF_MAPS_H
+
+#include "abi.h"
+
+#include <bpf/bpf_helpers.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(max_entries, 1024); /* *max_sources */
+	__type(key, struct abi_address);
+	__type(value, struct source_counters);
+} sources SEC(".maps");
+
+/* Never evicted: a forgotten endpoint would pass uninspected. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024); /* *max_endpoints */
+	__type(key, struct abi_address);
+	__type(value, struct endpoint);
+} endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024); /* *max_endpoints */
+	__type(key, struct prefix_key);
+	__type(value, struct endpoint);
+} prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORT_WORDS);
+	__type(key, __u32);
+	__type(value, __u32);
+} ports SEC(".maps");
+
+/* LRU: a flood of SYNs evicts its own entries first, since nothing ever looks them up. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024); /* *max_flows */
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, WORKER_SLOT(WORKERS_MAX, 0));
+	__type(key, __u32);
+	__type(value, __u64);
+} workers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+} settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, OUTCOME_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} outcomes SEC(".maps");
+
+static __always_inline void outcome_count(enum outcome outcome)
+{
+	__u32 key = outcome;
+	__u64 *count = bpf_map_lookup_elem(&outcomes, &key);
+
+	if (count)
+		*count += 1;
+}
+
+/* The slot in the map workers of all connections from this source, or -1 without workers. */
+static __always_inline int worker_slot(const struct abi_address *source, bool ipv6)
+{
+	__u32 zero = 0, hash = 0x9747b28c;
+	const struct settings *current = bpf_map_lookup_elem(&settings, &zero);
+
+	if (!current || current->workers == 0 || current->workers > WORKERS_MAX)
+		return -1;
+	/* Murmur3's mixing: neighbouring addresses fall on different workers. */
+	for (int i = 0; i < 16; i += 4) {
+		__u32 word;
+
+		__builtin_memcpy(&word, source->bytes + i, 4);
+		word *= 0xcc9e2d51;
+		word = (word << 15) | (word >> 17);
+		hash ^= word * 0x1b873593;
+		hash = ((hash << 13) | (hash >> 19)) * 5 + 0xe6546b64;
+	}
+	hash ^= hash >> 16;
+	hash *= 0x85ebca6b;
+	hash ^= hash >> 13;
+	hash *= 0xc2b2ae35;
+	hash ^= hash >> 16;
+	return WORKER_SLOT((int)(((__u64)hash * current->workers) >> 32), ipv6);
+}
+
+#endif
