@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""sallyportd and sallyport-collector in the appliance namespace, and the command line."""
+
+import contextlib
+import copy
+import json
+import os
+import shutil
+import signal
+import socket
+
+from . import network
+from .process import Process, children_of, wait_for
+
+COLLECTOR = "127.0.0.1:24224"
+USERS = {"worker": 64101, "signer": 64102, "shipper": 64103, "scout": 64104}
+
+# Hosts of the tests: name → addresses in the DNS.
+AZURE = "res-a.openai.azure.com"
+AZURE_B = "res-b.openai.azure.com"
+OPENAI = "api.openai.com"
+UNLISTED = "www.example.org"  # not intercepted, though its address is an endpoint's
+ELSEWHERE = "files.example.org"  # not even steered
+
+
+def merge(base, changes):
+    """`changes` over `base`, dictionaries key by key; None takes a key away."""
+    merged = copy.deepcopy(base)
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        elif value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+class Appliance:
+    def __init__(self, lab, directory, changes=None):
+        self.lab = lab
+        self.directory = directory
+        self.namespace = lab.network.appliance
+        self.config_path = os.path.join(directory, "sallyport.yaml")
+        self.bpf_directory = os.path.join(lab.bpf_directory, os.path.basename(directory))
+        self.spool_directory = os.path.join(directory, "spool")
+        self.run_directory = os.path.join(directory, "run")
+        self.store_path = os.path.join(directory, "store.db")
+        self.ca_path = os.path.join(directory, "ca.crt")
+        self.ca_key_path = os.path.join(directory, "ca.key")
+        self.daemon = self.collector = None
+        self._notify = None
+        os.makedirs(directory, exist_ok=True)
+        self.config = merge(self._defaults(), changes or {})
+
+    def _defaults(self):
+        return {
+            "appliance": {"name": "gate", "run_directory": self.run_directory, "workers": 2},
+            "datapath": {"inside": network.INSIDE_INTERFACE, "bpf_directory": self.bpf_directory},
+            "endpoints": {
+                "prefixes": [
+                    network.REGION_A, network.REGION_A6, network.REGION_B, network.REGION_B6,
+                ],
+                "resolvers": [network.DNS + ":53"],
+            },
+            "hosts": [
+                {"name": "*.openai.azure.com", "provider": "azure"},
+                {"name": OPENAI, "provider": "openai"},
+            ],
+            "tls": {
+                "ca_certificate": self.ca_path,
+                "ca_key": self.ca_key_path,
+                "origin_roots": [self.lab.certificates.root_path],
+                "system_roots": False,
+            },
+            "audit": {"collector": COLLECTOR, "spool_directory": self.spool_directory},
+            "processes": {role: f"{uid}:{uid}" for role, uid in USERS.items()},
+        }
+
+    # --- files ---
+
+    def write_config(self, changes=None):
+        if changes:
+            self.config = merge(self.config, changes)
+        with open(self.config_path + ".new", "w", encoding="utf-8") as file:
+            json.dump(self.config, file, indent=2)  # JSON is YAML
+        os.rename(self.config_path + ".new", self.config_path)
+
+    def secret(self, name, text):
+        """A file of mode 0600 with this text; returns its path."""
+        path = os.path.join(self.directory, name)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        return path
+
+    def make_ca(self):
+        if not os.path.exists(self.ca_path):
+            self.cli("ca", "init", "--certificate", self.ca_path, "--key", self.ca_key_path)
+
+    # --- programs ---
+
+    def cli(self, *arguments, check=True):
+        """Runs the `sallyport` command in the appliance."""
+        return self.namespace.run(self.lab.program("sallyport"), *arguments, check=check)
+
+    def start_collector(self):
+        self.collector = Process(
+            "collector",
+            [self.lab.program("sallyport-collector"), "--store", self.store_path, "--listen", COLLECTOR],
+            self.directory, self.namespace,
+        )
+        address, port = COLLECTOR.rsplit(":", 1)
+
+        def listens():
+            assert self.collector.running, self.collector.log()
+            with self.namespace.inside(), contextlib.suppress(OSError):
+                socket.create_connection((address, int(port)), 1).close()
+                return True
+
+        wait_for(listens, "collector")
+
+    def start_daemon(self):
+        """Starts sallyportd and waits until it says READY=1, as systemd would."""
+        path = os.path.join(self.directory, "notify")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self._close_notify()
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._notify.bind(path)
+        self.daemon = Process(
+            "sallyportd",
+            [self.lab.program("sallyportd"), "--config", self.config_path],
+            self.directory, self.namespace,
+            environment={"NOTIFY_SOCKET": path}, death=signal.SIGTERM,
+        )
+        self.wait_notified("READY=1")
+
+    def wait_notified(self, wanted, seconds=60.0):
+        """Waits for a line of an sd_notify(3) message."""
+        def notified():
+            assert self.daemon.running or wanted == "STOPPING=1", (
+                f"sallyportd ended ({self.daemon.popen.returncode}):\n{self.daemon.log()}"
+            )
+            with contextlib.suppress(BlockingIOError):
+                while wanted not in self._notify.recv(4096).decode().splitlines():
+                    pass
+                return True
+
+        wait_for(notified, lambda: f"{wanted} from sallyportd:\n{self.daemon.log()}", seconds)
+
+    def start(self):
+        self.write_config()
+        self.make_ca()
+        self.start_collector()
+        self.start_daemon()
+        return self
+
+    def stop(self):
+        """A clean stop; asserts that the daemon ends well."""
+        if self.daemon and self.daemon.running:
+            code = self.daemon.stop(seconds=60)
+            assert code == 0, f"sallyportd ended with {code}:\n{self.daemon.log()}"
+        if self.collector:
+            self.collector.stop()
+
+    def close(self):
+        """Ends everything whatever state it is in, and takes the kernel's part away."""
+        for process in (self.daemon, self.collector):
+            if process:
+                with contextlib.suppress(Exception):
+                    process.stop(seconds=20)
+                process.kill()
+        self._close_notify()
+        self.lab.network.clean_appliance()
+        shutil.rmtree(self.bpf_directory, ignore_errors=True)
+
+    def _close_notify(self):
+        if self._notify:
+            self._notify.close()
+            self._notify = None
+
+    def reload(self):
+        """SIGHUP, and waits until the new configuration is in force."""
+        self.daemon.send(signal.SIGHUP)
+        self.wait_notified("READY=1")
+
+    def children(self, role):
+        """The pids of the daemon's children of that role."""
+        found = []
+        for pid in children_of(self.daemon.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if role.encode() in file.read().split(b"\0"):
+                        found.append(pid)
+        return found
+
+    # --- what was recorded ---
+
+    def events(self):
+        """The events of the collector's store, oldest first, as `sallyport events --json` prints."""
+        done = self.cli("events", "--store", self.store_path, "--json", "--limit", "0", check=False)
+        if done.returncode != 0 and not os.path.exists(self.store_path):
+            return []
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def wait_events(self, n, where=lambda event: True, seconds=60.0):
+        """Waits until n events match; more is an error."""
+        found = []
+
+        def enough():
+            found[:] = [event for event in self.events() if where(event)]
+            return len(found) >= n
+
+        wait_for(enough, lambda: f"{n} events, there are {found}\n{self.logs()}", seconds, every=0.1)
+        assert len(found) == n, found
+        return found
+
+    def event(self, path_or_where):
+        return self.wait_events(1, path_or_where)[0]
+
+    def counters(self):
+        """The daemon's counters by name."""
+        return json.loads(self.cli("status", "--config", self.config_path, "--json").stdout)["counters"]
+
+    def logs(self):
+        return "\n".join(p.log() for p in (self.daemon, self.collector) if p)
