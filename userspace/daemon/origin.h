@@ -15,7 +15,7 @@
 #include "config/config.h"
 #include "daemon/stream.h"
 #include "http/h1.h"
-#include "tls/session.h"
+#include "tls/origin_leg.h"
 
 /* Whom to speak to. Two targets with the same host, port and addresses share connections. */
 struct origin_target {

@@ -12,15 +12,6 @@
 static void stream_input(struct ev_loop *loop, ev_io *watcher, int events);
 static void stream_output(struct ev_loop *loop, ev_io *watcher, int events);
 
-/* Remembers the alert of a peer, so that a client that rejects our CA can be named. */
-static void stream_info(const SSL *ssl, int where, int value)
-{
-	struct stream *s = SSL_get_app_data(ssl);
-
-	if (s && (where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && (value >> 8) == SSL3_AL_FATAL)
-		s->alert = (unsigned char)value;
-}
-
 void stream_open(struct stream *s, struct ev_loop *loop, int fd, SSL *ssl, size_t window,
 	const struct stream_handler *handler, void *owner)
 {
@@ -33,10 +24,6 @@ void stream_open(struct stream *s, struct ev_loop *loop, int fd, SSL *ssl, size_
 		.handler = handler,
 		.owner = owner,
 	};
-	if (ssl) {
-		SSL_set_app_data(ssl, s);
-		SSL_set_info_callback(ssl, stream_info);
-	}
 	ev_io_init(&s->reading, stream_input, fd, EV_READ);
 	ev_io_init(&s->writing, stream_output, fd, EV_WRITE);
 	s->reading.data = s->writing.data = s;
@@ -80,6 +67,8 @@ static void stream_handshake_step(struct stream *s)
 		s->handler->ready(s->owner);
 		return;
 	}
+	s->error_number = errno;
+	s->ssl_error = SSL_get_error(s->ssl, result);
 	error = stream_tls_error(s, result);
 	if (error != EAGAIN) {
 		s->handler->failed(s->owner, error);
@@ -266,24 +255,4 @@ void stream_abort(struct stream *s)
 	if (s->ssl)
 		SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	stream_end(s);
-}
-
-const char *stream_alert(const struct stream *s)
-{
-	switch (s->alert) {
-	case 0:
-		return NULL;
-	case SSL_AD_BAD_CERTIFICATE:
-		return "bad_certificate";
-	case SSL_AD_UNSUPPORTED_CERTIFICATE:
-		return "unsupported_certificate";
-	case SSL_AD_CERTIFICATE_UNKNOWN:
-		return "certificate_unknown";
-	case SSL_AD_CERTIFICATE_EXPIRED:
-		return "certificate_expired";
-	case SSL_AD_UNKNOWN_CA:
-		return "unknown_ca";
-	default:
-		return SSL_alert_desc_string_long(s->alert);
-	}
 }

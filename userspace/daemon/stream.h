@@ -16,7 +16,8 @@ struct stream_handler {
 	void (*ready)(void *owner);	/* the TLS handshake is done */
 	void (*readable)(void *owner);	/* stream_read may have something, or the end */
 	void (*drained)(void *owner);	/* what waited to be written fell below half a window */
-	void (*failed)(void *owner, int error); /* positive errno; EPROTO: see stream_error */
+	void (*failed)(void *owner, int error); /* positive errno; EPROTO: TLS; its error queue,
+						 * ssl_error and error_number tell more */
 };
 
 struct stream {
@@ -32,7 +33,7 @@ struct stream {
 	bool handshaking;
 	bool congested;		/* more than a window waits: drained will be told */
 	bool read_wants_write;	/* TLS: an SSL_read waits for room to send */
-	unsigned char alert;	/* the fatal TLS alert the peer sent, 0: none */
+	int ssl_error, error_number; /* of the handshake that failed: SSL_get_error and errno */
 	uint64_t read_bytes, written_bytes; /* payload, before TLS */
 };
 
@@ -62,7 +63,5 @@ bool stream_congested(struct stream *s);
 void stream_close(struct stream *s);
 /* Closes with a reset, without close_notify: the peer must not take what it got for whole. */
 void stream_abort(struct stream *s);
-/* The name of the TLS alert the peer sent ("unknown_ca"), or NULL. */
-const char *stream_alert(const struct stream *s);
 
 #endif
