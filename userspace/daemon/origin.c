@@ -48,6 +48,7 @@ struct origin_request {
 	struct origin_request **self; /* the user's pointer to us */
 	uint64_t lookup;
 	bool resolving;
+	bool starting;	/* origin_start is on the stack: it goes on itself */
 	struct address_port addresses[ORIGIN_ADDRESSES];
 	size_t naddresses, next;
 	struct origin_connection *connection;
@@ -664,23 +665,32 @@ static void origin_drained(void *owner)
 		c->handler->drained(c->user);
 }
 
+/* Goes on with the addresses that were found, or with the failure to find any. */
+static void origin_found(struct origin_request *r)
+{
+	if (r->naddresses) {
+		origin_open(r);
+		return;
+	}
+	counter_add(r->origins->counters, COUNTER_ORIGIN_UNRESOLVED, 1);
+	origin_answer(r, NULL);
+}
+
 static void origin_resolved(void *context, int error, const struct resolver_answer *answer)
 {
 	struct origin_request *r = context;
 
 	r->resolving = false;
-	if (error || !answer->naddresses) {
+	if (error) {
 		r->failure.type = "origin_unresolved";
 		why_set(&r->failure.why, EHOSTUNREACH, "%s: its address could not be resolved: %s",
-			r->origin->host, error ? strerror(-error) : "no address");
-		counter_add(r->origins->counters, COUNTER_ORIGIN_UNRESOLVED, 1);
-		origin_answer(r, NULL);
-		return;
+			r->origin->host, strerror(-error));
 	}
-	for (size_t i = 0; i < answer->naddresses && r->naddresses < ORIGIN_ADDRESSES; i++)
+	for (size_t i = 0; answer && i < answer->n && r->naddresses < ORIGIN_ADDRESSES; i++)
 		r->addresses[r->naddresses++] =
 			(struct address_port){answer->addresses[i], r->origin->port};
-	origin_open(r);
+	if (!r->starting)
+		origin_found(r);
 }
 
 static struct origin_connection *origin_take_idle(struct origin *origin)
@@ -713,11 +723,15 @@ static void origin_start(struct origin_request *r)
 		return;
 	}
 	r->resolving = true;
+	r->starting = true;
 	ev_timer_again(origins->loop, &r->deadline);
 	error = resolver_lookup(
 		origins->resolver, r->origin->host, origin_resolved, r, &r->lookup);
 	if (error)
 		origin_resolved(r, error, NULL);
+	r->starting = false;
+	if (!r->resolving)
+		origin_found(r);
 }
 
 void origin_acquire(struct origins *origins, const struct origin_target *target, bool fresh,

@@ -197,6 +197,8 @@ int stream_flush(struct stream *s)
 {
 	ssize_t gone;
 
+	if (s->held)
+		return 0;
 	while (buf_len(&s->out)) {
 		gone = stream_write_once(s);
 		if (gone == -EAGAIN) {
@@ -214,6 +216,15 @@ int stream_flush(struct stream *s)
 	/* An idle connection keeps no buffer: 5,000 of them would keep 5,000. */
 	if (s->out.capacity > 4096)
 		buf_free(&s->out);
+	return 0;
+}
+
+int stream_hold(struct stream *s, bool hold)
+{
+	s->held = hold;
+	if (!hold)
+		return stream_flush(s);
+	ev_io_stop(s->loop, &s->writing);
 	return 0;
 }
 

@@ -31,6 +31,7 @@ struct stream {
 	const struct stream_handler *handler;
 	void *owner;
 	bool handshaking;
+	bool held;		/* nothing is sent until stream_hold(s, false) */
 	bool congested;		/* more than a window waits: drained will be told */
 	bool read_wants_write;	/* TLS: an SSL_read waits for room to send */
 	int ssl_error, error_number; /* of the handshake that failed: SSL_get_error and errno */
@@ -56,6 +57,8 @@ bool stream_has_pending(const struct stream *s);
 struct buf *stream_out(struct stream *s);
 /* Sends what can be sent now; the rest follows by itself. 0, or a negative errno. */
 int stream_flush(struct stream *s);
+/* Keeps everything composed from being sent, or lets it go again. */
+int stream_hold(struct stream *s, bool hold);
 /* Whether more than a window of bytes waits to be sent. */
 bool stream_congested(struct stream *s);
 
