@@ -230,7 +230,7 @@ static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 		if (h1_reader_in_message(client->reader) && !client->exchange) {
 			counter_add(client->worker->counters, COUNTER_REQUEST_TIMEOUT, 1);
 			client->exchange =
-				exchange_refuse(client, NULL, 408, "request_timeout",
+				exchange_refuse(client, 408, "request_timeout",
 					"The request's head did not arrive in time.");
 			return;
 		}
@@ -410,7 +410,7 @@ static size_t client_parse(struct client *client, struct slice input)
 			exchange_body(client->exchange, event.span);
 			break;
 		case H1_TRAILERS:
-			exchange_trailers(client->exchange, event.trailers, event.ntrailers);
+			exchange_trailers(client->exchange, &event);
 			break;
 		case H1_END:
 			exchange_request_end(client->exchange);
@@ -421,7 +421,7 @@ static size_t client_parse(struct client *client, struct slice input)
 			if (client->exchange)
 				exchange_body_error(client->exchange, &event.error);
 			else
-				client->exchange = exchange_refuse(client, NULL, event.error.status,
+				client->exchange = exchange_refuse(client, event.error.status,
 					event.error.name, event.error.text);
 			return input.len;
 		}

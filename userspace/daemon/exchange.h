@@ -38,15 +38,14 @@ struct exchange {
 	struct operation_match match;
 	enum exchange_request_state request_state;
 	bool request_whole;
+	bool request_read_to_end;	/* the reader was told of the end */
 	struct request_reader *request;
 	struct coding *request_coding;
 	struct buf body;		/* held, and kept to be sent again */
 	bool replayable;		/* body is all of it so far */
 	bool chunked;			/* towards the origin */
 	bool may_inject, injected;
-	struct header *trailers;	/* owned, with their text in trailer_text */
-	size_t ntrailers;
-	struct buf trailer_text;
+	struct buf trailers;		/* the last chunk and the trailers, as they are sent */
 
 	/* the origin */
 	struct origin_target origin_target;
@@ -64,6 +63,8 @@ struct exchange {
 	struct response_reader *response;
 	struct sse_reader *sse;
 	struct coding *response_coding;
+	struct buf response_trailers;	/* as trailers */
+	bool origin_reusable;		/* the connection, after the response */
 	bool response_read_to_end;	/* the readers were told of the end */
 
 	/* the record */
@@ -94,7 +95,7 @@ struct exchange *exchange_refuse(
 bool exchange_wants_input(struct exchange *exchange);
 bool exchange_request_is_whole(const struct exchange *exchange);
 void exchange_body(struct exchange *exchange, struct slice span);
-void exchange_trailers(struct exchange *exchange, const struct header *trailers, size_t n);
+void exchange_trailers(struct exchange *exchange, const struct h1_event *event);
 void exchange_request_end(struct exchange *exchange);
 /* The body turned out to be malformed, or stopped coming. */
 void exchange_body_error(struct exchange *exchange, const struct h1_error *error);
@@ -120,6 +121,12 @@ void exchange_finish(struct exchange *exchange);
 void exchange_release_origin(struct exchange *exchange, bool reusable);
 /* (Re)starts the deadline; 0 stops it. */
 void exchange_expect(struct exchange *exchange, uint64_t ns);
+
+/* Composes the last chunk with these trailers, to be sent at the end; without memory the trailers
+ * are left out, as they may be (RFC 9110 section 6.5.1). */
+void exchange_keep_trailers(struct buf *trailers, const struct h1_event *event);
+/* Writes what was kept, or a last chunk without trailers. 0 or -ENOMEM. */
+int exchange_write_last_chunk(struct buf *out, const struct buf *trailers);
 
 /* exchange_response.c: the connection's user, and the composition of our own answers. */
 extern const struct origin_user exchange_origin_user;
