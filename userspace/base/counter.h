@@ -14,6 +14,47 @@
 
 /* X(NAME, "name", "help"): one line each, sorted by part. */
 #define COUNTERS(X)                                                                            \
+	/* audit */ \
+	X(AUDIT_RECORDED, "audit.recorded", "events handed to the shipper") \
+	X(AUDIT_DROPPED, "audit.dropped", "events lost because the ring was full or the worker had no more time") \
+	X(AUDIT_BLOCKED, "audit.blocked", "times exchanges began to wait for room in the ring") \
+	X(AUDIT_CONTENT_CUT, "audit.content_cut", "events without their content, which was longer than the ring takes") \
+	/* clients */ \
+	X(CLIENT_ACCEPTED, "client.accepted", "connections steered to a worker") \
+	X(CLIENT_NOT_ACCEPTED, "client.not_accepted", "connections that could not be accepted for want of descriptors or memory") \
+	X(HELLO_NONE, "hello.none", "connections closed before a whole ClientHello") \
+	X(HELLO_MALFORMED, "hello.malformed", "connections refused for a malformed, cut off or endless ClientHello") \
+	X(BYPASS_NOT_LISTED, "bypass.not_listed", "connections spliced because their name is not on the list") \
+	X(BYPASS_NO_SNI, "bypass.no_sni", "connections spliced because TLS named no host") \
+	X(BYPASS_NOT_TLS, "bypass.not_tls", "connections spliced because they are not TLS") \
+	X(BYPASS_UNREACHABLE, "bypass.unreachable", "spliced connections whose destination did not answer") \
+	X(LEAF_FAILED, "leaf.failed", "connections without a leaf from the signer") \
+	X(HANDSHAKE_FULL, "handshake.full", "full TLS handshakes with clients") \
+	X(HANDSHAKE_RESUMED, "handshake.resumed", "resumed TLS handshakes with clients") \
+	X(HANDSHAKE_FAILED, "handshake.failed", "TLS handshakes with clients that failed") \
+	X(HANDSHAKE_REJECTED, "handshake.rejected", "of those: the client does not trust the CA") \
+	X(HANDSHAKE_TIMEOUT, "handshake.timeout", "TLS handshakes with clients that took too long") \
+	/* requests */ \
+	X(EXCHANGE_STARTED, "exchange.started", "requests read, or refused as malformed") \
+	X(EXCHANGE_FAILED, "exchange.failed", "requests answered by an error of ours") \
+	X(EXCHANGE_CUT, "exchange.cut", "responses cut off because their origin failed in the middle") \
+	X(EXCHANGE_ABANDONED, "exchange.abandoned", "exchanges whose client left before their end") \
+	X(EXCHANGE_DRAINED, "exchange.drained", "of those: read to their end for the usage") \
+	X(EXCHANGE_DRAIN_CAPPED, "exchange.drain_capped", "of those: given up at the cap of time or bytes") \
+	X(REQUEST_MALFORMED, "request.malformed", "requests refused as malformed HTTP") \
+	X(REQUEST_REFUSED, "request.refused", "requests refused for their Host, path or Upgrade") \
+	X(REQUEST_TIMEOUT, "request.timeout", "request heads that did not arrive in time") \
+	X(REQUEST_UNREADABLE, "request.unreadable", "request bodies forwarded unread: no JSON, or an unknown coding") \
+	X(RESPONSE_MALFORMED, "response.malformed", "responses refused as malformed HTTP") \
+	X(RESPONSE_UNREADABLE, "response.unreadable", "response bodies forwarded unread: an unknown coding") \
+	/* origins */ \
+	X(ORIGIN_CONNECTED, "origin.connected", "verified connections made to origins") \
+	X(ORIGIN_UNRESOLVED, "origin.unresolved", "connections not made: the name has no address") \
+	X(ORIGIN_UNREACHABLE, "origin.unreachable", "connections not made: no address answered") \
+	X(ORIGIN_UNVERIFIED, "origin.unverified", "connections refused for the origin's certificate") \
+	X(ORIGIN_STALE, "origin.stale", "requests sent again because a kept connection had been closed") \
+	X(ORIGIN_LOST, "origin.lost", "connections that failed during an exchange") \
+	X(ORIGIN_TIMEOUT, "origin.timeout", "origins that did not answer in time") \
 	/* process */                                                                          \
 	X(PROCESS_STARTED, "process.started", "child processes started")                       \
 	X(PROCESS_DIED, "process.died", "child processes that ended unasked")                  \

@@ -194,7 +194,7 @@ int exchange_record(struct exchange *ex)
 {
 	struct event event = {.time_ns = ex->started_realtime_ns};
 	struct address_text address;
-	char status[8];
+	char status[16];
 	int error;
 
 	exchange_event_connection(ex, &event);
