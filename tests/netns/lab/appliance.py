@@ -64,8 +64,8 @@ class Appliance:
                 "resolvers": [network.DNS + ":53"],
             },
             "hosts": [
-                {"name": "*.openai.azure.com", "provider": "azure"},
-                {"name": OPENAI, "provider": "openai"},
+                {"pattern": "*.openai.azure.com", "provider": "azure"},
+                {"pattern": OPENAI, "provider": "openai"},
             ],
             "tls": {
                 "ca_certificate": self.ca_path,

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What an application does with the official client; prints what it got as JSON.
+//
+//	node chat.mjs azure|azure-v1|openai HOST CALL
+import OpenAI, { AzureOpenAI } from "openai";
+
+const [, , dialect, host, call] = process.argv;
+const messages = [{ role: "user", content: `sdk ${dialect} ${call}` }];
+const tools = [
+  {
+    type: "function",
+    function: {
+      name: "get_weather",
+      parameters: { type: "object", properties: { city: { type: "string" } } },
+    },
+  },
+];
+
+function client(options = {}) {
+  if (dialect === "azure")
+    return new AzureOpenAI({
+      endpoint: `https://${host}`,
+      apiKey: "sdk-key",
+      apiVersion: "2024-10-21",
+      deployment: "gpt-4o",
+      ...options,
+    });
+  const baseURL = dialect === "openai" ? `https://${host}/v1` : `https://${host}/openai/v1`;
+  return new OpenAI({ baseURL, apiKey: "sk-sdk-key", ...options });
+}
+
+async function collect(stream) {
+  const got = { text: "", chunks: 0, usage: null, finish: null };
+  for await (const chunk of stream) {
+    got.chunks++;
+    got.text += chunk.choices[0]?.delta?.content ?? "";
+    got.finish = chunk.choices[0]?.finish_reason ?? got.finish;
+    if (chunk.usage) got.usage = chunk.usage;
+    if (chunk.choices.length === 0 && chunk.usage) got.usageChunk = true;
+  }
+  return got;
+}
+
+const calls = {
+  async chat() {
+    const answer = await client().chat.completions.create({ model: "gpt-4o", messages });
+    return { text: answer.choices[0].message.content, model: answer.model, usage: answer.usage };
+  },
+  async stream() {
+    return collect(
+      await client().chat.completions.create({ model: "gpt-4o", messages, stream: true }),
+    );
+  },
+  async "stream-usage"() {
+    return collect(
+      await client().chat.completions.create({
+        model: "gpt-4o",
+        messages,
+        stream: true,
+        stream_options: { include_usage: true },
+      }),
+    );
+  },
+  async tools() {
+    const answer = await client().chat.completions.create(
+      { model: "gpt-4o", messages, tools },
+      { headers: { "x-test-tools": "1" } },
+    );
+    return answer.choices[0].message.tool_calls[0].function;
+  },
+  async "stream-tools"() {
+    const runner = client().chat.completions.stream(
+      { model: "gpt-4o", messages, tools },
+      { headers: { "x-test-tools": "1" } },
+    );
+    const answer = await runner.finalChatCompletion();
+    return answer.choices[0].message.tool_calls[0].function;
+  },
+  async completion() {
+    const answer = await client({ deployment: undefined }).completions.create({
+      model: "gpt-35-turbo-instruct",
+      prompt: messages[0].content,
+    });
+    return { text: answer.choices[0].text, usage: answer.usage };
+  },
+  async embeddings() {
+    const answer = await client({ deployment: undefined }).embeddings.create({
+      model: "text-embedding-3-small",
+      input: messages[0].content,
+      encoding_format: "float",
+    });
+    return { length: answer.data[0].embedding.length, usage: answer.usage };
+  },
+  async together() {
+    const openai = client();
+    return Promise.all(
+      Array.from({ length: 20 }, async (_, i) => {
+        const mine = [{ role: "user", content: `call ${i}` }];
+        if (i % 2) {
+          const answer = await openai.chat.completions.create({ model: "gpt-4o", messages: mine });
+          return answer.choices[0].message.content;
+        }
+        const stream = await openai.chat.completions.create({
+          model: "gpt-4o",
+          messages: mine,
+          stream: true,
+        });
+        return (await collect(stream)).text;
+      }),
+    );
+  },
+  // The native error of each dialect becomes the client's own exception.
+  async refused() {
+    return client({ maxRetries: 0 })
+      .chat.completions.create(
+        { model: "gpt-4o", messages },
+        { headers: { "x-test-status": "401" } },
+      )
+      .then(
+        () => ({ error: null }),
+        (error) => ({ error: error.constructor.name, status: error.status, code: error.code }),
+      );
+  },
+  // What the client makes of an origin whose certificate the appliance refuses.
+  async unverified() {
+    return client({ maxRetries: 0 })
+      .chat.completions.create({ model: "gpt-4o", messages })
+      .then(
+        () => ({ error: null }),
+        (error) => ({
+          error: error.constructor.name,
+          status: error.status,
+          code: error.code,
+          message: error.message,
+        }),
+      );
+  },
+};
+
+console.log(JSON.stringify(await calls[call]()));
