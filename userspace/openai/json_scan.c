@@ -114,7 +114,7 @@ void json_scan_keep_raw(struct json_scan *s, struct json_keep *keep)
 void json_scan_keep_text(struct json_scan *s, struct json_keep *keep)
 {
 	keep->cut = false;
-	s->text = keep;
+	s->text = s->value.type == JSON_STRING ? keep : NULL;
 }
 
 static void keep_append(struct json_keep *keep, struct slice bytes)

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "openai/response.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <yyjson.h>
+
+#include "openai/response_reader.h"
+#include "openai/text.h"
+
+/* Memory of the parser for one event, on the stack: enough for the usual ones. */
+#define POOL_SIZE 24576
+
+struct response_reader *response_reader_new(
+	const struct operation *operation, size_t content_max, bool streamed)
+{
+	struct response_reader *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->operation = operation;
+	r->content_max = content_max;
+	r->streamed = streamed;
+	r->facts.readable = true;
+	output_init(&r->output, content_max);
+	if (!streamed && response_body_init(r) < 0) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void response_reader_free(struct response_reader *r)
+{
+	if (!r)
+		return;
+	output_free(&r->output);
+	buf_free(&r->messages);
+	buf_free(&r->finish_reasons);
+	buf_free(&r->text);
+	json_scan_free(r->scan);
+	free(r);
+}
+
+const struct response_facts *response_reader_facts(const struct response_reader *r)
+{
+	return &r->facts;
+}
+
+uint64_t response_estimate_tokens(const struct response_reader *r)
+{
+	return r->facts.output_bytes / 4 + (r->facts.output_bytes % 4 != 0);
+}
+
+void response_unreadable(struct response_reader *r, const char *problem)
+{
+	if (!r->facts.problem)
+		r->facts.problem = problem;
+	r->facts.readable = false;
+}
+
+void response_set(struct slice *fact, char *memory, size_t size, struct slice value)
+{
+	if (!fact->len && value.len)
+		*fact = text_copy(memory, size, value);
+}
+
+static struct slice text_of(yyjson_val *v)
+{
+	return yyjson_is_str(v) ? slice_of(yyjson_get_str(v), yyjson_get_len(v)) : SLICE_NONE;
+}
+
+static bool is(yyjson_val *key, struct slice name)
+{
+	return slice_equal(text_of(key), name);
+}
+
+/* error may be a string, too. */
+static void read_error(struct response_reader *r, yyjson_val *error)
+{
+	struct response_facts *f = &r->facts;
+	yyjson_val *code = yyjson_obj_get(error, "code");
+	yyjson_val *inner = yyjson_obj_get(yyjson_obj_get(error, "innererror"), "code");
+	char number[24];
+
+	f->has_error = true;
+	response_set(&f->error_message, r->error_message, sizeof(r->error_message),
+		text_of(yyjson_is_str(error) ? error : yyjson_obj_get(error, "message")));
+	response_set(&f->error_type, r->error_type, sizeof(r->error_type),
+		text_of(yyjson_obj_get(error, "type")));
+	response_set(&r->inner, r->inner_code, sizeof(r->inner_code), text_of(inner));
+	if (yyjson_is_int(code)) {
+		snprintf(number, sizeof(number), "%lld", (long long)yyjson_get_sint(code));
+		response_set(&f->error_code, r->error_code, sizeof(r->error_code),
+			slice_of_string(number));
+	} else {
+		response_set(&f->error_code, r->error_code, sizeof(r->error_code), text_of(code));
+	}
+}
+
+/* The first of two names that is a count. False when neither is. */
+static bool read_count(yyjson_val *object, const char *name, const char *other, uint64_t *count)
+{
+	yyjson_val *v = yyjson_obj_get(object, name);
+
+	if (!yyjson_is_uint(v))
+		v = yyjson_obj_get(object, other);
+	if (!yyjson_is_uint(v))
+		return false;
+	*count = yyjson_get_uint(v);
+	return true;
+}
+
+static bool read_usage(struct response_reader *r, yyjson_val *usage)
+{
+	struct response_facts *f = &r->facts;
+	yyjson_val *input = yyjson_obj_get(usage, "prompt_tokens_details");
+	yyjson_val *output = yyjson_obj_get(usage, "completion_tokens_details");
+	bool has_input, has_output, has_total;
+
+	has_input = read_count(usage, "prompt_tokens", "input_tokens", &f->input_tokens);
+	has_output = read_count(usage, "completion_tokens", "output_tokens", &f->output_tokens);
+	has_total = read_count(usage, "total_tokens", "total_tokens", &f->total_tokens);
+	if (!has_input && !has_output && !has_total)
+		return false;
+	if (!has_total &&
+		__builtin_add_overflow(f->input_tokens, f->output_tokens, &f->total_tokens))
+		f->total_tokens = UINT64_MAX;
+	if (!yyjson_is_obj(input))
+		input = yyjson_obj_get(usage, "input_tokens_details");
+	if (!yyjson_is_obj(output))
+		output = yyjson_obj_get(usage, "output_tokens_details");
+	read_count(input, "cached_tokens", "cached_tokens", &f->cached_tokens);
+	read_count(output, "reasoning_tokens", "reasoning_tokens", &f->reasoning_tokens);
+	f->has_usage = true;
+	return true;
+}
+
+/* The function of a call, or the input of a custom one. */
+static void read_call_texts(
+	struct response_reader *r, struct output_call *call, yyjson_val *function)
+{
+	yyjson_obj_iter members = yyjson_obj_iter_with(function);
+	yyjson_val *key;
+
+	while ((key = yyjson_obj_iter_next(&members))) {
+		struct slice text = text_of(yyjson_obj_iter_get_val(key));
+
+		if (is(key, SLICE("name")))
+			output_call_text(&r->output, call, OUTPUT_CALL_NAME, text);
+		else if (is(key, SLICE("arguments")) || is(key, SLICE("input")))
+			output_call_text(&r->output, call, OUTPUT_CALL_ARGUMENTS, text);
+	}
+}
+
+static void read_calls(struct response_reader *r, struct output_choice *choice, yyjson_val *calls)
+{
+	yyjson_arr_iter items = yyjson_arr_iter_with(calls);
+	yyjson_val *item;
+
+	while ((item = yyjson_arr_iter_next(&items))) {
+		yyjson_val *index = yyjson_obj_get(item, "index");
+		yyjson_val *custom = yyjson_obj_get(item, "custom");
+		struct slice id = text_of(yyjson_obj_get(item, "id"));
+		struct output_call *call;
+
+		if (!yyjson_is_obj(item))
+			continue;
+		call = output_call(&r->output, choice,
+			yyjson_is_uint(index) && yyjson_get_uint(index) < OUTPUT_NO_INDEX
+				? yyjson_get_uint(index)
+				: OUTPUT_NO_INDEX,
+			id.len != 0);
+		if (!call)
+			return;
+		output_call_text(&r->output, call, OUTPUT_CALL_ID, id);
+		if (yyjson_is_obj(custom))
+			output_call_custom(call);
+		read_call_texts(r, call, custom ? custom : yyjson_obj_get(item, "function"));
+	}
+}
+
+static void read_delta(struct response_reader *r, struct output_choice *choice, yyjson_val *delta)
+{
+	yyjson_obj_iter members = yyjson_obj_iter_with(delta);
+	struct output *o = &r->output;
+	struct output_call *call;
+	yyjson_val *key;
+
+	while ((key = yyjson_obj_iter_next(&members))) {
+		yyjson_val *v = yyjson_obj_iter_get_val(key);
+
+		if (is(key, SLICE("content")) && yyjson_is_str(v)) {
+			output_text(o, choice, OUTPUT_CONTENT, text_of(v));
+		} else if (is(key, SLICE("role")) && yyjson_is_str(v)) {
+			output_role(choice, text_of(v));
+		} else if (is(key, SLICE("refusal")) && yyjson_is_str(v)) {
+			output_text(o, choice, OUTPUT_REFUSAL, text_of(v));
+		} else if (is(key, SLICE("reasoning_content")) && yyjson_is_str(v)) {
+			output_text(o, choice, OUTPUT_REASONING, text_of(v));
+		} else if (is(key, SLICE("tool_calls"))) {
+			read_calls(r, choice, v);
+		} else if (is(key, SLICE("function_call")) && yyjson_is_obj(v)) {
+			call = output_call(o, choice, OUTPUT_FUNCTION_CALL, false);
+			if (call)
+				read_call_texts(r, call, v);
+		} else if (is(key, SLICE("audio")) &&
+			   yyjson_is_str(yyjson_obj_get(v, "transcript"))) {
+			output_text(o, choice, OUTPUT_TRANSCRIPT,
+				text_of(yyjson_obj_get(v, "transcript")));
+		}
+	}
+}
+
+/* Azure's chunks of asynchronous filtering have a choice without a delta; a "text" is that of the
+ * older completions. */
+static void read_choices(struct response_reader *r, yyjson_val *choices)
+{
+	yyjson_arr_iter items = yyjson_arr_iter_with(choices);
+	yyjson_val *item;
+
+	while ((item = yyjson_arr_iter_next(&items))) {
+		yyjson_val *index = yyjson_obj_get(item, "index");
+		yyjson_val *text = yyjson_obj_get(item, "text");
+		struct slice finish = text_of(yyjson_obj_get(item, "finish_reason"));
+		struct output_choice *choice;
+
+		if (!yyjson_is_obj(item))
+			continue;
+		choice = output_choice(
+			&r->output, yyjson_is_num(index) ? yyjson_get_uint(index) : 0);
+		if (!choice)
+			continue;
+		if (finish.len)
+			output_finish(choice, finish);
+		if (yyjson_is_str(text) && r->operation->id == OPERATION_COMPLETION)
+			output_text(&r->output, choice, OUTPUT_CONTENT, text_of(text));
+		read_delta(r, choice, yyjson_obj_get(item, "delta"));
+	}
+}
+
+static unsigned read_chunk(struct response_reader *r, yyjson_val *root)
+{
+	struct response_facts *f = &r->facts;
+	yyjson_obj_iter members = yyjson_obj_iter_with(root);
+	bool no_choices = false, usage = false, more = false, error = false;
+	yyjson_val *key, *status = NULL, *message = NULL;
+
+	while ((key = yyjson_obj_iter_next(&members))) {
+		yyjson_val *v = yyjson_obj_iter_get_val(key);
+
+		if (is(key, SLICE("id"))) {
+			response_set(&f->id, r->id, sizeof(r->id), text_of(v));
+		} else if (is(key, SLICE("model"))) {
+			response_set(&f->model, r->model, sizeof(r->model), text_of(v));
+		} else if (is(key, SLICE("choices"))) {
+			no_choices = yyjson_is_arr(v) && yyjson_arr_size(v) == 0;
+			read_choices(r, v);
+		} else if (is(key, SLICE("usage"))) {
+			usage = yyjson_is_obj(v) && read_usage(r, v);
+		} else if (is(key, SLICE("system_fingerprint"))) {
+			response_set(&f->system_fingerprint, r->system_fingerprint,
+				sizeof(r->system_fingerprint), text_of(v));
+		} else if (is(key, SLICE("error")) && !yyjson_is_null(v)) {
+			error = true;
+			read_error(r, v);
+		} else if (is(key, SLICE("statusCode"))) {
+			status = v;
+		} else if (is(key, SLICE("message"))) {
+			message = v;
+		} else if (is(key, SLICE("prompt_filter_results")) ||
+			   is(key, SLICE("prompt_annotations"))) {
+			more = true;
+		}
+	}
+	/* API Management's form of an error. */
+	if (!error && yyjson_is_int(status) && yyjson_is_str(message)) {
+		error = true;
+		read_error(r, message);
+	}
+	return (error ? RESPONSE_EVENT_ERROR : 0U) |
+	       (no_choices && usage && !more && !error ? RESPONSE_EVENT_USAGE_ONLY : 0U);
+}
+
+/* Parses data, in the memory of alc when it fits there. NULL: not readable. */
+static yyjson_doc *parse(struct slice data, const yyjson_alc *alc, yyjson_read_err *error)
+{
+	bool small = yyjson_read_max_memory_usage(data.len, 0) <= POOL_SIZE - 256;
+
+	return yyjson_read_opts((char *)(uintptr_t)data.data, data.len, YYJSON_READ_BIGNUM_AS_RAW,
+		small ? alc : NULL, error);
+}
+
+static unsigned read_json(struct response_reader *r, struct slice data)
+{
+	_Alignas(16) char pool[POOL_SIZE];
+	struct buf repaired = BUF_EMPTY;
+	unsigned flags = RESPONSE_EVENT_UNREADABLE;
+	yyjson_read_err error = {0};
+	yyjson_doc *doc;
+	yyjson_alc alc;
+
+	yyjson_alc_pool_init(&alc, pool, sizeof(pool));
+	doc = parse(data, &alc, &error);
+	/* Clients decode streams with replacement characters, and some take lone surrogates. */
+	if (!doc && error.code == YYJSON_READ_ERROR_INVALID_STRING &&
+		text_repair(&repaired, data) == 0) {
+		yyjson_alc_pool_init(&alc, pool, sizeof(pool));
+		doc = parse(buf_slice(&repaired), &alc, &error);
+	}
+	if (!doc)
+		response_unreadable(r, "invalid JSON");
+	else if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
+		response_unreadable(r, "not a JSON object");
+	else
+		flags = read_chunk(r, yyjson_doc_get_root(doc));
+	yyjson_doc_free(doc);
+	buf_free(&repaired);
+	return flags;
+}
+
+unsigned response_reader_event(struct response_reader *r, struct slice data)
+{
+	unsigned flags;
+
+	r->facts.nevents++;
+	data = slice_trim(data);
+	if (slice_equal(data, SLICE("[DONE]"))) {
+		r->facts.complete = true;
+		return RESPONSE_EVENT_DONE;
+	}
+	flags = read_json(r, data);
+	r->facts.output_bytes = r->output.bytes;
+	return flags;
+}
+
+void response_reader_skipped(struct response_reader *r)
+{
+	r->facts.nevents++;
+	response_unreadable(r, "event too long");
+}
+
+int response_reader_body(struct response_reader *r, struct slice piece)
+{
+	enum json_problem problem = json_scan_feed(r->scan, piece);
+
+	if (problem)
+		response_unreadable(r, json_problem_name(problem));
+	return problem ? -EBADMSG : 0;
+}
+
+void response_reader_end(struct response_reader *r)
+{
+	struct response_facts *f = &r->facts;
+
+	if (!r->streamed)
+		response_body_end(r);
+	else if (r->content_max)
+		output_messages(&r->output, &r->messages);
+	output_finish_reasons(&r->output, &r->finish_reasons);
+	f->output_truncated = f->output_truncated || (r->content_max && r->output.cut);
+	f->output_messages = buf_slice(&r->messages);
+	f->finish_reasons = buf_slice(&r->finish_reasons);
+	if (!f->has_error)
+		f->error_message = f->error_type = f->error_code = SLICE_NONE;
+	else if (!f->error_type.len)
+		f->error_type = r->inner;
+}

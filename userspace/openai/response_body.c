@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "openai/response_reader.h"
+
+#include <errno.h>
+
+#include "openai/json_mend.h"
+#include "openai/text.h"
+
+enum node {
+	NODE_ROOT = JSON_ROOT,
+	NODE_ID,
+	NODE_MODEL,
+	NODE_FINGERPRINT,
+	NODE_CHOICES,
+	NODE_CHOICE,
+	NODE_FINISH,
+	NODE_TEXT,
+	NODE_MESSAGE,
+	NODE_OUTPUT, /* text that counts as output */
+	NODE_AUDIO,
+	NODE_CALLS,
+	NODE_CALL,
+	NODE_FUNCTION,
+	NODE_USAGE,
+	NODE_INPUT,
+	NODE_OUTPUT_TOKENS,
+	NODE_TOTAL,
+	NODE_INPUT_DETAILS,
+	NODE_OUTPUT_DETAILS,
+	NODE_CACHED,
+	NODE_REASONING,
+	NODE_ERROR,
+	NODE_ERROR_MESSAGE,
+	NODE_ERROR_TYPE,
+	NODE_ERROR_CODE,
+	NODE_INNER,
+	NODE_INNER_CODE,
+	NODE_STATUS, /* these two are API Management's form of an error */
+	NODE_TOP_MESSAGE,
+};
+
+static const struct json_rule rules[] = {
+	{NODE_ROOT, NODE_ID, "id"},
+	{NODE_ROOT, NODE_MODEL, "model"},
+	{NODE_ROOT, NODE_FINGERPRINT, "system_fingerprint"},
+	{NODE_ROOT, NODE_CHOICES, "choices"},
+	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
+	{NODE_CHOICE, NODE_FINISH, "finish_reason"},
+	{NODE_CHOICE, NODE_TEXT, "text"},
+	{NODE_CHOICE, NODE_MESSAGE, "message"},
+	{NODE_MESSAGE, NODE_OUTPUT, "content"},
+	{NODE_MESSAGE, NODE_OUTPUT, "refusal"},
+	{NODE_MESSAGE, NODE_OUTPUT, "reasoning_content"},
+	{NODE_MESSAGE, NODE_AUDIO, "audio"},
+	{NODE_AUDIO, NODE_OUTPUT, "transcript"},
+	{NODE_MESSAGE, NODE_FUNCTION, "function_call"},
+	{NODE_MESSAGE, NODE_CALLS, "tool_calls"},
+	{NODE_CALLS, NODE_CALL, JSON_ELEMENT},
+	{NODE_CALL, NODE_FUNCTION, "function"},
+	{NODE_CALL, NODE_FUNCTION, "custom"},
+	{NODE_FUNCTION, NODE_OUTPUT, "arguments"},
+	{NODE_FUNCTION, NODE_OUTPUT, "input"},
+	{NODE_ROOT, NODE_USAGE, "usage"},
+	{NODE_USAGE, NODE_INPUT, "prompt_tokens"},
+	{NODE_USAGE, NODE_INPUT, "input_tokens"},
+	{NODE_USAGE, NODE_OUTPUT_TOKENS, "completion_tokens"},
+	{NODE_USAGE, NODE_OUTPUT_TOKENS, "output_tokens"},
+	{NODE_USAGE, NODE_TOTAL, "total_tokens"},
+	{NODE_USAGE, NODE_INPUT_DETAILS, "prompt_tokens_details"},
+	{NODE_USAGE, NODE_INPUT_DETAILS, "input_tokens_details"},
+	{NODE_USAGE, NODE_OUTPUT_DETAILS, "completion_tokens_details"},
+	{NODE_USAGE, NODE_OUTPUT_DETAILS, "output_tokens_details"},
+	{NODE_INPUT_DETAILS, NODE_CACHED, "cached_tokens"},
+	{NODE_OUTPUT_DETAILS, NODE_REASONING, "reasoning_tokens"},
+	{NODE_ROOT, NODE_ERROR, "error"},
+	{NODE_ERROR, NODE_ERROR_MESSAGE, "message"},
+	{NODE_ERROR, NODE_ERROR_TYPE, "type"},
+	{NODE_ERROR, NODE_ERROR_CODE, "code"},
+	{NODE_ERROR, NODE_INNER, "innererror"},
+	{NODE_INNER, NODE_INNER_CODE, "code"},
+	{NODE_ROOT, NODE_STATUS, "statusCode"},
+	{NODE_ROOT, NODE_TOP_MESSAGE, "message"},
+};
+
+/* Keeps a message, resp. the text of the older completions as one, behind those before it. */
+static void keep_message(struct response_reader *r, struct json_scan *scan, bool text)
+{
+	struct buf *messages = &r->messages;
+	struct slice before = buf_len(messages) ? SLICE(",") : SLICE("[");
+
+	if (!r->content_max || r->facts.output_truncated)
+		return;
+	if (buf_append_slice(messages, before) < 0 ||
+		(text && buf_append_slice(messages, SLICE("{\"role\":\"assistant\",\"content\":")) <
+				 0))
+		r->facts.output_truncated = true;
+	else
+		json_scan_keep_raw(scan, &r->keep_messages);
+}
+
+static void enter(void *context, struct json_scan *scan, const struct json_value *v)
+{
+	struct response_reader *r = context;
+	bool chat = r->operation->id == OPERATION_CHAT;
+
+	switch ((enum node)v->node) {
+	case NODE_ROOT:
+		if (v->type != JSON_OBJECT)
+			response_unreadable(r, "not a JSON object");
+		break;
+	case NODE_ID:
+	case NODE_MODEL:
+	case NODE_FINGERPRINT:
+	case NODE_FINISH:
+	case NODE_ERROR:
+	case NODE_ERROR_MESSAGE:
+	case NODE_ERROR_TYPE:
+	case NODE_ERROR_CODE:
+	case NODE_INNER_CODE:
+	case NODE_TOP_MESSAGE:
+		buf_clear(&r->text);
+		json_scan_keep_text(scan, &r->keep_text);
+		break;
+	case NODE_MESSAGE:
+		if (chat)
+			keep_message(r, scan, false);
+		break;
+	case NODE_TEXT:
+		if (!chat)
+			keep_message(r, scan, true);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A count: digits only. */
+static bool count_of(const struct json_value *v, uint64_t *count)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	if (v->type != JSON_NUMBER || !v->number.len)
+		return false;
+	for (i = 0; i < v->number.len; i++) {
+		char c = v->number.data[i];
+
+		if (c < '0' || c > '9' || __builtin_mul_overflow(n, 10, &n) ||
+			__builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
+			return false;
+	}
+	*count = n;
+	return true;
+}
+
+static void leave_usage(struct response_reader *r, const struct json_value *v)
+{
+	struct response_facts *f = &r->facts;
+
+	switch ((enum node)v->node) {
+	case NODE_INPUT:
+		f->has_usage |= count_of(v, &f->input_tokens);
+		break;
+	case NODE_OUTPUT_TOKENS:
+		f->has_usage |= count_of(v, &f->output_tokens);
+		break;
+	case NODE_TOTAL:
+		f->has_usage |= count_of(v, &f->total_tokens);
+		break;
+	case NODE_CACHED:
+		count_of(v, &f->cached_tokens);
+		break;
+	case NODE_REASONING:
+		count_of(v, &f->reasoning_tokens);
+		break;
+	case NODE_USAGE:
+		if (f->has_usage && !f->total_tokens &&
+			__builtin_add_overflow(f->input_tokens, f->output_tokens, &f->total_tokens))
+			f->total_tokens = UINT64_MAX;
+		break;
+	default:
+		break;
+	}
+}
+
+static void leave_error(struct response_reader *r, const struct json_value *v, struct slice text)
+{
+	struct response_facts *f = &r->facts;
+
+	switch ((enum node)v->node) {
+	case NODE_ERROR:
+		f->has_error = f->has_error || v->type != JSON_NULL;
+		/* fall through */
+	case NODE_ERROR_MESSAGE:
+	case NODE_TOP_MESSAGE:
+		response_set(&f->error_message, r->error_message, sizeof(r->error_message), text);
+		break;
+	case NODE_ERROR_TYPE:
+		response_set(&f->error_type, r->error_type, sizeof(r->error_type), text);
+		break;
+	case NODE_ERROR_CODE:
+		response_set(&f->error_code, r->error_code, sizeof(r->error_code),
+			v->type == JSON_NUMBER ? v->number : text);
+		break;
+	case NODE_INNER_CODE:
+		response_set(&r->inner, r->inner_code, sizeof(r->inner_code), text);
+		break;
+	case NODE_STATUS:
+		f->has_error = f->has_error || v->type == JSON_NUMBER;
+		break;
+	default:
+		break;
+	}
+}
+
+/* Closes the message that keep_message began. */
+static void leave_text(struct response_reader *r)
+{
+	struct response_facts *f = &r->facts;
+
+	if (r->operation->id == OPERATION_CHAT || !r->content_max || f->output_truncated)
+		return;
+	f->output_truncated =
+		r->keep_messages.cut || buf_append_slice(&r->messages, SLICE("}")) < 0;
+}
+
+static void leave(void *context, struct json_scan *scan, const struct json_value *v)
+{
+	struct response_reader *r = context;
+	struct response_facts *f = &r->facts;
+	struct slice text = v->type == JSON_STRING ? buf_slice(&r->text) : SLICE_NONE;
+	struct output_choice *choice;
+
+	(void)scan;
+	switch ((enum node)v->node) {
+	case NODE_ID:
+		response_set(&f->id, r->id, sizeof(r->id), text);
+		break;
+	case NODE_MODEL:
+		response_set(&f->model, r->model, sizeof(r->model), text);
+		break;
+	case NODE_FINGERPRINT:
+		response_set(&f->system_fingerprint, r->system_fingerprint,
+			sizeof(r->system_fingerprint), text);
+		break;
+	case NODE_CHOICE:
+		r->choice++;
+		break;
+	case NODE_FINISH:
+		choice = output_choice(&r->output, r->choice);
+		if (choice && text.len)
+			output_finish(choice, text);
+		break;
+	case NODE_TEXT:
+		leave_text(r);
+		/* fall through */
+	case NODE_OUTPUT:
+		if (v->type == JSON_STRING)
+			f->output_bytes += v->end - v->start - 2;
+		break;
+	case NODE_MESSAGE:
+		f->output_truncated = f->output_truncated || r->keep_messages.cut;
+		break;
+	default:
+		leave_usage(r, v);
+		leave_error(r, v, text);
+	}
+}
+
+int response_body_init(struct response_reader *r)
+{
+	static const struct json_handler handler = {
+		rules, sizeof(rules) / sizeof(rules[0]), enter, leave};
+
+	r->keep_text = (struct json_keep){&r->text, RESPONSE_MESSAGE, false};
+	r->keep_messages = (struct json_keep){&r->messages, r->content_max, false};
+	r->scan = json_scan_new(&handler, r);
+	return r->scan ? 0 : -ENOMEM;
+}
+
+void response_body_end(struct response_reader *r)
+{
+	enum json_problem problem = json_scan_end(r->scan);
+	struct response_facts *f = &r->facts;
+
+	if (problem)
+		response_unreadable(r, json_problem_name(problem));
+	f->complete = problem == JSON_FINE;
+	f->output_truncated = f->output_truncated || r->keep_messages.cut;
+	if (!buf_len(&r->messages))
+		return;
+	if (problem || f->output_truncated || buf_append_slice(&r->messages, SLICE("]")) < 0)
+		json_mend(&r->messages);
+}

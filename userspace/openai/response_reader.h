@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What response.c and response_body.c share: the reader behind response.h. */
+#ifndef OPENAI_RESPONSE_READER_H
+#define OPENAI_RESPONSE_READER_H
+
+#include "openai/json_scan.h"
+#include "openai/output.h"
+#include "openai/response.h"
+
+/* A short text whose memory is a fixed part of the reader; see text_copy. */
+#define RESPONSE_TEXT	 128
+#define RESPONSE_MESSAGE 1024
+
+struct response_reader {
+	const struct operation *operation;
+	size_t content_max;
+	bool streamed;
+	struct response_facts facts;
+	char id[RESPONSE_TEXT], model[RESPONSE_TEXT], system_fingerprint[RESPONSE_TEXT];
+	char error_type[RESPONSE_TEXT], error_code[RESPONSE_TEXT], error_message[RESPONSE_MESSAGE];
+	char inner_code[RESPONSE_TEXT];
+	struct slice inner; /* error.innererror.code */
+
+	struct output output;
+	struct buf messages, finish_reasons;
+
+	/* Not streamed only. */
+	struct json_scan *scan;
+	uint64_t choice; /* choices that have ended */
+	struct buf text;
+	struct json_keep keep_text, keep_messages;
+};
+
+void response_unreadable(struct response_reader *r, const char *problem);
+/* Sets *fact, unless it is set already or value is empty: Azure's first chunk has empty ones. */
+void response_set(struct slice *fact, char *memory, size_t size, struct slice value);
+
+/* The reader of bodies that are one JSON text. 0, or -ENOMEM. */
+int response_body_init(struct response_reader *r);
+/* The body has ended; closes what is kept of it. */
+void response_body_end(struct response_reader *r);
+
+#endif
