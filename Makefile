@@ -84,7 +84,10 @@ PKG_LIBS = $(eval PKG_LIBS := $$(call pkg_checked,$$(call pkg_config,--libs)) -l
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes \
 	-Wmissing-prototypes -Werror
-OURS := -std=gnu11 -D_GNU_SOURCE -DSALLYPORT_VERSION='"$(VERSION)"' -Iuserspace -I. -isystem $(B)
+# llhttp 8 is lenient unless it is told; 9 is strict always.
+STRICT := -DLLHTTP_STRICT_MODE=1
+OURS := -std=gnu11 -D_GNU_SOURCE $(STRICT) -DSALLYPORT_VERSION='"$(VERSION)"' -Iuserspace -I. \
+	-isystem $(B)
 CODE := -fPIE -fstack-protector-strong -fno-common -fno-omit-frame-pointer \
 	$(if $(filter x86_64-% i686-%,$(MACHINE)),-fcf-protection -fstack-clash-protection)
 LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
@@ -133,7 +136,7 @@ $(B)/%.o: %.c $(B)/.compile $(B)/llhttp/llhttp.h
 $(B)/llhttp/%.o: /usr/share/llhttp/%.c $(B)/.compile
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) -O2 -g $(CODE) $(CFLAGS) -w -I/usr/share/include/llhttp -c -o $@ $<
+	$(Q)$(CC) -O2 -g $(CODE) $(CFLAGS) -w $(STRICT) -I/usr/share/include/llhttp -c -o $@ $<
 
 # One way to include it, wherever the distribution puts it.
 $(B)/llhttp/llhttp.h: $(LLHTTP_HEADER)

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tests/support/h1_trace.h"
+
+#include <stdlib.h>
+
+#include "tests/support/cut.h"
+
+struct trace {
+	const struct h1_trace_options *options;
+	struct h1_reader *reader;
+	struct slice methods;
+	struct buf *text, *all_bodies;
+	struct buf body; /* of this message, not yet in text */
+	bool done;
+};
+
+static void demand(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void add(struct buf *b, struct slice s)
+{
+	demand(buf_append_slice(b, s) == 0);
+}
+
+static void add_escaped(struct buf *b, struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.data[i];
+
+		if (c >= 0x20 && c < 0x7f && c != '\\')
+			add(b, slice_of(s.data + i, 1));
+		else
+			buf_printf(b, "\\x%02x", c);
+	}
+}
+
+static void add_headers(struct buf *b, const struct header *headers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		add_escaped(b, headers[i].name);
+		add(b, SLICE(": "));
+		add_escaped(b, headers[i].value);
+		add(b, headers[i].hop_by_hop ? SLICE(" [hop]\n") : SLICE("\n"));
+	}
+}
+
+static void add_head(struct buf *b, const struct head *head)
+{
+	if (head->kind == HEAD_REQUEST) {
+		add_escaped(b, head->method);
+		add(b, SLICE(" "));
+		add_escaped(b, head->target);
+		buf_printf(b, " HTTP/1.%u", head->minor);
+		if (!slice_equal(head->path, head->target)) {
+			add(b, SLICE(" path "));
+			add_escaped(b, head->path);
+		}
+	} else {
+		buf_printf(b, "HTTP/1.%u %d ", head->minor, head->status);
+		add_escaped(b, head->reason);
+	}
+	if (head->framing == HEAD_LENGTH)
+		buf_printf(b, " length %llu", (unsigned long long)head->length);
+	add(b, head->framing == HEAD_CHUNKED ? SLICE(" chunked") : SLICE(""));
+	add(b, head->framing == HEAD_UNTIL_CLOSE ? SLICE(" until-close") : SLICE(""));
+	add(b, head->keep_alive ? SLICE(" keep-alive") : SLICE(""));
+	add(b, head->expect_continue ? SLICE(" expect-continue") : SLICE(""));
+	add(b, head->upgrade ? SLICE(" upgrade") : SLICE(""));
+	add(b, SLICE("\n"));
+	add_headers(b, head->headers, head->nheaders);
+}
+
+static void body_done(struct trace *trace)
+{
+	if (buf_len(&trace->body)) {
+		buf_printf(trace->text, "body %zu ", buf_len(&trace->body));
+		add_escaped(trace->text, buf_slice(&trace->body));
+		add(trace->text, SLICE("\n"));
+	}
+	buf_clear(&trace->body);
+}
+
+static void expect_next(struct trace *trace)
+{
+	size_t space = slice_index(trace->methods, ' ');
+
+	if (!trace->methods.len)
+		return;
+	h1_reader_expect(trace->reader, slice_first(trace->methods, space));
+	trace->methods = slice_after(trace->methods, space + 1);
+}
+
+static void add_event(struct trace *trace, enum h1_result result, const struct h1_event *event)
+{
+	if (result == H1_BODY) {
+		demand(event->span.len > 0 && event->head);
+		add(&trace->body, event->span);
+		if (trace->all_bodies)
+			add(trace->all_bodies, event->span);
+		return;
+	}
+	if (result == H1_MORE)
+		return;
+	body_done(trace);
+	if (result == H1_HEAD) {
+		add_head(trace->text, event->head);
+	} else if (result == H1_TRAILERS) {
+		add(trace->text, SLICE("trailers\n"));
+		add_headers(trace->text, event->trailers, event->ntrailers);
+	} else if (result == H1_END) {
+		demand(!h1_reader_in_message(trace->reader));
+		add(trace->text, SLICE("end\n"));
+		expect_next(trace);
+	} else if (result == H1_ERROR) {
+		buf_printf(trace->text, "error %d %s\n", event->error.status, event->error.name);
+		trace->done = true;
+	}
+}
+
+static void read_piece(struct trace *trace, struct slice piece)
+{
+	struct h1_event event;
+	enum h1_result result;
+	size_t consumed;
+
+	do {
+		result = h1_read(trace->reader, piece, &consumed, &event);
+		demand(consumed <= piece.len);
+		demand(result != H1_MORE || consumed == piece.len);
+		demand(result != H1_BODY || (event.span.data >= piece.data &&
+			event.span.data + event.span.len == piece.data + consumed));
+		add_event(trace, result, &event);
+		piece = slice_after(piece, consumed);
+	} while (result != H1_MORE && result != H1_ERROR);
+	if (result == H1_ERROR) {
+		enum h1_error_id id = event.error.id;
+
+		demand(h1_read(trace->reader, piece, &consumed, &event) == H1_ERROR);
+		demand(event.error.id == id && consumed == 0);
+	}
+}
+
+void h1_trace(const struct h1_trace_options *options, struct slice input, struct buf *text,
+	struct buf *body)
+{
+	struct trace trace = {
+		.options = options,
+		.reader = h1_reader_new(options->kind, &options->limits),
+		.methods = slice_of_string(options->methods),
+		.text = text,
+		.all_bodies = body,
+	};
+	struct h1_event event;
+	struct slice piece;
+	struct cut cut;
+
+	demand(trace.reader != NULL);
+	if (options->kind == HEAD_RESPONSE)
+		expect_next(&trace);
+	cut_start(&cut, input, options->seed);
+	while (cut_next(&cut, &piece))
+		if (!trace.done)
+			read_piece(&trace, piece);
+	if (!trace.done && options->finish)
+		add_event(&trace, h1_finish(trace.reader, &event), &event);
+	body_done(&trace);
+	if (!trace.done)
+		add(text, h1_reader_in_message(trace.reader) ? SLICE("more\n") : SLICE("idle\n"));
+	demand(buf_reserve(text, 1) != NULL);
+	*buf_reserve(text, 1) = '\0';
+	h1_reader_free(trace.reader);
+	buf_free(&trace.body);
+}
