@@ -52,10 +52,10 @@ static const struct {
 	{"of length 0", SLICE("POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n"),
 		"POST / HTTP/1.1 keep-alive\n" HOST_READ "Content-Length: 0\nend\nidle\n"},
 	{"chunked", SLICE("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-		"5\r\nhello\r\n00B;a=b;c=\"d e\"\r\n wide\r\nworld\r\n0\r\n\r\n"),
+		"5\r\nhello\r\n00C;a=b;c=\"d e\"\r\n wide\r\nworld\r\n0\r\n\r\n"),
 		"POST / HTTP/1.1 chunked keep-alive\n" HOST_READ
 		"Transfer-Encoding: chunked [hop]\n"
-		"body 16 hello wide\\x0d\\x0aworld\nend\nidle\n"},
+		"body 17 hello wide\\x0d\\x0aworld\nend\nidle\n"},
 	{"chunked, in capitals", SLICE("POST / HTTP/1.1\r\n" HOST
 		"TRANSFER-ENCODING:Chunked\r\n\r\n0\r\n\r\n"),
 		"POST / HTTP/1.1 chunked keep-alive\n" HOST_READ
