@@ -42,8 +42,9 @@ void spool_close(struct spool *spool);
 /* Appends the record (a copy is checked with record_check) that came from this stream. 0; -EEXIST:
  * a record with this sequence or a later one is there already (the caller died before it could
  * let go of it); -EBADMSG: no record of this stream and epoch; -EMSGSIZE: longer than any segment
- * takes; -ENOSPC: the spool or the disk is full; or another negative errno of opening a segment.
- * On failure nothing was appended. */
+ * takes; -EAGAIN: the segment is full: spool_write first, then append again; -ENOSPC: the spool or
+ * the disk is full; or another negative errno of making a segment. On failure this record was not
+ * appended, and those before it still are. */
 int spool_append(struct spool *spool, uint32_t stream, struct slice record);
 /* Writes what was appended. On failure (-ENOSPC, -EIO …) what was appended since the last success
  * is forgotten, as if it had never been appended. */
@@ -69,7 +70,7 @@ int spool_read(struct spool *spool, struct spool_position *at, uint32_t records,
  * no longer needed. A failure to remember is logged and counted, and costs repetitions only. */
 void spool_acknowledge(struct spool *spool, const struct spool_position *position);
 
-/* Bytes of all segments; and of what was not acknowledged, for gauges and for deciding to wait. */
+/* Bytes of all segments, for gauges. */
 uint64_t spool_size(const struct spool *spool);
 /* Something is written after this place. */
 bool spool_has_after(const struct spool *spool, const struct spool_position *position);

@@ -64,6 +64,23 @@
 	X(PROCESS_MESSAGE_DROPPED, "process.message_dropped", "messages to or from a child that could not be sent or read") \
 	X(RELOAD_DONE, "reload.done", "configurations that were reloaded")                     \
 	X(RELOAD_REFUSED, "reload.refused", "reloads that failed and kept the old configuration") \
+	/* audit: the shipper's side */                                                        \
+	X(SPOOL_WRITTEN, "spool.written", "events written to the spool")                       \
+	X(SPOOL_REPEATED, "spool.repeated", "events met again after a shipper's death, and spooled once") \
+	X(SPOOL_INVALID, "spool.invalid", "records of a worker that are no events: refused")   \
+	X(SPOOL_DROPPED, "spool.dropped", "events dropped because spool or disk is full or fails") \
+	X(SPOOL_BLOCKED, "spool.blocked", "times that workers wait because spool or disk is full or fails") \
+	X(SPOOL_ERROR, "spool.error", "failures of the spool's files")                         \
+	X(SPOOL_TORN, "spool.torn", "torn tails dropped when the spool was opened")            \
+	X(SPOOL_DAMAGED, "spool.damaged", "damaged places of the spool that were passed over") \
+	X(SPOOL_SEGMENT_MISSING, "spool.segment_missing", "segments of the spool that are gone") \
+	X(SPOOL_CURSOR_FAILED, "spool.cursor_failed", "times the spool's cursor could not be read or written") \
+	X(FORWARD_ACKNOWLEDGED, "forward.acknowledged", "events the collector has acknowledged") \
+	X(FORWARD_RESENT, "forward.resent", "chunks sent again")                               \
+	X(FORWARD_CONNECT_FAILED, "forward.connect_failed", "connections to the collector that failed or ended") \
+	X(FORWARD_ACK_TIMEOUT, "forward.ack_timeout", "chunks not acknowledged in time")       \
+	X(FORWARD_ACK_UNKNOWN, "forward.ack_unknown", "answers of the collector that make no sense") \
+	X(RING_BROKEN, "ring.broken", "rings of workers given up because of nonsense in them") \
 	/* end */
 
 enum counter {
