@@ -62,6 +62,7 @@
 	X(PROCESS_HUNG, "process.hung", "children killed because they no longer answered")     \
 	X(PROCESS_OVERDUE, "process.overdue", "children killed because they did not end in time") \
 	X(PROCESS_MESSAGE_DROPPED, "process.message_dropped", "messages to or from a child that could not be sent or read") \
+	X(PROCESS_ENDPOINT_REFUSED, "process.endpoint_refused", "resolved addresses that could not be steered") \
 	X(RELOAD_DONE, "reload.done", "configurations that were reloaded")                     \
 	X(RELOAD_REFUSED, "reload.refused", "reloads that failed and kept the old configuration") \
 	/* audit: the shipper's side */                                                        \

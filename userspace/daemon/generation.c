@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/parent.h"
+
+#define CONFIG_BYTES_MAX (16u << 20)
+/* The named descriptors of one process: those of the worker, and one per backend. */
+#define FDS_FIXED 12
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/* ---- a configuration and its files ---- */
+
+static void told(void *context, const char *problem)
+{
+	(void)context;
+	log_error("%s", problem);
+}
+
+int generation_load(const char *path, struct config **config, struct buf *text)
+{
+	struct why why = {""};
+	int error = file_read(path, CONFIG_BYTES_MAX, text, &why);
+	size_t problems;
+
+	*config = NULL;
+	if (!error)
+		error = config_parse(path, buf_slice(text), config, &why);
+	if (error) {
+		log_error("%s", why.text);
+		return error;
+	}
+	problems = config_check_system(path, *config, told, NULL);
+	if (!problems)
+		return 0;
+	config_free(*config);
+	*config = NULL;
+	return -EINVAL;
+}
+
+static int hold_text(struct slice text, struct why *why)
+{
+	int fd = memfd_create("sallyport-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return why_set(why, errno, "configuration: cannot make its memory file: %m");
+	if (pwrite(fd, text.data, text.len, 0) != (ssize_t)text.len ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
+			0) {
+		close(fd);
+		return why_set(why, EIO, "configuration: cannot keep its text");
+	}
+	return fd;
+}
+
+/* A directory of the shipper's own. One that is there already is taken only when it is. */
+static int make_spool(const struct config *config, struct why *why)
+{
+	const char *path = config->audit.spool_directory;
+	const struct config_identity *owner = &config->processes.shipper;
+	struct stat st;
+
+	if (mkdir(path, 0700) == 0) {
+		if (lchown(path, owner->uid, owner->gid) < 0)
+			return why_set(why, errno, "audit.spool_directory: chown of %s: %m", path);
+		return 0;
+	}
+	if (errno != EEXIST)
+		return why_set(why, errno, "audit.spool_directory: cannot make %s: %m", path);
+	if (stat(path, &st) < 0)
+		return why_set(why, errno, "audit.spool_directory: %s: %m", path);
+	if (!S_ISDIR(st.st_mode))
+		return why_set(why, ENOTDIR, "audit.spool_directory: %s is no directory", path);
+	if (st.st_uid != owner->uid)
+		return why_set(why, EPERM,
+			"audit.spool_directory: %s belongs to user %u, but the shipper is user %u: "
+			"chown it, or set processes.shipper",
+			path, (unsigned)st.st_uid, (unsigned)owner->uid);
+	return 0;
+}
+
+static int open_files(struct generation *generation, struct slice text, struct why *why)
+{
+	const struct config *config = generation->config;
+	int error = make_spool(config, why);
+
+	if (error)
+		return error;
+	generation->config_fd = hold_text(text, why);
+	if (generation->config_fd < 0)
+		return generation->config_fd;
+	generation->ca_key =
+		file_secret_open(config->tls.ca_key, config->processes.signer.uid, why);
+	if (generation->ca_key < 0)
+		return generation->ca_key;
+	generation->ca_certificate = open(config->tls.ca_certificate, O_RDONLY | O_CLOEXEC);
+	if (generation->ca_certificate < 0)
+		return why_set(why, errno, "tls.ca_certificate: cannot open %s: %m",
+			config->tls.ca_certificate);
+	for (size_t i = 0; i < config->nbackends; i++) {
+		if (!config->backends[i].key_file)
+			continue;
+		generation->keys[i] = file_secret_open(config->backends[i].key_file, 0, why);
+		if (generation->keys[i] < 0)
+			return generation->keys[i];
+	}
+	return 0;
+}
+
+struct generation *generation_new(
+	struct parent *parent, struct config *config, struct slice text, struct why *why)
+{
+	struct generation *generation = calloc(1, sizeof(*generation));
+	unsigned workers = config->appliance.workers;
+
+	if (!generation) {
+		config_free(config);
+		why_set(why, ENOMEM, "no memory for the configuration");
+		return NULL;
+	}
+	generation->config = config;
+	generation->config_fd = generation->ca_key = generation->ca_certificate = -1;
+	list_append(&parent->generations, &generation->node);
+	generation->keys = malloc((config->nbackends + 1) * sizeof(*generation->keys));
+	generation->slots = calloc(GENERATION_WORKER + workers, sizeof(*generation->slots));
+	if (!generation->keys || !generation->slots) {
+		generation_free(generation);
+		why_set(why, ENOMEM, "no memory for the configuration");
+		return NULL;
+	}
+	for (size_t i = 0; i < config->nbackends; i++)
+		generation->keys[i] = -1;
+	generation->nslots = GENERATION_WORKER + workers;
+	slot_init(&generation->slots[GENERATION_SIGNER], parent, generation, ROLE_SIGNER, 0);
+	slot_init(&generation->slots[GENERATION_SCOUT], parent, generation, ROLE_SCOUT, 0);
+	for (unsigned i = 0; i < workers; i++)
+		slot_init(&generation->slots[GENERATION_WORKER + i], parent, generation,
+			ROLE_WORKER, i);
+	if (open_files(generation, text, why)) {
+		generation_free(generation);
+		return NULL;
+	}
+	return generation;
+}
+
+void generation_free(struct generation *generation)
+{
+	if (!generation)
+		return;
+	list_remove(&generation->node);
+	for (unsigned i = 0; i < generation->nslots; i++) {
+		struct slot *slot = &generation->slots[i];
+
+		ev_timer_stop(slot->parent->loop, &slot->restart);
+		process_free(slot->process);
+	}
+	close_fd(generation->config_fd);
+	close_fd(generation->ca_key);
+	close_fd(generation->ca_certificate);
+	for (size_t i = 0; generation->keys && i < generation->config->nbackends; i++)
+		close_fd(generation->keys[i]);
+	free(generation->keys);
+	free(generation->slots);
+	config_free(generation->config);
+	free(generation);
+}
+
+unsigned generation_running(const struct generation *generation, enum role_kind kind)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < generation->nslots; i++) {
+		if (generation->slots[i].process &&
+			(kind == ROLE_KINDS || generation->slots[i].kind == kind))
+			n++;
+	}
+	return n;
+}
+
+bool generation_is_ready(const struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->nslots; i++) {
+		if (!generation->slots[i].process ||
+			!process_is_ready(generation->slots[i].process))
+			return false;
+	}
+	return true;
+}
+
+/* ---- what a process gets ---- */
+
+/* The list of descriptors for one start: those made for it are closed afterwards. */
+struct package {
+	struct process_fd *fds;
+	size_t nfds;
+	int *made;
+	size_t nmade;
+	char **names; /* those of key:… */
+	size_t nnames;
+	int error;
+};
+
+static int package_open(struct package *package, const struct config *config)
+{
+	size_t most = FDS_FIXED + config->nbackends;
+
+	*package = (struct package){
+		.fds = calloc(most, sizeof(*package->fds)),
+		.made = calloc(most, sizeof(*package->made)),
+		.names = calloc(most, sizeof(*package->names)),
+	};
+	return package->fds && package->made && package->names ? 0 : -ENOMEM;
+}
+
+static void package_close(struct package *package)
+{
+	for (size_t i = 0; i < package->nmade; i++)
+		close(package->made[i]);
+	for (size_t i = 0; i < package->nnames; i++)
+		free(package->names[i]);
+	free(package->names);
+	free(package->made);
+	free(package->fds);
+}
+
+static void pack(struct package *package, const char *name, int fd)
+{
+	if (fd >= 0)
+		package->fds[package->nfds++] = (struct process_fd){name, fd};
+}
+
+/* Packs a descriptor that exists for this child only. */
+static void pack_made(struct package *package, const char *name, int fd)
+{
+	if (fd < 0) {
+		package->error = fd;
+		return;
+	}
+	package->made[package->nmade++] = fd;
+	pack(package, name, fd);
+}
+
+/* Packs the same file, with an offset of its own, to be read only. */
+static void pack_copy(struct package *package, const char *name, int fd)
+{
+	pack_made(package, name, process_reopen(fd));
+}
+
+static void pack_keys(struct package *package, const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->config->nbackends; i++) {
+		char *name;
+
+		if (generation->keys[i] < 0)
+			continue;
+		if (asprintf(&name, "key:%s", generation->config->backends[i].name) < 0) {
+			package->error = -ENOMEM;
+			return;
+		}
+		package->names[package->nnames++] = name;
+		pack_copy(package, name, generation->keys[i]);
+	}
+}
+
+static void pack_worker(struct package *package, const struct slot *slot,
+	const struct handout_ring *ring, int life, int signer)
+{
+	const struct handout *handout = &slot->parent->handout;
+	const struct handout_listener *listener = &handout->listeners[slot->index];
+
+	pack(package, "listener4", listener->fd4);
+	pack(package, "listener6", listener->fd6);
+	pack_copy(package, "leaf_key", handout->leaf_key);
+	pack_copy(package, "ca_certificate", slot->generation->ca_certificate);
+	if (slot->generation->config->tls.ticket_rotation_ns)
+		pack_copy(package, "tickets", handout->tickets);
+	pack(package, "ring", ring->ring);
+	pack(package, "wake_shipper", ring->wake_shipper);
+	pack(package, "wake_worker", ring->wake_worker);
+	pack_made(package, "life", life);
+	pack_made(package, "signer", signer);
+	pack_keys(package, slot->generation);
+}
+
+static int start(struct slot *slot, struct package *package, struct why *why)
+{
+	struct parent *parent = slot->parent;
+	struct control_boot boot = {
+		.kind = slot->kind,
+		.index = slot->index,
+		.number = slot->number,
+		.log_level = parent->options->log_level,
+	};
+	struct process_start start = {
+		.loop = parent->loop,
+		.counters = parent->counters,
+		.title = parent->options->table->roles[slot->kind]->title,
+		.boot = &boot,
+		.owner = &parent_owner,
+		.context = slot,
+	};
+
+	memcpy(boot.epoch, parent->epoch, sizeof(boot.epoch));
+	snprintf(boot.config_path, sizeof(boot.config_path), "%s", parent->options->config_path);
+	pack_copy(package, "config", slot->generation->config_fd);
+	pack(package, "counters", parent->counters->fd);
+	if (package->error)
+		return why_set(why, -package->error, "%s: cannot open a file for it: %s",
+			start.title, strerror(-package->error));
+	start.fds = package->fds;
+	start.nfds = package->nfds;
+	return process_start(&start, &slot->process, why);
+}
+
+/* ---- introductions ---- */
+
+static void introduce_to_shipper(struct process *shipper, const struct handout_ring *ring)
+{
+	struct control_peer peer = {.number = ring->number};
+	int fds[4] = {ring->ring, ring->wake_shipper, ring->wake_worker, ring->life};
+
+	process_send(shipper, CONTROL_PEER, &peer, sizeof(peer), fds, 4);
+}
+
+static void introduce_to_signer(struct slot *signer, uint32_t worker, int socket)
+{
+	struct control_peer peer = {.number = worker};
+
+	if (signer->process)
+		process_send(signer->process, CONTROL_PEER, &peer, sizeof(peer), &socket, 1);
+}
+
+static int start_worker(struct slot *slot, struct package *package, struct why *why)
+{
+	struct parent *parent = slot->parent;
+	int life, pair[2], error = ipc_pair(pair);
+	struct handout_ring *ring;
+
+	if (error)
+		return why_set(why, -error, "worker: no socket to the signer: %s", strerror(-error));
+	ring = handout_ring_make(&parent->handout, slot->number,
+		slot->generation->config->audit.ring_bytes, &life, why);
+	if (!ring) {
+		close(pair[0]);
+		close(pair[1]);
+		return -ENOMEM;
+	}
+	pack_worker(package, slot, ring, life, pair[0]);
+	error = start(slot, package, why);
+	if (error) {
+		handout_ring_free(ring);
+	} else {
+		if (parent->shipper.process)
+			introduce_to_shipper(parent->shipper.process, ring);
+		introduce_to_signer(
+			&slot->generation->slots[GENERATION_SIGNER], slot->number, pair[1]);
+	}
+	close(pair[1]);
+	return error;
+}
+
+static int start_signer(struct slot *slot, struct package *package, struct why *why)
+{
+	struct generation *generation = slot->generation;
+	int error;
+
+	pack_copy(package, "ca_key", generation->ca_key);
+	pack_copy(package, "ca_certificate", generation->ca_certificate);
+	pack_copy(package, "leaf_key", slot->parent->handout.leaf_key);
+	error = start(slot, package, why);
+	for (unsigned i = GENERATION_WORKER; i < generation->nslots && !error; i++) {
+		struct slot *worker = &generation->slots[i];
+		int pair[2];
+
+		if (!worker->process)
+			continue;
+		if (ipc_pair(pair)) {
+			/* Without a signer this worker is of no use: it starts anew. */
+			process_kill(worker->process);
+			continue;
+		}
+		introduce_to_signer(slot, worker->number, pair[1]);
+		process_send(worker->process, CONTROL_SIGNER, NULL, 0, &pair[0], 1);
+		close(pair[0]);
+		close(pair[1]);
+	}
+	return error;
+}
+
+static int start_shipper(struct slot *slot, struct package *package, struct why *why)
+{
+	const char *path = slot->generation->config->audit.spool_directory;
+	int spool = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (spool < 0)
+		return why_set(why, errno, "audit.spool_directory: cannot open %s: %m", path);
+	pack_made(package, "spool", spool);
+	error = start(slot, package, why);
+	if (error)
+		return error;
+	list_for_each(node, &slot->parent->handout.rings)
+		introduce_to_shipper(slot->process, list_entry(node, struct handout_ring, node));
+	return 0;
+}
+
+/* ---- slots ---- */
+
+static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct slot *slot = timer->data;
+	struct why why = {""};
+
+	(void)loop;
+	(void)events;
+	if (!slot_start(slot, &why))
+		return;
+	log_error("%s", why.text);
+	slot->failures = process_failures(slot->failures, 0);
+	slot_start_later(slot);
+}
+
+void slot_init(struct slot *slot, struct parent *parent, struct generation *generation,
+	enum role_kind kind, unsigned index)
+{
+	*slot = (struct slot){
+		.parent = parent, .generation = generation, .kind = kind, .index = index};
+	ev_timer_init(&slot->restart, on_restart, 0., 0.);
+	slot->restart.data = slot;
+}
+
+int slot_start(struct slot *slot, struct why *why)
+{
+	struct package package;
+	int error = package_open(&package, slot->generation->config);
+
+	slot->number = slot->parent->next_number++;
+	slot->temporary = false;
+	if (error)
+		why_set(why, -error, "no memory to start a process");
+	else if (slot->kind == ROLE_WORKER)
+		error = start_worker(slot, &package, why);
+	else if (slot->kind == ROLE_SIGNER)
+		error = start_signer(slot, &package, why);
+	else if (slot->kind == ROLE_SHIPPER)
+		error = start_shipper(slot, &package, why);
+	else
+		error = start(slot, &package, why);
+	package_close(&package);
+	return error;
+}
+
+void slot_start_later(struct slot *slot)
+{
+	ev_timer_stop(slot->parent->loop, &slot->restart);
+	ev_timer_set(&slot->restart, (double)process_backoff_ns(slot->failures) / 1e9, 0.);
+	ev_timer_start(slot->parent->loop, &slot->restart);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The parent: configuration, datapath, listeners, children, reload, end. It sees no payload. */
+#ifndef DAEMON_PARENT_H
+#define DAEMON_PARENT_H
+
+#include "base/log.h"
+#include "daemon/generation.h"
+#include "daemon/handout.h"
+#include "daemon/role.h"
+
+struct parent_options {
+	const char *config_path;
+	enum log_level log_level;
+	const struct role_table *table;
+};
+
+/* Runs the daemon until it is told to end. Returns the exit status: errors were logged. */
+int parent_main(const struct parent_options *options);
+
+enum parent_stage {
+	PARENT_STARTING,
+	PARENT_RUNNING,
+	PARENT_STOPPING_WORKERS, /* they drain; everybody else serves them */
+	PARENT_STOPPING_REST,
+};
+
+/* For parent.c, generation.c and reload.c only. */
+struct parent {
+	const struct parent_options *options;
+	struct ev_loop *loop;
+	enum parent_stage stage;
+	bool failed; /* exit status */
+	char epoch[17];
+	uint32_t next_number;
+	int lock;
+	char *counters_path;
+	struct counters *counters;
+	struct datapath *datapath;
+	struct handout handout;
+	struct list generations;
+	struct generation *current; /* NULL before the first */
+	struct generation *pending; /* reload under way; NULL: none */
+	bool swapping;		    /* the reload is at the change of the shipper */
+	bool reload_again;	    /* SIGHUP came during a reload */
+	struct slot shipper;
+	ev_signal terminate, interrupt, hangup;
+	ev_timer watchdog, sweep, rotate, reload_deadline, stop_deadline;
+};
+
+/* The owner of all processes: contexts are slots. */
+extern const struct process_owner parent_owner;
+
+/* After anything that may have moved the parent on: all ready, a generation gone, the end. */
+void parent_step(struct parent *parent);
+/* Starts the rotation of ticket keys by the current configuration. */
+void parent_schedule_rotation(struct parent *parent);
+
+/* reload.c */
+void reload_begin(struct parent *parent);
+/* Each time a process became ready or ended: goes on when it can. */
+void reload_step(struct parent *parent);
+void reload_on_deadline(struct ev_loop *loop, ev_timer *timer, int events);
+/* Keeps the old configuration; whoever runs by the new one drains. */
+void reload_abort(struct parent *parent, const char *reason);
+/* Tells a generation that it is no longer the one: its processes drain without a deadline. */
+void reload_retire(struct generation *generation);
+
+#endif
