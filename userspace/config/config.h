@@ -123,9 +123,10 @@ struct config_audit {
 };
 
 struct config_identity {
-	uid_t uid;	/* never root's; nobody's while the user does not exist: see below */
+	uid_t uid;	/* never root's */
 	gid_t gid;
 	char *name;	/* as written */
+	bool missing;	/* a default user that does not exist yet; the ids are nobody's */
 };
 
 struct config_processes {

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config/config.h"
+
+/* Lower-case letters, digits and inner hyphens. The name may come from a ClientHello, and what is
+ * found here gets a certificate: "*" or a comma must not be a label. */
+static bool is_label(struct slice label)
+{
+	if (label.len == 0 || label.len > 63 || label.data[0] == '-' ||
+		label.data[label.len - 1] == '-')
+		return false;
+	for (size_t i = 0; i < label.len; i++) {
+		char c = label.data[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+			return false;
+	}
+	return true;
+}
+
+const struct config_host *config_host_find(const struct config *config, struct slice name)
+{
+	struct slice label = slice_first(name, slice_index(name, '.'));
+	struct slice parent = slice_after(name, label.len + 1);
+	const struct config_host *wild = NULL;
+
+	if (!is_label(label))
+		return NULL;
+	for (size_t i = 0; i < config->nhosts; i++) {
+		const struct config_host *host = &config->hosts[i];
+		struct slice pattern = slice_of_string(host->pattern);
+
+		if (slice_equal(pattern, name))
+			return host;
+		if (slice_starts_with(pattern, SLICE("*.")) &&
+			slice_equal(slice_after(pattern, 2), parent))
+			wild = host;
+	}
+	return wild;
+}

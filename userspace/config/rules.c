@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config/rules.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/log.h"
+
+struct rules {
+	const char *name;
+	const struct node *root;
+	const struct config *config;
+	struct why *why;
+};
+
+/* "name:line: section.key: " and the rest. */
+__attribute__((format(printf, 4, 5))) static int refuse(
+	const struct rules *r, const char *section, const char *key, const char *format, ...)
+{
+	char rest[320];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(rest, sizeof(rest), format, arguments);
+	va_end(arguments);
+	return why_set(r->why, EINVAL, "%s:%u: %s%s%s: %s", r->name,
+		node_line(r->root, section, key), section, key ? "." : "", key ? key : "", rest);
+}
+
+static unsigned entry_line(
+	const struct rules *r, const char *list, size_t index, const char *key)
+{
+	const struct node *entry = node_element(node_find(r->root, list), index);
+	const struct node *value = node_find(entry, key);
+
+	return value ? value->line : entry ? entry->line : 1;
+}
+
+static int rules_names(const struct rules *r)
+{
+	const struct config *c = r->config;
+
+	if (c->nhosts == 0)
+		return refuse(r, "hosts", NULL, "expected at least one host, found an empty list");
+	for (size_t i = 0; i < c->nhosts; i++)
+		for (size_t before = 0; before < i; before++)
+			if (strcmp(c->hosts[i].pattern, c->hosts[before].pattern) == 0)
+				return why_set(r->why, EINVAL,
+					"%s:%u: hosts[%zu].pattern: expected each pattern once, "
+					"found \"%s\" also in line %u",
+					r->name, entry_line(r, "hosts", i, "pattern"), i,
+					c->hosts[i].pattern,
+					entry_line(r, "hosts", before, "pattern"));
+	for (size_t i = 0; i < c->nbackends; i++)
+		for (size_t before = 0; before < i; before++)
+			if (strcmp(c->backends[i].name, c->backends[before].name) == 0)
+				return why_set(r->why, EINVAL,
+					"%s:%u: backends[%zu].name: expected each name once, found "
+					"\"%s\" also in line %u",
+					r->name, entry_line(r, "backends", i, "name"), i,
+					c->backends[i].name,
+					entry_line(r, "backends", before, "name"));
+	return 0;
+}
+
+static int rules_datapath(const struct rules *r)
+{
+	const struct config *c = r->config;
+	const struct config_datapath *d = &c->datapath;
+	const struct config_endpoints *e = &c->endpoints;
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	struct address ipv4 = {{0}};
+
+	if (d->table >= 253 && d->table <= 255)
+		return refuse(r, "datapath", "table",
+			"expected a routing table of its own, found %u, which is the system's", d->table);
+	if (d->listen_base + c->appliance.workers > 65536)
+		return refuse(r, "datapath", "listen_base",
+			"expected room for the ports of %u workers below 65536, found %u",
+			c->appliance.workers, d->listen_base);
+	if (c->audit.collector.port >= d->listen_base &&
+		c->audit.collector.port < d->listen_base + c->appliance.workers)
+		return refuse(r, "audit", "collector",
+			"expected a port outside the workers' %u to %u, found %u", d->listen_base,
+			d->listen_base + c->appliance.workers - 1, c->audit.collector.port);
+	if (e->nports == 0)
+		return refuse(
+			r, "endpoints", "ports", "expected at least one port, found an empty list");
+	if (e->ttl_floor_ns > e->ttl_ceiling_ns)
+		return refuse(r, "endpoints", "ttl_ceiling",
+			"expected at least ttl_floor, found less than it");
+	memcpy(ipv4.bytes, mapped, sizeof(mapped));
+	for (size_t i = 0; i < e->nprefixes; i++)
+		if (e->prefixes[i].bits < 96 && prefix_contains(&e->prefixes[i], &ipv4))
+			return refuse(r, "endpoints", "prefixes",
+				"expected \"0.0.0.0/0\" for all of IPv4 and \"2000::/3\" for IPv6, found "
+				"an IPv6 prefix that contains IPv4 as well");
+	return 0;
+}
+
+static int rules_audit(const struct rules *r)
+{
+	const struct config_audit *a = &r->config->audit;
+
+	if (a->segment_bytes > a->spool_bytes / 2)
+		return refuse(r, "audit", "segment_size",
+			"expected at most half of spool_size, found more");
+	/* The longest event has to fit half of the ring (base/ring.h), and a segment. */
+	if (a->content && a->ring_bytes / 8 < a->content_max)
+		return refuse(r, "audit", "ring_size",
+			"expected at least 8 times content_max, found less");
+	if (a->content && a->segment_bytes / 4 < a->content_max)
+		return refuse(r, "audit", "segment_size",
+			"expected at least 4 times content_max, found less");
+	if (strcmp(a->spool_directory, r->config->appliance.run_directory) == 0)
+		return refuse(r, "audit", "spool_directory",
+			"expected a directory of its own, found appliance.run_directory");
+	return 0;
+}
+
+static int rules_tls(const struct rules *r)
+{
+	const struct config_tls *t = &r->config->tls;
+
+	if (!t->system_roots && !t->norigin_roots)
+		return refuse(r, "tls", "system_roots",
+			"expected true, or files in origin_roots, found no root to trust at all");
+	if (strcmp(t->ca_certificate, t->ca_key) == 0)
+		return refuse(r, "tls", "ca_key",
+			"expected a file of its own, found the one of ca_certificate, which workers "
+			"read");
+	for (size_t i = 0; i < t->norigin_roots; i++)
+		if (strcmp(t->origin_roots[i], t->ca_certificate) == 0)
+			return refuse(r, "tls", "origin_roots",
+				"expected the roots of origins, found ca_certificate: a chain of the "
+				"appliance's own CA is never trusted");
+	return 0;
+}
+
+/* Who may read the CA's key has a uid of his own: processes of one uid can look at each other. */
+static int rules_processes(const struct rules *r)
+{
+	const struct config_processes *p = &r->config->processes;
+	const struct {
+		const char *key;
+		const struct config_identity *identity;
+	} others[] = {{"worker", &p->worker}, {"shipper", &p->shipper}, {"scout", &p->scout}};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (others[i].identity->uid != p->signer.uid ||
+			(others[i].identity->missing && p->signer.missing))
+			continue;
+		return refuse(r, "processes", others[i].key,
+			"expected another user than that of signer, who holds the CA's key, found \"%s\"",
+			log_quote(slice_of_string(others[i].identity->name)).text);
+	}
+	return 0;
+}
+
+int rules_check(const char *name, const struct node *root, const struct config *config,
+	struct why *why)
+{
+	const struct rules r = {name, root, config, why};
+	int error = rules_names(&r);
+
+	if (error == 0)
+		error = rules_datapath(&r);
+	if (error == 0)
+		error = rules_tls(&r);
+	if (error == 0)
+		error = rules_audit(&r);
+	if (error == 0)
+		error = rules_processes(&r);
+	return error;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What one key cannot know about another. */
+#ifndef CONFIG_RULES_H
+#define CONFIG_RULES_H
+
+#include "config/config.h"
+#include "config/tree.h"
+
+/* 0, or -EINVAL with the first contradiction as "name:line: key: expected …, found …". */
+int rules_check(const char *name, const struct node *root, const struct config *config,
+	struct why *why);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The values of single keys: text of the YAML file into a member of struct config. */
+#ifndef CONFIG_SCALAR_H
+#define CONFIG_SCALAR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+/* X(KIND, type it fills) */
+#define SCALAR_KINDS(X)                                                                           \
+	X(TEXT, char *)		   /* one line of text */                                         \
+	X(NAME, char *)		   /* letters, digits, '.', '_', '-' */                           \
+	X(PATH, char *)		   /* absolute */                                                 \
+	X(INTERFACE, char *)                                                                      \
+	X(HEADER, char *)	   /* a field name (RFC 9110 5.1), lower case */                  \
+	X(HOST, char *)		   /* a DNS name, lower case, no final dot */                     \
+	X(PATTERN, char *)	   /* HOST, or "*." and a HOST */                                 \
+	X(CHOICE, int)		   /* an enum whose members are in the order of the range */      \
+	X(BOOL, bool)                                                                             \
+	X(U16, uint16_t)	   /* decimal, or hexadecimal with 0x */                          \
+	X(U32, uint32_t)                                                                          \
+	X(WORKERS, uint32_t)	   /* U32, or "auto": the processors online */                    \
+	X(DURATION, uint64_t)	   /* ns; "30s", "1h30m" */                                       \
+	X(SIZE, uint64_t)	   /* bytes; "64KiB" */                                           \
+	X(PREFIX, struct prefix)                                                                  \
+	X(ADDRESS_PORT, struct address_port)                                                      \
+	X(IDENTITY, struct config_identity)                                                       \
+	X(BACKEND, struct config_backend *) /* the name of one of config->backends */
+
+enum scalar_kind {
+#define SCALAR_ENUM(KIND, type) SCALAR_##KIND,
+	SCALAR_KINDS(SCALAR_ENUM)
+#undef SCALAR_ENUM
+	SCALAR_COUNT
+};
+
+size_t scalar_size(enum scalar_kind kind);
+
+/* Parses text as kind within range (see keys.h) into *out, whose former content is forgotten;
+ * strings are malloc'ed. config is where a BACKEND is looked up. 0, -EINVAL, -ENOMEM. */
+int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
+	const struct config *config, void *out);
+/* Frees what scalar_parse allocated in *out. */
+void scalar_free(enum scalar_kind kind, void *out);
+
+/* What is expected of the kind in that range, for "expected %s". */
+struct scalar_expected {
+	char text[256];
+};
+struct scalar_expected scalar_expect(
+	enum scalar_kind kind, const char *range, const struct config *config);
+
+/* "1h30m", "0s", "90ms" … to ns and "64KiB", "512" … to bytes. 0, -EINVAL (syntax), -ERANGE. */
+int scalar_duration(const char *text, uint64_t *ns);
+int scalar_bytes(const char *text, uint64_t *bytes);
+/* The user and group that "user", "user:group" or numbers name. -ENOENT: no such user or group;
+ * -EINVAL: cannot be one. */
+int scalar_identity(const char *text, uid_t *uid, gid_t *gid);
+
+#endif

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Whether this machine has what the configuration names. */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "config/tree.h"
+
+struct system_check {
+	const char *path;
+	struct node *root; /* NULL: lines are not known */
+	void (*told)(void *context, const char *problem);
+	void *context;
+	size_t count;
+};
+
+__attribute__((format(printf, 4, 5))) static void tell(
+	struct system_check *s, unsigned line, const char *key, const char *format, ...)
+{
+	char problem[1024], rest[640];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(rest, sizeof(rest), format, arguments);
+	va_end(arguments);
+	snprintf(problem, sizeof(problem), "%.200s:%u: %s: %s", s->path, line, key, rest);
+	s->told(s->context, problem);
+	s->count++;
+}
+
+static unsigned line_of(const struct system_check *s, const char *section, const char *key)
+{
+	return s->root ? node_line(s->root, section, key) : 0;
+}
+
+static void check_certificate(
+	struct system_check *s, unsigned line, const char *key, const char *path)
+{
+	struct buf b = BUF_EMPTY;
+	struct why why;
+
+	if (file_read(path, 1 << 20, &b, &why) < 0)
+		tell(s, line, key, "expected a readable file, found: %s", why.text);
+	else if (!memmem(buf_slice(&b).data, buf_len(&b), "-----BEGIN", 10))
+		tell(s, line, key, "expected certificates in PEM form, found none in %s", path);
+	buf_free(&b);
+}
+
+static void check_secret(struct system_check *s, unsigned line, const char *key,
+	const char *path, uid_t owner)
+{
+	struct why why;
+	int fd = file_secret_open(path, owner, &why);
+
+	if (fd >= 0)
+		close(fd);
+	else
+		tell(s, line, key, "expected a file that only its owner can read, found: %s", why.text);
+}
+
+/* A directory that is there, or whose first existing ancestor is one. Sets existing to it. */
+static void check_directory(struct system_check *s, unsigned line, const char *key,
+	const char *path, char existing[4096])
+{
+	struct stat st;
+
+	snprintf(existing, 4096, "%s", path);
+	while (stat(existing, &st) < 0) {
+		if (errno != ENOENT || strcmp(existing, "/") == 0) {
+			tell(s, line, key, "expected a directory that can be made, found: %s: %s",
+				existing, strerror(errno));
+			return;
+		}
+		dirname(existing);
+	}
+	if (!S_ISDIR(st.st_mode))
+		tell(s, line, key, "expected a directory, found %s, which is none", existing);
+}
+
+static void check_bpf_directory(struct system_check *s, const char *path)
+{
+	unsigned line = line_of(s, "datapath", "bpf_directory");
+	char existing[4096];
+	struct statfs fs;
+
+	check_directory(s, line, "datapath.bpf_directory", path, existing);
+	if (statfs(existing, &fs) == 0 && (unsigned long)fs.f_type != BPF_FS_MAGIC)
+		tell(s, line, "datapath.bpf_directory",
+			"expected a directory on a BPF file system, found %s, which is not on one: mount "
+			"-t bpf bpf /sys/fs/bpf",
+			existing);
+}
+
+static void check_backends(struct system_check *s, const struct config *c)
+{
+	const struct node *entry = s->root ? node_find(s->root, "backends") : NULL;
+
+	entry = entry ? entry->first : NULL;
+	for (size_t i = 0; i < c->nbackends; i++, entry = entry ? entry->next : NULL) {
+		const struct node *value = node_find(entry, "key_file");
+		char key[48];
+
+		snprintf(key, sizeof(key), "backends[%zu].key_file", i);
+		if (c->backends[i].key_file)
+			check_secret(s, value ? value->line : 0, key, c->backends[i].key_file, 0);
+	}
+}
+
+static void check_identities(struct system_check *s, const struct config_processes *p)
+{
+	const struct {
+		const char *key, *path;
+		const struct config_identity *identity;
+	} all[] = {{"worker", "processes.worker", &p->worker},
+		{"signer", "processes.signer", &p->signer},
+		{"shipper", "processes.shipper", &p->shipper},
+		{"scout", "processes.scout", &p->scout}};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i].identity->missing)
+			tell(s, line_of(s, "processes", all[i].key), all[i].path,
+				"expected an existing user, found \"%s\": run systemd-sysusers, or name "
+				"another",
+				log_quote(slice_of_string(all[i].identity->name)).text);
+}
+
+size_t config_check_system(const char *path, const struct config *c,
+	void (*told)(void *context, const char *problem), void *context)
+{
+	struct system_check s = {.path = path, .told = told, .context = context};
+	struct buf text = BUF_EMPTY;
+	char existing[4096], key[48];
+
+	if (file_read(path, 1 << 20, &text, NULL) == 0)
+		s.root = tree_parse(path, buf_slice(&text), NULL);
+	buf_free(&text);
+	if (!if_nametoindex(c->datapath.inside))
+		tell(&s, line_of(&s, "datapath", "inside"), "datapath.inside",
+			"expected an interface of this machine, found \"%s\"", c->datapath.inside);
+	check_bpf_directory(&s, c->datapath.bpf_directory);
+	check_directory(&s, line_of(&s, "appliance", "run_directory"), "appliance.run_directory",
+		c->appliance.run_directory, existing);
+	check_directory(&s, line_of(&s, "audit", "spool_directory"), "audit.spool_directory",
+		c->audit.spool_directory, existing);
+	check_certificate(&s, line_of(&s, "tls", "ca_certificate"), "tls.ca_certificate",
+		c->tls.ca_certificate);
+	check_secret(&s, line_of(&s, "tls", "ca_key"), "tls.ca_key", c->tls.ca_key,
+		c->processes.signer.uid);
+	for (size_t i = 0; i < c->tls.norigin_roots; i++) {
+		snprintf(key, sizeof(key), "tls.origin_roots[%zu]", i);
+		check_certificate(
+			&s, line_of(&s, "tls", "origin_roots"), key, c->tls.origin_roots[i]);
+	}
+	check_backends(&s, c);
+	check_identities(&s, &c->processes);
+	node_free(s.root);
+	return s.count;
+}
