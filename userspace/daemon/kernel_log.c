@@ -12,7 +12,7 @@
 #define RECORD_MAX 8192
 #define TRIES	   5
 
-/* The number after " key=" in line, or -1. */
+/* The number between " key=" and the next space in line, or -1. */
 static long field(const char *line, const char *key)
 {
 	const char *at = strstr(line, key);
@@ -23,7 +23,7 @@ static long field(const char *line, const char *key)
 		return -1;
 	at += strlen(key);
 	value = strtol(at, &end, 10);
-	return end == at || (*end != ' ' && *end != '\n' && *end != '\0') ? -1 : value;
+	return end == at || *end != ' ' ? -1 : value;
 }
 
 long kernel_log_parse(struct slice line, pid_t pid)

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/counter.h"
+
+struct fixture {
+	char directory[64], path[96];
+	struct counters *counters;
+	struct why why;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	strcpy(f->directory, "/tmp/sallyport-counter.XXXXXX");
+	if (!mkdtemp(f->directory))
+		return -1;
+	snprintf(f->path, sizeof(f->path), "%s/counters", f->directory);
+	return counters_create(f->path, &f->counters, &f->why);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	counters_close(f->counters);
+	unlink(f->path);
+	rmdir(f->directory);
+	free(f);
+	return 0;
+}
+
+static void every_counter_has_a_name_of_its_own_and_a_help(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+		const char *name = counter_name((enum counter)i);
+
+		assert_true(strlen(name) > 2 && strlen(name) < 64);
+		for (const char *c = name; *c; c++)
+			assert_true(islower(*c) || isdigit(*c) || *c == '.' || *c == '_');
+		assert_true(strlen(counter_help((enum counter)i)) > 5);
+		assert_true(strlen(counter_help((enum counter)i)) < 192);
+		for (unsigned j = 0; j < i; j++)
+			assert_string_not_equal(name, counter_name((enum counter)j));
+	}
+}
+
+static void counts_of_all_slots_add_up(void **state)
+{
+	struct fixture *f = *state;
+	struct counters *worker, *reader;
+
+	assert_int_equal(
+		counters_map(f->counters->fd, COUNTER_SLOT_WORKER + 3, &worker, &f->why), 0);
+	counter_add(f->counters, COUNTER_RELOAD_DONE, 2);
+	counter_add(worker, COUNTER_RELOAD_DONE, 40);
+	counter_add(worker, (enum counter)(COUNTER_COUNT - 1), 1);
+	assert_int_equal(counter_total(f->counters, COUNTER_RELOAD_DONE), 42);
+	assert_int_equal(counters_open(f->path, &reader, &f->why), 0);
+	assert_int_equal(counter_total(reader, COUNTER_RELOAD_DONE), 42);
+	assert_int_equal(counter_total(reader, COUNTER_PROCESS_HUNG), 0);
+	assert_int_equal(counter_total(reader, (enum counter)(COUNTER_COUNT - 1)), 1);
+	counters_close(reader);
+	counters_close(worker);
+}
+
+static void what_a_dead_process_counted_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct counters *child;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (counters_map(f->counters->fd, COUNTER_SLOT_SIGNER, &child, NULL))
+			_exit(1);
+		counter_add(child, COUNTER_PROCESS_DIED, 5);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(counter_total(f->counters, COUNTER_PROCESS_DIED), 5);
+}
+
+static void a_reader_sees_the_table_of_the_file(void **state)
+{
+	struct fixture *f = *state;
+	struct counter_reading reading;
+	struct counters *reader;
+	size_t at = 0, n = 0;
+
+	counter_add(f->counters, COUNTER_PROCESS_STARTED, 9);
+	assert_int_equal(counters_open(f->path, &reader, &f->why), 0);
+	for (; counters_next(reader, &at, &reading); n++) {
+		assert_string_equal(reading.name, counter_name((enum counter)n));
+		assert_string_equal(reading.help, counter_help((enum counter)n));
+		assert_int_equal(reading.total, n == COUNTER_PROCESS_STARTED ? 9 : 0);
+	}
+	assert_int_equal(n, COUNTER_COUNT);
+	counters_close(reader);
+}
+
+static void a_slot_that_is_not_there_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct counters *none;
+	int empty;
+
+	assert_int_equal(counters_map(f->counters->fd, COUNTER_SLOTS, &none, &f->why), -EINVAL);
+	assert_null(none);
+	empty = open(f->directory, O_TMPFILE | O_RDWR, 0600);
+	assert_true(empty >= 0);
+	assert_int_equal(counters_map(empty, 0, &none, &f->why), -EINVAL);
+	close(empty);
+}
+
+static void a_damaged_file_is_refused(void **state)
+{
+	static const off_t lengths[] = {0, 1, 8, 31, 32, 4096, 5000};
+	struct fixture *f = *state;
+	struct counters *none;
+	struct stat st;
+	int fd = open(f->path, O_RDWR);
+
+	assert_int_equal(fstat(fd, &st), 0);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		assert_int_equal(ftruncate(fd, lengths[i]), 0);
+		assert_int_equal(counters_open(f->path, &none, &f->why), -EINVAL);
+		assert_int_equal(ftruncate(fd, st.st_size), 0);
+	}
+	/* Each number of the head, as large as it gets. */
+	for (off_t at = 8; at < 32; at += 4) {
+		uint32_t before, huge = UINT32_MAX - 7;
+
+		assert_int_equal(counters_create(f->path, &none, &f->why), 0);
+		close(fd);
+		fd = open(f->path, O_RDWR);
+		counters_close(none);
+		assert_int_equal(pread(fd, &before, 4, at), 4);
+		assert_int_equal(pwrite(fd, &huge, 4, at), 4);
+		assert_int_equal(counters_open(f->path, &none, &f->why), -EINVAL);
+	}
+	close(fd);
+	assert_int_equal(counters_open("/nonexistent/counters", &none, &f->why), -ENOENT);
+}
+
+static void counting_without_counters_is_harmless(void **state)
+{
+	(void)state;
+	counter_add(NULL, COUNTER_RELOAD_DONE, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_counter_has_a_name_of_its_own_and_a_help),
+		TEST(counts_of_all_slots_add_up),
+		TEST(what_a_dead_process_counted_stays),
+		TEST(a_reader_sees_the_table_of_the_file),
+		TEST(a_slot_that_is_not_there_is_refused),
+		TEST(a_damaged_file_is_refused),
+		cmocka_unit_test(counting_without_counters_is_harmless),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
