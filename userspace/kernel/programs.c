@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kernel/programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "bpf/account.skel.h"
+#include "bpf/select.skel.h"
+#include "bpf/steer.skel.h"
+
+/* libbpf tells much that is no error, such as the probing of features. */
+static int libbpf_line(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char line[512];
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	vsnprintf(line, sizeof(line), format, arguments);
+#pragma GCC diagnostic pop
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("%s", line);
+	return 0;
+}
+
+static uint32_t map_size(const struct config_datapath *config, const char *name)
+{
+	if (strcmp(name, "sources") == 0)
+		return config->max_sources;
+	if (strcmp(name, "flows") == 0)
+		return config->max_flows;
+	if (strcmp(name, "endpoints") == 0 || strcmp(name, "prefixes") == 0)
+		return config->max_endpoints;
+	return 0;
+}
+
+/* State that outlives an unclean stop; the rest comes from the configuration and the workers. */
+static bool map_adopted(const char *name)
+{
+	static const char *const names[] = {
+		"sources", "endpoints", "flows", "settings", "outcomes"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static void map_adopt(struct bpf_map *map, const struct pins *pins)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = pins_get(pins, bpf_map__name(map));
+
+	if (fd < 0)
+		return;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.type == bpf_map__type(map) &&
+		info.key_size == bpf_map__key_size(map) &&
+		info.value_size == bpf_map__value_size(map) &&
+		info.max_entries == bpf_map__max_entries(map) &&
+		info.map_flags == bpf_map__map_flags(map))
+		bpf_map__reuse_fd(map, fd);
+	close(fd);
+}
+
+static bool map_is_rodata(const struct bpf_map *map)
+{
+	return strchr(bpf_map__name(map), '.') != NULL;
+}
+
+/* steer is loaded first and makes the maps; the others are given them. */
+static int maps_prepare(struct bpf_object *object, const struct config_datapath *config,
+	const struct pins *pins)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object) {
+		const char *name = bpf_map__name(map);
+		uint32_t size = map_size(config, name);
+		int error;
+
+		if (map_is_rodata(map))
+			continue;
+		if (size && (error = bpf_map__set_max_entries(map, size)))
+			return error;
+		if (pins && map_adopted(name))
+			map_adopt(map, pins);
+	}
+	return 0;
+}
+
+static int maps_share(struct bpf_object *object, const struct bpf_object *owner)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object) {
+		int error, fd;
+
+		if (map_is_rodata(map))
+			continue;
+		fd = bpf_object__find_map_fd_by_name(owner, bpf_map__name(map));
+		error = fd < 0 ? fd : bpf_map__reuse_fd(map, fd);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int load_failed(const char *program, int error, struct why *why)
+{
+	if (error == -EPERM)
+		return why_set(why, EPERM,
+			"the kernel refuses BPF programs: run as root (CAP_BPF, CAP_NET_ADMIN)");
+	if (error == -ENOMEM)
+		return why_set(why, ENOMEM,
+			"%s: no memory for its maps; lower datapath.max_sources, .max_flows or "
+			".max_endpoints",
+			program);
+	return why_set(why, -error,
+		"%s cannot be loaded: %s; a kernel of 6.1 or newer with CONFIG_BPF_SYSCALL, "
+		"CONFIG_BPF_JIT and CONFIG_NET_CLS_BPF is needed (the log at debug level has the "
+		"kernel's words)",
+		program, strerror(-error));
+}
+
+static int steer_load(struct programs *programs, const struct config_datapath *config,
+	const struct pins *pins, bool accounts)
+{
+	int error;
+
+	programs->steer = steer_bpf__open();
+	if (!programs->steer)
+		return -errno;
+	programs->steer->rodata->steer_mark = config->mark;
+	programs->steer->rodata->steer_accounts = accounts;
+	error = maps_prepare(programs->steer->obj, config, pins);
+	return error ? error : steer_bpf__load(programs->steer);
+}
+
+static int account_load(struct programs *programs)
+{
+	int error;
+
+	programs->account = account_bpf__open();
+	if (!programs->account)
+		return -errno;
+	error = maps_share(programs->account->obj, programs->steer->obj);
+	return error ? error : account_bpf__load(programs->account);
+}
+
+static int select_load(struct programs *programs)
+{
+	int error;
+
+	programs->select = select_bpf__open();
+	if (!programs->select)
+		return -errno;
+	error = maps_share(programs->select->obj, programs->steer->obj);
+	return error ? error : select_bpf__load(programs->select);
+}
+
+int programs_load(struct programs *programs, const struct config_datapath *config,
+	const struct pins *pins, bool accounts, struct why *why)
+{
+	int error;
+
+	memset(programs, 0, sizeof(*programs));
+	libbpf_set_print(libbpf_line);
+	error = steer_load(programs, config, pins, accounts);
+	if (error) {
+		load_failed("steer", error, why);
+		goto fail;
+	}
+	error = account_load(programs);
+	if (error) {
+		load_failed("account", error, why);
+		goto fail;
+	}
+	error = select_load(programs);
+	if (error) {
+		load_failed("select", error, why);
+		goto fail;
+	}
+#define MAPS_FD(name) programs->maps.name = bpf_map__fd(programs->steer->maps.name);
+	MAPS(MAPS_FD)
+	programs->account_fd = bpf_program__fd(programs->account->progs.sally_account);
+	programs->steer_fd = bpf_program__fd(programs->steer->progs.sally_steer);
+	programs->select_fd = bpf_program__fd(programs->select->progs.sally_select);
+	return 0;
+fail:
+	programs_free(programs);
+	return error;
+}
+
+int programs_pin(const struct programs *programs, const struct pins *pins, struct why *why)
+{
+	int error = 0;
+
+#define MAPS_PIN(name)                                                                             \
+	if (!error)                                                                                \
+		error = pins_put(pins, #name, programs->maps.name);
+	MAPS(MAPS_PIN)
+	if (error)
+		return why_set(why, -error, "maps cannot be pinned under %s: %s", pins->directory,
+			strerror(-error));
+	return 0;
+}
+
+void programs_free(struct programs *programs)
+{
+	account_bpf__destroy(programs->account);
+	steer_bpf__destroy(programs->steer);
+	select_bpf__destroy(programs->select);
+	memset(programs, 0, sizeof(*programs));
+}
