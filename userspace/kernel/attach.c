@@ -48,10 +48,10 @@ void attached_account(int ifindex, struct attached *attached)
 	memset(attached, 0, sizeof(*attached));
 	if (bpf_xdp_query(ifindex, 0, &query) < 0)
 		return;
-	id = query.prog_id ? query.prog_id :
-		query.drv_prog_id ? query.drv_prog_id :
-		query.skb_prog_id ? query.skb_prog_id :
-				    query.hw_prog_id;
+	id = query.prog_id	 ? query.prog_id
+	     : query.drv_prog_id ? query.drv_prog_id
+	     : query.skb_prog_id ? query.skb_prog_id
+				 : query.hw_prog_id;
 	attached_program(id, attached);
 	if (attached->there && query.attach_mode < sizeof(modes) / sizeof(modes[0]) &&
 		modes[query.attach_mode])
@@ -119,8 +119,8 @@ static int link_pin(const struct pins *pins, const char *name, int link, struct 
 	if (!error)
 		return link;
 	close(link);
-	return why_set(why, -error, "%s/%s cannot be pinned: %s", pins->directory, name,
-		strerror(-error));
+	return why_set(
+		why, -error, "%s/%s cannot be pinned: %s", pins->directory, name, strerror(-error));
 }
 
 static const char *xdp_hint(int error)
@@ -150,11 +150,11 @@ static int xdp_link(int ifindex, int program, uint32_t flags)
 static bool mode_fits(enum config_xdp wanted, const char *mode)
 {
 	return wanted == CONFIG_XDP_AUTO ||
-		strcmp(mode, wanted == CONFIG_XDP_NATIVE ? "native" : "generic") == 0;
+	       strcmp(mode, wanted == CONFIG_XDP_NATIVE ? "native" : "generic") == 0;
 }
 
-static int xdp_attach(const char *interface, int ifindex, enum config_xdp mode, int program,
-	struct why *why)
+static int xdp_attach(
+	const char *interface, int ifindex, enum config_xdp mode, int program, struct why *why)
 {
 	int link = -EOPNOTSUPP;
 

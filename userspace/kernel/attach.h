@@ -21,9 +21,9 @@
 
 struct attached {
 	bool there;
-	uint32_t program; /* id */
-	char name[16];	  /* of the program */
-	char mode[16];	  /* XDP only */
+	uint32_t program;   /* id */
+	char name[16];	    /* of the program */
+	char mode[16];	    /* XDP only */
 	uint64_t loaded_ns; /* CLOCK_BOOTTIME */
 };
 
@@ -35,8 +35,7 @@ int attach_account(const struct pins *pins, const char *interface, int ifindex,
 int attach_select(const struct pins *pins, int program, struct why *why);
 /* TC ingress. *made: the clsact qdisc was not there before (unchanged otherwise). -EBUSY:
  * somebody else's filter has our place. */
-int attach_steer(
-	const char *interface, int ifindex, int program, bool *made, struct why *why);
+int attach_steer(const char *interface, int ifindex, int program, bool *made, struct why *why);
 
 /* Removes the filter when it is ours, and the qdisc when it was made by us and is empty. */
 void detach_steer(int netlink, int ifindex, bool made);

@@ -24,8 +24,8 @@ static int listener_prepare(int fd, int family)
 		return -errno;
 	if (family == AF_INET6 && option_on(fd, IPPROTO_IPV6, IPV6_V6ONLY) < 0)
 		return -errno;
-	if (family == AF_INET6 ? option_on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) < 0 :
-				 option_on(fd, IPPROTO_IP, IP_TRANSPARENT) < 0)
+	if (family == AF_INET6 ? option_on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) < 0
+			       : option_on(fd, IPPROTO_IP, IP_TRANSPARENT) < 0)
 		return -errno;
 	return 0;
 }
@@ -51,8 +51,8 @@ int datapath_listener(const struct config *config, unsigned worker, int family, 
 			worker, config->datapath.listen_base);
 	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return errno == EAFNOSUPPORT ? -EAFNOSUPPORT :
-					       why_set(why, errno, "socket: %s", strerror(errno));
+		return errno == EAFNOSUPPORT ? -EAFNOSUPPORT
+					     : why_set(why, errno, "socket: %s", strerror(errno));
 	error = listener_prepare(fd, family);
 	if (error) {
 		why_set(why, -error, "listener %s:%u cannot be made transparent: %s%s", name, port,
@@ -69,10 +69,10 @@ int datapath_listener(const struct config *config, unsigned worker, int family, 
 	}
 	if (error) {
 		why_set(why, -error, "listener %s:%u: %s%s", name, port, strerror(-error),
-			error == -EADDRINUSE ?
-				"; a worker of an earlier start may still be draining, "
-				"or choose another datapath.listen_base" :
-				"");
+			error == -EADDRINUSE
+				? "; a worker of an earlier start may still be draining, "
+				  "or choose another datapath.listen_base"
+				: "");
 		goto fail;
 	}
 	return fd;

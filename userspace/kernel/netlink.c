@@ -39,8 +39,8 @@ int netlink_add_u32(struct netlink_request *request, uint16_t type, uint32_t val
 	return netlink_add(request, type, &value, sizeof(value));
 }
 
-void netlink_attributes(const struct nlmsghdr *header, size_t fixed_len,
-	const struct rtattr **table, size_t max)
+void netlink_attributes(
+	const struct nlmsghdr *header, size_t fixed_len, const struct rtattr **table, size_t max)
 {
 	const char *at = (const char *)header + NLMSG_SPACE(fixed_len);
 	const char *end = (const char *)header + header->nlmsg_len;
@@ -48,7 +48,8 @@ void netlink_attributes(const struct nlmsghdr *header, size_t fixed_len,
 	memset(table, 0, (max + 1) * sizeof(*table));
 	while (at < end && (size_t)(end - at) >= sizeof(struct rtattr)) {
 		const struct rtattr *attribute = (const void *)at;
-		size_t type = attribute->rta_type & 0x3fffU /* without the nested and byte order bits */;
+		size_t type =
+			attribute->rta_type & 0x3fffU /* without the nested and byte order bits */;
 
 		if (attribute->rta_len < RTA_LENGTH(0) || attribute->rta_len > end - at)
 			return;

@@ -26,8 +26,8 @@ int netlink_add_u32(struct netlink_request *request, uint16_t type, uint32_t val
 
 /* The attributes that follow a fixed part of fixed_len bytes; those up to max are put into
  * table[type], others are left NULL. Broken ones end the list. */
-void netlink_attributes(const struct nlmsghdr *header, size_t fixed_len,
-	const struct rtattr **table, size_t max);
+void netlink_attributes(
+	const struct nlmsghdr *header, size_t fixed_len, const struct rtattr **table, size_t max);
 /* The value of an attribute of 1 or 4 bytes; 0 when it is NULL or too short. */
 uint32_t netlink_u32(const struct rtattr *attribute);
 uint8_t netlink_u8(const struct rtattr *attribute);

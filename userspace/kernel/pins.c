@@ -55,8 +55,10 @@ static int on_bpffs(const struct pins *pins, struct why *why)
 	if (fs.f_type == BPF_FS_MAGIC)
 		return 0;
 	return why_set(why, EINVAL,
-		"%s is not on a BPF file system: mount it (mount -t bpf bpf /sys/fs/bpf), or, inside "
-		"`ip netns exec`, which hides it, use nsenter --net=…; datapath.bpf_directory names "
+		"%s is not on a BPF file system: mount it (mount -t bpf bpf /sys/fs/bpf), or, "
+		"inside "
+		"`ip netns exec`, which hides it, use nsenter --net=…; datapath.bpf_directory "
+		"names "
 		"the place",
 		pins->root);
 }
@@ -89,8 +91,8 @@ int pins_open(struct pins *pins, const char *bpf_directory, struct why *why)
 	error = errno;
 	pins_close(pins);
 	if (error != EWOULDBLOCK)
-		return why_set(why, error, "%s cannot be locked: %s", pins->directory,
-			strerror(error));
+		return why_set(
+			why, error, "%s cannot be locked: %s", pins->directory, strerror(error));
 	return why_set(why, EBUSY,
 		"%s belongs to another running appliance, perhaps in another network namespace; "
 		"choose another datapath.bpf_directory",
@@ -104,7 +106,13 @@ void pins_close(struct pins *pins)
 	pins->lock = -1;
 }
 
-void pins_remove(struct pins *pins)
+void pins_rmdir(const struct pins *pins)
+{
+	rmdir(pins->directory);
+	rmdir(pins->root);
+}
+
+void pins_remove(const struct pins *pins)
 {
 	DIR *directory = opendir(pins->directory);
 	struct dirent *entry;
@@ -114,8 +122,7 @@ void pins_remove(struct pins *pins)
 			pins_drop(pins, entry->d_name);
 	if (directory)
 		closedir(directory);
-	rmdir(pins->directory);
-	rmdir(pins->root);
+	pins_rmdir(pins);
 }
 
 int pins_get(const struct pins *pins, const char *name)

@@ -18,8 +18,10 @@ struct pins {
 int pins_open(struct pins *pins, const char *bpf_directory, struct why *why);
 /* Only fills in the paths, for reading. -ENAMETOOLONG. */
 int pins_name(struct pins *pins, const char *bpf_directory);
-/* Unpins whatever is in the directory, and removes it and then bpf_directory, where empty. */
-void pins_remove(struct pins *pins);
+/* Unpins whatever is in the directory, and removes the directories. */
+void pins_remove(const struct pins *pins);
+/* Removes the directories where nothing is pinned. */
+void pins_rmdir(const struct pins *pins);
 /* Unlocks; the pins stay. */
 void pins_close(struct pins *pins);
 

@@ -75,12 +75,13 @@ static bool map_is_rodata(const struct bpf_map *map)
 }
 
 /* steer is loaded first and makes the maps; the others are given them. */
-static int maps_prepare(struct bpf_object *object, const struct config_datapath *config,
-	const struct pins *pins)
+static int maps_prepare(
+	struct bpf_object *object, const struct config_datapath *config, const struct pins *pins)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object) {
+	bpf_object__for_each_map(map, object)
+	{
 		const char *name = bpf_map__name(map);
 		uint32_t size = map_size(config, name);
 		int error;
@@ -99,7 +100,8 @@ static int maps_share(struct bpf_object *object, const struct bpf_object *owner)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object) {
+	bpf_object__for_each_map(map, object)
+	{
 		int error, fd;
 
 		if (map_is_rodata(map))

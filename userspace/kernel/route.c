@@ -54,7 +54,7 @@ void route_build_local(struct netlink_request *request, const struct route *rout
 /* What a dump of rules found. */
 struct rules {
 	const struct route *route;
-	bool found;	      /* exactly the one wanted */
+	bool found;				 /* exactly the one wanted */
 	struct netlink_request stale[RULES_MAX]; /* requests that delete the others of ours */
 	size_t nstale;
 };
@@ -68,13 +68,13 @@ static void rule_seen(void *context, const struct nlmsghdr *header)
 	struct netlink_request *stale;
 	const char *inside;
 
-	if (header->nlmsg_type != RTM_NEWRULE ||
-		header->nlmsg_len < NLMSG_HDRLEN + sizeof(*fixed))
+	if (header->nlmsg_type != RTM_NEWRULE || header->nlmsg_len < NLMSG_HDRLEN + sizeof(*fixed))
 		return;
 	netlink_attributes(header, sizeof(*fixed), attributes, FRA_MAX);
 	if (netlink_u8(attributes[FRA_PROTOCOL]) != ROUTE_PROTOCOL)
 		return;
-	inside = attributes[FRA_IIFNAME] ? (const char *)attributes[FRA_IIFNAME] + RTA_LENGTH(0) : "";
+	inside = attributes[FRA_IIFNAME] ? (const char *)attributes[FRA_IIFNAME] + RTA_LENGTH(0)
+					 : "";
 	if (strcmp(inside, route->inside) == 0 &&
 		netlink_u32(attributes[FRA_FWMARK]) == route->mark &&
 		netlink_u32(attributes[FRA_FWMASK]) == UINT32_MAX &&
@@ -116,8 +116,7 @@ static void local_seen(void *context, const struct nlmsghdr *header)
 	const struct rtmsg *fixed = NLMSG_DATA(header);
 	struct locals *locals = context;
 
-	if (header->nlmsg_type != RTM_NEWROUTE ||
-		header->nlmsg_len < NLMSG_HDRLEN + sizeof(*fixed))
+	if (header->nlmsg_type != RTM_NEWROUTE || header->nlmsg_len < NLMSG_HDRLEN + sizeof(*fixed))
 		return;
 	netlink_attributes(header, sizeof(*fixed), attributes, RTA_MAX);
 	if (netlink_u32(attributes[RTA_TABLE]) != locals->route->table)
@@ -125,7 +124,7 @@ static void local_seen(void *context, const struct nlmsghdr *header)
 	if (fixed->rtm_protocol != ROUTE_PROTOCOL)
 		locals->foreign++;
 	else if (fixed->rtm_type == RTN_LOCAL && fixed->rtm_dst_len == 0 &&
-		netlink_u32(attributes[RTA_OIF]) == (uint32_t)locals->loopback)
+		 netlink_u32(attributes[RTA_OIF]) == (uint32_t)locals->loopback)
 		locals->found = true;
 }
 
@@ -167,8 +166,8 @@ static int local_add(int netlink, const struct route *route, int family, struct 
 		NLM_F_CREATE | NLM_F_REPLACE);
 	error = netlink_do(netlink, &request);
 	/* Where IPv6 is disabled by sysctl, lo takes no route. */
-	if (family_missing(error) || (family == AF_INET6 && (error == -EACCES || error == -EINVAL ||
-								    error == -EPERM)))
+	if (family_missing(error) ||
+		(family == AF_INET6 && (error == -EACCES || error == -EINVAL || error == -EPERM)))
 		return -EAFNOSUPPORT;
 	if (error)
 		return why_set(why, -error, "%s route \"local default dev lo table %u\": %s%s",
@@ -214,8 +213,7 @@ void route_remove(int netlink, const struct route *route, int family)
 			netlink_do(netlink, &request);
 		}
 	}
-	route_build_local(
-		&request, route, family, (int)if_nametoindex("lo"), RTM_DELROUTE, 0);
+	route_build_local(&request, route, family, (int)if_nametoindex("lo"), RTM_DELROUTE, 0);
 	netlink_do(netlink, &request);
 }
 

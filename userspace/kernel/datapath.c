@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kernel/datapath.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "kernel/attach.h"
+#include "kernel/endpoint_map.h"
+#include "kernel/pins.h"
+#include "kernel/programs.h"
+#include "kernel/route.h"
+
+#define LRU_PER_CPU 128 /* free elements each CPU keeps for itself */
+
+struct datapath {
+	struct config_datapath config; /* inside and bpf_directory are copies */
+	char inside[IF_NAMESIZE];
+	struct pins pins;
+	struct programs programs;
+	struct route route;
+	int ifindex;
+	int netlink;
+	int account_link, select_link; /* fds; the pins hold the links as well */
+	bool clsact_made;
+	bool ipv6; /* rule and route are there */
+};
+
+static int settings_write(const struct datapath *datapath, unsigned workers)
+{
+	const struct settings settings = {
+		.workers = workers,
+		.clsact_ours = datapath->clsact_made,
+	};
+	const uint32_t zero = 0;
+
+	return bpf_map_update_elem(datapath->programs.maps.settings, &zero, &settings, BPF_ANY);
+}
+
+/* An earlier life may have made the qdisc. */
+static bool settings_clsact(const struct datapath *datapath)
+{
+	struct settings settings = {0};
+	const uint32_t zero = 0;
+
+	bpf_map_lookup_elem(datapath->programs.maps.settings, &zero, &settings);
+	return settings.clsact_ours;
+}
+
+static int interface_find(struct datapath *datapath, const char *name, struct why *why)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {0};
+	int error = 0;
+
+	if (fd < 0)
+		return why_set(why, errno, "socket: %s", strerror(errno));
+	datapath->ifindex = (int)if_nametoindex(name);
+	if (strlen(name) >= IF_NAMESIZE || datapath->ifindex == 0) {
+		error = why_set(why, ENODEV,
+			"there is no interface %s in this network namespace (datapath.inside; ip "
+			"link)",
+			name);
+		goto out;
+	}
+	memcpy(datapath->inside, name, strlen(name) + 1);
+	memcpy(request.ifr_name, name, strlen(name) + 1);
+	if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
+		error = why_set(why, errno, "%s: %s", name, strerror(errno));
+	else if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+		error = why_set(why, EMEDIUMTYPE,
+			"%s is no Ethernet interface (type %u): datapath.inside must be one", name,
+			request.ifr_hwaddr.sa_family);
+out:
+	close(fd);
+	return error;
+}
+
+static void sizes_warn(const struct config_datapath *config)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+
+	if (cpus > 0 && (config->max_flows < cpus * LRU_PER_CPU * 4 ||
+				config->max_sources < cpus * LRU_PER_CPU * 4))
+		log_warning("datapath.max_flows and .max_sources should be at least %ld here: each "
+			    "of %ld CPUs keeps %d free entries for itself",
+			cpus * LRU_PER_CPU * 4, cpus, LRU_PER_CPU);
+}
+
+static void forwarding_warn(const struct datapath *datapath)
+{
+	char path[128], value = '1';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/forwarding", datapath->inside);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fread(&value, 1, 1, file) == 1 && value == '0')
+		log_warning("%s does not forward IPv4 (net.ipv4.ip_forward=0): what is not steered "
+			    "goes nowhere",
+			datapath->inside);
+	fclose(file);
+}
+
+static int ports_fill(const struct datapath *datapath, const struct config_endpoints *endpoints)
+{
+	uint32_t *words = calloc(PORT_WORDS, sizeof(*words));
+	int error = words ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !error && i < endpoints->nports; i++)
+		words[endpoints->ports[i] / 32] |= 1u << (endpoints->ports[i] % 32);
+	for (uint32_t word = 0; !error && word < PORT_WORDS; word++)
+		error = bpf_map_update_elem(
+			datapath->programs.maps.ports, &word, &words[word], BPF_ANY);
+	free(words);
+	return error;
+}
+
+static int configuration_fill(
+	const struct datapath *datapath, const struct config *config, struct why *why)
+{
+	int error = ports_fill(datapath, &config->endpoints);
+
+	if (error)
+		return why_set(
+			why, -error, "the steered ports cannot be set: %s", strerror(-error));
+	return endpoint_map_prefixes(datapath->programs.maps.prefixes, config->endpoints.prefixes,
+		config->endpoints.nprefixes, config->datapath.max_endpoints, why);
+}
+
+static int routes_add(struct datapath *datapath, struct why *why)
+{
+	int error = route_add(datapath->netlink, &datapath->route, AF_INET, why);
+
+	if (error == -EAFNOSUPPORT)
+		return why_set(why, EAFNOSUPPORT,
+			"this kernel has no policy routing for IPv4 "
+			"(CONFIG_IP_MULTIPLE_TABLES)");
+	if (error)
+		return error;
+	error = route_add(datapath->netlink, &datapath->route, AF_INET6, why);
+	datapath->ipv6 = error == 0;
+	if (error == -EAFNOSUPPORT) {
+		log_info("no IPv6 here: only IPv4 is steered");
+		return 0;
+	}
+	return error;
+}
+
+/* Marking comes last: before, nothing that it needs is missing. */
+static int attach_all(struct datapath *datapath, struct why *why)
+{
+	const struct config_datapath *config = &datapath->config;
+	int error = routes_add(datapath, why);
+
+	if (error)
+		return error;
+	datapath->select_link = attach_select(&datapath->pins, datapath->programs.select_fd, why);
+	if (datapath->select_link < 0)
+		return datapath->select_link;
+	if (config->xdp == CONFIG_XDP_OFF) {
+		pins_drop(&datapath->pins, PIN_ACCOUNT);
+	} else {
+		datapath->account_link = attach_account(&datapath->pins, datapath->inside,
+			datapath->ifindex, config->xdp, datapath->programs.account_fd, why);
+		if (datapath->account_link < 0)
+			return datapath->account_link;
+	}
+	error = attach_steer(datapath->inside, datapath->ifindex, datapath->programs.steer_fd,
+		&datapath->clsact_made, why);
+	if (error)
+		return error;
+	error = settings_write(datapath, 0);
+	return error ? why_set(why, -error, "settings: %s", strerror(-error)) : 0;
+}
+
+static struct datapath *datapath_new(const struct config *config)
+{
+	struct datapath *datapath = calloc(1, sizeof(*datapath));
+
+	if (!datapath)
+		return NULL;
+	datapath->config = config->datapath;
+	datapath->config.inside = datapath->inside;
+	datapath->config.bpf_directory = strdup(config->datapath.bpf_directory);
+	datapath->netlink = datapath->account_link = datapath->select_link = -1;
+	datapath->pins.lock = -1;
+	datapath->route = (struct route){
+		.inside = datapath->inside,
+		.mark = config->datapath.mark,
+		.table = config->datapath.table,
+	};
+	if (!datapath->config.bpf_directory) {
+		free(datapath);
+		return NULL;
+	}
+	return datapath;
+}
+
+static void datapath_free(struct datapath *datapath)
+{
+	if (datapath->account_link >= 0)
+		close(datapath->account_link);
+	if (datapath->select_link >= 0)
+		close(datapath->select_link);
+	if (datapath->netlink >= 0)
+		close(datapath->netlink);
+	programs_free(&datapath->programs);
+	pins_close(&datapath->pins);
+	free(datapath->config.bpf_directory);
+	free(datapath);
+}
+
+int datapath_open(const struct config *config, struct datapath **opened, struct why *why)
+{
+	struct datapath *datapath = datapath_new(config);
+	int error;
+
+	*opened = NULL;
+	if (!datapath)
+		return why_set(why, ENOMEM, "datapath: no memory");
+	error = interface_find(datapath, config->datapath.inside, why);
+	if (error)
+		goto fail;
+	sizes_warn(&datapath->config);
+	forwarding_warn(datapath);
+	datapath->netlink = netlink_open();
+	if (datapath->netlink < 0) {
+		error = why_set(
+			why, -datapath->netlink, "netlink: %s", strerror(-datapath->netlink));
+		goto fail;
+	}
+	error = pins_open(&datapath->pins, config->datapath.bpf_directory, why);
+	if (error)
+		goto fail;
+	error = programs_load(&datapath->programs, &datapath->config, &datapath->pins,
+		config->datapath.xdp == CONFIG_XDP_OFF, why);
+	if (error) {
+		pins_rmdir(&datapath->pins);
+		goto fail;
+	}
+	datapath->clsact_made = settings_clsact(datapath);
+	error = configuration_fill(datapath, config, why);
+	if (!error)
+		error = programs_pin(&datapath->programs, &datapath->pins, why);
+	if (!error)
+		error = attach_all(datapath, why);
+	if (!error) {
+		*opened = datapath;
+		return 0;
+	}
+	datapath_close(datapath);
+	return error;
+fail:
+	datapath_free(datapath);
+	return error;
+}
+
+/* Marking goes first, for the reason it comes last. */
+void datapath_close(struct datapath *datapath)
+{
+	if (!datapath)
+		return;
+	detach_steer(datapath->netlink, datapath->ifindex, datapath->clsact_made);
+	pins_remove(&datapath->pins);
+	/* Closed after they were unpinned: that detaches them. */
+	if (datapath->account_link >= 0)
+		close(datapath->account_link);
+	if (datapath->select_link >= 0)
+		close(datapath->select_link);
+	datapath->account_link = datapath->select_link = -1;
+	route_remove(datapath->netlink, &datapath->route, AF_INET);
+	route_remove(datapath->netlink, &datapath->route, AF_INET6);
+	datapath_free(datapath);
+}
+
+int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int fd6)
+{
+	const int fds[2] = {fd4, fd6};
+
+	if (worker >= WORKERS_MAX)
+		return -EINVAL;
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		const uint32_t slot = WORKER_SLOT(worker, ipv6);
+		const uint64_t fd = (uint64_t)fds[ipv6];
+		int map = datapath->programs.maps.workers;
+		int error = fds[ipv6] < 0 ? bpf_map_delete_elem(map, &slot)
+					  : bpf_map_update_elem(map, &slot, &fd, BPF_ANY);
+
+		/* An empty slot cannot be emptied: EINVAL or ENOENT, by kernel version. */
+		if (error && fds[ipv6] >= 0)
+			return error;
+	}
+	return 0;
+}
+
+int datapath_workers(struct datapath *datapath, unsigned n)
+{
+	return n == 0 || n > WORKERS_MAX ? -EINVAL : settings_write(datapath, n);
+}
+
+int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
+	uint64_t expires_ns, enum endpoint_source source)
+{
+	return endpoint_map_learn(datapath->programs.maps.endpoints, address, expires_ns, source);
+}
+
+size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns)
+{
+	return endpoint_map_sweep(datapath->programs.maps.endpoints, now_ns);
+}
+
+static const char *setting_changed(
+	const struct config_datapath *old, const struct config_datapath *new)
+{
+	if (strcmp(old->inside, new->inside) != 0)
+		return "inside";
+	if (strcmp(old->bpf_directory, new->bpf_directory) != 0)
+		return "bpf_directory";
+	if (old->xdp != new->xdp)
+		return "xdp";
+	if (old->mark != new->mark)
+		return "mark";
+	if (old->table != new->table)
+		return "table";
+	if (old->listen_base != new->listen_base)
+		return "listen_base";
+	if (old->max_sources != new->max_sources)
+		return "max_sources";
+	if (old->max_flows != new->max_flows)
+		return "max_flows";
+	if (old->max_endpoints != new->max_endpoints)
+		return "max_endpoints";
+	return NULL;
+}
+
+int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why)
+{
+	const char *changed = setting_changed(&datapath->config, &config->datapath);
+
+	if (changed)
+		return why_set(why, ENOTSUP,
+			"datapath.%s cannot change while the appliance runs: restart it", changed);
+	return configuration_fill(datapath, config, why);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kernel/endpoint_map.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+static struct prefix_key key_of(const struct prefix *prefix)
+{
+	struct prefix_key key = {.bits = prefix->bits};
+
+	memcpy(key.address.bytes, prefix->address.bytes, sizeof(key.address.bytes));
+	return key;
+}
+
+bool endpoint_address_usable(const struct address *address)
+{
+	const uint8_t *b = address->bytes;
+	static const uint8_t zeros[15];
+
+	if (address_is_ipv4(address))
+		return b[12] != 0 && b[12] != 127 && b[12] < 224 && !(b[12] == 169 && b[13] == 254);
+	if (b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80))
+		return false;
+	return memcmp(b, zeros, sizeof(zeros)) != 0 || b[15] > 1;
+}
+
+static bool prefix_wanted(const struct prefix_key *key, const struct prefix *prefixes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct prefix_key wanted = key_of(&prefixes[i]);
+
+		if (memcmp(&wanted, key, sizeof(wanted)) == 0)
+			return true;
+	}
+	return false;
+}
+
+int endpoint_map_prefixes(
+	int map, const struct prefix *prefixes, size_t n, size_t max, struct why *why)
+{
+	const struct endpoint endpoint = {.source = ENDPOINT_CONFIGURED};
+	struct prefix_key key, next;
+	bool more;
+
+	if (n > max)
+		return why_set(why, ENOSPC,
+			"%zu endpoints.prefixes do not fit: raise datapath.max_endpoints", n);
+	for (size_t i = 0; i < n; i++) {
+		int error;
+
+		key = key_of(&prefixes[i]);
+		error = bpf_map_update_elem(map, &key, &endpoint, BPF_ANY);
+		if (error)
+			return why_set(why, -error, "prefix %s/%u cannot be set: %s",
+				address_format(&prefixes[i].address).text, prefixes[i].bits,
+				strerror(-error));
+	}
+	/* The next key is asked for before the current one may go. */
+	more = bpf_map_get_next_key(map, NULL, &next) == 0;
+	while (more) {
+		key = next;
+		more = bpf_map_get_next_key(map, &key, &next) == 0;
+		if (!prefix_wanted(&key, prefixes, n))
+			bpf_map_delete_elem(map, &key);
+	}
+	return 0;
+}
+
+int endpoint_map_learn(
+	int map, const struct address *address, uint64_t expires_ns, enum endpoint_source source)
+{
+	struct endpoint endpoint = {.expires_ns = expires_ns, .source = source};
+	struct endpoint known;
+	int error;
+
+	if (!endpoint_address_usable(address))
+		return -EINVAL;
+	if (bpf_map_lookup_elem(map, address, &known) == 0 &&
+		(known.expires_ns == 0 || (expires_ns && known.expires_ns >= expires_ns)))
+		return 0;
+	error = bpf_map_update_elem(map, address, &endpoint, BPF_ANY);
+	return error == -E2BIG ? -ENOSPC : error;
+}
+
+size_t endpoint_map_sweep(int map, uint64_t now_ns)
+{
+	struct address key, next;
+	struct endpoint endpoint;
+	size_t forgotten = 0;
+	bool more = bpf_map_get_next_key(map, NULL, &next) == 0;
+
+	while (more) {
+		key = next;
+		more = bpf_map_get_next_key(map, &key, &next) == 0;
+		if (bpf_map_lookup_elem(map, &key, &endpoint) == 0 && endpoint.expires_ns &&
+			endpoint.expires_ns <= now_ns && bpf_map_delete_elem(map, &key) == 0)
+			forgotten++;
+	}
+	return forgotten;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kernel's set of endpoints: single addresses (learned, expiring) and configured prefixes. */
+#ifndef KERNEL_ENDPOINT_MAP_H
+#define KERNEL_ENDPOINT_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/why.h"
+#include "bpf/abi.h"
+
+/* Whether an address can be an AI service's: no loopback, link-local, multicast, unspecified,
+ * broadcast or reserved address (RFC 6890). Private ones can: private endpoints. */
+bool endpoint_address_usable(const struct address *address);
+
+/* Makes the map hold exactly these prefixes; new ones are there before old ones go. -ENOSPC when
+ * there are more than max. */
+int endpoint_map_prefixes(
+	int map, const struct prefix *prefixes, size_t n, size_t max, struct why *why);
+/* See datapath_endpoint_learn and _sweep. */
+int endpoint_map_learn(
+	int map, const struct address *address, uint64_t expires_ns, enum endpoint_source source);
+size_t endpoint_map_sweep(int map, uint64_t now_ns);
+
+#endif
