@@ -13,6 +13,15 @@
 
 struct datapath;
 
+/* What the scout tells the parent of one learned address: the body of CONTROL_ENDPOINT is an
+ * array of these. */
+struct datapath_endpoint {
+	struct address address;
+	uint64_t expires_ns; /* CLOCK_MONOTONIC; grace included */
+	uint32_t source;     /* enum endpoint_source, not ENDPOINT_CONFIGURED */
+	uint32_t reserved;   /* 0 */
+};
+
 /* Loads the programs, attaches them to datapath.inside, fills ports and prefixes, adds rules and
  * routes. What an unclean stop left is adopted (flows, endpoints, counters) or replaced. New AI
  * connections are reset until the workers are set. Errors are explained in why; among them
