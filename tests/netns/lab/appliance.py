@@ -36,6 +36,11 @@ def merge(base, changes):
     return merged
 
 
+def about(event, prompt):
+    """Whether the request of the event is the one with this prompt."""
+    return prompt in event.get("gen_ai.input.messages", "")
+
+
 class Appliance:
     def __init__(self, lab, directory, changes=None):
         self.lab = lab
@@ -216,8 +221,9 @@ class Appliance:
         assert len(found) == n, found
         return found
 
-    def event(self, path_or_where):
-        return self.wait_events(1, path_or_where)[0]
+    def event(self, prompt):
+        """The only event whose request contains this text."""
+        return self.wait_events(1, lambda event: about(event, prompt))[0]
 
     def counters(self):
         """The daemon's counters by name."""

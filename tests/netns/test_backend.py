@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Configured backends: where calls go, with which key, and where that key is not."""
+
+import os
+import stat
+import subprocess
+
+import pytest
+
+from lab import network
+from lab.appliance import AZURE, AZURE_B, OPENAI
+from lab.client import azure_path, chat_body
+from lab.process import descendants_of
+
+SERVICE_KEY = "service-0123456789abcdef0123456789abcdef"
+OPENAI_KEY = "sk-proj-0123456789abcdefghijklmnopqrstuvwxyz"
+CLIENT_KEY = "client-fedcba9876543210fedcba9876543210"
+
+
+@pytest.fixture(scope="module")
+def gate(lab):
+    """An appliance with a key for Azure, another for OpenAI, and addresses of its own."""
+    gate = lab.appliance()
+    gate.write_config({
+        "hosts": [
+            {"pattern": AZURE, "provider": "azure", "backend": "private"},
+            {"pattern": AZURE_B, "provider": "azure"},
+            {"pattern": OPENAI, "provider": "openai", "backend": "openai"},
+        ],
+        "backends": [
+            {"name": "private", "addresses": [network.REGION_B], "region": "swedencentral",
+             "key_file": gate.secret("azure.key", SERVICE_KEY + "\n"), "key_header": "api-key"},
+            {"name": "openai", "key_file": gate.secret("openai.key", OPENAI_KEY),
+             "key_header": "bearer"},
+        ],
+    })
+    try:
+        yield gate.start()
+        gate.stop()
+    finally:
+        gate.close()
+
+
+@pytest.fixture
+def client(lab, gate):
+    return lab.client(gate)
+
+
+@pytest.fixture
+def prompt(request):
+    return f"prompt of {request.node.name}."
+
+
+CREDENTIALS = [
+    {"api-key": CLIENT_KEY}, {"Authorization": f"Bearer {CLIENT_KEY}"},
+    {"api-key": CLIENT_KEY, "Authorization": f"Bearer {CLIENT_KEY}"},
+    {"API-KEY": CLIENT_KEY, "authorization": f"bearer {CLIENT_KEY}"},
+    {"Ocp-Apim-Subscription-Key": CLIENT_KEY, "api-key": ""}, {},
+]
+
+
+@pytest.mark.parametrize("credentials", CREDENTIALS, ids=lambda c: "+".join(c) or "none")
+def test_the_service_key_replaces_the_clients_credential(gate, client, origin, prompt, credentials):
+    with client.tls(AZURE) as connection:
+        connection.request("POST", azure_path(), AZURE, {**credentials, "x-test-id": "key"}, chat_body(prompt))
+        assert connection.response().status == 200
+    seen = origin.request("key")
+    assert seen.all("api-key") == [SERVICE_KEY]
+    assert seen.all("authorization") == []
+    assert CLIENT_KEY not in str(seen.headers)
+    event = gate.event(prompt)
+    assert event["backend.name"] == "private"
+    assert event["backend.region"] == "swedencentral"
+    assert event["backend.address"] == f"{network.REGION_B}:443"
+
+
+def test_as_bearer(gate, client, origin, prompt):
+    body = chat_body(prompt, model="gpt-4o")
+    headers = {"Authorization": f"Bearer {CLIENT_KEY}", "x-test-id": "bearer"}
+    assert client.call(OPENAI, "/v1/chat/completions", body, headers=headers).status == 200
+    seen = origin.request("bearer")
+    assert seen.all("authorization") == [f"Bearer {OPENAI_KEY}"]
+    assert seen.all("api-key") == []
+
+
+def test_the_configured_address_replaces_the_dns(client, origin, prompt):
+    assert client.chat(AZURE, prompt, headers={"x-test-id": "address"}).status == 200
+    seen = origin.request("address")
+    assert seen.local.startswith(network.REGION_B + ":")
+    assert seen.sni == seen.header("host") == AZURE
+
+
+def test_a_credential_in_the_query_is_removed_or_redacted(gate, client, origin, prompt):
+    target = azure_path() + f"&api-key={CLIENT_KEY}&subscription-key={CLIENT_KEY}"
+    assert client.chat(AZURE, prompt, target=target, headers={"x-test-id": "query"}).status == 200
+    assert CLIENT_KEY not in gate.event(prompt)["url.path"]
+
+
+def test_without_a_backend_the_clients_credential_passes(client, origin, prompt):
+    headers = {"api-key": CLIENT_KEY, "x-test-id": "passes"}
+    assert client.chat(AZURE_B, prompt, headers=headers).status == 200
+    assert origin.request("passes").key == CLIENT_KEY
+
+
+def every_file(*directories):
+    for directory in directories:
+        for top, _, names in os.walk(directory):
+            for name in names:
+                path = os.path.join(top, name)
+                if stat.S_ISREG(os.lstat(path).st_mode):
+                    yield path
+
+
+def test_no_secret_in_a_log_an_event_or_a_readable_file(gate, client, prompt):
+    leaked = f"{prompt} my key is sk-proj-ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 keep it"
+    assert client.chat(AZURE, leaked, headers={"api-key": CLIENT_KEY}).status == 200
+    gate.event(prompt)
+    with open(gate.ca_key_path, encoding="ascii") as file:
+        ca_key = file.read().splitlines()[1]
+    secrets = [SERVICE_KEY, OPENAI_KEY, CLIENT_KEY, ca_key, "sk-proj-ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"]
+    own = {gate.ca_key_path, *(os.path.join(gate.directory, n) for n in ("azure.key", "openai.key"))}
+    for path in every_file(gate.directory):
+        with open(path, "rb") as file:
+            content = file.read()
+        found = [secret for secret in secrets if secret.encode() in content]
+        if path in own:
+            assert os.stat(path).st_mode & 0o077 == 0, path
+        else:
+            assert not found, f"{path} holds {found}"
+    recorded = str(gate.events()) + gate.logs()
+    assert not [secret for secret in secrets if secret in recorded]
+
+
+def test_no_secret_on_a_command_line_or_in_an_environment(gate):
+    for pid in [gate.daemon.pid, *descendants_of(gate.daemon.pid)]:
+        for name in ("cmdline", "environ"):
+            with open(f"/proc/{pid}/{name}", "rb") as file:
+                content = file.read()
+            assert SERVICE_KEY.encode() not in content
+            assert OPENAI_KEY.encode() not in content
+
+
+@pytest.mark.parametrize("mode, text", [
+    (0o644, SERVICE_KEY),
+    (0o600, ""),
+    (0o600, "two\nlines"),
+    (0o600, "control\x01character"),
+])
+def test_a_bad_key_file_is_refused_at_the_start(lab, mode, text):
+    gate = lab.appliance()
+    path = gate.secret("bad.key", text)
+    os.chmod(path, mode)
+    gate.write_config({
+        "hosts": [{"pattern": AZURE, "provider": "azure", "backend": "b"}],
+        "backends": [{"name": "b", "key_file": path}],
+    })
+    gate.make_ca()
+    try:
+        done = gate.cli("check", gate.config_path, check=False)
+        assert done.returncode == 1
+        told = done.stdout + done.stderr
+        assert path in told and "key_file" in told
+        assert SERVICE_KEY not in told
+        done = subprocess.run([lab.program("sallyportd"), "--config", gate.config_path],
+                              preexec_fn=gate.namespace.enter, capture_output=True, text=True,
+                              timeout=60, check=False)
+        assert done.returncode != 0
+        assert path in done.stderr
+    finally:
+        gate.close()
