@@ -82,6 +82,9 @@
 	X(FORWARD_ACK_TIMEOUT, "forward.ack_timeout", "chunks not acknowledged in time")       \
 	X(FORWARD_ACK_UNKNOWN, "forward.ack_unknown", "answers of the collector that make no sense") \
 	X(RING_BROKEN, "ring.broken", "rings of workers given up because of nonsense in them") \
+	/* signer */ \
+	X(SIGNER_MINTED, "signer.minted", "leaves minted") \
+	X(SIGNER_REFUSED, "signer.refused", "requests for a leaf that were refused, or could not be read") \
 	/* end */
 
 enum counter {

@@ -35,11 +35,13 @@ EVP_PKEY *leaf_key_read(int fd, struct why *why);
  * negative errno with why. */
 int leaf_mint(const struct ca *ca, struct slice host, EVP_PKEY *leaf_key, uint64_t validity_ns,
 	uint64_t realtime_ns, X509 **leaf, struct why *why);
-/* Answers the body of a LEAF_REQUEST with the body of a LEAF_REPLY; a host that the configuration
- * does not list is refused in the reply. 0, -EBADMSG: the request is not one (no reply), -ENOMEM.
- */
+/* Answers the body of a LEAF_REQUEST with the body of a LEAF_REPLY. 1: minted; 0: refused, which
+ * the reply says (leaf_refusal), for instance because the configuration does not list the host;
+ * -EBADMSG: the request is not one (no reply), -ENOMEM. */
 int leaf_answer(const struct ca *ca, EVP_PKEY *leaf_key, const struct config *config,
 	struct slice request, uint64_t realtime_ns, struct buf *reply);
+/* The reason in a reply that refuses. */
+struct slice leaf_refusal(struct slice reply);
 
 /* ---- worker side ---- */
 

@@ -273,11 +273,16 @@ int leaf_answer(const struct ca *ca, EVP_PKEY *leaf_key, const struct config *co
 	}
 	X509_free(leaf);
 	if (!error)
-		return 0;
+		return 1;
 	buf_clear(reply);
 	head.error = -error;
 	if (buf_append(reply, &head, sizeof(head)) ||
 		buf_append_slice(reply, slice_of_string(why.text)))
 		return -ENOMEM;
 	return 0;
+}
+
+struct slice leaf_refusal(struct slice reply)
+{
+	return slice_after(reply, sizeof(struct leaf_reply));
 }
