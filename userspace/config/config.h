@@ -126,7 +126,7 @@ struct config_identity {
 	uid_t uid;	/* never root's */
 	gid_t gid;
 	char *name;	/* as written */
-	bool missing;	/* a default user that does not exist yet; the ids are nobody's */
+	bool missing;	/* there is no such user or group (yet): the ids are nobody's */
 };
 
 struct config_processes {
@@ -150,10 +150,9 @@ struct config {
 };
 
 /* Reads the YAML text; name is used in messages only. On failure -EINVAL (or -ENOMEM) and why is
- * "name:line: key: what is expected, what was found". Does not look at the system: no file, user
- * or interface is checked here beyond user names, and of these not
- * the defaults: an installation may parse its configuration before systemd-sysusers made them.
- * Free with config_free. */
+ * "name:line: key: expected …, found …". Does not look at the system but for the ids of users:
+ * one that does not exist is `missing`, because an installation may check its configuration
+ * before systemd-sysusers made its users; config_check_system tells. Free with config_free. */
 int config_parse(const char *name, struct slice yaml, struct config **config, struct why *why);
 /* As config_parse, from a file. */
 int config_load(const char *path, struct config **config, struct why *why);

@@ -16,7 +16,6 @@
 
 #define CONFIG_MAX (1u << 20)
 #define LIST_MAX   4096
-#define NOBODY	   65534
 
 /* What is intercepted when the file has no hosts. */
 #define DEFAULT_HOSTS(X)                                        \
@@ -65,18 +64,6 @@ static int reader_value(const struct reader *r, const struct spot *spot, const s
 	return error < 0 ? reader_refuse(r, spot, key, text) : 0;
 }
 
-/* The default user of a process may not exist yet. Until it does, nobody stands for it, and
- * config_check_system complains. */
-static int reader_default_identity(const struct reader *r, const char *text, void *out)
-{
-	struct config_identity *identity = out;
-
-	if (scalar_identity(text, &identity->uid, &identity->gid) < 0)
-		*identity = (struct config_identity){NOBODY, NOBODY, NULL, true};
-	identity->name = strdup(text);
-	return identity->name ? 0 : reader_memory(r);
-}
-
 static int reader_scalar(const struct reader *r, const struct spot *spot, const struct key *key,
 	const char *text, void *out)
 {
@@ -86,8 +73,6 @@ static int reader_scalar(const struct reader *r, const struct spot *spot, const 
 		return 0;
 	if (strcmp(key->fallback, REQUIRED) == 0)
 		return reader_refuse(r, spot, key, NULL);
-	if (key->kind == SCALAR_IDENTITY)
-		return reader_default_identity(r, key->fallback, out);
 	return reader_value(r, spot, key, key->fallback, out);
 }
 

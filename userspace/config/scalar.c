@@ -14,6 +14,7 @@
 
 #define NAME_MAX_LEN  253 /* of a DNS name: RFC 1035 section 2.3.4, as text */
 #define LABEL_MAX_LEN 63
+#define NOBODY	      65534 /* uid and gid of Debian's nobody and nogroup */
 
 struct unit {
 	const char *name;
@@ -317,7 +318,9 @@ static int scalar_identity_parse(const char *text, struct config_identity *out)
 	struct config_identity identity = {0};
 	int error = scalar_identity(text, &identity.uid, &identity.gid);
 
-	if (error < 0)
+	if (error == -ENOENT)
+		identity = (struct config_identity){NOBODY, NOBODY, NULL, true};
+	else if (error < 0)
 		return -EINVAL;
 	identity.name = strdup(text);
 	if (!identity.name)
@@ -458,7 +461,7 @@ struct scalar_expected scalar_expect(
 		[SCALAR_PREFIX] = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\", no bit "
 				  "set beyond its length",
 		[SCALAR_IDENTITY] =
-			"an existing user, \"user:group\" or numbers, and not root",
+			"a user, \"user:group\" or numbers, and not root",
 	};
 	char from[24], to[24];
 	struct scalar_expected e;
