@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What events, tail and usage share: options that filter, and how an event is shown. */
+#ifndef CLI_REVIEW_H
+#define CLI_REVIEW_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "collector/query.h"
+
+#define REVIEW_STORE "/var/lib/sallyport/events.db"
+
+struct review {
+	const char *store;
+	struct query_filter filter;
+	uint64_t limit;
+	bool json;
+	const char *by;	/* usage only */
+};
+
+/* The options that all three understand, for their usage texts. */
+extern const char review_options[];
+
+/* Reads the arguments after the subcommand's name. 0; 1: --help was printed; -EINVAL: what is
+ * wrong was said on standard error. defaults are what review holds before. */
+int review_read(struct review *review, int argc, char **argv, const char *usage);
+
+/* Prints the heading of review_print_event's lines. */
+void review_print_heading(FILE *out);
+/* One line: time, source, model, tokens, outcome, and the first 100 characters of the answer. */
+void review_print_event(FILE *out, const struct query_event *event);
+/* The whole record as one line of JSON; the messages, which are JSON themselves, as values. 0, or
+ * -EBADMSG for a record that is none. */
+int review_print_json(FILE *out, const struct query_event *event);
+
+#endif

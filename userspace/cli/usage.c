@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yyjson.h>
+
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/review.h"
+
+#define USAGE_BY "ip,model"
+
+static const char usage[] =
+	"usage: sallyport usage [--by NAME[,NAME…]] [OPTIONS]\n"
+	"\n"
+	"Sums the tokens of successful completions and chat completions, most tokens first.\n"
+	"\n"
+	"  --by NAMES         default " USAGE_BY "; of: ip model family operation provider host\n"
+	"                     backend user observer source status day hour\n"
+	"  --all              every event, also of other operations and failed ones";
+
+struct usage {
+	struct review *review;
+	const char *by[QUERY_BY_MAX];
+	size_t nby;
+	char names[256];
+};
+
+/* Splits "ip,model" in place. */
+static int usage_split(struct usage *u, const char *text)
+{
+	char *rest = u->names, *name;
+
+	if (snprintf(u->names, sizeof(u->names), "%s", text) >= (int)sizeof(u->names))
+		return -EINVAL;
+	while ((name = strsep(&rest, ","))) {
+		if (u->nby == QUERY_BY_MAX || !query_by_known(name)) {
+			fprintf(stderr, "sallyport usage: --by %s: expected up to %d of%s\n", name,
+				QUERY_BY_MAX, query_by_names);
+			return -EINVAL;
+		}
+		u->by[u->nby++] = name;
+	}
+	return 0;
+}
+
+static int usage_json(const struct usage *u, const struct query_usage *row)
+{
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = yyjson_mut_obj(doc);
+	char *text;
+
+	yyjson_mut_doc_set_root(doc, root);
+	for (size_t i = 0; i < row->nby; i++)
+		yyjson_mut_obj_add_strncpy(
+			doc, root, u->by[i], row->by[i].data ? row->by[i].data : "", row->by[i].len);
+	yyjson_mut_obj_add_uint(doc, root, "calls", row->calls);
+	yyjson_mut_obj_add_uint(doc, root, "input_tokens", row->input_tokens);
+	yyjson_mut_obj_add_uint(doc, root, "output_tokens", row->output_tokens);
+	yyjson_mut_obj_add_uint(doc, root, "total_tokens", row->total_tokens);
+	yyjson_mut_obj_add_real(doc, root, "average_total_tokens", row->average_total);
+	text = yyjson_mut_write(doc, 0, NULL);
+	yyjson_mut_doc_free(doc);
+	if (!text)
+		return -ENOMEM;
+	puts(text);
+	free(text);
+	return 0;
+}
+
+static int usage_row(void *context, const struct query_usage *row)
+{
+	const struct usage *u = context;
+
+	if (u->review->json)
+		return usage_json(u, row);
+	for (size_t i = 0; i < row->nby; i++) {
+		if (row->by[i].len)
+			printf("%-24s ", log_quote(row->by[i]).text);
+		else
+			printf("%-24s ", "-");
+	}
+	printf("%8llu %12llu %12llu %12llu %12.1f\n", (unsigned long long)row->calls,
+		(unsigned long long)row->input_tokens, (unsigned long long)row->output_tokens,
+		(unsigned long long)row->total_tokens, row->average_total);
+	return 0;
+}
+
+static void usage_heading(const struct usage *u)
+{
+	for (size_t i = 0; i < u->nby; i++)
+		printf("%-24s ", u->by[i]);
+	printf("%8s %12s %12s %12s %12s\n", "calls", "input", "output", "total", "average");
+}
+
+int cmd_usage(int argc, char **argv)
+{
+	struct review review = {.store = REVIEW_STORE,
+		.by = USAGE_BY,
+		.filter = {.kind = "exchange", .outcome = "success", .completions = true}};
+	struct usage u = {.review = &review};
+	struct query *query = NULL;
+	struct why why = {"out of memory"};
+	int error = review_read(&review, argc, argv, usage);
+
+	if (error)
+		return error < 0 ? 2 : 0;
+	if (usage_split(&u, review.by) < 0)
+		return 2;
+	query = query_open(review.store, &why);
+	if (!query) {
+		error = -EIO;
+	} else {
+		if (!review.json)
+			usage_heading(&u);
+		error = query_usage(query, u.by, u.nby, &review.filter, usage_row, &u, &why);
+	}
+	query_close(query);
+	if (error)
+		fprintf(stderr, "sallyport usage: %s\n", why.text);
+	return error ? 1 : 0;
+}

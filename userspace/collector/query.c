@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collector/query.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+/* X("name", "SQL") */
+#define QUERY_BY(X)                                             \
+	X("ip", "source_ip")                                    \
+	X("model", "model")                                     \
+	X("family", "model_family")                             \
+	X("operation", "operation")                             \
+	X("provider", "provider")                               \
+	X("host", "host")                                       \
+	X("backend", "backend")                                 \
+	X("user", "request_user")                               \
+	X("observer", "observer")                               \
+	X("source", "usage_source")                             \
+	X("status", "status")                                   \
+	X("day", "strftime('%Y-%m-%d', time_ns / 1000000000, 'unixepoch')")     \
+	X("hour", "strftime('%Y-%m-%dT%H:00Z', time_ns / 1000000000, 'unixepoch')")
+
+static const struct {
+	const char *name, *sql;
+} query_columns[] = {
+#define QUERY_COLUMN(name, sql) {name, sql},
+	QUERY_BY(QUERY_COLUMN)
+#undef QUERY_COLUMN
+};
+
+const char query_by_names[] =
+#define QUERY_NAME(name, sql) " " name
+	QUERY_BY(QUERY_NAME)
+#undef QUERY_NAME
+	;
+
+struct query {
+	sqlite3 *database;
+	char *path;
+};
+
+struct query *query_open(const char *path, struct why *why)
+{
+	struct query *query = calloc(1, sizeof(*query));
+
+	if (!query || !(query->path = strdup(path))) {
+		free(query);
+		why_set(why, ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (sqlite3_open_v2(path, &query->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
+		    NULL) != SQLITE_OK) {
+		why_set(why, EIO, "%s: %s; is it the store of a sallyport-collector?", path,
+			sqlite3_errmsg(query->database));
+		query_close(query);
+		return NULL;
+	}
+	sqlite3_busy_timeout(query->database, 5000);
+	return query;
+}
+
+void query_close(struct query *query)
+{
+	if (!query)
+		return;
+	sqlite3_close(query->database);
+	free(query->path);
+	free(query);
+}
+
+static int query_error(struct query *query, struct why *why)
+{
+	return why_set(why, EIO, "%s: %s", query->path, sqlite3_errmsg(query->database));
+}
+
+/* ---- filters ---- */
+
+/* The WHERE clause: parameters ?1 … are bound by query_bind, in the same order. */
+static const char query_where[] =
+	" WHERE (?1 IS NULL OR source_ip = ?1) AND (?2 IS NULL OR model = ?2 OR request_model = ?2)"
+	" AND (?3 IS NULL OR host = ?3) AND (?4 IS NULL OR operation = ?4)"
+	" AND (?5 IS NULL OR outcome = ?5) AND (?6 IS NULL OR kind = ?6)"
+	" AND (?7 IS NULL OR request_user = ?7) AND (?8 IS NULL OR event_id = ?8)"
+	" AND time_ns >= ?9 AND time_ns < ?10 AND (?11 = 0 OR status = ?11) AND id > ?12"
+	" AND (?13 = 0 OR operation IN ('chat', 'text_completion'))";
+
+static void query_bind(sqlite3_stmt *statement, const struct query_filter *filter)
+{
+	const char *const texts[] = {filter->source_ip, filter->model, filter->host,
+		filter->operation, filter->outcome, filter->kind, filter->user, filter->event_id};
+	int at = 1;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		sqlite3_bind_text(statement, at++, texts[i], -1, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, at++, (sqlite3_int64)filter->since_ns);
+	sqlite3_bind_int64(
+		statement, at++, filter->until_ns ? (sqlite3_int64)filter->until_ns : INT64_MAX);
+	sqlite3_bind_int64(statement, at++, filter->status);
+	sqlite3_bind_int64(statement, at++, filter->after_id);
+	sqlite3_bind_int(statement, at, filter->completions);
+}
+
+static int query_prepare(struct query *query, struct buf *sql, const struct query_filter *filter,
+	sqlite3_stmt **statement, struct why *why)
+{
+	struct slice text = buf_slice(sql);
+
+	if (sqlite3_prepare_v2(query->database, text.data, (int)text.len, statement, NULL) !=
+		SQLITE_OK)
+		return query_error(query, why);
+	query_bind(*statement, filter);
+	return 0;
+}
+
+/* Runs to the end: each row is told. */
+static int query_run(struct query *query, sqlite3_stmt *statement,
+	int (*row)(void *context, sqlite3_stmt *statement), void *context, struct why *why)
+{
+	int result, error = 0;
+
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW && !error)
+		error = row(context, statement);
+	if (!error && result != SQLITE_DONE)
+		error = query_error(query, why);
+	return error;
+}
+
+static struct slice query_text(sqlite3_stmt *statement, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(statement, column);
+
+	return slice_of(text, text ? (size_t)sqlite3_column_bytes(statement, column) : 0);
+}
+
+static uint64_t query_count(sqlite3_stmt *statement, int column)
+{
+	sqlite3_int64 value = sqlite3_column_int64(statement, column);
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+/* ---- usage ---- */
+
+static const char *query_by_sql(const char *name)
+{
+	for (size_t i = 0; i < sizeof(query_columns) / sizeof(query_columns[0]); i++)
+		if (strcmp(query_columns[i].name, name) == 0)
+			return query_columns[i].sql;
+	return NULL;
+}
+
+bool query_by_known(const char *name)
+{
+	return query_by_sql(name) != NULL;
+}
+
+struct query_usage_row {
+	size_t nby;
+	int (*row)(void *context, const struct query_usage *usage);
+	void *context;
+};
+
+static int query_usage_told(void *context, sqlite3_stmt *statement)
+{
+	struct query_usage_row *told = context;
+	struct query_usage usage = {.nby = told->nby};
+	int at = 0;
+
+	for (size_t i = 0; i < told->nby; i++)
+		usage.by[i] = query_text(statement, at++);
+	usage.calls = query_count(statement, at++);
+	usage.input_tokens = query_count(statement, at++);
+	usage.output_tokens = query_count(statement, at++);
+	usage.total_tokens = query_count(statement, at++);
+	usage.average_total = sqlite3_column_double(statement, at);
+	return told->row(told->context, &usage);
+}
+
+int query_usage(struct query *query, const char *const *by, size_t nby,
+	const struct query_filter *filter,
+	int (*row)(void *context, const struct query_usage *usage), void *context, struct why *why)
+{
+	struct query_usage_row told = {nby, row, context};
+	struct buf sql = BUF_EMPTY;
+	sqlite3_stmt *statement = NULL;
+	int error = buf_printf(&sql, "SELECT ");
+
+	for (size_t i = 0; i < nby && !error; i++)
+		error = buf_printf(&sql, "%s, ", query_by_sql(by[i]));
+	if (!error)
+		error = buf_printf(&sql,
+			"count(*), sum(input_tokens), sum(output_tokens), sum(total_tokens),"
+			" avg(total_tokens) FROM event%s",
+			query_where);
+	for (size_t i = 0; i < nby && !error; i++)
+		error = buf_printf(&sql, "%s %zu", i ? "," : " GROUP BY", i + 1);
+	if (!error)
+		error = buf_printf(&sql, " ORDER BY sum(total_tokens) DESC");
+	for (size_t i = 0; i < nby && !error; i++)
+		error = buf_printf(&sql, ", %zu", i + 1);
+	if (!error)
+		error = query_prepare(query, &sql, filter, &statement, why);
+	else
+		why_set(why, ENOMEM, "out of memory");
+	if (!error)
+		error = query_run(query, statement, query_usage_told, &told, why);
+	sqlite3_finalize(statement);
+	buf_free(&sql);
+	return error;
+}
+
+/* ---- events ---- */
+
+struct query_event_row {
+	int (*row)(void *context, const struct query_event *event);
+	void *context;
+};
+
+static int query_event_told(void *context, sqlite3_stmt *statement)
+{
+	struct query_event_row *told = context;
+	struct query_event event = {
+		.id = sqlite3_column_int64(statement, 0),
+		.time_ns = query_count(statement, 1),
+		.source_ip = query_text(statement, 2),
+		.host = query_text(statement, 3),
+		.operation = query_text(statement, 4),
+		.model = query_text(statement, 5),
+		.outcome = query_text(statement, 6),
+		.error_type = query_text(statement, 7),
+		.usage_source = query_text(statement, 8),
+		.status = sqlite3_column_int64(statement, 9),
+		.input_tokens = query_count(statement, 10),
+		.output_tokens = query_count(statement, 11),
+		.input_messages = query_text(statement, 12),
+		.output_messages = query_text(statement, 13),
+	};
+
+	event.record = slice_of(sqlite3_column_blob(statement, 14),
+		(size_t)sqlite3_column_bytes(statement, 14));
+	return told->row(told->context, &event);
+}
+
+int query_events(struct query *query, const struct query_filter *filter, uint64_t limit,
+	bool oldest_first, int (*row)(void *context, const struct query_event *event),
+	void *context, struct why *why)
+{
+	struct query_event_row told = {row, context};
+	struct buf sql = BUF_EMPTY;
+	sqlite3_stmt *statement = NULL;
+	int error = buf_printf(&sql,
+		"SELECT id, time_ns, source_ip, host, operation, model, outcome, error_type,"
+		" usage_source, status, input_tokens, output_tokens, input_messages,"
+		" output_messages, record FROM event%s ORDER BY %s LIMIT %lld",
+		query_where, oldest_first ? "id" : "time_ns DESC, id DESC",
+		limit && limit < INT64_MAX ? (long long)limit : -1LL);
+
+	if (!error)
+		error = query_prepare(query, &sql, filter, &statement, why);
+	else
+		why_set(why, ENOMEM, "out of memory");
+	if (!error)
+		error = query_run(query, statement, query_event_told, &told, why);
+	sqlite3_finalize(statement);
+	buf_free(&sql);
+	return error;
+}
+
+int query_last_id(struct query *query, int64_t *id, struct why *why)
+{
+	sqlite3_stmt *statement = NULL;
+	int error = 0;
+
+	if (sqlite3_prepare_v2(query->database, "SELECT coalesce(max(id), 0) FROM event", -1,
+		    &statement, NULL) != SQLITE_OK ||
+		sqlite3_step(statement) != SQLITE_ROW)
+		error = query_error(query, why);
+	else
+		*id = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return error;
+}
