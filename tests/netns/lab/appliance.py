@@ -41,6 +41,12 @@ def about(event, prompt):
     return prompt in event.get("gen_ai.input.messages", "")
 
 
+def status(pid):
+    """/proc/PID/status as a dictionary."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
 class Appliance:
     def __init__(self, lab, directory, changes=None):
         self.lab = lab
@@ -190,13 +196,12 @@ class Appliance:
         self.wait_notified("READY=1")
 
     def children(self, role):
-        """The pids of the daemon's children of that role."""
+        """The pids of the daemon's children of that role, by the user they run as."""
         found = []
         for pid in children_of(self.daemon.pid):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    if role.encode() in file.read().split(b"\0"):
-                        found.append(pid)
+                if status(pid)["Uid"].split()[0] == str(USERS[role]):
+                    found.append(pid)
         return found
 
     # --- what was recorded ---
@@ -209,21 +214,36 @@ class Appliance:
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def wait_events(self, n, where=lambda event: True, seconds=60.0):
-        """Waits until n events match; more is an error."""
+    def wait_for_events(self, enough, where=lambda event: True, seconds=90.0):
+        """Waits until enough(the events that match)."""
         found = []
 
-        def enough():
+        def arrived():
             found[:] = [event for event in self.events() if where(event)]
-            return len(found) >= n
+            return enough(found)
 
-        wait_for(enough, lambda: f"{n} events, there are {found}\n{self.logs()}", seconds, every=0.1)
+        wait_for(arrived, lambda: f"events; there are {len(found)}: {found[:3]}\n{self.logs()}",
+                 seconds, every=0.1)
+        return found
+
+    def wait_events(self, n, where):
+        """Waits until n events match; more is an error."""
+        found = self.wait_for_events(lambda events: len(events) >= n, where)
         assert len(found) == n, found
         return found
 
     def event(self, prompt):
         """The only event whose request contains this text."""
         return self.wait_events(1, lambda event: about(event, prompt))[0]
+
+    def assert_no_gaps(self):
+        """The numbers of every worker's events follow each other from 1, each once."""
+        streams = {}
+        for event in self.events():
+            key = event["event.epoch"], event["event.stream"]
+            streams.setdefault(key, []).append(event["event.sequence"])
+        for key, numbers in streams.items():
+            assert sorted(numbers) == list(range(1, len(numbers) + 1)), key
 
     def counters(self):
         """The daemon's counters by name."""

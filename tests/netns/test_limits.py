@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sizes, slowness and clients that leave: memory stays bounded and usage is not lost."""
+
+import hashlib
+import json
+import time
+
+import pytest
+
+from lab import network
+from lab.appliance import AZURE, status
+from lab.client import azure_path, chat_body, together
+
+MIB = 1 << 20
+BIG = 50_000_000
+GROWTH = 24 * MIB  # of a worker, whatever passes through it
+
+
+@pytest.fixture
+def client(lab, standing):
+    return lab.client(standing)
+
+
+@pytest.fixture
+def prompt(request):
+    return f"prompt of {request.node.name}."
+
+
+def peak(standing):
+    """The most resident memory that a worker ever had."""
+    return max(int(status(pid)["VmHWM"].split()[0]) * 1024 for pid in standing.children("worker"))
+
+
+@pytest.fixture
+def bounded(standing, client):
+    """Asserts that the test does not make a worker grow."""
+    client.chat(AZURE, "warm")
+    before = peak(standing)
+    yield
+    assert peak(standing) - before < GROWTH
+
+
+def test_a_large_request(standing, client, origin, bounded, prompt):
+    body = chat_body(prompt + "x" * BIG).encode()
+    got = client.call(AZURE, azure_path(), body, headers={"x-test-id": "large"})
+    assert got.status == 200
+    assert origin.request("large").body_sha256 == hashlib.sha256(body).hexdigest()
+    event = standing.event(prompt)
+    assert event["bytes.request"] == len(body)
+    assert event["gen_ai.input.messages.truncated"]
+    assert len(event["gen_ai.input.messages"]) <= 256 * 1024
+
+
+def test_a_large_request_to_an_origin_that_reads_late(client, origin, bounded, prompt):
+    body = chat_body(prompt + "x" * BIG).encode()
+    headers = {"x-test-read-pause-ms": "1000", "x-test-id": "late"}
+    assert client.call(AZURE, azure_path(), body, headers=headers).status == 200
+    assert origin.request("late").body_bytes == len(body)
+
+
+def test_a_large_chunked_stream_request_gets_its_usage_injected(standing, client, origin, bounded, prompt):
+    """The body is longer than any window: the edit is made at its end."""
+    messages = [{"role": "user", "content": prompt}, {"role": "user", "content": "x" * BIG}]
+    body = json.dumps({"stream": True, "messages": messages}).encode()
+    with client.tls(AZURE) as connection:
+        connection.send(
+            f"POST {azure_path()} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\nx-test-id: tail\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for at in range(0, len(body), 1 << 16):
+            part = body[at : at + (1 << 16)]
+            connection.send(b"%x\r\n%b\r\n" % (len(part), part))
+        connection.send(b"0\r\n\r\n")
+        got = connection.response()
+    assert got.status == 200
+    assert not any(event.get("usage") for event in got.events())
+    assert origin.request("tail").include_usage
+    assert standing.event(prompt)["gen_ai.usage.source"] == "provider"
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_large_response(standing, client, bounded, prompt, framing):
+    headers = {"x-test-bytes": str(BIG), "x-test-framing": framing}
+    got = client.chat(AZURE, prompt, headers=headers)
+    assert len(got.text()) > BIG
+    event = standing.event(prompt)
+    assert event["gen_ai.output.messages.truncated"]
+    assert event["gen_ai.usage.source"] == "provider"
+    assert event["bytes.response"] > BIG
+
+
+def test_a_large_response_to_a_client_that_reads_late(client, bounded, prompt):
+    with client.tls(AZURE) as connection:
+        headers = {"api-key": "k", "x-test-bytes": str(BIG)}
+        connection.request("POST", azure_path(), AZURE, headers, chat_body(prompt))
+        connection.head()
+        time.sleep(1)  # nothing is asserted about it: it only lets the sender fill every buffer
+        assert len(connection.exactly(BIG)) == BIG
+
+
+def test_a_stream_of_many_events(standing, client, bounded, prompt):
+    headers = {"x-test-events": "50000", "x-test-batch": "100"}
+    got = client.chat(AZURE, prompt, fields={"stream": True}, headers=headers)
+    assert got.text().endswith(" t49999")
+    assert standing.event(prompt)["gen_ai.usage.output_tokens"] == 50000
+
+
+def test_a_huge_event_passes(client, bounded, prompt):
+    got = client.chat(AZURE, prompt, fields={"stream": True}, headers={"x-test-bytes": "20000000"})
+    assert len(got.text()) > 20_000_000
+    assert got.body.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_compressed_bomb_is_not_unpacked_into_memory(client, bounded, prompt):
+    headers = {"x-test-bytes": str(100_000_000), "x-test-coding": "gzip"}
+    got = client.chat(AZURE, prompt, headers=headers)
+    assert got.status == 200
+    assert got.header("content-encoding") == "gzip"
+
+
+def test_many_large_calls_at_once(client, bounded, prompt):
+    def call(i):
+        return client.chat(AZURE, f"{i} {prompt}" + "y" * 5_000_000, headers={"x-test-bytes": "5000000"})
+
+    assert all(len(got.text()) > 5_000_000 for got in together(8, call))
+
+
+def test_an_event_leaves_when_it_comes(client, prompt):
+    """The first event is at the client while the origin holds the second back."""
+    with client.tls(AZURE) as connection:
+        headers = {"api-key": "k", "x-test-stall-after": "3"}
+        connection.request("POST", azure_path(), AZURE, headers, chat_body(prompt, stream=True))
+        connection.head()
+        seen = b""
+        while seen.count(b"data: ") < 3 or not seen.endswith(b"\n\n\r\n"):
+            seen += connection.until(b"\r\n") + b"\r\n"
+        assert f"Answer to: {prompt}"[:60].encode() in seen
+
+
+# --- clients that leave ---
+
+
+def leave_after_first_event(client, prompt, reset, headers):
+    connection = client.tls(AZURE)
+    connection.request("POST", azure_path(), AZURE, {"api-key": "k", **headers}, chat_body(prompt, stream=True))
+    connection.head()
+    connection.until(b"Answer to: ")
+    if reset:
+        connection.reset()
+    else:
+        connection.close()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_usage_of_a_client_that_left_is_drained(standing, client, origin, prompt, reset):
+    headers = {"x-test-events": "40", "x-test-pace-ms": "20", "x-test-id": "left"}
+    leave_after_first_event(client, prompt, reset, headers)
+    event = standing.event(prompt)
+    assert event["gen_ai.usage.source"] == "drained"
+    assert event["gen_ai.usage.output_tokens"] == 40
+    assert event["error.type"] == "client_closed"
+    assert origin.reply("left")["outcome"] == "complete"
+
+
+def test_draining_has_a_cap(lab, appliance, origin, prompt):
+    gate = appliance({"origin": {"drain_time": "1s"}})
+    client = lab.client(gate)
+    headers = {"x-test-stall-after": "10", "x-test-id": "capped"}
+    leave_after_first_event(client, prompt, True, headers)
+    event = gate.event(prompt)
+    assert event["gen_ai.usage.source"] == "estimated"
+    assert event["gen_ai.usage.output_tokens"] > 0
+    assert origin.reply("capped")["outcome"] == "aborted"
+
+
+def test_a_client_that_left_while_sending_reaches_no_answer(standing, client, origin, prompt):
+    connection = client.tls(AZURE)
+    connection.send(
+        f"POST {azure_path()} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\nx-test-id: half\r\n"
+        f"Content-Length: 1000000\r\n\r\n"
+    )
+    connection.send(chat_body(prompt)[:-1] + " " * 300000)
+    connection.reset()
+    event = standing.event(prompt)
+    assert event["event.outcome"] == "failure"
+    assert [r for r in origin.requests("half") if r.outcome == "complete"] == []
+
+
+def test_idle_connections_of_clients_are_cheap(standing, client):
+    before = sum(int(status(pid)["VmRSS"].split()[0]) for pid in standing.children("worker"))
+    connections = [client.tls(AZURE) for _ in range(200)]
+    try:
+        for connection in connections[:20]:
+            assert client.chat(AZURE, "idle", connection=connection).status == 200
+        after = sum(int(status(pid)["VmRSS"].split()[0]) for pid in standing.children("worker"))
+        assert (after - before) * 1024 / len(connections) < 256 * 1024
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+# --- slowness ---
+
+
+@pytest.fixture
+def hasty(lab, appliance):
+    """An appliance that waits for nobody longer than a second."""
+    return appliance({
+        "http": {"head_timeout": "1s", "idle_timeout": "1s", "body_timeout": "1s"},
+        "tls": {"handshake_timeout": "1s"},
+        "origin": {"first_byte_timeout": "1s", "idle_timeout": "1s", "connect_timeout": "1s"},
+    })
+
+
+def test_deadlines_of_a_client(lab, hasty):
+    client = lab.client(hasty)
+    with client.tcp(network.REGION_A) as silent:
+        assert silent.recv(1) == b""
+    idle = client.tls(AZURE)
+    assert idle.closed()
+    slow = client.tls(AZURE)
+    slow.send("POST /")
+    assert slow.response().status == 408
+    assert slow.closed()
+    stuck = client.tls(AZURE)
+    stuck.send(f"POST {azure_path()} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\nContent-Length: 9\r\n\r\n{{")
+    assert stuck.response().status == 408
+    assert stuck.closed()
+
+
+def test_deadlines_of_an_origin(lab, hasty, prompt):
+    client = lab.client(hasty)
+    got = client.chat(AZURE, prompt, headers={"x-test-delay-ms": "20000"})
+    assert got.status == 504
+    assert hasty.event(prompt)["error.type"] == "origin_timeout"
+
+
+def test_an_origin_that_takes_no_connection(lab, hasty, prompt):
+    lab.names.set("void.openai.azure.com", "10.202.0.99")  # nobody has this address
+    got = lab.client(hasty).chat("void.openai.azure.com", prompt, address=network.REGION_A)
+    assert got.status in (502, 504)
+
+
+def test_the_second_address_of_a_name_is_tried(lab, standing, client, prompt):
+    host = "two.openai.azure.com"
+    lab.add_host(host, network.DNS, network.REGION_A)  # nobody listens on the first one
+    assert client.chat(host, prompt, address=network.REGION_A).status == 200
+
