@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "openai/operation.h"
+
+#define AZURE  CONFIG_PROVIDER_AZURE
+#define OPENAI CONFIG_PROVIDER_OPENAI
+
+struct expected {
+	enum config_provider provider;
+	const char *method, *target;
+	const char *operation; /* NULL: none */
+	enum dialect dialect;
+	const char *deployment, *api_version;
+	bool read;
+};
+
+static const struct expected recognised[] = {
+	{AZURE, "POST", "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21", "chat",
+		DIALECT_AZURE, "gpt-4o", "2024-10-21", true},
+	{AZURE, "POST", "/openai/deployments/d/completions?x=1&api-version=2023-05-15",
+		"text_completion", DIALECT_AZURE, "d", "2023-05-15", true},
+	{AZURE, "POST", "/openai/deployments/d/embeddings?api-version=2024-02-01", "embeddings",
+		DIALECT_AZURE, "d", "2024-02-01", false},
+	{AZURE, "POST", "/openai/deployments/d/audio/transcriptions?api-version=2024-02-01",
+		"transcription", DIALECT_AZURE, "d", "2024-02-01", false},
+	{AZURE, "POST", "/openai/deployments/d/audio/translations?api-version=2024-02-01",
+		"translation", DIALECT_AZURE, "d", "2024-02-01", false},
+	{AZURE, "POST", "/openai/deployments/d/audio/speech?api-version=2024-02-01", "speech",
+		DIALECT_AZURE, "d", "2024-02-01", false},
+	{AZURE, "POST", "/openai/deployments/d/images/generations?api-version=2024-02-01",
+		"image_generation", DIALECT_AZURE, "d", "2024-02-01", false},
+	{AZURE, "POST", "/openai/deployments/d/images/edits?api-version=2025-04-01-preview",
+		"image_edit", DIALECT_AZURE, "d", "2025-04-01-preview", false},
+	{AZURE, "POST", "/openai/responses?api-version=2025-03-01-preview", "responses",
+		DIALECT_AZURE, "", "2025-03-01-preview", false},
+	{AZURE, "GET", "/openai/models?api-version=2024-10-21", "models", DIALECT_AZURE, "",
+		"2024-10-21", false},
+	{AZURE, "POST", "/openai/fine_tuning/jobs?api-version=2024-10-21", "fine_tuning",
+		DIALECT_AZURE, "", "2024-10-21", false},
+	{AZURE, "GET", "/openai/realtime?api-version=2024-10-01-preview&deployment=rt", "realtime",
+		DIALECT_AZURE, "rt", "2024-10-01-preview", false},
+	{AZURE, "POST", "/openai/v1/chat/completions", "chat", DIALECT_AZURE_V1, "", "", true},
+	{AZURE, "POST", "/openai/v1/chat/completions?api-version=preview", "chat",
+		DIALECT_AZURE_V1, "", "preview", true},
+	{AZURE, "POST", "/api/projects/p/openai/v1/completions", "text_completion",
+		DIALECT_AZURE_V1, "", "", true},
+	{OPENAI, "POST", "/v1/chat/completions", "chat", DIALECT_OPENAI, "", "", true},
+	{OPENAI, "POST", "/v1/completions", "text_completion", DIALECT_OPENAI, "", "", true},
+	{OPENAI, "GET", "/v1/realtime?model=gpt-realtime", "realtime", DIALECT_OPENAI, "", "",
+		false},
+	{OPENAI, "GET", "/v1/chat/completions", "stored_chat", DIALECT_OPENAI, "", "", false},
+	{OPENAI, "POST", "/v1/chat/completions/cc-1", "stored_chat", DIALECT_OPENAI, "", "", false},
+	{OPENAI, "POST", "/v1/threads/t/runs", "threads", DIALECT_OPENAI, "", "", false},
+	{OPENAI, "GET", "/v1/files/f/content", "files", DIALECT_OPENAI, "", "", false},
+	{OPENAI, "DELETE", "/v1/vector_stores/v/files/f", "vector_stores", DIALECT_OPENAI, "", "",
+		false},
+	{OPENAI, "POST", "/v1/moderations", "moderation", DIALECT_OPENAI, "", "", false},
+	{OPENAI, "POST", "/v1/batches", "batches", DIALECT_OPENAI, "", "", false},
+	{OPENAI, "POST", "/v1/assistants", "assistants", DIALECT_OPENAI, "", "", false},
+	/* As lenient as Azure's front end is. */
+	{AZURE, "POST", "/OpenAI/Deployments/GPT/Chat/Completions/?API-Version=2024-10-21", "chat",
+		DIALECT_AZURE, "GPT", "2024-10-21", true},
+	{OPENAI, "POST", "https://api.openai.com/v1/chat/completions?a=b", "chat", DIALECT_OPENAI,
+		"", "", true},
+	{OPENAI, "POST", "/v1/chat/completions?x=%2F..//", "chat", DIALECT_OPENAI, "", "", true},
+	/* Canonical, and not of the API. */
+	{AZURE, "POST", "/openai/deployments/d/responses?api-version=2024-10-21", NULL,
+		DIALECT_AZURE, "d", "", false},
+	{AZURE, "GET", "/openai/deployments?api-version=2024-10-21", NULL, DIALECT_AZURE, "", "",
+		false},
+	{AZURE, "POST", "/v1/chat/completions", NULL, DIALECT_AZURE, "", "", false},
+	{AZURE, "POST", "/openaiv1/chat/completions", NULL, DIALECT_AZURE, "", "", false},
+	{AZURE, "POST", "/api/projects/openai/v1", NULL, DIALECT_AZURE_V1, "", "", false},
+	{OPENAI, "POST", "/openai/v1/chat/completions", NULL, DIALECT_OPENAI, "", "", false},
+	{OPENAI, "POST", "/v1/chat", NULL, DIALECT_OPENAI, "", "", false},
+	{OPENAI, "POST", "/v1/completionsx", NULL, DIALECT_OPENAI, "", "", false},
+	{OPENAI, "POST", "/v1/completions/x", NULL, DIALECT_OPENAI, "", "", false},
+	{OPENAI, "GET", "/", NULL, DIALECT_OPENAI, "", "", false},
+	{OPENAI, "GET", "/v1", NULL, DIALECT_OPENAI, "", "", false},
+};
+
+static void targets_are_recognised_by_name(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(recognised) / sizeof(recognised[0]); i++) {
+		const struct expected *e = &recognised[i];
+		struct operation_match m;
+
+		operation_match(e->provider, slice_of_string(e->method), slice_of_string(e->target),
+			&m);
+		if (!m.canonical || (m.operation != NULL) != (e->operation != NULL))
+			fail_msg("%s", e->target);
+		if (m.operation) {
+			assert_string_equal(m.operation->name, e->operation);
+			assert_int_equal(m.operation->read, e->read);
+		}
+		assert_int_equal(m.dialect, e->dialect);
+		assert_true(slice_equal(m.deployment, slice_of_string(e->deployment)));
+		assert_true(slice_equal(m.api_version, slice_of_string(e->api_version)));
+	}
+}
+
+static void targets_that_readers_may_understand_differently_are_told_apart(void **state)
+{
+	static const char *const targets[] = {
+		"/v1/chat%2Fcompletions",
+		"/v1/%63hat/completions",
+		"/v1//chat/completions",
+		"//v1/chat/completions",
+		"/v1/./chat/completions",
+		"/v1/models/../chat/completions",
+		"/v1/chat/completions/..",
+		"/v1\\chat/completions",
+		"/v1/chat;a=b/completions",
+		"/v1/chat/completions?api-version=1&api-version=2",
+		"",
+		"*",
+		"api.openai.com:443",
+		"https://api.openai.com",
+		"v1/chat/completions",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		struct operation_match m;
+
+		operation_match(OPENAI, SLICE("POST"), slice_of_string(targets[i]), &m);
+		if (m.canonical || m.operation)
+			fail_msg("%s", targets[i]);
+	}
+}
+
+static void usage_may_be_asked_for_from_the_version_that_has_it(void **state)
+{
+	static const struct {
+		const char *version;
+		bool allowed;
+	} cases[] = {
+		{"2023-05-15", false},
+		{"2024-06-01", false},
+		{"2024-08-01-preview", false},
+		{"2024-09-01-preview", true},
+		{"2024-10-21", true},
+		{"2025-04-01-preview", true},
+		{"preview", true},
+		{"latest", true},
+		{"v1", true},
+		{"", false},
+		{"2024", false},
+		{"2024-9-01-preview", false},
+		{"2024%2D10-21", false},
+		{"tomorrow-is-late", false},
+	};
+	struct operation_match m = {.dialect = DIALECT_AZURE};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		m.api_version = slice_of_string(cases[i].version);
+		if (operation_allows_usage(&m) != cases[i].allowed)
+			fail_msg("%s", cases[i].version);
+	}
+	m.api_version = SLICE_NONE;
+	m.dialect = DIALECT_AZURE_V1;
+	assert_true(operation_allows_usage(&m));
+	m.dialect = DIALECT_OPENAI;
+	assert_true(operation_allows_usage(&m));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(targets_are_recognised_by_name),
+		cmocka_unit_test(targets_that_readers_may_understand_differently_are_told_apart),
+		cmocka_unit_test(usage_may_be_asked_for_from_the_version_that_has_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
