@@ -148,8 +148,7 @@ static int rules_processes(const struct rules *r)
 	} others[] = {{"worker", &p->worker}, {"shipper", &p->shipper}, {"scout", &p->scout}};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (others[i].identity->uid != p->signer.uid ||
-			(others[i].identity->missing && p->signer.missing))
+		if (others[i].identity->uid != p->signer.uid || others[i].identity->missing || p->signer.missing)
 			continue;
 		return refuse(r, "processes", others[i].key,
 			"expected another user than that of signer, who holds the CA's key, found \"%s\"",

@@ -207,6 +207,13 @@ static bool is_all(const char *text, const char *besides, size_t max)
 	return true;
 }
 
+/* A user's or group's name, or number. */
+static bool is_user(const char *text)
+{
+	return is_all(text, "._-", 63) && text[0] != '-' &&
+		(!is_digit(text[0]) || strspn(text, "0123456789") == strlen(text));
+}
+
 static bool is_path(const char *text)
 {
 	return text[0] == '/' && strlen(text) < 4096;
@@ -272,8 +279,7 @@ int scalar_identity(const char *text, uid_t *uid, gid_t *gid)
 	if (snprintf(name, sizeof(name), "%.*s", colon ? (int)(colon - text) : (int)strlen(text),
 		    text) >= (int)sizeof(name))
 		return -EINVAL;
-	if (!is_all(name, "._-", sizeof(name) - 1) ||
-		(colon && !is_all(colon + 1, "._-", sizeof(name) - 1)))
+	if (!is_user(name) || (colon && !is_user(colon + 1)))
 		return -EINVAL;
 	/* (uid_t)-1 means "leave it" to setresuid(): to run as root by a typing error. */
 	if (scalar_number(name, &number) == 0) {

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Every way to get it wrong, and the exact words that it gets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/config.h"
+
+/* The one key that must be there, in the first line. */
+#define INSIDE "datapath: {inside: eth1}\n"
+
+struct refusal {
+	const char *yaml, *why;
+};
+
+static void assert_refused(const struct refusal *table, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct config *config = NULL;
+		struct why why;
+
+		assert_int_equal(config_parse("f", slice_of_string(table[i].yaml), &config, &why),
+			-EINVAL);
+		assert_null(config);
+		assert_string_equal(why.text, table[i].why);
+	}
+}
+
+#define ASSERT_REFUSED(...)                                                               \
+	static const struct refusal table[] = {__VA_ARGS__};                              \
+	(void)state;                                                                      \
+	assert_refused(table, sizeof(table) / sizeof(table[0]))
+
+static void what_is_no_yaml(void **state)
+{
+	ASSERT_REFUSED({"datapath:\n\tinside: eth1\n",
+			       "f:2: expected YAML, found what is not: found character that "
+			       "cannot start any token"},
+		{"a: b: c\n", "f:1: expected YAML, found what is not: mapping values are not "
+			      "allowed in this context"},
+		{"\n\na: \"b\n", "f:4: expected YAML, found what is not: found unexpected end of "
+				 "stream"},
+		{"\xff\xfe\xfd", "f:1: expected YAML, found what is not: incomplete UTF-16 "
+				 "character"},
+		{"a: [b\n", "f:2: expected YAML, found what is not: did not find expected ',' or "
+			    "']'"});
+}
+
+static void yaml_that_is_more_than_a_configuration_needs(void **state)
+{
+	ASSERT_REFUSED({"- a\n", "f:1: expected the sections of a configuration, found a list"},
+		{"text\n", "f:1: expected the sections of a configuration, found \"text\""},
+		{INSIDE "---\n" INSIDE, "f:2: expected one document, found another one"},
+		{"datapath: &x {inside: eth1}\n",
+			"f:1: expected the value itself, found an anchor or alias"},
+		{"datapath: *x\n", "f:1: expected the value itself, found an anchor or alias"},
+		{"datapath: {inside: !!str eth1}\n", "f:1: expected a plain value, found a tag"},
+		{"? [a]\n: b\n", "f:1: expected a key, found something else"},
+		{"datapath: {inside: \"eth1\\0\"}\n",
+			"f:1: expected text of one line, found a line break or control character"},
+		{"appliance:\n  name: |\n    a\n    b\n",
+			"f:2: expected text of one line, found a line break or control character"},
+		{"a: [[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]\n",
+			"f:1: expected the keys of a configuration, found deeper nesting"});
+}
+
+static void unknown_and_repeated_keys(void **state)
+{
+	ASSERT_REFUSED(
+		{INSIDE "nonsense: 1\n",
+			"f:2: nonsense: expected one of the keys appliance, datapath, endpoints, tls, "
+			"http, origin, audit, processes, hosts, backends"},
+		{INSIDE "appliance:\n  nme: x\n",
+			"f:3: appliance.nme: expected one of the keys name, run_directory, workers"},
+		{INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n    back\x65nds: x\n",
+			"f:5: hosts[0].backends: expected one of the keys pattern, provider, backend"},
+		{INSIDE "appliance:\n  \"a\\tb\": x\n",
+			"f:3: expected text of one line, found a line break or control character"},
+		{INSIDE "appliance:\n  \xc3\xa9: x\n",
+			"f:3: appliance.\\xc3\\xa9: expected one of the keys name, run_directory, "
+			"workers"},
+		{INSIDE "tls: {}\nhttp: {}\ntls: {}\n",
+			"f:4: tls: expected each key once, found it also in line 2"},
+		{"datapath:\n  inside: a\n  mark: 1\n  inside: b\n",
+			"f:4: inside: expected each key once, found it also in line 2"});
+}
+
+static void values_of_the_wrong_shape(void **state)
+{
+	ASSERT_REFUSED(
+		{INSIDE "tls:\n", "f:2: tls: expected keys, indented below it, found nothing"},
+		{INSIDE "tls: on\n", "f:2: tls: expected keys, indented below it, found \"on\""},
+		{INSIDE "tls: [a]\n", "f:2: tls: expected keys, indented below it, found a list"},
+		{INSIDE "hosts: {a: b}\n",
+			"f:2: hosts: expected a list, \"[a, b]\" or lines of \"- a\", found keys"},
+		{INSIDE "hosts: [a.b]\n",
+			"f:2: hosts[0]: expected keys, indented below it, found \"a.b\""},
+		{INSIDE "endpoints: {ports: 443}\n",
+			"f:2: endpoints.ports: expected a list, \"[a, b]\" or lines of \"- a\", found "
+			"\"443\""},
+		{INSIDE "endpoints:\n  ports:\n    - 443\n    - [80]\n",
+			"f:5: endpoints.ports[1]: expected one value, found a list"},
+		{INSIDE "tls:\n  ca_key:\n    file: x\n",
+			"f:3: tls.ca_key: expected one value, found keys"});
+}
+
+static void what_must_be_there_and_is_not(void **state)
+{
+	ASSERT_REFUSED(
+		{"", "f:1: datapath.inside: expected the name of a network interface, found "
+		     "nothing"},
+		{"# only this\n", "f:1: datapath.inside: expected the name of a network interface, "
+				  "found nothing"},
+		{"tls: {}\n\ndatapath:\n  mark: 1\n",
+			"f:3: datapath.inside: expected the name of a network interface, found nothing"},
+		{"datapath:\n  inside:\n",
+			"f:2: datapath.inside: expected the name of a network interface, found nothing"},
+		{INSIDE "hosts:\n  - provider: azure\n",
+			"f:3: hosts[0].pattern: expected a host name, or a pattern such as "
+			"\"*.openai.azure.com\", found nothing"},
+		{INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n  - pattern: c.d\n",
+			"f:5: hosts[1].provider: expected azure or openai, found nothing"},
+		{INSIDE "hosts: []\n", "f:2: hosts: expected at least one host, found an empty list"},
+		{INSIDE "endpoints: {ports: []}\n",
+			"f:2: endpoints.ports: expected at least one port, found an empty list"});
+}
+
+static void numbers(void **state)
+{
+	ASSERT_REFUSED({"datapath:\n  inside: a\n  mark: 0\n",
+			       "f:3: datapath.mark: expected a number from 1 to 0xffffffff, found "
+			       "\"0\""},
+		{"datapath:\n  inside: a\n  mark: 0x100000000\n",
+			"f:3: datapath.mark: expected a number from 1 to 0xffffffff, found "
+			"\"0x100000000\""},
+		{"datapath:\n  inside: a\n  mark: 99999999999999999999999\n",
+			"f:3: datapath.mark: expected a number from 1 to 0xffffffff, found "
+			"\"99999999999999999999999\""},
+		{"datapath:\n  inside: a\n  table: -1\n",
+			"f:3: datapath.table: expected a number from 1 to 0xffffffff, found \"-1\""},
+		{"datapath:\n  inside: a\n  listen_base: 80\n",
+			"f:3: datapath.listen_base: expected a number from 1024 to 65535, found \"80\""},
+		{INSIDE "endpoints:\n  ports: [443, 65536]\n",
+			"f:3: endpoints.ports[1]: expected a number from 1 to 65535, found \"65536\""},
+		{INSIDE "appliance: {workers: 0}\n",
+			"f:2: appliance.workers: expected auto, or a number from 1 to 256, found \"0\""},
+		{INSIDE "http: {headers_max: 1e3}\n",
+			"f:2: http.headers_max: expected a number from 16 to 1024, found \"1e3\""});
+}
+
+static void durations_and_sizes(void **state)
+{
+	ASSERT_REFUSED({INSIDE "tls: {leaf_validity: 1h}\n",
+			       "f:2: tls.leaf_validity: expected a duration from 7d to 200d, such "
+			       "as \"30s\", found \"1h\""},
+		{INSIDE "tls: {leaf_validity: 201d}\n",
+			"f:2: tls.leaf_validity: expected a duration from 7d to 200d, such as \"30s\", "
+			"found \"201d\""},
+		{INSIDE "http: {head_timeout: 10}\n",
+			"f:2: http.head_timeout: expected a duration from 1s to 10m, such as \"30s\", "
+			"found \"10\""},
+		{INSIDE "http: {head_timeout: 10 s}\n",
+			"f:2: http.head_timeout: expected a duration from 1s to 10m, such as \"30s\", "
+			"found \"10 s\""},
+		{INSIDE "http: {head_timeout: 1s1m}\n",
+			"f:2: http.head_timeout: expected a duration from 1s to 10m, such as \"30s\", "
+			"found \"1s1m\""},
+		{INSIDE "http: {head_timeout: 99999999999999d}\n",
+			"f:2: http.head_timeout: expected a duration from 1s to 10m, such as \"30s\", "
+			"found \"99999999999999d\""},
+		{INSIDE "http: {head_max: 64KB}\n",
+			"f:2: http.head_max: expected a size from 4KiB to 1MiB, such as \"64KiB\", found "
+			"\"64KB\""},
+		{INSIDE "http: {head_max: 100}\n",
+			"f:2: http.head_max: expected a size from 4KiB to 1MiB, such as \"64KiB\", found "
+			"\"100\""},
+		{INSIDE "http: {head_max: 20000000TiB}\n",
+			"f:2: http.head_max: expected a size from 4KiB to 1MiB, such as \"64KiB\", found "
+			"\"20000000TiB\""});
+}
+
+static void names_paths_and_choices(void **state)
+{
+	ASSERT_REFUSED({"datapath: {inside: eth1, xdp: fast}\n",
+			       "f:1: datapath.xdp: expected auto, native, generic or off, found "
+			       "\"fast\""},
+		{"datapath: {inside: a/b}\n",
+			"f:1: datapath.inside: expected the name of a network interface, found "
+			"\"a/b\""},
+		{"datapath: {inside: sixteenletters16}\n",
+			"f:1: datapath.inside: expected the name of a network interface, found "
+			"\"sixteenletters16\""},
+		{INSIDE "tls: {ca_key: ca.key}\n",
+			"f:2: tls.ca_key: expected an absolute path, found \"ca.key\""},
+		{INSIDE "tls: {system_roots: yes}\n",
+			"f:2: tls.system_roots: expected true or false, found \"yes\""},
+		{INSIDE "audit: {tag: a b}\n",
+			"f:2: audit.tag: expected a name of letters, digits, '.', '_' and '-', found "
+			"\"a b\""},
+		{INSIDE "audit: {redact_headers: [\"x:y\"]}\n",
+			"f:2: audit.redact_headers[0]: expected the name of an HTTP header, found "
+			"\"x:y\""});
+}
+
+#define HOSTS_MESSAGE(found) \
+	"f:2: hosts[0].pattern: expected a host name, or a pattern such as " \
+	"\"*.openai.azure.com\", found \"" found "\""
+#define HOSTS(pattern) INSIDE "hosts: [{provider: azure, pattern: \"" pattern "\"}]\n"
+
+static void host_patterns(void **state)
+{
+	ASSERT_REFUSED({HOSTS("*"), HOSTS_MESSAGE("*")}, {HOSTS("*.com"), HOSTS_MESSAGE("*.com")},
+		{HOSTS("a.*.com"), HOSTS_MESSAGE("a.*.com")},
+		{HOSTS("a*.b.com"), HOSTS_MESSAGE("a*.b.com")},
+		{HOSTS("*.*.b.com"), HOSTS_MESSAGE("*.*.b.com")},
+		{HOSTS("a..b"), HOSTS_MESSAGE("a..b")}, {HOSTS("a.b."), HOSTS_MESSAGE("a.b.")},
+		{HOSTS("-a.b"), HOSTS_MESSAGE("-a.b")}, {HOSTS("a-.b"), HOSTS_MESSAGE("a-.b")},
+		{HOSTS("a_b.c"), HOSTS_MESSAGE("a_b.c")},
+		{HOSTS("192.0.2.1"), HOSTS_MESSAGE("192.0.2.1")},
+		{HOSTS("a.b:443"), HOSTS_MESSAGE("a.b:443")},
+		{HOSTS("https://a.b"), HOSTS_MESSAGE("https://a.b")},
+		{HOSTS("a.b,c.d"), HOSTS_MESSAGE("a.b,c.d")});
+}
+
+static void addresses(void **state)
+{
+	ASSERT_REFUSED({INSIDE "audit: {collector: localhost:24224}\n",
+			       "f:2: audit.collector: expected an address and port such as "
+			       "\"192.0.2.1:443\" or \"[2001:db8::1]:443\", found \"localhost:24224\""},
+		{INSIDE "audit: {collector: 127.0.0.1}\n",
+			"f:2: audit.collector: expected an address and port such as "
+			"\"192.0.2.1:443\" or \"[2001:db8::1]:443\", found \"127.0.0.1\""},
+		{INSIDE "endpoints: {resolvers: [10.0.0.256]}\n",
+			"f:2: endpoints.resolvers[0]: expected an address, or an address and port such "
+			"as \"192.0.2.1:443\" or \"[2001:db8::1]:443\", found \"10.0.0.256\""},
+		{INSIDE "endpoints: {prefixes: [10.0.0.1/8]}\n",
+			"f:2: endpoints.prefixes[0]: expected a prefix such as \"192.0.2.0/24\" or "
+			"\"2001:db8::/32\", no bit set beyond its length, found \"10.0.0.1/8\""},
+		{INSIDE "endpoints: {prefixes: [\"::/0\"]}\n",
+			"f:2: endpoints.prefixes: expected \"0.0.0.0/0\" for all of IPv4 and "
+			"\"2000::/3\" for IPv6, found an IPv6 prefix that contains IPv4 as well"});
+}
+
+static void the_same_twice(void **state)
+{
+	ASSERT_REFUSED({INSIDE "endpoints:\n  ports:\n    - 443\n    - 8443\n    - 443\n",
+			       "f:6: endpoints.ports[2]: expected each once, found \"443\" again"},
+		{INSIDE "hosts:\n  - {pattern: a.b, provider: azure}\n"
+			"  - {pattern: A.B, provider: openai}\n",
+			"f:4: hosts[1].pattern: expected each pattern once, found \"a.b\" also in line "
+			"3"},
+		{INSIDE "backends:\n  - name: x\n  - name: y\n  - name: x\n",
+			"f:5: backends[2].name: expected each name once, found \"x\" also in line 3"});
+}
+
+static void backends_that_are_not_there(void **state)
+{
+	ASSERT_REFUSED({INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n    backend: x\n",
+			       "f:5: hosts[0].backend: expected the name of a backend, and there is "
+			       "none, found \"x\""},
+		{INSIDE "backends: [{name: east}, {name: west}]\n"
+			"hosts: [{pattern: a.b, provider: azure, backend: north}]\n",
+			"f:3: hosts[0].backend: expected the name of a backend (east, west), found "
+			"\"north\""});
+}
+
+static void keys_that_contradict_each_other(void **state)
+{
+	ASSERT_REFUSED({"datapath: {inside: a, table: 254}\n",
+			       "f:1: datapath.table: expected a routing table of its own, found "
+			       "254, which is the system's"},
+		{"appliance: {workers: 4}\ndatapath: {inside: a, listen_base: 65534}\n",
+			"f:2: datapath.listen_base: expected room for the ports of 4 workers below "
+			"65536, found 65534"},
+		{INSIDE "appliance: {workers: 4}\naudit: {collector: \"127.0.0.1:15103\"}\n",
+			"f:3: audit.collector: expected a port outside the workers' 15100 to 15103, "
+			"found 15103"},
+		{INSIDE "endpoints:\n  ttl_floor: 1h\n",
+			"f:2: endpoints.ttl_ceiling: expected at least ttl_floor, found less than it"},
+		{INSIDE "tls: {system_roots: false}\n",
+			"f:2: tls.system_roots: expected true, or files in origin_roots, found no root "
+			"to trust at all"},
+		{INSIDE "tls: {ca_key: /etc/sallyport/ca.pem}\n",
+			"f:2: tls.ca_key: expected a file of its own, found the one of ca_certificate, "
+			"which workers read"},
+		{INSIDE "tls: {origin_roots: [/etc/sallyport/ca.pem]}\n",
+			"f:2: tls.origin_roots: expected the roots of origins, found ca_certificate: a "
+			"chain of the appliance's own CA is never trusted"},
+		{INSIDE "audit:\n  spool_size: 10MiB\n",
+			"f:2: audit.segment_size: expected at most half of spool_size, found more"},
+		{INSIDE "audit: {ring_size: 1MiB}\n",
+			"f:2: audit.ring_size: expected at least 8 times content_max, found less"},
+		{INSIDE "audit: {segment_size: 512KiB}\n",
+			"f:2: audit.segment_size: expected at least 4 times content_max, found less"},
+		{INSIDE "audit: {spool_directory: /run/sallyport}\n",
+			"f:2: audit.spool_directory: expected a directory of its own, found "
+			"appliance.run_directory"});
+}
+
+#define USER "expected a user, \"user:group\" or numbers, and not root, found "
+
+static void identities(void **state)
+{
+	ASSERT_REFUSED(
+		{INSIDE "processes: {worker: root}\n", "f:2: processes.worker: " USER "\"root\""},
+		{INSIDE "processes: {worker: 0}\n", "f:2: processes.worker: " USER "\"0\""},
+		{INSIDE "processes: {worker: \"1000:0\"}\n",
+			"f:2: processes.worker: " USER "\"1000:0\""},
+		{INSIDE "processes: {worker: 4294967295}\n",
+			"f:2: processes.worker: " USER "\"4294967295\""},
+		{INSIDE "processes: {worker: \"1000:\"}\n",
+			"f:2: processes.worker: " USER "\"1000:\""},
+		{INSIDE "processes: {worker: -1}\n", "f:2: processes.worker: " USER "\"-1\""},
+		{INSIDE "processes:\n  signer: 1000\n  scout: \"1000:1001\"\n",
+			"f:4: processes.scout: expected another user than that of signer, who holds "
+			"the CA's key, found \"1000:1001\""});
+}
+
+/* A list of what would be a slow comparison of all with all. */
+static void too_much(void **state)
+{
+	size_t size = 5000 * 16 + 100, at;
+	char *yaml = malloc(size);
+	struct config *config;
+	struct why why;
+
+	(void)state;
+	at = (size_t)snprintf(yaml, size, INSIDE "endpoints:\n  names:\n");
+	for (int i = 0; i < 5000; i++)
+		at += (size_t)snprintf(yaml + at, size - at, "  - a%d.b\n", i);
+	assert_int_equal(config_parse("f", slice_of(yaml, at), &config, &why), -EINVAL);
+	assert_string_equal(
+		why.text, "f:3: endpoints.names: expected at most 4096, found 5000");
+	at = (size_t)snprintf(yaml, size, "datapath:\n");
+	for (int i = 0; i < 300; i++)
+		at += (size_t)snprintf(yaml + at, size - at, "  k%d: 1\n", i);
+	assert_int_equal(config_parse("f", slice_of(yaml, at), &config, &why), -EINVAL);
+	assert_string_equal(
+		why.text, "f:258: expected fewer keys, found more than any section has");
+	free(yaml);
+	yaml = calloc(1, (1 << 20) + 1);
+	assert_int_equal(
+		config_parse("f", slice_of(yaml, (1 << 20) + 1), &config, &why), -EINVAL);
+	assert_string_equal(why.text, "f:1: expected at most 1 MiB, found 1048577 bytes");
+	free(yaml);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_no_yaml),
+		cmocka_unit_test(yaml_that_is_more_than_a_configuration_needs),
+		cmocka_unit_test(unknown_and_repeated_keys),
+		cmocka_unit_test(values_of_the_wrong_shape),
+		cmocka_unit_test(what_must_be_there_and_is_not),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(durations_and_sizes),
+		cmocka_unit_test(names_paths_and_choices),
+		cmocka_unit_test(host_patterns),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(the_same_twice),
+		cmocka_unit_test(backends_that_are_not_there),
+		cmocka_unit_test(keys_that_contradict_each_other),
+		cmocka_unit_test(identities),
+		cmocka_unit_test(too_much),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
