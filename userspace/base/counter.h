@@ -65,6 +65,9 @@
 	X(PROCESS_ENDPOINT_REFUSED, "process.endpoint_refused", "resolved addresses that could not be steered") \
 	X(RELOAD_DONE, "reload.done", "configurations that were reloaded")                     \
 	X(RELOAD_REFUSED, "reload.refused", "reloads that failed and kept the old configuration") \
+	/* scout */                                                                            \
+	X(SCOUT_RESOLVED, "scout.resolved", "names of endpoints resolved, or resolved again")  \
+	X(SCOUT_UNRESOLVED, "scout.unresolved", "lookups of names of endpoints that failed")   \
 	/* audit: the shipper's side */                                                        \
 	X(SPOOL_WRITTEN, "spool.written", "events written to the spool")                       \
 	X(SPOOL_REPEATED, "spool.repeated", "events met again after a shipper's death, and spooled once") \

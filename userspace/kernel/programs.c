@@ -29,6 +29,11 @@ static int libbpf_line(enum libbpf_print_level level, const char *format, va_lis
 	return 0;
 }
 
+void programs_quiet(void)
+{
+	libbpf_set_print(libbpf_line);
+}
+
 static uint32_t map_size(const struct config_datapath *config, const char *name)
 {
 	if (strcmp(name, "sources") == 0)
@@ -173,7 +178,7 @@ int programs_load(struct programs *programs, const struct config_datapath *confi
 	int error;
 
 	memset(programs, 0, sizeof(*programs));
-	libbpf_set_print(libbpf_line);
+	programs_quiet();
 	error = steer_load(programs, config, pins, accounts);
 	if (error) {
 		load_failed("steer", error, why);

@@ -41,6 +41,9 @@ struct programs {
 	struct map_fds maps;
 };
 
+/* libbpf's words go to the log at debug level. */
+void programs_quiet(void);
+
 /* Loads all. Pinned maps that hold state (sources, endpoints, flows, settings, outcomes) are
  * taken over when they have the configured size; pins may be NULL: all maps are new. accounts:
  * steer counts the sources, for XDP is off. */
