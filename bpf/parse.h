@@ -12,7 +12,9 @@
 #else
 #include <arpa/inet.h>
 #include <stdbool.h>
+#ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
+#endif
 #define bpf_ntohs	ntohs
 #define bpf_htons	htons
 #define bpf_ntohl	ntohl
@@ -279,9 +281,11 @@ static __always_inline int parse_ipv6_payload(
 			return PACKET_OTHER;
 		if (at + sizeof(*extension) > frame->end)
 			return parse_short(frame);
-		length = next == IP_FRAGMENT ? 8
-			 : next == IP_AH     ? (extension->length + 2) * 4
-					     : (extension->length + 1) * 8;
+		length = (extension->length + 1u) * 8;
+		if (next == IP_FRAGMENT)
+			length = 8;
+		else if (next == IP_AH)
+			length = (extension->length + 2u) * 4;
 		if (length > left)
 			return PACKET_MALFORMED;
 		left -= length;
@@ -316,7 +320,7 @@ static __always_inline int parse_ipv6(
 	packet->ipv6 = true;
 	length = bpf_ntohs(ip->length);
 	if (length == 0) /* BIG TCP, or nothing */
-		length = present - sizeof(*ip);
+		length = present - (__u32)sizeof(*ip);
 	if (ip->version >> 4 != 6 || length + sizeof(*ip) > present)
 		return PACKET_MALFORMED;
 	return parse_ipv6_payload(frame, at + sizeof(*ip), length, ip->next, packet);
