@@ -11,20 +11,14 @@
 
 #define REDACT_MARK SLICE("[redacted]")
 
-/* A byte that every recognised credential, or its label, has: only there redact_at() is worth a
- * call. The list: sk- keys and "key" and "token" labels (k), JWTs (J), authorization (z),
- * bearer (b). */
-static inline bool redact_anchor(unsigned char c)
-{
-	return c == 'k' || c == 'K' || c == 'J' || c == 'z' || c == 'Z' || c == 'b' || c == 'B';
-}
-
 struct redact_span {
 	size_t begin, end; /* of the text to be replaced by REDACT_MARK; empty: none */
 };
 
-/* Looks at the anchor text.data[at]: the credential that it belongs to or labels, if any. Reads no
- * byte before from (what was already written or replaced). Recognised, without case in the labels:
+/* Looks at the anchor text.data[at]: the credential that it belongs to or labels, if any. Anchors,
+ * the only places worth a call, are (without case, but for J) the k of "k-", "ke", the J of "eyJ",
+ * the z of "za" and the b of "be". Reads no byte before from (what was already written or
+ * replaced). Recognised, without case in the labels:
  *   sk-…               OpenAI's keys
  *   eyJ….…             JSON Web Tokens (RFC 7519)
  *   api-key, apikey, subscription-key, access-token …, with ":" or "=" and a value; also quoted,

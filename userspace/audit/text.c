@@ -2,26 +2,88 @@
 #include "audit/text.h"
 
 #include <errno.h>
+#include <stdint.h>
 
 #include "audit/redact.h"
 #include "audit/utf8.h"
 
-/* Bytes at which the scan stops: anchors of credentials, and everything that is not ASCII. */
-static const unsigned char stops[256] = {
-	['k'] = 1, ['K'] = 1, ['J'] = 1, ['z'] = 1, ['Z'] = 1, ['b'] = 1, ['B'] = 1,
-	[0x80 ... 0xff] = 2,
-};
+#define LANES 16
+
+typedef unsigned char lanes __attribute__((vector_size(LANES)));
+typedef uint64_t lane_words __attribute__((vector_size(LANES)));
+
+/* All ones in the lanes where a credential may be anchored (see redact_at), given the byte after
+ * each, or where the byte is not ASCII. */
+static lanes stops(lanes here, lanes next)
+{
+	lanes low = here | 0x20, after = next | 0x20;
+	lanes k = (lanes)(low == 'k'), e = (lanes)(after == 'e');
+
+	return (lanes)(here >= 0x80) | ((lanes)(low == 'b') & e) | (lanes)(here == 'J') |
+		((lanes)(low == 'z') & (lanes)(after == 'a')) |
+		(k & (e | (lanes)(next == '-')));
+}
+
+/* The same for one byte; the last byte of a text has no next: 0. */
+static bool is_stop(unsigned char here, unsigned char next)
+{
+	unsigned char after = next | 0x20;
+
+	switch (here) {
+	case 'k':
+	case 'K':
+		return after == 'e' || next == '-';
+	case 'b':
+	case 'B':
+		return after == 'e';
+	case 'z':
+	case 'Z':
+		return after == 'a';
+	case 'J':
+		return true;
+	default:
+		return here >= 0x80;
+	}
+}
+
+/* The first stop of s at or after from, or s.len. */
+static size_t next_stop(struct slice s, size_t from)
+{
+	const unsigned char *p = (const unsigned char *)s.data;
+	size_t at = from;
+
+	while (s.len - at > LANES) {
+		lane_words found;
+		lanes here, next;
+		size_t end = at + LANES;
+
+		memcpy(&here, p + at, LANES);
+		memcpy(&next, p + at + 1, LANES);
+		found = (lane_words)stops(here, next);
+		if (found[0] | found[1]) {
+			while (at < end && !is_stop(p[at], p[at + 1]))
+				at++;
+			if (at < end)
+				return at;
+		}
+		at = end;
+	}
+	while (at < s.len && !is_stop(p[at], at + 1 < s.len ? p[at + 1] : 0))
+		at++;
+	return at;
+}
 
 bool text_edit_next(struct slice s, size_t from, struct text_edit *edit)
 {
 	size_t at = from, len, bad;
 
 	for (;;) {
-		while (at < s.len && !stops[(unsigned char)s.data[at]])
-			at++;
+		/* In text of other scripts stop follows stop: no vectors then. */
+		if (at >= s.len || !((unsigned char)s.data[at] & 0x80))
+			at = next_stop(s, at);
 		if (at >= s.len)
 			return false;
-		if (stops[(unsigned char)s.data[at]] == 1) {
+		if (!((unsigned char)s.data[at] & 0x80)) {
 			struct redact_span span = redact_at(s, at, from);
 
 			if (span.end > span.begin) {

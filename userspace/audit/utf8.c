@@ -75,7 +75,8 @@ struct slice utf8_cut(struct slice s, size_t max)
 	/* A sequence has at most three bytes after its first: more are not worth keeping whole. */
 	while (end > 0 && max - end < 3 && ((unsigned char)s.data[end] & 0xc0) == 0x80)
 		end--;
-	if (((unsigned char)s.data[end] & 0xc0) == 0x80)
+	/* Only a first byte of a sequence stands in front of such bytes for good. */
+	if (((unsigned char)s.data[end] & 0xc0) != 0xc0)
 		end = max;
 	return slice_first(s, end);
 }
