@@ -17,7 +17,9 @@
 
 #define CLIENT_MAGIC 0xc11e47u
 /* After the last response: as long, and as much, as RFC 9112 section 9.6 needs. */
-#define CLIENT_LINGER_S 2.0
+#define CLIENT_LINGER_NS (2 * NS_PER_S)
+/* An idle connection of a worker that drains stays open this long, for a request on its way. */
+#define CLIENT_DRAIN_NS (2 * NS_PER_S)
 /* Reads of one turn of the loop, so that one client does not keep the others waiting. */
 #define CLIENT_READS 4
 
@@ -83,6 +85,24 @@ static void client_expect(struct client *client, uint64_t deadline_ns)
 {
 	client->deadline.repeat = (double)deadline_ns / (double)NS_PER_S;
 	ev_timer_again(client->worker->loop, &client->deadline);
+}
+
+/* The deadline that fits what the client owes now. */
+static void client_set_deadline(struct client *client)
+{
+	const struct config_http *http = &client->worker->config->http;
+
+	if (client->exchange) {
+		if (exchange_request_is_whole(client->exchange))
+			ev_timer_stop(client->worker->loop, &client->deadline);
+		else
+			client_expect(client, http->body_ns);
+	} else if (!h1_reader_in_message(client->reader)) {
+		client_expect(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
+	} else if (client->deadline.repeat * (double)NS_PER_S != (double)http->head_ns ||
+		   !ev_is_active(&client->deadline)) {
+		client_expect(client, http->head_ns);
+	}
 }
 
 /* ---- before TLS: who is it for? ---- */
@@ -320,7 +340,7 @@ static void client_ready(void *owner)
 		client_close(client, true);
 		return;
 	}
-	client_expect(client, http->idle_ns);
+	client_set_deadline(client);
 	client_readable(client);
 }
 
@@ -366,12 +386,14 @@ static void client_linger(struct client *client)
 		client_close(client, false);
 		return;
 	}
-	if (buf_len(stream_out(&client->stream)))
+	if (buf_len(stream_out(&client->stream))) {
+		client_expect(client, client->worker->config->http.body_ns);
 		return;
+	}
 	SSL_shutdown(client->stream.ssl);
 	shutdown(client->stream.fd, SHUT_WR);
 	buf_clear(&client->pending);
-	client_expect(client, (uint64_t)(CLIENT_LINGER_S * (double)NS_PER_S));
+	client_expect(client, CLIENT_LINGER_NS);
 	stream_watch(&client->stream, true);
 }
 
@@ -449,24 +471,6 @@ static void client_feed(struct client *client, struct slice input)
 		client_close(client, true);
 	if (client->state != CLIENT_CLOSED && !buf_len(&client->pending))
 		buf_free(&client->pending);
-}
-
-/* The deadline that fits what the client owes now. */
-static void client_set_deadline(struct client *client)
-{
-	const struct config_http *http = &client->worker->config->http;
-
-	if (client->exchange) {
-		if (exchange_request_is_whole(client->exchange))
-			ev_timer_stop(client->worker->loop, &client->deadline);
-		else
-			client_expect(client, http->body_ns);
-	} else if (!h1_reader_in_message(client->reader)) {
-		client_expect(client, http->idle_ns);
-	} else if (client->deadline.repeat * (double)NS_PER_S != (double)http->head_ns ||
-		   !ev_is_active(&client->deadline)) {
-		client_expect(client, http->head_ns);
-	}
 }
 
 static void client_discard_input(struct client *client)
@@ -565,7 +569,6 @@ static void client_drained(void *owner)
 
 void client_drain(struct client *client)
 {
-	if (client->state == CLIENT_OPEN && !client->exchange &&
-		!h1_reader_in_message(client->reader) && !buf_len(&client->pending))
-		client_close(client, false);
+	if (client->state == CLIENT_OPEN && !client->exchange)
+		client_set_deadline(client);
 }

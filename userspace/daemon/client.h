@@ -53,8 +53,8 @@ void client_resume(struct client *client);
 /* Closes; the exchange in progress, if any, hears of it. reset: the client must not take what it
  * got for a whole response. */
 void client_close(struct client *client, bool reset);
-/* The worker drains: closes when no exchange is in progress; the next response says
- * Connection: close. */
+/* The worker drains: an idle connection is closed soon, one in use after its next response, which
+ * says Connection: close. */
 void client_drain(struct client *client);
 /* "TLSv1.3"; NULL before the handshake */
 const char *client_tls_version(const struct client *client);

@@ -50,7 +50,7 @@ struct worker {
 	int signer;
 	ev_io signer_input, accept4, accept6;
 	ev_prepare turn_end;
-	ev_timer accept_pause, drain_check;
+	ev_timer accept_pause;
 	struct list clients, bypasses, exchanges, garbage;
 	bool draining;
 	char scratch[WORKER_READ_SIZE]; /* of the one who reads right now */
