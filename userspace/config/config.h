@@ -12,6 +12,8 @@
 #include "base/slice.h"
 #include "base/why.h"
 
+#define CONFIG_DEFAULT_PATH "/etc/sallyport/sallyport.yaml"
+
 enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC, CONFIG_XDP_OFF };
 enum config_fsync { CONFIG_FSYNC_ALWAYS, CONFIG_FSYNC_INTERVAL, CONFIG_FSYNC_NEVER };
 enum config_full { CONFIG_FULL_BLOCK, CONFIG_FULL_DROP };

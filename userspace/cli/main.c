@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+};
+
+static const struct command commands[] = {
+	{"check", cmd_check, "tell what is wrong with a configuration, by file, line and key"},
+	{"status", cmd_status, "show what the kernel has attached now, and the counters"},
+	{"ca", cmd_ca, "make, import, export or examine the CA that clients trust"},
+	{"usage", cmd_usage, "tokens by source address, model and more"},
+	{"events", cmd_events, "recent prompts and completions"},
+	{"tail", cmd_tail, "the same, as they come"},
+	{"version", cmd_version, "print the version"},
+};
+
+#define COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *out)
+{
+	fprintf(out, "usage: sallyport COMMAND [ARGUMENTS]\n\n");
+	for (size_t i = 0; i < COUNT; i++)
+		fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+	fprintf(out, "\nsallyport COMMAND --help tells more; so does sallyport(1).\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+		print_usage(stdout);
+		return 0;
+	}
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	for (size_t i = 0; i < COUNT; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (*name)
+		fprintf(stderr, "sallyport: there is no command \"%s\"\n", name);
+	print_usage(stderr);
+	return 2;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/command.h"
+#include "cli/status_report.h"
+
+#define STATUS_ROWS 10
+
+static const char usage[] =
+	"usage: sallyport status [--config FILE] [--all] [--json]\n"
+	"\n"
+	"Shows what the kernel has attached now, by asking it, and what was counted. The exit\n"
+	"status is 1 when new calls are not inspected.\n"
+	"\n"
+	"  -c, --config FILE  default " CONFIG_DEFAULT_PATH "\n"
+	"  -a, --all          every endpoint and source address, not only the first ten\n"
+	"  -j, --json         everything, as one JSON object\n";
+
+static int status_show(const char *path, bool json, size_t most)
+{
+	struct datapath_status *kernel = NULL;
+	struct counters *counters = NULL;
+	struct config *config = NULL;
+	struct status_report report;
+	char file[4200];
+	struct why why;
+	int error, status = 1;
+
+	if (config_load(path, &config, &why) < 0 ||
+		datapath_status_read(config, &kernel, &why) < 0) {
+		fprintf(stderr, "sallyport: %s\n", why.text);
+		goto out;
+	}
+	snprintf(file, sizeof(file), "%s/counters", config->appliance.run_directory);
+	if (counters_open(file, &counters, &why) < 0)
+		counters = NULL;
+	report = (struct status_report){config, kernel, counters, most};
+	error = 0;
+	if (json)
+		error = status_report_json(&report, stdout);
+	else
+		status_report_text(&report, stdout);
+	if (error < 0 || fflush(stdout) != 0)
+		fprintf(stderr, "sallyport: the status cannot be written\n");
+	else if (status_report_inspecting(&report))
+		status = 0;
+	else
+		fprintf(stderr, "sallyport: new calls are not inspected%s\n",
+			counters ? "" : ": sallyportd does not run");
+out:
+	counters_close(counters);
+	datapath_status_free(kernel);
+	config_free(config);
+	return status;
+}
+
+int cmd_status(int argc, char **argv)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+		{"all", no_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'}, {0}};
+	const char *path = CONFIG_DEFAULT_PATH;
+	size_t most = STATUS_ROWS;
+	bool json = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:ajh", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'a':
+			most = 0;
+			break;
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	return status_show(path, json, most);
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/status_report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+#include <yyjson.h>
+
+#include "base/clock.h"
+
+bool status_report_inspecting(const struct status_report *report)
+{
+	const struct datapath_status *k = report->kernel;
+
+	return k->steer.attached && k->select.attached && k->rule4 && k->route4 &&
+		k->listening4 + k->listening6 > 0;
+}
+
+static struct address_text prefix_format(const struct prefix *p)
+{
+	struct address_text address = address_format(&p->address), text;
+	unsigned bits = p->bits, whole = 128;
+
+	if (address_is_ipv4(&p->address) && bits >= 96) {
+		bits -= 96;
+		whole = 32;
+	}
+	if (bits == whole)
+		return address;
+	snprintf(text.text, sizeof(text.text), "%.45s/%u", address.text, bits);
+	return text;
+}
+
+/* "2 d 3 h", "5 min": ages are for a glance. */
+static const char *age_format(uint64_t ns, char text[32])
+{
+	uint64_t s = ns / NS_PER_S;
+
+	if (s < 120)
+		snprintf(text, 32, "%" PRIu64 " s", s);
+	else if (s < 7200)
+		snprintf(text, 32, "%" PRIu64 " min", s / 60);
+	else if (s < 172800)
+		snprintf(text, 32, "%" PRIu64 " h", s / 3600);
+	else
+		snprintf(text, 32, "%" PRIu64 " d", s / 86400);
+	return text;
+}
+
+static uint64_t clock_boottime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static void text_program(
+	FILE *out, const char *label, const char *where, const struct datapath_program *p)
+{
+	uint64_t now = clock_boottime_ns();
+	char age[32];
+
+	fprintf(out, "  %-10s ", label);
+	if (p->foreign)
+		fprintf(out, "not attached: a foreign program (%u %s) is on %s\n", p->id, p->name, where);
+	else if (!p->attached)
+		fprintf(out, "not attached\n");
+	else
+		fprintf(out, "%s%s%s, program %u, loaded %s ago\n", where, *p->mode ? " " : "", p->mode,
+			p->id, age_format(now > p->loaded_ns ? now - p->loaded_ns : 0, age));
+}
+
+static const char *text_both(bool ipv4, bool ipv6)
+{
+	return ipv4 ? (ipv6 ? "IPv4 and IPv6" : "IPv4 only") : (ipv6 ? "IPv6 only" : "none");
+}
+
+static void text_kernel(const struct status_report *report, FILE *out)
+{
+	const struct datapath_status *k = report->kernel;
+
+	fprintf(out, "Kernel, interface %s", k->inside);
+	if (k->ifindex)
+		fprintf(out, " (%d)\n", k->ifindex);
+	else
+		fprintf(out, ", which does not exist\n");
+	text_program(out, "account", "XDP", &k->account);
+	text_program(out, "steer", "TC", &k->steer);
+	text_program(out, "select", "sk_lookup", &k->select);
+	fprintf(out, "  %-10s %s\n", "rules", text_both(k->rule4, k->rule6));
+	fprintf(out, "  %-10s %s\n", "routes", text_both(k->route4, k->route6));
+	fprintf(out, "  %-10s %u, listening: %u on IPv4, %u on IPv6\n", "workers", k->workers,
+		k->listening4, k->listening6);
+	fprintf(out, "  %-10s %" PRIu64 " steered, %" PRIu64 " active\n", "flows", k->flows,
+		k->flows_active);
+}
+
+static void text_endpoints(const struct status_report *report, FILE *out)
+{
+	const struct datapath_status *k = report->kernel;
+	uint64_t now = clock_monotonic_ns();
+	char age[32];
+
+	fprintf(out, "\nEndpoints: %zu\n", k->nendpoints);
+	for (size_t i = 0; i < k->nendpoints; i++) {
+		const struct datapath_known_endpoint *e = &k->endpoints[i];
+
+		if (report->most && i == report->most) {
+			fprintf(out, "  and %zu more (--all)\n", k->nendpoints - i);
+			break;
+		}
+		fprintf(out, "  %-40s %s", prefix_format(&e->prefix).text,
+			endpoint_source_name(e->source));
+		if (e->expires_ns)
+			fprintf(out, ", for %s",
+				age_format(e->expires_ns > now ? e->expires_ns - now : 0, age));
+		fputc('\n', out);
+	}
+}
+
+static void text_sources(const struct status_report *report, FILE *out)
+{
+	const struct datapath_status *k = report->kernel;
+	uint64_t now = clock_monotonic_ns();
+	char age[32];
+
+	fprintf(out, "\nSource addresses: %zu\n", k->nsources);
+	if (k->nsources)
+		fprintf(out, "  %-40s %12s %16s %9s  %s\n", "", "packets", "bytes", "SYNs", "seen");
+	for (size_t i = 0; i < k->nsources; i++) {
+		const struct source_counters *c = &k->sources[i].counters;
+
+		if (report->most && i == report->most) {
+			fprintf(out, "  and %zu more (--all)\n", k->nsources - i);
+			break;
+		}
+		fprintf(out, "  %-40s %12llu %16llu %9llu  %s ago",
+			address_format(&k->sources[i].address).text, (unsigned long long)c->packets,
+			(unsigned long long)c->bytes, (unsigned long long)c->syns,
+			age_format(now > c->seen_ns ? now - c->seen_ns : 0, age));
+		for (enum drop drop = 0; drop < DROP_COUNT; drop++)
+			if (c->drops[drop])
+				fprintf(out, ", dropped %llu %s", (unsigned long long)c->drops[drop],
+					drop_name(drop));
+		fputc('\n', out);
+	}
+}
+
+static void text_counters(const struct status_report *report, FILE *out)
+{
+	struct counter_reading reading;
+	size_t at = 0;
+
+	fprintf(out, "\nPackets on %s\n", report->kernel->inside);
+	for (enum outcome outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+		if (report->kernel->outcomes[outcome])
+			fprintf(out, "  %-26s %14" PRIu64 "  %s\n", outcome_name(outcome),
+				report->kernel->outcomes[outcome], outcome_help(outcome));
+	if (!report->counters) {
+		fprintf(out, "\nNo counters in %s: sallyportd does not run\n",
+			report->config->appliance.run_directory);
+		return;
+	}
+	fprintf(out, "\nCounters since the daemon started\n");
+	while (counters_next(report->counters, &at, &reading))
+		if (reading.total)
+			fprintf(out, "  %-26s %14" PRIu64 "  %s\n", reading.name, reading.total,
+				reading.help);
+}
+
+void status_report_text(const struct status_report *report, FILE *out)
+{
+	text_kernel(report, out);
+	text_endpoints(report, out);
+	text_sources(report, out);
+	text_counters(report, out);
+}
+
+/* --- JSON --- */
+
+static void json_program(yyjson_mut_doc *doc, yyjson_mut_val *programs, const char *key,
+	const struct datapath_program *p)
+{
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, programs, key);
+
+	yyjson_mut_obj_add_bool(doc, o, "attached", p->attached);
+	yyjson_mut_obj_add_bool(doc, o, "foreign", p->foreign);
+	if (*p->mode)
+		yyjson_mut_obj_add_str(doc, o, "mode", p->mode);
+	if (p->attached || p->foreign) {
+		yyjson_mut_obj_add_uint(doc, o, "id", p->id);
+		yyjson_mut_obj_add_strcpy(doc, o, "name", p->name);
+	}
+}
+
+static void json_kernel(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct datapath_status *k)
+{
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "kernel");
+	yyjson_mut_val *programs = yyjson_mut_obj_add_obj(doc, o, "programs");
+	yyjson_mut_val *outcomes = yyjson_mut_obj_add_obj(doc, o, "packets");
+
+	json_program(doc, programs, "account", &k->account);
+	json_program(doc, programs, "steer", &k->steer);
+	json_program(doc, programs, "select", &k->select);
+	yyjson_mut_obj_add_str(doc, o, "inside", k->inside);
+	yyjson_mut_obj_add_int(doc, o, "ifindex", k->ifindex);
+	yyjson_mut_obj_add_bool(doc, o, "pinned", k->pinned);
+	yyjson_mut_obj_add_bool(doc, o, "rule4", k->rule4);
+	yyjson_mut_obj_add_bool(doc, o, "rule6", k->rule6);
+	yyjson_mut_obj_add_bool(doc, o, "route4", k->route4);
+	yyjson_mut_obj_add_bool(doc, o, "route6", k->route6);
+	yyjson_mut_obj_add_uint(doc, o, "workers", k->workers);
+	yyjson_mut_obj_add_uint(doc, o, "listening4", k->listening4);
+	yyjson_mut_obj_add_uint(doc, o, "listening6", k->listening6);
+	yyjson_mut_obj_add_uint(doc, o, "flows", k->flows);
+	yyjson_mut_obj_add_uint(doc, o, "flows_active", k->flows_active);
+	for (enum outcome outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+		yyjson_mut_obj_add_uint(doc, outcomes, outcome_name(outcome), k->outcomes[outcome]);
+}
+
+static void json_tables(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct datapath_status *k)
+{
+	yyjson_mut_val *endpoints = yyjson_mut_obj_add_arr(doc, root, "endpoints");
+	yyjson_mut_val *sources = yyjson_mut_obj_add_arr(doc, root, "sources");
+
+	for (size_t i = 0; i < k->nendpoints; i++) {
+		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, endpoints);
+
+		yyjson_mut_obj_add_strcpy(
+			doc, o, "prefix", prefix_format(&k->endpoints[i].prefix).text);
+		yyjson_mut_obj_add_str(
+			doc, o, "source", endpoint_source_name(k->endpoints[i].source));
+		yyjson_mut_obj_add_uint(doc, o, "expires_ns", k->endpoints[i].expires_ns);
+	}
+	for (size_t i = 0; i < k->nsources; i++) {
+		const struct source_counters *c = &k->sources[i].counters;
+		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, sources), *drops;
+
+		yyjson_mut_obj_add_strcpy(
+			doc, o, "address", address_format(&k->sources[i].address).text);
+		yyjson_mut_obj_add_uint(doc, o, "packets", c->packets);
+		yyjson_mut_obj_add_uint(doc, o, "bytes", c->bytes);
+		yyjson_mut_obj_add_uint(doc, o, "syns", c->syns);
+		yyjson_mut_obj_add_uint(doc, o, "seen_ns", c->seen_ns);
+		drops = yyjson_mut_obj_add_obj(doc, o, "drops");
+		for (enum drop drop = 0; drop < DROP_COUNT; drop++)
+			yyjson_mut_obj_add_uint(doc, drops, drop_name(drop), c->drops[drop]);
+	}
+}
+
+int status_report_json(const struct status_report *report, FILE *out)
+{
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL, *counters;
+	struct counter_reading reading;
+	char *text = NULL;
+	size_t at = 0;
+
+	if (root) {
+		yyjson_mut_doc_set_root(doc, root);
+		yyjson_mut_obj_add_str(doc, root, "name", report->config->appliance.name);
+		yyjson_mut_obj_add_bool(doc, root, "inspecting", status_report_inspecting(report));
+		json_kernel(doc, root, report->kernel);
+		json_tables(doc, root, report->kernel);
+		counters = report->counters ? yyjson_mut_obj_add_obj(doc, root, "counters") : NULL;
+		while (counters && counters_next(report->counters, &at, &reading))
+			yyjson_mut_obj_add_uint(doc, counters, reading.name, reading.total);
+		text = yyjson_mut_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL);
+	}
+	if (text)
+		fprintf(out, "%s\n", text);
+	free(text);
+	yyjson_mut_doc_free(doc);
+	return text ? 0 : -ENOMEM;
+}
