@@ -13,7 +13,6 @@ struct command {
 static const struct command commands[] = {
 	{"check", cmd_check, "tell what is wrong with a configuration, by file, line and key"},
 	{"status", cmd_status, "show what the kernel has attached now, and the counters"},
-	{"ca", cmd_ca, "make, import, export or examine the CA that clients trust"},
 	{"usage", cmd_usage, "tokens by source address, model and more"},
 	{"events", cmd_events, "recent prompts and completions"},
 	{"tail", cmd_tail, "the same, as they come"},

@@ -229,7 +229,8 @@ static int reader_config(const struct reader *r, const struct raw *raw)
 }
 
 /* libcyaml's own words are for the case that it refuses what the tree has let pass. */
-__attribute__((format(printf, 3, 0))) static void reader_cyaml_log(cyaml_log_t level, void *context, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void reader_cyaml_log(
+	cyaml_log_t level, void *context, const char *format, va_list args)
 {
 	if (level >= CYAML_LOG_ERROR)
 		vsnprintf(context, 128, format, args);
