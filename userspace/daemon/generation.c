@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "daemon/directory.h"
 #include "daemon/parent.h"
 
 #define CONFIG_BYTES_MAX (16u << 20)
@@ -68,36 +68,11 @@ static int hold_text(struct slice text, struct why *why)
 	return fd;
 }
 
-/* A directory of the shipper's own. One that is there already is taken only when it is. */
-static int make_spool(const struct config *config, struct why *why)
-{
-	const char *path = config->audit.spool_directory;
-	const struct config_identity *owner = &config->processes.shipper;
-	struct stat st;
-
-	if (mkdir(path, 0700) == 0) {
-		if (lchown(path, owner->uid, owner->gid) < 0)
-			return why_set(why, errno, "audit.spool_directory: chown of %s: %m", path);
-		return 0;
-	}
-	if (errno != EEXIST)
-		return why_set(why, errno, "audit.spool_directory: cannot make %s: %m", path);
-	if (stat(path, &st) < 0)
-		return why_set(why, errno, "audit.spool_directory: %s: %m", path);
-	if (!S_ISDIR(st.st_mode))
-		return why_set(why, ENOTDIR, "audit.spool_directory: %s is no directory", path);
-	if (st.st_uid != owner->uid)
-		return why_set(why, EPERM,
-			"audit.spool_directory: %s belongs to user %u, but the shipper is user %u: "
-			"chown it, or set processes.shipper",
-			path, (unsigned)st.st_uid, (unsigned)owner->uid);
-	return 0;
-}
-
 static int open_files(struct generation *generation, struct slice text, struct why *why)
 {
 	const struct config *config = generation->config;
-	int error = make_spool(config, why);
+	int error = directory_make("audit.spool_directory", config->audit.spool_directory, 0700,
+		&config->processes.shipper, why);
 
 	if (error)
 		return error;

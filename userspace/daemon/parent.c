@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/directory.h"
 #include "daemon/sandbox.h"
 
 #define SWEEP_S 10.
@@ -377,13 +378,6 @@ static void watch(struct parent *parent)
 
 /* ---- the start ---- */
 
-static int make_run_directory(const char *path, struct why *why)
-{
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
-		return why_set(why, errno, "appliance.run_directory: cannot make %s: %m", path);
-	return 0;
-}
-
 /* The lock goes with the process, however it ends. The file stays: to remove it would let two
  * processes lock two files of the same name. */
 static int lock_instance(struct parent *parent, const char *directory, struct why *why)
@@ -439,7 +433,7 @@ static void raise_descriptors(void)
 static int prepare(struct parent *parent, const struct config *config, struct why *why)
 {
 	const char *directory = config->appliance.run_directory;
-	int error = make_run_directory(directory, why);
+	int error = directory_make("appliance.run_directory", directory, 0755, NULL, why);
 
 	if (!error)
 		error = lock_instance(parent, directory, why);
