@@ -558,10 +558,11 @@ static const char *read_mark(struct json_scan *s, const char *p)
 
 enum json_problem json_scan_feed(struct json_scan *s, struct slice piece)
 {
-	const char *p = piece.data, *end = p + piece.len;
+	const char *p = piece.data, *end;
 
 	if (s->problem || !piece.len)
 		return s->problem;
+	end = p + piece.len;
 	s->piece = p;
 	s->raw_from = p;
 	while (p < end && !s->problem) {

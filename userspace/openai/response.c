@@ -2,6 +2,7 @@
 #include "openai/response.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <yyjson.h>
 
@@ -75,13 +76,26 @@ static bool is(yyjson_val *key, struct slice name)
 	return slice_equal(text_of(key), name);
 }
 
+/* A text, or a number in its place. */
+static void set_code(struct response_reader *r, yyjson_val *code)
+{
+	char number[24];
+
+	if (yyjson_is_int(code)) {
+		snprintf(number, sizeof(number), "%lld", (long long)yyjson_get_sint(code));
+		response_set(&r->facts.error_code, r->error_code, sizeof(r->error_code),
+			slice_of_string(number));
+	} else {
+		response_set(
+			&r->facts.error_code, r->error_code, sizeof(r->error_code), text_of(code));
+	}
+}
+
 /* error may be a string, too. */
 static void read_error(struct response_reader *r, yyjson_val *error)
 {
 	struct response_facts *f = &r->facts;
-	yyjson_val *code = yyjson_obj_get(error, "code");
 	yyjson_val *inner = yyjson_obj_get(yyjson_obj_get(error, "innererror"), "code");
-	char number[24];
 
 	f->has_error = true;
 	response_set(&f->error_message, r->error_message, sizeof(r->error_message),
@@ -89,13 +103,7 @@ static void read_error(struct response_reader *r, yyjson_val *error)
 	response_set(&f->error_type, r->error_type, sizeof(r->error_type),
 		text_of(yyjson_obj_get(error, "type")));
 	response_set(&r->inner, r->inner_code, sizeof(r->inner_code), text_of(inner));
-	if (yyjson_is_int(code)) {
-		snprintf(number, sizeof(number), "%lld", (long long)yyjson_get_sint(code));
-		response_set(&f->error_code, r->error_code, sizeof(r->error_code),
-			slice_of_string(number));
-	} else {
-		response_set(&f->error_code, r->error_code, sizeof(r->error_code), text_of(code));
-	}
+	set_code(r, yyjson_obj_get(error, "code"));
 }
 
 /* The first of two names that is a count. False when neither is. */
@@ -277,6 +285,7 @@ static unsigned read_chunk(struct response_reader *r, yyjson_val *root)
 	if (!error && yyjson_is_int(status) && yyjson_is_str(message)) {
 		error = true;
 		read_error(r, message);
+		set_code(r, status);
 	}
 	return (error ? RESPONSE_EVENT_ERROR : 0U) |
 	       (no_choices && usage && !more && !error ? RESPONSE_EVENT_USAGE_ONLY : 0U);

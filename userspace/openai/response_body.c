@@ -207,6 +207,7 @@ static void leave_error(struct response_reader *r, const struct json_value *v, s
 		break;
 	case NODE_STATUS:
 		f->has_error = f->has_error || v->type == JSON_NUMBER;
+		response_set(&f->error_code, r->error_code, sizeof(r->error_code), v->number);
 		break;
 	default:
 		break;

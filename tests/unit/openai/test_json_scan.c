@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -194,8 +195,7 @@ static void each_document_has_its_problem_in_pieces_of_any_size(void **state)
 			struct told t;
 
 			told_init(&t, 0, 0);
-			assert_string_equal(
-				json_problem_name(feed(&t, documents[i].text, step)),
+			assert_string_equal(json_problem_name(feed(&t, documents[i].text, step)),
 				json_problem_name(documents[i].problem));
 			told_free(&t);
 		}
@@ -241,7 +241,8 @@ static void nesting_is_allowed_up_to_its_limit(void **state)
 
 static void watched_values_are_told_with_their_places(void **state)
 {
-	struct slice text = SLICE("{\"a\":\"x\", \"q\":[1],\"list\":[{\"inner\":-1.5},[]],\"b\":{}}");
+	struct slice text =
+		SLICE("{\"a\":\"x\", \"q\":[1],\"list\":[{\"inner\":-1.5},[]],\"b\":{}}");
 	size_t step;
 
 	(void)state;
@@ -272,9 +273,9 @@ static void a_number_that_is_too_long_is_left_out(void **state)
 	(void)state;
 	told_init(&t, 0, 0);
 	assert_int_equal(feed(&t, text, 10), JSON_FINE);
-	assert_content(&t.lines,
-		"+1  #0 @0\n+2 a #0 @5\n-2  @54\n"
-		"+3 b #1 @59\n-3 100000000000000000000000000000000000000000000000 @107\n-1  @108\n");
+	assert_content(&t.lines, "+1  #0 @0\n+2 a #0 @5\n-2  @54\n"
+				 "+3 b #1 @59\n-3 100000000000000000000000000000000000000000000000 "
+				 "@107\n-1  @108\n");
 	told_free(&t);
 }
 
@@ -304,9 +305,8 @@ static void raw_bytes_and_decoded_text_are_kept_alongside(void **state)
 		assert_int_equal(feed(&t, text, step), JSON_FINE);
 		assert_content(&t.raw, "[ {\"inner\":\"\\u00e4\\n\\ud83d\\ude00\\ud83d!"
 				       "\\ude00\\ud83d\\ud83d\\ude00\\ud83d\"} , 2 ]");
-		assert_content(&t.text,
-			"\xc3\xa4\n\xf0\x9f\x98\x80\xef\xbf\xbd!"
-			"\xef\xbf\xbd\xef\xbf\xbd\xf0\x9f\x98\x80\xef\xbf\xbd");
+		assert_content(&t.text, "\xc3\xa4\n\xf0\x9f\x98\x80\xef\xbf\xbd!"
+					"\xef\xbf\xbd\xef\xbf\xbd\xf0\x9f\x98\x80\xef\xbf\xbd");
 		assert_false(t.keep_raw.cut);
 		assert_false(t.keep_text.cut);
 		told_free(&t);
@@ -315,7 +315,9 @@ static void raw_bytes_and_decoded_text_are_kept_alongside(void **state)
 
 static void kept_bytes_are_cut_between_characters(void **state)
 {
-	struct slice text = SLICE("{\"a\":\"12\xe2\x82\xac" "34\",\"b\":\"12\xe2\x82\xac" "34\"}");
+	struct slice text = SLICE("{\"a\":\"12\xe2\x82\xac"
+				  "34\",\"b\":\"12\xe2\x82\xac"
+				  "34\"}");
 	static const size_t texts[] = {0, 1, 2, 2, 2, 5, 6, 7, 7, 7, 7};
 	static const size_t raws[] = {0, 1, 2, 3, 3, 3, 6, 7, 8, 9, 9};
 	size_t step, max;
@@ -379,9 +381,10 @@ static void a_key_with_a_nul_or_a_long_one_is_another_key(void **state)
 
 static void every_beginning_is_mended_to_json(void **state)
 {
-	struct slice text = SLICE(
-		"[{\"role\":\"us\\\"er\\u00e4\\ud83d\\ude00\",\"content\":[{\"type\":\"te\xe2\x82\xac\"},"
-		"-12.5e3,true,null,{},[],\"\\\\\",\"\\\\ud83d\"]},{\"a\\\"\":{\"b\":[[]]}}]");
+	struct slice text =
+		SLICE("[{\"role\":\"us\\\"er\\u00e4\\ud83d\\ude00\",\"content\":[{\"type\":"
+		      "\"te\xe2\x82\xac\"},"
+		      "-12.5e3,true,null,{},[],\"\\\\\",\"\\\\ud83d\"]},{\"a\\\"\":{\"b\":[[]]}}]");
 	size_t len, before = 0;
 
 	(void)state;

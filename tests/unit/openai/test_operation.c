@@ -22,8 +22,8 @@ struct expected {
 };
 
 static const struct expected recognised[] = {
-	{AZURE, "POST", "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21", "chat",
-		DIALECT_AZURE, "gpt-4o", "2024-10-21", true},
+	{AZURE, "POST", "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+		"chat", DIALECT_AZURE, "gpt-4o", "2024-10-21", true},
 	{AZURE, "POST", "/openai/deployments/d/completions?x=1&api-version=2023-05-15",
 		"text_completion", DIALECT_AZURE, "d", "2023-05-15", true},
 	{AZURE, "POST", "/openai/deployments/d/embeddings?api-version=2024-02-01", "embeddings",
@@ -47,8 +47,8 @@ static const struct expected recognised[] = {
 	{AZURE, "GET", "/openai/realtime?api-version=2024-10-01-preview&deployment=rt", "realtime",
 		DIALECT_AZURE, "rt", "2024-10-01-preview", false},
 	{AZURE, "POST", "/openai/v1/chat/completions", "chat", DIALECT_AZURE_V1, "", "", true},
-	{AZURE, "POST", "/openai/v1/chat/completions?api-version=preview", "chat",
-		DIALECT_AZURE_V1, "", "preview", true},
+	{AZURE, "POST", "/openai/v1/chat/completions?api-version=preview", "chat", DIALECT_AZURE_V1,
+		"", "preview", true},
 	{AZURE, "POST", "/api/projects/p/openai/v1/completions", "text_completion",
 		DIALECT_AZURE_V1, "", "", true},
 	{OPENAI, "POST", "/v1/chat/completions", "chat", DIALECT_OPENAI, "", "", true},
@@ -95,8 +95,8 @@ static void targets_are_recognised_by_name(void **state)
 		const struct expected *e = &recognised[i];
 		struct operation_match m;
 
-		operation_match(e->provider, slice_of_string(e->method), slice_of_string(e->target),
-			&m);
+		operation_match(
+			e->provider, slice_of_string(e->method), slice_of_string(e->target), &m);
 		if (!m.canonical || (m.operation != NULL) != (e->operation != NULL))
 			fail_msg("%s", e->target);
 		if (m.operation) {

@@ -48,20 +48,22 @@ static void assert_text(struct slice actual, const char *expected)
 		fail_msg("\"%.*s\" is not \"%s\"", SLICE_ARG(actual), expected);
 }
 
-#define MESSAGES                                                                                  \
-	"[{\"role\":\"system\",\"content\":\"Be \\\"brief\\\".\"},"                               \
-	"{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"What is it?\"},"           \
-	"{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,iVBORw0KGgo=\"}}]},"\
-	"{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\",\"type\":"        \
+#define MESSAGES                                                                                   \
+	"[{\"role\":\"system\",\"content\":\"Be \\\"brief\\\".\"},"                                \
+	"{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"What is it?\"},"            \
+	"{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/"                             \
+	"png;base64,iVBORw0KGgo=\"}}]},"                                                           \
+	"{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\",\"type\":"         \
 	"\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}]}]"
 #define TOOLS "[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"
 
 static void facts_of_a_chat_are_read_in_pieces_of_any_size(void **state)
 {
-	struct slice body = SLICE("{ \"model\" : \"gpt-4o\",\n\"messages\":" MESSAGES
-				  ",\"tools\":" TOOLS ",\"stream\":true,\"max_tokens\":16,"
-				  "\"temperature\":0.25,\"top_p\":1e-1,\"n\":2,\"user\":\"\\u00e4\","
-				  "\"stream_options\":{\"include_usage\":false},\"seed\":[{}]}");
+	struct slice body =
+		SLICE("{ \"model\" : \"gpt-4o\",\n\"messages\":" MESSAGES ",\"tools\":" TOOLS
+		      ",\"stream\":true,\"max_tokens\":16,"
+		      "\"temperature\":0.25,\"top_p\":1e-1,\"n\":2,\"user\":\"\\u00e4\","
+		      "\"stream_options\":{\"include_usage\":false},\"seed\":[{}]}");
 	size_t step;
 
 	(void)state;
@@ -219,26 +221,27 @@ static void facts_before_the_problem_stay(void **state)
 	struct request_reader *r = request_reader_new(&chat, 1000);
 
 	(void)state;
-	assert_int_equal(request_reader_feed(r, SLICE("{\"model\":\"m\",\"messages\":[{\"role\":")),
-		0);
+	assert_int_equal(
+		request_reader_feed(r, SLICE("{\"model\":\"m\",\"messages\":[{\"role\":")), 0);
 	assert_true(request_reader_facts(r)->readable);
 	assert_int_equal(request_reader_feed(r, SLICE("\"user\",\"content\":\"half")), 0);
 	assert_int_equal(request_reader_feed(r, SLICE(" a\n")), -EBADMSG);
 	assert_int_equal(request_reader_feed(r, SLICE("more")), -EBADMSG);
 	assert_int_equal(request_reader_end(r), -EBADMSG);
 	assert_text(request_reader_facts(r)->model, "m");
-	assert_text(request_reader_facts(r)->messages,
-		"[{\"role\":\"user\",\"content\":\"half a\"}]");
+	assert_text(
+		request_reader_facts(r)->messages, "[{\"role\":\"user\",\"content\":\"half a\"}]");
 	assert_int_equal(request_reader_end(r), -EBADMSG);
-	assert_text(request_reader_facts(r)->messages,
-		"[{\"role\":\"user\",\"content\":\"half a\"}]");
+	assert_text(
+		request_reader_facts(r)->messages, "[{\"role\":\"user\",\"content\":\"half a\"}]");
 	request_reader_free(r);
 }
 
 static void of_two_members_with_one_name_the_last_is_kept(void **state)
 {
-	struct request_reader *r = read_whole("{\"messages\":[1],\"messages\":[2,3],\"model\":\"a\","
-					      "\"model\":\"b\"}");
+	struct request_reader *r =
+		read_whole("{\"messages\":[1],\"messages\":[2,3],\"model\":\"a\","
+			   "\"model\":\"b\"}");
 
 	(void)state;
 	assert_text(request_reader_facts(r)->messages, "[2,3]");
@@ -420,7 +423,8 @@ static void memory_does_not_grow_with_the_body(void **state)
 
 	(void)state;
 	memset(piece, 'x', sizeof(piece));
-	request_reader_feed(r, SLICE("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\""));
+	request_reader_feed(
+		r, SLICE("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\""));
 	for (fed = 0; fed < 100 << 20; fed += sizeof(piece)) {
 		assert_int_equal(request_reader_feed(r, slice_of(piece, sizeof(piece))), 0);
 		if (fed == 1 << 20)

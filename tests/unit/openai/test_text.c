@@ -28,8 +28,8 @@ static void every_byte_but_plain_ones_stops_the_run(void **state)
 		for (at = 0; at < sizeof(bytes); at++) {
 			memset(bytes, 'a', sizeof(bytes));
 			bytes[at] = (char)c;
-			assert_int_equal(text_plain(bytes, sizeof(bytes)),
-				plain ? sizeof(bytes) : at);
+			assert_int_equal(
+				text_plain(bytes, sizeof(bytes)), plain ? sizeof(bytes) : at);
 		}
 	}
 	assert_int_equal(text_plain(NULL, 0), 0);
@@ -113,7 +113,7 @@ static void escaped_text_keeps_to_its_room(void **state)
 		assert_slice(buf_slice(&b), slice_first(all, buf_len(&b)));
 		/* Never half an escape. */
 		assert_true(!buf_len(&b) || buf_slice(&b).data[buf_len(&b) - 1] != '\\' ||
-			buf_len(&b) == 6);
+			    buf_len(&b) == 6);
 		buf_free(&b);
 	}
 }
@@ -124,8 +124,12 @@ static void invalid_bytes_are_escaped_as_replacement_characters(void **state)
 	size_t room = 100;
 
 	(void)state;
-	assert_true(text_escape(&b, SLICE("a\xff" "b\xe2\x82"), &room));
-	assert_slice(buf_slice(&b), SLICE("a\xef\xbf\xbd" "b\xef\xbf\xbd\xef\xbf\xbd"));
+	assert_true(text_escape(&b,
+		SLICE("a\xff"
+		      "b\xe2\x82"),
+		&room));
+	assert_slice(buf_slice(&b), SLICE("a\xef\xbf\xbd"
+					  "b\xef\xbf\xbd\xef\xbf\xbd"));
 	buf_free(&b);
 }
 

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The first byte says how the rest, a request body, is fed. However it is: the facts are the same,
+ * what is kept is JSON and keeps to its size, and the edit that asks for usage leaves a body that
+ * asks for usage. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "openai/json_scan.h"
+#include "openai/request.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void demand(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void enter(void *context, struct json_scan *scan, const struct json_value *value)
+{
+	(void)context;
+	(void)scan;
+	demand(value->node == JSON_ROOT);
+}
+
+static void demand_json(struct slice text)
+{
+	static const struct json_handler handler = {NULL, 0, enter, enter};
+	struct json_scan *scan = json_scan_new(&handler, NULL);
+
+	json_scan_feed(scan, text);
+	demand(!text.len || json_scan_end(scan) == JSON_FINE);
+	json_scan_free(scan);
+}
+
+static struct request_reader *read_body(
+	const struct operation *operation, size_t content_max, struct slice body, size_t step)
+{
+	struct request_reader *r = request_reader_new(operation, content_max);
+
+	while (body.len) {
+		struct slice piece = slice_first(body, step);
+		struct request_splice splice;
+
+		request_reader_feed(r, piece);
+		body = slice_after(body, piece.len);
+		if (request_inject_tail(r, &splice))
+			demand(splice.offset < request_reader_facts(r)->bytes &&
+				splice.offset >= request_reader_facts(r)->bytes - piece.len);
+	}
+	request_reader_end(r);
+	return r;
+}
+
+static void demand_same(const struct request_facts *a, const struct request_facts *b)
+{
+	demand(a->readable == b->readable);
+	demand((a->problem == NULL) == a->readable);
+	demand(a->problem == b->problem);
+	demand(slice_equal(a->model, b->model));
+	demand(slice_equal(a->user, b->user));
+	demand(a->stream == b->stream && a->include_usage == b->include_usage);
+	demand(slice_equal(a->max_tokens.text, b->max_tokens.text));
+	demand(slice_equal(a->messages, b->messages));
+	demand(a->messages_truncated == b->messages_truncated);
+	demand(slice_equal(a->tools, b->tools));
+	demand(a->nmessages == b->nmessages && a->bytes == b->bytes);
+}
+
+static void demand_edit(
+	const struct request_reader *r, const struct operation *operation, struct slice body)
+{
+	struct request_splice splice;
+	struct request_reader *again;
+	struct buf edited = BUF_EMPTY;
+
+	if (!request_inject_usage(r, &splice))
+		return;
+	demand(splice.offset + splice.remove <= body.len);
+	buf_append_slice(&edited, slice_first(body, (size_t)splice.offset));
+	buf_append_slice(&edited, splice.insert);
+	buf_append_slice(&edited, slice_after(body, (size_t)splice.offset + splice.remove));
+	again = read_body(operation, 0, buf_slice(&edited), SIZE_MAX);
+	/* The one key more may be one too many to compare. */
+	demand(request_reader_facts(again)->readable ||
+		slice_equal(slice_of_string(request_reader_facts(again)->problem),
+			SLICE("too many keys")));
+	demand(request_reader_facts(again)->include_usage == REQUEST_TRUE);
+	request_reader_free(again);
+	buf_free(&edited);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct operation operation = {
+		.id = size && data[0] & 1 ? OPERATION_COMPLETION : OPERATION_CHAT, .read = true};
+	size_t step = size ? 1 + (data[0] >> 4) : 1;
+	size_t content_max = size && data[0] & 2 ? 1 << 20 : size && data[0] & 4 ? 40 : 0;
+	struct slice body = slice_after(slice_of((const char *)data, size), 1);
+	struct request_reader *whole = read_body(&operation, content_max, body, SIZE_MAX);
+	struct request_reader *pieces = read_body(&operation, content_max, body, step);
+	const struct request_facts *facts = request_reader_facts(whole);
+
+	demand_same(facts, request_reader_facts(pieces));
+	demand(facts->messages.len <= content_max + JSON_SCAN_DEPTH + 1);
+	demand(facts->tools.len <= content_max + JSON_SCAN_DEPTH + 1);
+	demand_json(facts->messages);
+	demand_json(facts->tools);
+	demand(request_estimate_tokens(whole) == request_estimate_tokens(pieces));
+	demand_edit(whole, &operation, body);
+	request_reader_free(whole);
+	request_reader_free(pieces);
+	return 0;
+}

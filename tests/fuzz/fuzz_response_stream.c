@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* After the first byte, which says what is kept, each line is an event: its data, with or without
+ * "data: " before it. What our own scanner takes for JSON is readable to the event's reader as
+ * well, and what is kept of the stream is JSON. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "openai/json_scan.h"
+#include "openai/response.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void demand(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void enter(void *context, struct json_scan *scan, const struct json_value *value)
+{
+	(void)scan;
+	*(bool *)context = value->type == JSON_OBJECT;
+}
+
+static bool is_json(struct slice text, bool *object)
+{
+	static const struct json_handler handler = {NULL, 0, enter, enter};
+	struct json_scan *scan = json_scan_new(&handler, object);
+	bool json;
+
+	*object = false;
+	json_scan_feed(scan, text);
+	json = json_scan_end(scan) == JSON_FINE;
+	json_scan_free(scan);
+	return json;
+}
+
+static void feed(struct response_reader *r, struct slice data)
+{
+	uint64_t before = response_reader_facts(r)->nevents;
+	unsigned flags = response_reader_event(r, data);
+	bool object, json = is_json(data, &object);
+
+	demand(response_reader_facts(r)->nevents == before + 1);
+	if (json && !slice_starts_with(data, SLICE("\xef\xbb\xbf")))
+		demand(object == !(flags & RESPONSE_EVENT_UNREADABLE));
+	demand(!(flags & RESPONSE_EVENT_USAGE_ONLY) || response_reader_facts(r)->has_usage);
+	demand(!(flags & RESPONSE_EVENT_ERROR) || response_reader_facts(r)->has_error);
+	demand(!(flags & RESPONSE_EVENT_DONE) || flags == RESPONSE_EVENT_DONE);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct operation operation = {
+		.id = size && data[0] & 1 ? OPERATION_COMPLETION : OPERATION_CHAT, .read = true};
+	size_t content_max = size && data[0] & 2 ? 1 << 20 : size && data[0] & 4 ? 40 : 0;
+	struct slice rest = slice_after(slice_of((const char *)data, size), 1);
+	struct response_reader *r = response_reader_new(&operation, content_max, true);
+	const struct response_facts *facts = response_reader_facts(r);
+	bool object;
+
+	while (rest.len) {
+		struct slice line = slice_first(rest, slice_index(rest, '\n'));
+
+		rest = slice_after(rest, line.len + 1);
+		if (slice_starts_with(line, SLICE("data: ")))
+			line = slice_after(line, 6);
+		if (line.len)
+			feed(r, line);
+	}
+	response_reader_end(r);
+	demand(!facts->output_messages.len || is_json(facts->output_messages, &object));
+	demand(is_json(facts->finish_reasons, &object));
+	demand(content_max || !facts->output_messages.len);
+	demand((facts->problem == NULL) == facts->readable);
+	response_reader_free(r);
+	return 0;
+}

@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Streamed answers. */
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <yyjson.h>
+
+#include "base/buf.h"
+#include "openai/response.h"
+
+static const struct operation chat = {.id = OPERATION_CHAT, .read = true, .streams = true};
+static const struct operation completion = {
+	.id = OPERATION_COMPLETION, .read = true, .streams = true};
+
+static struct response_reader *reader(size_t content_max)
+{
+	struct response_reader *r = response_reader_new(&chat, content_max, true);
+
+	assert_non_null(r);
+	return r;
+}
+
+/* The data is in memory of its own, exactly as long. */
+static unsigned event(struct response_reader *r, const char *data)
+{
+	size_t len = strlen(data);
+	char *copy = malloc(len ? len : 1);
+	unsigned flags;
+
+	assert_non_null(copy);
+	memcpy(copy, data, len);
+	flags = response_reader_event(r, slice_of(copy, len));
+	free(copy);
+	return flags;
+}
+
+static void assert_text(struct slice actual, const char *expected)
+{
+	if (!slice_equal(actual, slice_of_string(expected)))
+		fail_msg("\"%.*s\" is not \"%s\"", SLICE_ARG(actual), expected);
+}
+
+static void assert_output(struct response_reader *r, const char *expected)
+{
+	response_reader_end(r);
+	assert_text(response_reader_facts(r)->output_messages, expected);
+}
+
+#define HEAD                                                                                       \
+	"{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,"               \
+	"\"model\":\"gpt-4o-2024-08-06\",\"system_fingerprint\":\"fp_1\","
+
+static void azures_stream_is_read_whole(void **state)
+{
+	struct response_reader *r = reader(1000);
+	const struct response_facts *f = response_reader_facts(r);
+
+	(void)state;
+	/* The odd first chunk says nothing of the answer, and is not the one with the usage. */
+	assert_int_equal(event(r, "{\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\","
+				  "\"object\":\"\",\"prompt_filter_results\":[{\"prompt_index\":0,"
+				  "\"content_filter_results\":{\"hate\":{\"filtered\":false,"
+				  "\"severity\":\"safe\"}}}]}"),
+		0);
+	assert_int_equal(f->id.len, 0);
+	assert_int_equal(f->model.len, 0);
+	assert_int_equal(
+		event(r, HEAD "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\","
+			      "\"content\":\"\",\"refusal\":null},\"logprobs\":null,"
+			      "\"finish_reason\":null}],\"usage\":null}"),
+		0);
+	assert_text(f->id, "chatcmpl-1");
+	assert_text(f->model, "gpt-4o-2024-08-06");
+	assert_int_equal(event(r, HEAD "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"},"
+				       "\"finish_reason\":null,\"content_filter_results\":{}}],"
+				       "\"usage\":null}"),
+		0);
+	assert_int_equal(
+		event(r, HEAD "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\\n\"},"
+			      "\"finish_reason\":null}]}"),
+		0);
+	assert_int_equal(event(r, HEAD "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":"
+				       "\"stop\"}],\"usage\":null}"),
+		0);
+	/* The asynchronous filter: no delta, and after the finish. */
+	assert_int_equal(
+		event(r, "{\"id\":\"\",\"object\":\"\",\"created\":0,\"model\":\"\",\"choices\":"
+			 "[{\"index\":0,\"finish_reason\":null,\"content_filter_results\":"
+			 "{\"hate\":{\"filtered\":false}},\"content_filter_offsets\":"
+			 "{\"check_offset\":44,\"start_offset\":44,\"end_offset\":198}}],"
+			 "\"usage\":null}"),
+		0);
+	assert_false(f->has_usage);
+	assert_int_equal(event(r, HEAD "\"choices\":[],\"usage\":{\"prompt_tokens\":19,"
+				       "\"completion_tokens\":10,\"total_tokens\":29,"
+				       "\"prompt_tokens_details\":{\"cached_tokens\":7},"
+				       "\"completion_tokens_details\":{\"reasoning_tokens\":3}}}"),
+		RESPONSE_EVENT_USAGE_ONLY);
+	assert_false(f->complete);
+	assert_int_equal(event(r, "[DONE]"), RESPONSE_EVENT_DONE);
+	assert_true(f->complete);
+	assert_true(f->readable);
+	assert_int_equal(f->nevents, 8);
+	assert_true(f->has_usage);
+	assert_int_equal(f->input_tokens, 19);
+	assert_int_equal(f->output_tokens, 10);
+	assert_int_equal(f->total_tokens, 29);
+	assert_int_equal(f->cached_tokens, 7);
+	assert_int_equal(f->reasoning_tokens, 3);
+	assert_int_equal(f->output_bytes, 6);
+	assert_output(r, "[{\"role\":\"assistant\",\"content\":\"Hello\\n\"}]");
+	assert_text(f->finish_reasons, "[\"stop\"]");
+	assert_text(f->system_fingerprint, "fp_1");
+	assert_false(f->output_truncated);
+	assert_false(f->has_error);
+	response_reader_free(r);
+}
+
+static void usage_beside_something_is_taken_and_not_hidden(void **state)
+{
+	static const struct {
+		const char *data;
+		unsigned flags;
+		bool usage;
+	} cases[] = {
+		{"{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":"
+		 "{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}",
+			0, true},
+		{"{\"choices\":[],\"prompt_filter_results\":[],\"usage\":{\"total_tokens\":3,"
+		 "\"prompt_tokens\":1,\"completion_tokens\":2}}",
+			0, true},
+		{"{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}", 0,
+			true},
+		{"{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2},\"choices\":[]}",
+			RESPONSE_EVENT_USAGE_ONLY, true},
+		{"{\"usage\":{\"input_tokens\":1,\"output_tokens\":2},\"choices\":[]}",
+			RESPONSE_EVENT_USAGE_ONLY, true},
+		{"{\"choices\":[],\"usage\":null}", 0, false},
+		{"{\"choices\":[],\"usage\":{}}", 0, false},
+		{"{\"choices\":[],\"usage\":{\"prompt_tokens\":-1,\"total_tokens\":\"3\"}}", 0,
+			false},
+		{"{\"choices\":[]}", 0, false},
+		{"{\"choices\":null,\"usage\":[]}", 0, false},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct response_reader *r = reader(100);
+		const struct response_facts *f = response_reader_facts(r);
+
+		assert_int_equal(event(r, cases[i].data), cases[i].flags);
+		assert_int_equal(f->has_usage, cases[i].usage);
+		if (f->has_usage) {
+			assert_int_equal(f->input_tokens, 1);
+			assert_int_equal(f->output_tokens, 2);
+			assert_int_equal(f->total_tokens, 3);
+		}
+		response_reader_free(r);
+	}
+}
+
+static void usage_that_counts_on_is_taken_last(void **state)
+{
+	struct response_reader *r = reader(100);
+
+	(void)state;
+	event(r, "{\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":1,"
+		 "\"completion_tokens\":1,\"total_tokens\":2}}");
+	event(r, "{\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":1,"
+		 "\"completion_tokens\":5,\"total_tokens\":6}}");
+	assert_int_equal(response_reader_facts(r)->total_tokens, 6);
+	response_reader_free(r);
+}
+
+static void interleaved_choices_are_told_apart(void **state)
+{
+	struct response_reader *r = reader(1000);
+
+	(void)state;
+	event(r, "{\"choices\":[{\"index\":1,\"delta\":{\"role\":\"assistant\",\"content\":\"B\"}}]"
+		 "}");
+	event(r, "{\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"A\"}}]"
+		 "}");
+	event(r, "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}},"
+		 "{\"index\":1,\"delta\":{\"content\":\"b\"}}]}");
+	event(r, "{\"choices\":[{\"index\":1,\"delta\":{},\"finish_reason\":\"length\"}]}");
+	event(r, "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"content_filter\"}]}");
+	assert_output(r, "[{\"role\":\"assistant\",\"content\":\"Aa\"},"
+			 "{\"role\":\"assistant\",\"content\":\"Bb\"}]");
+	assert_text(response_reader_facts(r)->finish_reasons, "[\"content_filter\",\"length\"]");
+	response_reader_free(r);
+}
+
+static void tool_calls_are_assembled_by_index(void **state)
+{
+	struct response_reader *r = reader(1000);
+
+	(void)state;
+	event(r,
+		"{\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null,"
+		"\"tool_calls\":[{\"index\":0,\"id\":\"call_a\",\"type\":\"function\",\"function\":"
+		"{\"name\":\"get\",\"arguments\":\"\"}}]}}]}");
+	event(r, "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":"
+		 "{\"arguments\":\"{\\\"x\\\"\"}}]}}]}");
+	event(r, "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"call_"
+		 "b\","
+		 "\"function\":{\"name\":\"put\",\"arguments\":\"{\"}},"
+		 "{\"index\":0,\"function\":{\"arguments\":\":1}\"}}]}}]}");
+	event(r, "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"function\":"
+		 "{\"arguments\":\"}\"}}]},\"finish_reason\":\"tool_calls\"}]}");
+	assert_int_equal(response_reader_facts(r)->output_bytes, 9);
+	assert_output(r,
+		"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"call_a\",\"type\":"
+		"\"function\",\"function\":{\"name\":\"get\",\"arguments\":"
+		"\"{\\\"x\\\":1}\"}},{\"id\":\"call_b\",\"type\":\"function\",\"function\":"
+		"{\"name\":\"put\",\"arguments\":\"{}\"}}]}]");
+	response_reader_free(r);
+}
+
+static void tool_calls_without_index_go_by_their_ids(void **state)
+{
+	struct response_reader *r = reader(1000);
+
+	(void)state;
+	event(r, "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":"
+		 "\"f\","
+		 "\"arguments\":\"1\"}}]}}]}");
+	event(r, "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"2\"}}]}}"
+		 "]}");
+	event(r, "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"b\",\"type\":\"custom\","
+		 "\"custom\":{\"name\":\"g\",\"input\":\"3\"}}]}}]}");
+	assert_output(r,
+		"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"a\",\"type\":\"function\","
+		"\"function\":{\"name\":\"f\",\"arguments\":\"12\"}},{\"id\":\"b\",\"type\":"
+		"\"custom\",\"custom\":{\"name\":\"g\",\"input\":\"3\"}}]}]");
+	response_reader_free(r);
+}
+
+static void other_members_of_a_message_are_kept(void **state)
+{
+	struct response_reader *r = reader(1000);
+
+	(void)state;
+	event(r,
+		"{\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"refusal\":\"I \"}},"
+		"{\"index\":1,\"delta\":{\"role\":\"assistant\",\"function_call\":{\"name\":\"f\","
+		"\"arguments\":\"{\"}}},{\"index\":2,\"delta\":{\"reasoning_content\":\"hm\","
+		"\"audio\":{\"id\":\"x\",\"data\":\"AAAA\",\"transcript\":\"hi\"}}}]}");
+	event(r, "{\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"can't.\"}},"
+		 "{\"index\":1,\"delta\":{\"function_call\":{\"arguments\":\"}\"}}}]}");
+	assert_output(r, "[{\"role\":\"assistant\",\"refusal\":\"I can't.\"},"
+			 "{\"role\":\"assistant\",\"function_call\":{\"name\":\"f\",\"arguments\":"
+			 "\"{}\"}},{\"role\":\"assistant\",\"reasoning_content\":\"hm\",\"audio\":"
+			 "{\"transcript\":\"hi\"}}]");
+	response_reader_free(r);
+}
+
+static void older_completions_become_messages(void **state)
+{
+	struct response_reader *r = response_reader_new(&completion, 1000, true);
+
+	(void)state;
+	event(r,
+		"{\"id\":\"cmpl-1\",\"object\":\"text_completion\",\"choices\":[{\"text\":\" One\","
+		"\"index\":0,\"logprobs\":{\"tokens\":[\" One\"],\"token_logprobs\":[-0.1],"
+		"\"top_logprobs\":[{}],\"text_offset\":[0]},\"finish_reason\":null}],\"model\":"
+		"\"m\"}");
+	event(r, "{\"choices\":[{\"text\":\" two\",\"index\":0,\"logprobs\":null,"
+		 "\"finish_reason\":\"length\"}]}");
+	assert_output(r, "[{\"role\":\"assistant\",\"content\":\" One two\"}]");
+	assert_text(response_reader_facts(r)->finish_reasons, "[\"length\"]");
+	response_reader_free(r);
+}
+
+static void an_error_inside_the_stream_is_seen(void **state)
+{
+	static const struct {
+		const char *data, *type, *code, *message;
+	} cases[] = {
+		{"{\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":"
+		 "null}}",
+			"server_error", "", "m"},
+		{"{\"error\":{\"code\":\"429\",\"message\":\"m\"}}", "", "429", "m"},
+		{"{\"error\":{\"code\":429,\"message\":\"m\"}}", "", "429", "m"},
+		{"{\"error\":\"m\"}", "", "", "m"},
+		{"{\"statusCode\":429,\"message\":\"m\"}", "", "429", "m"},
+		{"{\"error\":{\"message\":\"m\",\"type\":null,\"param\":\"prompt\",\"code\":"
+		 "\"content_filter\",\"status\":400,\"innererror\":{\"code\":"
+		 "\"ResponsibleAIPolicyViolation\",\"content_filter_result\":{}}}}",
+			"ResponsibleAIPolicyViolation", "content_filter", "m"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct response_reader *r = reader(1000);
+		const struct response_facts *f = response_reader_facts(r);
+
+		event(r, "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"}}]}");
+		assert_int_equal(event(r, cases[i].data), RESPONSE_EVENT_ERROR);
+		assert_output(r, "[{\"role\":\"assistant\",\"content\":\"Hel\"}]");
+		assert_true(f->has_error);
+		assert_true(f->readable);
+		assert_false(f->complete);
+		assert_text(f->error_type, cases[i].type);
+		assert_text(f->error_code, cases[i].code);
+		assert_text(f->error_message, cases[i].message);
+		response_reader_free(r);
+	}
+}
+
+static void an_error_of_null_is_none(void **state)
+{
+	struct response_reader *r = reader(100);
+
+	(void)state;
+	assert_int_equal(event(r, "{\"error\":null,\"choices\":[],\"message\":\"m\"}"), 0);
+	response_reader_end(r);
+	assert_false(response_reader_facts(r)->has_error);
+	assert_int_equal(response_reader_facts(r)->error_message.len, 0);
+	response_reader_free(r);
+}
+
+static void an_unreadable_event_does_not_stop_the_reading(void **state)
+{
+	static const char *const bad[] = {"", "{", "{\"a\":NaN}", "[1]", "\"x\"", "null",
+		"{\"choices\":[]}x", "data", "\xef\xbb\xbf{}", "[DONE]x"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct response_reader *r = reader(100);
+		const struct response_facts *f = response_reader_facts(r);
+
+		assert_int_equal(event(r, bad[i]), RESPONSE_EVENT_UNREADABLE);
+		assert_false(f->readable);
+		assert_non_null(f->problem);
+		assert_int_equal(
+			event(r, "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}"), 0);
+		assert_output(r, "[{\"role\":\"assistant\",\"content\":\"x\"}]");
+		assert_int_equal(f->nevents, 2);
+		response_reader_free(r);
+	}
+}
+
+static void shapes_that_are_not_expected_are_passed_over(void **state)
+{
+	static const char *const odd[] = {
+		"{}",
+		"{\"choices\":{}}",
+		"{\"choices\":[1,null,[],\"x\",{}]}",
+		"{\"choices\":[{\"delta\":null}]}",
+		"{\"choices\":[{\"delta\":[]}]}",
+		"{\"choices\":[{\"delta\":{\"content\":5,\"role\":1,\"refusal\":[],\"audio\":1}}]}",
+		"{\"choices\":[{\"delta\":{\"tool_calls\":{}}}]}",
+		"{\"choices\":[{\"delta\":{\"tool_calls\":[1,{},{\"function\":7},{\"index\":-1}]}}]"
+		"}",
+		"{\"choices\":[{\"delta\":{\"function_call\":\"x\"}}]}",
+		"{\"choices\":[{\"index\":\"0\",\"finish_reason\":5,\"text\":7}]}",
+		"{\"id\":1,\"model\":null,\"system_fingerprint\":{},\"usage\":\"x\"}",
+		"{\"usage\":{\"total_tokens\":1e400,\"prompt_tokens\":99999999999999999999999}}",
+		"{\"created\":123456789012345678901234567890,\"x\":-1e-999}",
+		"{\"choices\":[{\"index\":1.5},{\"index\":-3},{\"index\":18446744073709551615}]}",
+		"{\"statusCode\":\"x\",\"message\":\"m\"}",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		struct response_reader *r = reader(100);
+
+		if (event(r, odd[i]) != 0 || !response_reader_facts(r)->readable)
+			fail_msg("%s", odd[i]);
+		response_reader_end(r);
+		assert_false(response_reader_facts(r)->has_usage);
+		response_reader_free(r);
+	}
+}
+
+static void escapes_of_all_kinds_survive(void **state)
+{
+	struct response_reader *r = reader(1000);
+
+	(void)state;
+	event(r, "{\"choices\":[{\"delta\":{\"content\":\"\\ud83d\\ude00\\u00e4\\u0000\\\\\\\"\"}}]"
+		 "}");
+	assert_int_equal(event(r, "{\"choices\":[{\"delta\":{\"content\":\"\\ud83d\"}}]}"), 0);
+	assert_int_equal(event(r, "{\"choices\":[{\"delta\":{\"content\":\"\xff!\"}}]}"), 0);
+	assert_output(r,
+		"[{\"role\":\"assistant\",\"content\":\"\xf0\x9f\x98\x80\xc3\xa4\\u0000\\\\\\\""
+		"\xef\xbf\xbd\xef\xbf\xbd!\"}]");
+	assert_true(response_reader_facts(r)->readable);
+	response_reader_free(r);
+}
+
+static void deep_nesting_in_an_event_is_no_matter(void **state)
+{
+	static char data[200100];
+	struct response_reader *r = reader(100);
+	size_t i, n = 100000;
+
+	(void)state;
+	memcpy(data, "{\"x\":", 5);
+	for (i = 0; i < n; i++) {
+		data[5 + i] = '[';
+		data[5 + n + i] = ']';
+	}
+	data[5 + 2 * n] = '}';
+	assert_int_equal(event(r, data), 0);
+	response_reader_free(r);
+}
+
+static void events_around_the_size_of_the_pool_are_read(void **state)
+{
+	struct response_reader *r = reader(1 << 20);
+	struct buf data = BUF_EMPTY;
+	size_t size, total = 0;
+
+	(void)state;
+	for (size = 1; size < 60000; size += size < 4000 ? 13 : 4096) {
+		size_t i;
+
+		/* An array of numbers is what takes most of the parser's memory. */
+		buf_append_slice(
+			&data, SLICE("{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"x\":[1"));
+		for (i = 0; i < size; i++)
+			buf_append_slice(&data, SLICE(",1"));
+		buf_append_slice(&data, SLICE("]}"));
+		assert_int_equal(response_reader_event(r, buf_slice(&data)), 0);
+		buf_clear(&data);
+		total++;
+	}
+	assert_int_equal(response_reader_facts(r)->output_bytes, total);
+	buf_free(&data);
+	response_reader_free(r);
+}
+
+static void output_is_cut_into_valid_json(void **state)
+{
+	size_t max;
+
+	(void)state;
+	for (max = 0; max < 40; max++) {
+		struct response_reader *r = reader(max);
+		const struct response_facts *f = response_reader_facts(r);
+		yyjson_doc *doc;
+
+		event(r, "{\"choices\":[{\"delta\":{\"content\":\"a\\n\xe2\x82\xac\\u0001\"}}]}");
+		event(r,
+			"{\"choices\":[{\"delta\":{\"content\":\"b\\\"\"}},{\"index\":1,\"delta\":{"
+			"\"tool_calls\":[{\"index\":0,\"id\":\"i\",\"function\":{\"name\":\"f\","
+			"\"arguments\":\"{\\\"\"}}]}}]}");
+		response_reader_end(r);
+		doc = yyjson_read(f->output_messages.data, f->output_messages.len, 0);
+		assert_int_equal(doc != NULL, max != 0);
+		assert_int_equal(f->output_truncated, max && max < 20);
+		assert_int_equal(f->output_bytes, 10);
+		yyjson_doc_free(doc);
+		response_reader_free(r);
+	}
+}
+
+static void choices_and_calls_are_bounded(void **state)
+{
+	struct response_reader *r = reader(1 << 20);
+	char data[200];
+	unsigned i;
+
+	(void)state;
+	event(r, "{\"choices\":[{\"index\":127,\"delta\":{\"content\":\"x\"}}]}");
+	for (i = 0; i < 1000; i++) {
+		snprintf(data, sizeof(data),
+			"{\"choices\":[{\"index\":127,\"delta\":{\"tool_calls\":[{\"index\":%u,"
+			"\"id\":\"i\"}]}}]}",
+			i);
+		assert_int_equal(event(r, data), 0);
+	}
+	response_reader_end(r);
+	assert_true(response_reader_facts(r)->output_truncated);
+	response_reader_free(r);
+
+	r = reader(100);
+	event(r, "{\"choices\":[{\"index\":128,\"delta\":{\"content\":\"x\"}}]}");
+	assert_output(r, "");
+	assert_true(response_reader_facts(r)->output_truncated);
+	response_reader_free(r);
+}
+
+static void a_stream_of_nothing_has_no_output(void **state)
+{
+	struct response_reader *r = reader(100);
+	const struct response_facts *f = response_reader_facts(r);
+
+	(void)state;
+	assert_output(r, "");
+	assert_text(f->finish_reasons, "[]");
+	assert_true(f->readable);
+	assert_false(f->complete);
+	response_reader_free(r);
+}
+
+static void a_skipped_event_is_counted_and_not_readable(void **state)
+{
+	struct response_reader *r = reader(100);
+
+	(void)state;
+	response_reader_skipped(r);
+	assert_int_equal(response_reader_facts(r)->nevents, 1);
+	assert_string_equal(response_reader_facts(r)->problem, "event too long");
+	response_reader_free(r);
+}
+
+static void tokens_are_estimated_by_the_rule(void **state)
+{
+	struct response_reader *r = reader(0);
+
+	(void)state;
+	assert_int_equal(response_estimate_tokens(r), 0);
+	event(r, "{\"choices\":[{\"delta\":{\"content\":\"12345\"}}]}");
+	assert_int_equal(response_estimate_tokens(r), 2);
+	event(r, "{\"choices\":[{\"delta\":{\"refusal\":\"678\"}}]}");
+	assert_int_equal(response_estimate_tokens(r), 2);
+	response_reader_free(r);
+}
+
+static void memory_does_not_grow_with_the_stream(void **state)
+{
+	struct response_reader *r = reader(4096);
+	size_t i, before = 0;
+
+	(void)state;
+	for (i = 0; i < 100000; i++) {
+		response_reader_event(r, SLICE(HEAD "\"choices\":[{\"index\":0,\"delta\":{"
+						    "\"content\":\" token\"}}],\"usage\":null}"));
+		if (i == 2000)
+			before = mallinfo2().uordblks;
+	}
+	assert_int_equal(mallinfo2().uordblks, before);
+	response_reader_end(r);
+	assert_true(response_reader_facts(r)->output_messages.len < 4096 + 100);
+	assert_true(response_reader_facts(r)->output_truncated);
+	assert_int_equal(response_reader_facts(r)->output_bytes, 600000);
+	response_reader_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(azures_stream_is_read_whole),
+		cmocka_unit_test(usage_beside_something_is_taken_and_not_hidden),
+		cmocka_unit_test(usage_that_counts_on_is_taken_last),
+		cmocka_unit_test(interleaved_choices_are_told_apart),
+		cmocka_unit_test(tool_calls_are_assembled_by_index),
+		cmocka_unit_test(tool_calls_without_index_go_by_their_ids),
+		cmocka_unit_test(other_members_of_a_message_are_kept),
+		cmocka_unit_test(older_completions_become_messages),
+		cmocka_unit_test(an_error_inside_the_stream_is_seen),
+		cmocka_unit_test(an_error_of_null_is_none),
+		cmocka_unit_test(an_unreadable_event_does_not_stop_the_reading),
+		cmocka_unit_test(shapes_that_are_not_expected_are_passed_over),
+		cmocka_unit_test(escapes_of_all_kinds_survive),
+		cmocka_unit_test(deep_nesting_in_an_event_is_no_matter),
+		cmocka_unit_test(events_around_the_size_of_the_pool_are_read),
+		cmocka_unit_test(output_is_cut_into_valid_json),
+		cmocka_unit_test(choices_and_calls_are_bounded),
+		cmocka_unit_test(a_stream_of_nothing_has_no_output),
+		cmocka_unit_test(a_skipped_event_is_counted_and_not_readable),
+		cmocka_unit_test(tokens_are_estimated_by_the_rule),
+		cmocka_unit_test(memory_does_not_grow_with_the_stream),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
