@@ -12,7 +12,7 @@
 #include "audit/spool_internal.h"
 #include "base/log.h"
 
-int spool_segment_add(struct spool *spool, uint64_t number, uint64_t size)
+int spool_segment_add(struct spool *spool, uint64_t number, uint64_t head)
 {
 	if (spool->nsegments == spool->segments_room) {
 		size_t room = spool->segments_room ? 2 * spool->segments_room : 16;
@@ -24,7 +24,7 @@ int spool_segment_add(struct spool *spool, uint64_t number, uint64_t size)
 		spool->segments = grown;
 		spool->segments_room = room;
 	}
-	spool->segments[spool->nsegments++] = (struct spool_segment){number, size};
+	spool->segments[spool->nsegments++] = (struct spool_segment){number, head, head};
 	return 0;
 }
 
@@ -313,8 +313,9 @@ static size_t spool_find(const struct spool *spool, const struct spool_position 
 	for (i = 0; i < spool->nsegments; i++) {
 		const struct spool_segment *segment = &spool->segments[i];
 
-		if (segment->number > at->segment ? segment->size > 0 :
-			    segment->number == at->segment && at->offset < segment->size)
+		if (segment->size > segment->head &&
+			(segment->number > at->segment ||
+				(segment->number == at->segment && at->offset < segment->size)))
 			break;
 	}
 	return i;

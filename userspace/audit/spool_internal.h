@@ -12,6 +12,7 @@
 struct spool_segment {
 	uint64_t number;
 	uint64_t size; /* bytes written */
+	uint64_t head; /* of them the table of streams, when that is known; else 0 */
 };
 
 struct spool {
@@ -31,7 +32,7 @@ struct spool {
 };
 
 /* Appends an entry behind the last one. 0, or -ENOMEM. */
-int spool_segment_add(struct spool *spool, uint64_t number, uint64_t size);
+int spool_segment_add(struct spool *spool, uint64_t number, uint64_t head);
 /* Removes the entry, and the file too where remove says so. */
 void spool_segment_drop(struct spool *spool, size_t index, bool remove);
 

@@ -70,6 +70,10 @@ static int recover_cursor(struct spool *spool, struct why *why)
 	spool->cursor = (struct spool_cursor_file){.number = 0};
 	if (getrandom(&spool->cursor.number, sizeof(spool->cursor.number), 0) < 0)
 		return why_set(why, errno, "no random numbers: %m");
+	/* On a full disk it comes with the first acknowledgement. */
+	error = spool_cursor_store(spool->options.directory, &spool->cursor, spool->options.sync);
+	if (error)
+		log_warning("cannot write the spool's cursor: %s", strerror(-error));
 	return 0;
 }
 
