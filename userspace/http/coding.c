@@ -27,7 +27,9 @@ struct stage {
 	bool made;	/* the decoder below exists */
 	bool raw;	/* CODING_DEFLATE without zlib's header */
 	uint64_t bytes;	/* of output */
-	uint8_t first;	/* CODING_DEFLATE: the first byte, until the second tells which */
+	uint8_t magic;	/* CODING_ZSTD: bytes of the frame's magic number that were read */
+	uint8_t first;	/* CODING_ZSTD: the first of them, but for its low bits;
+			 * CODING_DEFLATE: the first byte, until the second tells which */
 	union {
 		z_stream zlib;
 		BrotliDecoderState *brotli;
@@ -224,6 +226,23 @@ static int brotli_decode(struct coding *coding, size_t index, struct slice in,
 	return in_left ? -EPROTO : 0;
 }
 
+/* RFC 8878 sections 3.1.1 and 3.1.2. The library would also read formats from before it was one,
+ * with decoders that nobody looks after. */
+static bool zstd_magic(struct stage *stage, const uint8_t *in, size_t len)
+{
+	static const uint8_t frame[4] = {0x28, 0xb5, 0x2f, 0xfd};
+	static const uint8_t skippable[4] = {0x50, 0x2a, 0x4d, 0x18};
+
+	for (; len && stage->magic < 4; stage->magic++, in++, len--) {
+		if (!stage->magic)
+			stage->first = *in & 0xf0;
+		if (stage->first != 0x50 ? *in != frame[stage->magic]
+			: stage->magic && *in != skippable[stage->magic])
+			return false;
+	}
+	return true;
+}
+
 static int zstd_decode(struct coding *coding, size_t index, struct slice in,
 	const struct output *output)
 {
@@ -236,12 +255,16 @@ static int zstd_decode(struct coding *coding, size_t index, struct slice in,
 		size_t result;
 		int error;
 
+		if (!zstd_magic(stage, (const uint8_t *)in.data + input.pos, in.len - input.pos))
+			return -EPROTO;
 		out = (ZSTD_outBuffer){piece, sizeof(piece), 0};
 		result = ZSTD_decompressStream(stage->zstd, &out, &input);
 		if (ZSTD_isError(result))
 			return -EPROTO;
 		/* 0: a frame is complete; more may follow (RFC 8878 section 3). */
 		stage->complete = result == 0;
+		if (stage->complete)
+			stage->magic = 0;
 		error = stage_output(coding, index, piece, out.pos, output);
 		if (error)
 			return error;

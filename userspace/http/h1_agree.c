@@ -88,16 +88,19 @@ static bool agree_framing(const struct head *head, llhttp_t *parser)
 {
 	bool chunked = parser->flags & F_CHUNKED, length = parser->flags & F_CONTENT_LENGTH;
 	bool coding = parser->flags & F_TRANSFER_ENCODING;
+	bool keep_alive = !(parser->flags & F_CONNECTION_CLOSE) &&
+		(head->minor == 1 || parser->flags & F_CONNECTION_KEEP_ALIVE);
 
 	if (length != head->has_length ||
 		(length && parser->content_length != head->declared_length))
 		return false;
+	if (chunked != coding)
+		return false;
 	/* What has no body by its status may name a coding all the same. */
-	if (chunked != coding || chunked != (head->framing == HEAD_CHUNKED))
-		return head->kind == HEAD_RESPONSE && chunked == coding && chunked &&
-			head->framing == HEAD_NO_BODY;
-	return head->kind == HEAD_RESPONSE ||
-		(llhttp_should_keep_alive(parser) != 0) == head->keep_alive;
+	if (chunked != (head->framing == HEAD_CHUNKED) &&
+		!(head->kind == HEAD_RESPONSE && head->framing == HEAD_NO_BODY))
+		return false;
+	return head->framing == HEAD_UNTIL_CLOSE || keep_alive == head->keep_alive;
 }
 
 /* 1: no body follows; llhttp is not asked for bodies. */

@@ -37,7 +37,7 @@ void sse_reader_free(struct sse_reader *reader);
  * before ended in CRLF: a stream of bare CRs is not delayed. */
 enum sse_result sse_read(struct sse_reader *reader, struct slice input, size_t *consumed,
 	struct sse_event *event);
-/* The end of the stream: SSE_EVENT for an event that was complete but for that LF, else SSE_MORE. */
+/* The end of the stream: SSE_EVENT for an event that was complete but for that LF, or SSE_MORE. */
 enum sse_result sse_finish(struct sse_reader *reader, struct sse_event *event);
 /* The bytes held of an incomplete event: to be passed on when the stream ends. */
 struct slice sse_rest(const struct sse_reader *reader);

@@ -209,6 +209,26 @@ static void test_members(void **state)
 	buf_free(&out);
 }
 
+/* Frames that are skipped, and formats from before RFC 8878, which the library knows as well. */
+static void test_zstd_magic(void **state)
+{
+	struct buf frame = zstd(SLICE("text")), in = BUF_EMPTY, out = BUF_EMPTY;
+
+	(void)state;
+	buf_append(&in, "\x5a\x2a\x4d\x18\x03\0\0\0abc", 11);
+	buf_append_slice(&in, buf_slice(&frame));
+	for (uint64_t seed = 0; seed < RANDOM_CUTS; seed++) {
+		buf_clear(&out);
+		assert_int_equal(decode("zstd", buf_slice(&in), 0, seed, &out), 0);
+		assert_true(slice_equal(buf_slice(&out), SLICE("text")));
+		assert_int_equal(decode("zstd", SLICE("\x26\xb5\x2f\xfd\x01\xfd\xf3\x40"), 0, seed,
+			&out), -EPROTO);
+	}
+	buf_free(&frame);
+	buf_free(&in);
+	buf_free(&out);
+}
+
 static void test_bounds(void **state)
 {
 	struct buf text = sample(10000), in, out = BUF_EMPTY;
@@ -303,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_cut_and_continued),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_zstd_magic),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_kinds),

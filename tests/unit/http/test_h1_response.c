@@ -67,7 +67,8 @@ static const struct {
 		"HTTP/1.1 200  keep-alive\nContent-Length: 0\nend\nidle\n"},
 	{"no reason, no space", "GET", SLICE("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"),
 		"HTTP/1.1 200  keep-alive\nContent-Length: 0\nend\nidle\n"},
-	{"reason of several words", "GET", SLICE("HTTP/1.1 500 \xc3\x84 b\tc \r\nContent-Length: 0\r\n\r\n"),
+	{"reason of several words", "GET",
+		SLICE("HTTP/1.1 500 \xc3\x84 b\tc \r\nContent-Length: 0\r\n\r\n"),
 		"HTTP/1.1 500 \\xc3\\x84 b\\x09c  keep-alive\nContent-Length: 0\nend\nidle\n"},
 	{"HTTP/1.0 kept alive", "GET", SLICE("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"
 		"Content-Length: 1\r\n\r\na"),
