@@ -67,6 +67,7 @@ BPF_TESTS := $(BPF_TEST_SOURCES:%.c=$(B)/%)
 FUZZ_TARGETS := $(FUZZ_SOURCES:%.c=$(B)/%)
 SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
 ORIGIN := $(if $(ORIGIN_SOURCES),$(B)/tests/origin/origin)
+BENCH_LOAD := $(if $(wildcard tests/bench/load.c),$(B)/tests/bench/load)
 
 # --- how it is compiled ------------------------------------------------------------------------
 
@@ -155,12 +156,13 @@ $(B)/sallyportd: $(B)/userspace/daemon/main.o
 $(B)/sallyport: $(B)/userspace/cli/main.o
 $(B)/sallyport-collector: $(B)/userspace/collector/main.o
 $(B)/tests/origin/origin: $(ORIGIN_OBJECTS)
+$(B)/tests/bench/load: $(B)/tests/bench/load.o
 $(FUZZ_TARGETS): $(if $(FUZZ),,$(B)/tests/fuzz/replay.o)
 $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/%: $(B)/%.o $(B)/libsupport.a
 TEST_LIBS = -lcmocka -lbrotlienc
 $(FUZZ_TARGETS): LINK += $(if $(FUZZ),-fsanitize=fuzzer)
 
-$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
+$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
 	$(call say,LINK,$@)
 	$(Q)$(LINKED) -o $@ $(filter %.o,$^) $(filter %/libsupport.a,$^) $(B)/libsallyport.a \
 		$(if $(filter $(B)/tests/%,$@),$(TEST_LIBS)) $(PKG_LIBS)
@@ -231,7 +233,7 @@ demo: deps
 	@tests/netns/demo
 bench:
 	@appliance/deps bench
-	@+$(MAKE) all $(ORIGIN)
+	@+$(MAKE) all $(ORIGIN) $(BENCH_LOAD)
 	@tests/bench/run
 
 # --- install -----------------------------------------------------------------------------------

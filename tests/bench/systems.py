@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The systems under comparison, all in the appliance namespace, all verifying the origin."""
+
+import os
+import shutil
+import socket
+import textwrap
+
+from lab import network
+from lab.appliance import AZURE, AZURE_B, ELSEWHERE
+from lab.certificates import Authority, key_pem, pem
+from lab.process import Process, wait_for
+
+CPUS = len(os.sched_getaffinity(0))
+
+
+class Direct:
+    """No proxy at all: what client and origin cost by themselves."""
+
+    name = "direct"
+    processes = ()
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.connect = [f"{network.OTHER}:443"]
+        self.host = ELSEWHERE
+        self.sources = []
+        self.urls = [f"https://{ELSEWHERE}", f"https://{ELSEWHERE}"]
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+
+class Sallyport:
+    name = "sallyport"
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.gate = None
+        self.host = AZURE
+        self.connect = [f"{network.REGION_A}:443", f"{network.REGION_B}:443"]
+        self.sources = []
+        self.urls = [f"https://{AZURE}", f"https://{AZURE_B}"]
+
+    def start(self):
+        self.gate = self.lab.appliance(
+            {"appliance": {"workers": "auto"}, "audit": {"spool_size": "8GiB"}}
+        ).start()
+
+    @property
+    def processes(self):
+        return [self.gate.daemon]
+
+    @property
+    def beside(self):
+        """Its CPU time is shown, and not counted: it runs on another machine."""
+        return {"collector": self.gate.collector}
+
+    def stop(self):
+        if self.gate:
+            self.gate.close()
+            self.gate = None
+
+
+class Proxy:
+    """A proxy that terminates and re-encrypts, on a port of the inside address."""
+
+    command = None
+
+    def __init__(self, lab, port):
+        self.lab, self.port = lab, port
+        self.directory = os.path.join(lab.directory, self.name)
+        os.makedirs(self.directory, exist_ok=True)
+        self.process = None
+        self.host = AZURE
+        self.connect = [f"{network.INSIDE}:{port}"]
+        self.sources = []
+        name = f"{self.name}.bench.test"
+        lab.names.set(name, network.INSIDE)
+        self.urls = [f"https://{name}:{port}"] * 2
+        self.certificate = self._certificate(name)
+
+    def _certificate(self, *names):
+        certificate, key = Authority("Bench CA").issue(AZURE, *names)
+        return self.file("certificate.pem", pem(certificate) + key_pem(key))
+
+    def file(self, name, content):
+        path = os.path.join(self.directory, name)
+        content = content if isinstance(content, bytes) else textwrap.dedent(content).encode()
+        with open(path, "wb") as file:
+            file.write(content)
+        os.chmod(path, 0o600)
+        return path
+
+    @classmethod
+    def available(cls):
+        return shutil.which(cls.command, path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
+
+    @property
+    def processes(self):
+        return [self.process]
+
+    def start(self):
+        self.process = Process(self.name, self.argv(), self.directory, self.lab.network.appliance,
+                               environment={"HOME": self.directory})
+
+        def listens():
+            assert self.process.running, self.process.log()
+            with self.lab.network.appliance.inside(), socket.socket() as probe:
+                return probe.connect_ex((network.INSIDE, self.port)) == 0
+
+        wait_for(listens, self.name, 60)
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process = None
+
+
+class Haproxy(Proxy):
+    name = command = "haproxy"
+
+    def argv(self):
+        config = self.file("haproxy.cfg", f"""\
+            global
+                nbthread {CPUS}
+                maxconn 9000
+                ssl-default-bind-options ssl-min-ver TLSv1.2
+                ssl-default-server-options ssl-min-ver TLSv1.2
+            defaults
+                mode http
+                timeout connect 5s
+                timeout client 600s
+                timeout server 600s
+                timeout http-keep-alive 600s
+                http-reuse always
+            frontend clients
+                bind {network.INSIDE}:{self.port} ssl crt {self.certificate} alpn http/1.1
+                default_backend service
+            backend service
+                server origin {network.REGION_A}:443 ssl verify required ca-file {self.lab.certificates.root_path} sni str({AZURE}) verifyhost {AZURE} alpn http/1.1
+            """)
+        return [self.available(), "-db", "-f", config]
+
+
+class Nginx(Proxy):
+    name = command = "nginx"
+
+    def argv(self):
+        config = self.file("nginx.conf", f"""\
+            daemon off;
+            user root;
+            worker_processes {CPUS};
+            pid {self.directory}/pid;
+            error_log stderr;
+            events {{ worker_connections 9000; }}
+            http {{
+                access_log off;
+                client_body_temp_path {self.directory}/body;
+                proxy_temp_path {self.directory}/proxy;
+                fastcgi_temp_path {self.directory}/fastcgi;
+                uwsgi_temp_path {self.directory}/uwsgi;
+                scgi_temp_path {self.directory}/scgi;
+                keepalive_timeout 600s;
+                keepalive_requests 1000000000;
+                upstream service {{
+                    server {network.REGION_A}:443;
+                    keepalive 64;
+                    keepalive_requests 1000000000;
+                }}
+                server {{
+                    listen {network.INSIDE}:{self.port} ssl backlog=4096;
+                    ssl_certificate {self.certificate};
+                    ssl_certificate_key {self.certificate};
+                    ssl_protocols TLSv1.2 TLSv1.3;
+                    ssl_session_cache shared:sessions:10m;
+                    client_max_body_size 0;
+                    location / {{
+                        proxy_pass https://service;
+                        proxy_http_version 1.1;
+                        proxy_set_header Connection "";
+                        proxy_set_header Host {AZURE};
+                        proxy_buffering off;
+                        proxy_request_buffering off;
+                        proxy_read_timeout 600s;
+                        proxy_ssl_verify on;
+                        proxy_ssl_verify_depth 3;
+                        proxy_ssl_trusted_certificate {self.lab.certificates.root_path};
+                        proxy_ssl_name {AZURE};
+                        proxy_ssl_server_name on;
+                        proxy_ssl_protocols TLSv1.2 TLSv1.3;
+                    }}
+                }}
+            }}
+            """)
+        return [self.available(), "-c", config, "-p", self.directory]
+
+
+LOGGER = '''\
+import json
+import os
+
+out = open(os.path.join(os.environ["HOME"], "flows.json"), "w")
+
+
+class Logger:
+    def responseheaders(self, flow):
+        if flow.response.headers.get("content-type", "").startswith("text/event-stream"):
+            flow.metadata["events"] = []
+
+            def read(data):
+                flow.metadata["events"].append(data)
+                return data
+
+            flow.response.stream = read
+
+    def response(self, flow):
+        if "events" in flow.metadata:
+            answer = b"".join(flow.metadata["events"])
+        else:
+            answer = flow.response.content
+        json.dump({
+            "time": flow.request.timestamp_start,
+            "client": flow.client_conn.peername[0],
+            "host": flow.request.host,
+            "path": flow.request.path,
+            "status": flow.response.status_code,
+            "request": flow.request.get_text(strict=False),
+            "response": answer.decode(errors="replace"),
+        }, out)
+        out.write("\\n")
+
+
+addons = [Logger()]
+'''
+
+
+class Mitmproxy(Proxy):
+    name = "mitmproxy"
+    command = "mitmdump"
+
+    def argv(self):
+        script = self.file("logger.py", LOGGER.encode())
+        return [
+            self.available(), "-q", "--mode", f"reverse:https://{AZURE}:443/",
+            "--listen-host", network.INSIDE, "--listen-port", str(self.port),
+            "--set", f"confdir={self.directory}", "--certs", f"*={self.certificate}",
+            "--set", f"ssl_verify_upstream_trusted_ca={self.lab.certificates.root_path}",
+            "--set", "connection_strategy=lazy", "--set", "http2=false", "-s", script,
+        ]
+
+
+PROXIES = {cls.name: cls for cls in (Haproxy, Nginx, Mitmproxy)}
+NAMES = ["sallyport", "haproxy", "nginx", "mitmproxy", "direct"]
+
+
+def make(name, lab):
+    if name == "direct":
+        return Direct(lab)
+    if name == "sallyport":
+        return Sallyport(lab)
+    return PROXIES[name](lab, 8443 + list(PROXIES).index(name))
