@@ -70,22 +70,17 @@ static void check_secret(struct system_check *s, unsigned line, const char *key,
 		tell(s, line, key, "expected a file that only its owner can read, found: %s", why.text);
 }
 
-/* A directory that is there, or whose first existing ancestor is one. Sets existing to it. */
+/* A directory that is there, or can be made in one that is. Sets existing to it. */
 static void check_directory(struct system_check *s, unsigned line, const char *key,
 	const char *path, char existing[4096])
 {
 	struct stat st;
 
 	snprintf(existing, 4096, "%s", path);
-	while (stat(existing, &st) < 0) {
-		if (errno != ENOENT || strcmp(existing, "/") == 0) {
-			tell(s, line, key, "expected a directory that can be made, found: %s: %s",
-				existing, strerror(errno));
-			return;
-		}
-		dirname(existing);
-	}
-	if (!S_ISDIR(st.st_mode))
+	if (stat(existing, &st) < 0 && errno == ENOENT && stat(dirname(existing), &st) < 0)
+		tell(s, line, key, "expected a directory that can be made, found: %s: %s", existing,
+			strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
 		tell(s, line, key, "expected a directory, found %s, which is none", existing);
 }
 

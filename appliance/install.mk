@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Included by the Makefile: make install DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
+#
+# Without DESTDIR, users and directories are made as well (systemd-sysusers, systemd-tmpfiles). An
+# existing configuration stays as it is; the new one is put beside it.
+
+SYSTEMD_UNITS := $(notdir $(patsubst %.in,%,$(wildcard appliance/systemd/*.service.in)))
+MAN_PAGES := $(wildcard appliance/man/*.[1-8])
+LIBDIR = $(DESTDIR)$(PREFIX)/lib
+CONFIG = $(DESTDIR)$(SYSCONFDIR)/sallyport/sallyport.yaml
+
+install: all
+	$(Q)install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(dir $(CONFIG))
+	$(Q)install -m 755 $(wildcard $(B)/sallyportd $(B)/sallyport-collector) $(DESTDIR)$(PREFIX)/sbin
+	$(Q)install -m 755 $(B)/sallyport $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 644 appliance/sallyport.yaml $(CONFIG)$$(! test -e $(CONFIG) || echo .new)
+	$(Q)install -d $(LIBDIR)/systemd/system $(LIBDIR)/systemd/networkd.conf.d $(LIBDIR)/sysusers.d \
+		$(LIBDIR)/tmpfiles.d $(LIBDIR)/sysctl.d
+	$(Q)for unit in $(SYSTEMD_UNITS); do \
+		sed 's|@PREFIX@|$(PREFIX)|g' appliance/systemd/$$unit.in > $(LIBDIR)/systemd/system/$$unit && \
+		chmod 644 $(LIBDIR)/systemd/system/$$unit || exit 1; done
+	$(Q)install -m 644 appliance/systemd/sysusers.conf $(LIBDIR)/sysusers.d/sallyport.conf
+	$(Q)install -m 644 appliance/systemd/tmpfiles.conf $(LIBDIR)/tmpfiles.d/sallyport.conf
+	$(Q)install -m 644 appliance/systemd/sysctl.conf $(LIBDIR)/sysctl.d/50-sallyport.conf
+	$(Q)install -m 644 appliance/systemd/networkd.conf \
+		$(LIBDIR)/systemd/networkd.conf.d/50-sallyport.conf
+	$(Q)for page in $(MAN_PAGES); do \
+		install -D -m 644 $$page \
+			$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	$(Q)if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then \
+		systemd-sysusers $(LIBDIR)/sysusers.d/sallyport.conf && \
+		systemd-tmpfiles --create $(LIBDIR)/tmpfiles.d/sallyport.conf; fi
+	@echo "  installed to $(DESTDIR)$(PREFIX); next: sallyport ca init, set datapath.inside in" \
+		"$(CONFIG), systemctl daemon-reload, systemctl enable --now sallyport-collector sallyportd"
