@@ -75,9 +75,13 @@ static void check_directory(struct system_check *s, unsigned line, const char *k
 	const char *path, char existing[4096])
 {
 	struct stat st;
+	int error;
 
 	snprintf(existing, 4096, "%s", path);
-	if (stat(existing, &st) < 0 && errno == ENOENT && stat(dirname(existing), &st) < 0)
+	error = stat(existing, &st);
+	if (error < 0 && errno == ENOENT)
+		error = stat(dirname(existing), &st);
+	if (error < 0)
 		tell(s, line, key, "expected a directory that can be made, found: %s: %s", existing,
 			strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
