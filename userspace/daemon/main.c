@@ -6,24 +6,25 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "config/config.h"
 #include "daemon/child.h"
 #include "daemon/parent.h"
 
 #define DAEMON_CONFIG "/etc/sallyport/sallyport.yaml"
 
 static const char usage[] =
-	"usage: sallyportd [-c FILE] [-t] [-v]\n"
+	"usage: sallyportd [-c FILE] [-f] [-t] [-v]\n"
 	"\n"
 	"Runs in the foreground, as systemd likes it. SIGHUP reloads the configuration, SIGTERM\n"
-	"ends after what is in progress.\n"
+	"ends after what is in progress, a second SIGTERM cuts it.\n"
 	"\n"
 	"  -c, --config FILE  default " DAEMON_CONFIG "\n"
-	"  -t, --check        reads the configuration, says what is wrong with it, and ends\n"
+	"  -f, --foreground   what it does anyway\n"
+	"  -t, --check        says what is wrong with the configuration, on this system, and ends\n"
 	"  -v, --verbose      logs for debugging\n"
 	"      --version\n"
 	"  -h, --help\n";
 
+/* A process per privilege. */
 static const struct role_table roles = {
 	.roles = {
 		[ROLE_SIGNER] = &signer_role,
@@ -33,34 +34,24 @@ static const struct role_table roles = {
 	},
 };
 
-static void daemon_problem(void *context, const char *problem)
-{
-	(void)context;
-	log_error("%s", problem);
-}
-
 static int daemon_check(const char *path)
 {
+	struct buf text = BUF_EMPTY;
 	struct config *config;
-	struct why why;
-	size_t problems;
+	int error = generation_load(path, &config, &text);
 
-	if (config_load(path, &config, &why) < 0) {
-		log_error("%s", why.text);
-		return EXIT_FAILURE;
-	}
-	problems = config_check_system(path, config, daemon_problem, NULL);
+	buf_free(&text);
 	config_free(config);
-	return problems ? EXIT_FAILURE : EXIT_SUCCESS;
+	return error ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
 	enum { OPTION_VERSION = 256 };
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-		{"check", no_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
-		{"version", no_argument, NULL, OPTION_VERSION}, {"help", no_argument, NULL, 'h'},
-		{0}};
+		{"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 't'},
+		{"verbose", no_argument, NULL, 'v'}, {"version", no_argument, NULL, OPTION_VERSION},
+		{"help", no_argument, NULL, 'h'}, {0}};
 	struct parent_options parent = {DAEMON_CONFIG, LOG_LEVEL_INFO, &roles};
 	bool check = false;
 	int option;
@@ -68,10 +59,12 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "--child") == 0)
 		return child_main(&roles, argv[2]);
 	log_open("sallyportd", LOG_LEVEL_INFO);
-	while ((option = getopt_long(argc, argv, "c:tvh", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:ftvh", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			parent.config_path = optarg;
+			break;
+		case 'f':
 			break;
 		case 't':
 			check = true;
