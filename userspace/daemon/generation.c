@@ -68,6 +68,15 @@ static int hold_text(struct slice text, struct why *why)
 	return fd;
 }
 
+static int open_certificate(const struct config *config, struct why *why)
+{
+	int fd = open(config->tls.ca_certificate, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? why_set(why, errno, "tls.ca_certificate: cannot open %s: %m",
+				config->tls.ca_certificate)
+		      : fd;
+}
+
 static int open_files(struct generation *generation, struct slice text, struct why *why)
 {
 	const struct config *config = generation->config;
@@ -79,14 +88,9 @@ static int open_files(struct generation *generation, struct slice text, struct w
 	generation->config_fd = hold_text(text, why);
 	if (generation->config_fd < 0)
 		return generation->config_fd;
-	generation->ca_key =
-		file_secret_open(config->tls.ca_key, config->processes.signer.uid, why);
-	if (generation->ca_key < 0)
-		return generation->ca_key;
-	generation->ca_certificate = open(config->tls.ca_certificate, O_RDONLY | O_CLOEXEC);
+	generation->ca_certificate = open_certificate(config, why);
 	if (generation->ca_certificate < 0)
-		return why_set(why, errno, "tls.ca_certificate: cannot open %s: %m",
-			config->tls.ca_certificate);
+		return generation->ca_certificate;
 	for (size_t i = 0; i < config->nbackends; i++) {
 		if (!config->backends[i].key_file)
 			continue;
@@ -109,7 +113,7 @@ struct generation *generation_new(
 		return NULL;
 	}
 	generation->config = config;
-	generation->config_fd = generation->ca_key = generation->ca_certificate = -1;
+	generation->config_fd = generation->ca_certificate = -1;
 	list_append(&parent->generations, &generation->node);
 	generation->keys = malloc((config->nbackends + 1) * sizeof(*generation->keys));
 	generation->slots = calloc(GENERATION_WORKER + workers, sizeof(*generation->slots));
@@ -145,7 +149,6 @@ void generation_free(struct generation *generation)
 		process_free(slot->process);
 	}
 	close_fd(generation->config_fd);
-	close_fd(generation->ca_key);
 	close_fd(generation->ca_certificate);
 	for (size_t i = 0; generation->keys && i < generation->config->nbackends; i++)
 		close_fd(generation->keys[i]);
@@ -352,12 +355,20 @@ static int start_worker(struct slot *slot, struct package *package, struct why *
 static int start_signer(struct slot *slot, struct package *package, struct why *why)
 {
 	struct generation *generation = slot->generation;
-	int error;
+	const struct config *config = generation->config;
+	int key = file_secret_open(config->tls.ca_key, config->processes.signer.uid, why);
+	int certificate = key < 0 ? key : open_certificate(config, why);
+	int error = certificate < 0 ? certificate : 0;
 
-	pack_copy(package, "ca_key", generation->ca_key);
-	pack_copy(package, "ca_certificate", generation->ca_certificate);
+	/* Opened for this start only, and both now: the key is in nobody else's hands for longer
+	 * than it takes to pass it on, and it always fits the certificate. */
+	if (key >= 0)
+		pack_made(package, "ca_key", key);
+	if (certificate >= 0)
+		pack_made(package, "ca_certificate", certificate);
 	pack_copy(package, "leaf_key", slot->parent->handout.leaf_key);
-	error = start(slot, package, why);
+	if (!error)
+		error = start(slot, package, why);
 	for (unsigned i = GENERATION_WORKER; i < generation->nslots && !error; i++) {
 		struct slot *worker = &generation->slots[i];
 		int pair[2];

@@ -31,7 +31,6 @@ struct generation {
 	struct list node; /* in parent->generations */
 	struct config *config;
 	int config_fd;	/* its text */
-	int ca_key;	/* never read here: for the signer */
 	int ca_certificate;
 	int *keys;	/* of the backends, by index; -1: none */
 	bool draining;
