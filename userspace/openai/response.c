@@ -71,9 +71,16 @@ static struct slice text_of(yyjson_val *v)
 	return yyjson_is_str(v) ? slice_of(yyjson_get_str(v), yyjson_get_len(v)) : SLICE_NONE;
 }
 
-static bool is(yyjson_val *key, struct slice name)
+/* The next member of an object; false after the last. */
+static inline bool next_member(yyjson_obj_iter *members, struct slice *key, yyjson_val **value)
 {
-	return slice_equal(text_of(key), name);
+	yyjson_val *found = yyjson_obj_iter_next(members);
+
+	if (!found)
+		return false;
+	*key = slice_of(yyjson_get_str(found), yyjson_get_len(found));
+	*value = yyjson_obj_iter_get_val(found);
+	return true;
 }
 
 /* A text, or a number in its place. */
@@ -149,14 +156,15 @@ static void read_call_texts(
 	struct response_reader *r, struct output_call *call, yyjson_val *function)
 {
 	yyjson_obj_iter members = yyjson_obj_iter_with(function);
-	yyjson_val *key;
+	struct slice key;
+	yyjson_val *v;
 
-	while ((key = yyjson_obj_iter_next(&members))) {
-		struct slice text = text_of(yyjson_obj_iter_get_val(key));
+	while (next_member(&members, &key, &v)) {
+		struct slice text = text_of(v);
 
-		if (is(key, SLICE("name")))
+		if (slice_equal(key, SLICE("name")))
 			output_call_text(&r->output, call, OUTPUT_CALL_NAME, text);
-		else if (is(key, SLICE("arguments")) || is(key, SLICE("input")))
+		else if (slice_equal(key, SLICE("arguments")) || slice_equal(key, SLICE("input")))
 			output_call_text(&r->output, call, OUTPUT_CALL_ARGUMENTS, text);
 	}
 }
@@ -193,26 +201,25 @@ static void read_delta(struct response_reader *r, struct output_choice *choice, 
 	yyjson_obj_iter members = yyjson_obj_iter_with(delta);
 	struct output *o = &r->output;
 	struct output_call *call;
-	yyjson_val *key;
+	struct slice key;
+	yyjson_val *v;
 
-	while ((key = yyjson_obj_iter_next(&members))) {
-		yyjson_val *v = yyjson_obj_iter_get_val(key);
-
-		if (is(key, SLICE("content")) && yyjson_is_str(v)) {
+	while (next_member(&members, &key, &v)) {
+		if (slice_equal(key, SLICE("content")) && yyjson_is_str(v)) {
 			output_text(o, choice, OUTPUT_CONTENT, text_of(v));
-		} else if (is(key, SLICE("role")) && yyjson_is_str(v)) {
+		} else if (slice_equal(key, SLICE("role")) && yyjson_is_str(v)) {
 			output_role(choice, text_of(v));
-		} else if (is(key, SLICE("refusal")) && yyjson_is_str(v)) {
+		} else if (slice_equal(key, SLICE("refusal")) && yyjson_is_str(v)) {
 			output_text(o, choice, OUTPUT_REFUSAL, text_of(v));
-		} else if (is(key, SLICE("reasoning_content")) && yyjson_is_str(v)) {
+		} else if (slice_equal(key, SLICE("reasoning_content")) && yyjson_is_str(v)) {
 			output_text(o, choice, OUTPUT_REASONING, text_of(v));
-		} else if (is(key, SLICE("tool_calls"))) {
+		} else if (slice_equal(key, SLICE("tool_calls"))) {
 			read_calls(r, choice, v);
-		} else if (is(key, SLICE("function_call")) && yyjson_is_obj(v)) {
+		} else if (slice_equal(key, SLICE("function_call")) && yyjson_is_obj(v)) {
 			call = output_call(o, choice, OUTPUT_FUNCTION_CALL, false);
 			if (call)
 				read_call_texts(r, call, v);
-		} else if (is(key, SLICE("audio")) &&
+		} else if (slice_equal(key, SLICE("audio")) &&
 			   yyjson_is_str(yyjson_obj_get(v, "transcript"))) {
 			output_text(o, choice, OUTPUT_TRANSCRIPT,
 				text_of(yyjson_obj_get(v, "transcript")));
@@ -252,32 +259,31 @@ static unsigned read_chunk(struct response_reader *r, yyjson_val *root)
 	struct response_facts *f = &r->facts;
 	yyjson_obj_iter members = yyjson_obj_iter_with(root);
 	bool no_choices = false, usage = false, more = false, error = false;
-	yyjson_val *key, *status = NULL, *message = NULL;
+	yyjson_val *v, *status = NULL, *message = NULL;
+	struct slice key;
 
-	while ((key = yyjson_obj_iter_next(&members))) {
-		yyjson_val *v = yyjson_obj_iter_get_val(key);
-
-		if (is(key, SLICE("id"))) {
+	while (next_member(&members, &key, &v)) {
+		if (slice_equal(key, SLICE("id"))) {
 			response_set(&f->id, r->id, sizeof(r->id), text_of(v));
-		} else if (is(key, SLICE("model"))) {
+		} else if (slice_equal(key, SLICE("model"))) {
 			response_set(&f->model, r->model, sizeof(r->model), text_of(v));
-		} else if (is(key, SLICE("choices"))) {
+		} else if (slice_equal(key, SLICE("choices"))) {
 			no_choices = yyjson_is_arr(v) && yyjson_arr_size(v) == 0;
 			read_choices(r, v);
-		} else if (is(key, SLICE("usage"))) {
+		} else if (slice_equal(key, SLICE("usage"))) {
 			usage = yyjson_is_obj(v) && read_usage(r, v);
-		} else if (is(key, SLICE("system_fingerprint"))) {
+		} else if (slice_equal(key, SLICE("system_fingerprint"))) {
 			response_set(&f->system_fingerprint, r->system_fingerprint,
 				sizeof(r->system_fingerprint), text_of(v));
-		} else if (is(key, SLICE("error")) && !yyjson_is_null(v)) {
+		} else if (slice_equal(key, SLICE("error")) && !yyjson_is_null(v)) {
 			error = true;
 			read_error(r, v);
-		} else if (is(key, SLICE("statusCode"))) {
+		} else if (slice_equal(key, SLICE("statusCode"))) {
 			status = v;
-		} else if (is(key, SLICE("message"))) {
+		} else if (slice_equal(key, SLICE("message"))) {
 			message = v;
-		} else if (is(key, SLICE("prompt_filter_results")) ||
-			   is(key, SLICE("prompt_annotations"))) {
+		} else if (slice_equal(key, SLICE("prompt_filter_results")) ||
+			   slice_equal(key, SLICE("prompt_annotations"))) {
 			more = true;
 		}
 	}
