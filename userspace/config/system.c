@@ -70,7 +70,7 @@ static void check_secret(struct system_check *s, unsigned line, const char *key,
 		tell(s, line, key, "expected a file that only its owner can read, found: %s", why.text);
 }
 
-/* A directory that is there, or can be made in one that is. Sets existing to it. */
+/* A directory that is there, or can be made below one that is. Sets existing to it. */
 static void check_directory(struct system_check *s, unsigned line, const char *key,
 	const char *path, char existing[4096])
 {
@@ -78,9 +78,8 @@ static void check_directory(struct system_check *s, unsigned line, const char *k
 	int error;
 
 	snprintf(existing, 4096, "%s", path);
-	error = stat(existing, &st);
-	if (error < 0 && errno == ENOENT)
-		error = stat(dirname(existing), &st);
+	while ((error = stat(existing, &st)) < 0 && errno == ENOENT && strcmp(existing, "/") != 0)
+		dirname(existing);
 	if (error < 0)
 		tell(s, line, key, "expected a directory that can be made, found: %s: %s", existing,
 			strerror(errno));
