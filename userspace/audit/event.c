@@ -7,8 +7,8 @@
 
 #include "audit/redact.h"
 #include "audit/text.h"
-#include "audit/utf8.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #define TEXT_MAX    (8u << 10)
 #define CONTENT_MAX (4u << 20)

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "audit/schema.h"
-#include "audit/utf8.h"
+#include "base/utf8.h"
 
 #define EPOCH_LONGEST 16
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "audit/redact.h"
-#include "audit/utf8.h"
+#include "base/utf8.h"
 
 #define LANES 16
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 static const char *type_of(int status)
 {
@@ -29,7 +29,7 @@ static int put(struct buf *json, const char *before, const char *text)
 	if (!text)
 		return buf_append_slice(json, SLICE("null"));
 	if (buf_append_slice(json, SLICE("\"")) < 0 ||
-		!text_escape(json, slice_of_string(text), &room))
+		!json_text_escape(json, slice_of_string(text), &room))
 		return -ENOMEM;
 	return buf_append_slice(json, SLICE("\""));
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "openai/json_scan.h"
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 struct mend {
 	struct slice text;
@@ -26,7 +26,7 @@ static bool mend_string(struct mend *m)
 
 	for (whole = at; at < m->text.len; whole = high ? whole : at) {
 		struct slice rest = slice_after(m->text, at);
-		size_t len = text_plain(rest.data, rest.len);
+		size_t len = json_text_plain(rest.data, rest.len);
 
 		if (!len && rest.data[0] == '"') {
 			m->at = at + 1;
@@ -37,7 +37,7 @@ static bool mend_string(struct mend *m)
 			high = len == 6 && rest.len >= 6 && (rest.data[2] | 0x20) == 'd' &&
 			       rest.data[3] && strchr("89abAB", rest.data[3]);
 		} else {
-			len = len ? len : text_character(rest);
+			len = len ? len : json_text_character(rest);
 			high = false;
 		}
 		if (!len || len > rest.len)

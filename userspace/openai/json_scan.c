@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 enum state {
 	STATE_START,	     /* before the document, a byte order mark may come */
@@ -130,7 +130,7 @@ static void keep_append(struct json_keep *keep, struct slice bytes)
 		buf_append_slice(keep->into, slice_first(bytes, room));
 	/* A piece may have ended inside a character. */
 	keep->into->end =
-		keep->into->start + text_cut(buf_slice(keep->into), buf_len(keep->into)).len;
+		keep->into->start + json_text_cut(buf_slice(keep->into), buf_len(keep->into)).len;
 }
 
 static uint64_t offset_of(const struct json_scan *s, const char *p)
@@ -251,7 +251,7 @@ static void emit_character(struct json_scan *s, uint32_t c)
 {
 	char bytes[4];
 
-	emit(s, bytes, text_encode(c, bytes));
+	emit(s, bytes, json_text_encode(c, bytes));
 }
 
 /* Whatever comes is not the second half of a pair. */
@@ -302,13 +302,13 @@ static const char *read_string(struct json_scan *s, const char *p, const char *e
 	const char *run = p;
 
 	while (p < end) {
-		size_t len = s->continuation ? 0 : text_plain(p, (size_t)(end - p));
+		size_t len = s->continuation ? 0 : json_text_plain(p, (size_t)(end - p));
 
 		p += len;
 		if (p == end || (unsigned char)*p < 0x80)
 			break;
 		/* Byte by byte only where the piece ends inside a character. */
-		len = s->continuation ? 0 : text_character(slice_of(p, (size_t)(end - p)));
+		len = s->continuation ? 0 : json_text_character(slice_of(p, (size_t)(end - p)));
 		if (!len) {
 			read_utf8(s, (unsigned char)*p);
 			len = 1;

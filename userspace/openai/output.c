@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 struct output_call {
 	uint64_t index;
@@ -90,17 +90,17 @@ struct output_choice *output_choice(struct output *o, uint64_t index)
 
 void output_role(struct output_choice *c, struct slice role)
 {
-	c->role = text_copy(c->role_memory, sizeof(c->role_memory), role);
+	c->role = json_text_copy(c->role_memory, sizeof(c->role_memory), role);
 }
 
 void output_finish(struct output_choice *c, struct slice reason)
 {
-	c->finish = text_copy(c->finish_memory, sizeof(c->finish_memory), reason);
+	c->finish = json_text_copy(c->finish_memory, sizeof(c->finish_memory), reason);
 }
 
 static void append(struct output *o, struct buf *into, struct slice text)
 {
-	if (!text_escape(into, text, &o->room)) {
+	if (!json_text_escape(into, text, &o->room)) {
 		o->cut = true;
 		o->room = 0; /* what is kept is the beginning, without gaps */
 	}
@@ -216,7 +216,7 @@ static void put_choice(struct buf *json, struct output_choice *c)
 	unsigned i;
 
 	put(json, SLICE("{\"role\":\""));
-	text_escape(json, c->role.len ? c->role : SLICE("assistant"), &room);
+	json_text_escape(json, c->role.len ? c->role : SLICE("assistant"), &room);
 	put(json, SLICE("\""));
 	for (i = 0; i < OUTPUT_TEXTS; i++)
 		if (c->has[i])
@@ -283,7 +283,7 @@ void output_finish_reasons(struct output *o, struct buf *json)
 		if (!o->choices[i].finish.len)
 			continue;
 		put(json, first ? SLICE("\"") : SLICE(",\""));
-		text_escape(json, o->choices[i].finish, &room);
+		json_text_escape(json, o->choices[i].finish, &room);
 		put(json, SLICE("\""));
 		first = false;
 	}

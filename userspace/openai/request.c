@@ -7,7 +7,7 @@
 
 #include "openai/json_mend.h"
 #include "openai/json_scan.h"
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 #define TEXT_MAX 256 /* bytes of model and user */
 #define KEYS_MAX 128 /* top-level members whose names are compared */
@@ -250,10 +250,10 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		r->root = place_of(v);
 		break;
 	case NODE_MODEL:
-		f->model = text_copy(r->model, TEXT_MAX, buf_slice(&r->text));
+		f->model = json_text_copy(r->model, TEXT_MAX, buf_slice(&r->text));
 		break;
 	case NODE_USER:
-		f->user = text_copy(r->user, TEXT_MAX, buf_slice(&r->text));
+		f->user = json_text_copy(r->user, TEXT_MAX, buf_slice(&r->text));
 		break;
 	case NODE_STREAM:
 		f->stream = flag_of(v);

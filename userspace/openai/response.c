@@ -7,7 +7,7 @@
 #include <yyjson.h>
 
 #include "openai/response_reader.h"
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 /* Memory of the parser for one event, on the stack: enough for the usual ones. */
 #define POOL_SIZE 24576
@@ -63,7 +63,7 @@ void response_unreadable(struct response_reader *r, const char *problem)
 void response_set(struct slice *fact, char *memory, size_t size, struct slice value)
 {
 	if (!fact->len && value.len)
-		*fact = text_copy(memory, size, value);
+		*fact = json_text_copy(memory, size, value);
 }
 
 static struct slice text_of(yyjson_val *v)
@@ -319,7 +319,7 @@ static unsigned read_json(struct response_reader *r, struct slice data)
 	doc = parse(data, &alc, &error);
 	/* Clients decode streams with replacement characters, and some take lone surrogates. */
 	if (!doc && error.code == YYJSON_READ_ERROR_INVALID_STRING &&
-		text_repair(&repaired, data) == 0) {
+		json_text_repair(&repaired, data) == 0) {
 		yyjson_alc_pool_init(&alc, pool, sizeof(pool));
 		doc = parse(buf_slice(&repaired), &alc, &error);
 	}

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "openai/json_mend.h"
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 enum node {
 	NODE_ROOT = JSON_ROOT,

@@ -7,7 +7,7 @@
 #include "openai/output.h"
 #include "openai/response.h"
 
-/* A short text whose memory is a fixed part of the reader; see text_copy. */
+/* A short text whose memory is a fixed part of the reader; see json_text_copy. */
 #define RESPONSE_TEXT	 128
 #define RESPONSE_MESSAGE 1024
 

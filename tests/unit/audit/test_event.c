@@ -13,8 +13,8 @@
 
 #include "audit/event.h"
 #include "audit/record.h"
-#include "audit/utf8.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 static struct event event_smallest(void)
 {

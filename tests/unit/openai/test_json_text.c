@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 static void assert_slice(struct slice actual, struct slice expected)
 {
@@ -29,10 +29,10 @@ static void every_byte_but_plain_ones_stops_the_run(void **state)
 			memset(bytes, 'a', sizeof(bytes));
 			bytes[at] = (char)c;
 			assert_int_equal(
-				text_plain(bytes, sizeof(bytes)), plain ? sizeof(bytes) : at);
+				json_text_plain(bytes, sizeof(bytes)), plain ? sizeof(bytes) : at);
 		}
 	}
-	assert_int_equal(text_plain(NULL, 0), 0);
+	assert_int_equal(json_text_plain(NULL, 0), 0);
 }
 
 static void characters_are_those_of_rfc_3629(void **state)
@@ -65,7 +65,7 @@ static void characters_are_those_of_rfc_3629(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(text_character(cases[i].text), cases[i].len);
+		assert_int_equal(json_text_character(cases[i].text), cases[i].len);
 }
 
 static void encoded_characters_are_characters(void **state)
@@ -79,8 +79,8 @@ static void encoded_characters_are_characters(void **state)
 
 		if (c >= 0xd800 && c < 0xe000)
 			continue;
-		len = text_encode(c, bytes);
-		assert_int_equal(text_character(slice_of(bytes, len)), len);
+		len = json_text_encode(c, bytes);
+		assert_int_equal(json_text_character(slice_of(bytes, len)), len);
 	}
 }
 
@@ -92,7 +92,7 @@ static void a_cut_does_not_split_a_character(void **state)
 
 	(void)state;
 	for (max = 0; max < sizeof(expected) / sizeof(expected[0]); max++)
-		assert_int_equal(text_cut(text, max).len, expected[max]);
+		assert_int_equal(json_text_cut(text, max).len, expected[max]);
 }
 
 static void escaped_text_keeps_to_its_room(void **state)
@@ -105,7 +105,7 @@ static void escaped_text_keeps_to_its_room(void **state)
 	for (max = 0; max <= all.len + 1; max++) {
 		struct buf b = BUF_EMPTY;
 		size_t room = max;
-		bool whole = text_escape(&b, text, &room);
+		bool whole = json_text_escape(&b, text, &room);
 
 		assert_int_equal(whole, max >= all.len);
 		assert_true(buf_len(&b) <= max);
@@ -124,12 +124,12 @@ static void invalid_bytes_are_escaped_as_replacement_characters(void **state)
 	size_t room = 100;
 
 	(void)state;
-	assert_true(text_escape(&b,
+	assert_true(json_text_escape(&b,
 		SLICE("a\xff"
 		      "b\xe2\x82"),
 		&room));
 	assert_slice(buf_slice(&b), SLICE("a\xef\xbf\xbd"
-					  "b\xef\xbf\xbd\xef\xbf\xbd"));
+					  "b\xef\xbf\xbd"));
 	buf_free(&b);
 }
 
@@ -154,7 +154,7 @@ static void repair_replaces_lone_surrogates_and_bad_bytes_only(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct buf b = BUF_EMPTY;
 
-		assert_int_equal(text_repair(&b, cases[i].json), 0);
+		assert_int_equal(json_text_repair(&b, cases[i].json), 0);
 		assert_slice(buf_slice(&b), cases[i].repaired);
 		buf_free(&b);
 	}

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "openai/text.h"
+#include "openai/json_text.h"
 
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 #define EVERY(byte) (0x0101010101010101ULL * (byte))
 
-size_t text_plain(const char *p, size_t n)
+size_t json_text_plain(const char *p, size_t n)
 {
 	size_t at = 0;
 
@@ -29,38 +31,16 @@ size_t text_plain(const char *p, size_t n)
 	return at;
 }
 
-size_t text_character(struct slice text)
+size_t json_text_character(struct slice text)
 {
-	const unsigned char *p = (const unsigned char *)text.data;
-	unsigned char low = 0x80, high = 0xbf;
-	size_t len, i;
+	size_t bad;
 
 	if (!text.len)
 		return 0;
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	if (text.len < len)
-		return 0;
-	if (p[0] == 0xe0)
-		low = 0xa0; /* shorter forms exist */
-	else if (p[0] == 0xed)
-		high = 0x9f; /* surrogates */
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f; /* beyond U+10FFFF */
-	if (p[1] < low || p[1] > high)
-		return 0;
-	for (i = 2; i < len; i++)
-		if (p[i] < 0x80 || p[i] > 0xbf)
-			return 0;
-	return len;
+	return (unsigned char)text.data[0] < 0x80 ? 1 : utf8_sequence(text, 0, &bad);
 }
 
-struct slice text_cut(struct slice text, size_t max)
+struct slice json_text_cut(struct slice text, size_t max)
 {
 	size_t len = max < text.len ? max : text.len, start = len;
 
@@ -70,21 +50,21 @@ struct slice text_cut(struct slice text, size_t max)
 		if (((unsigned char)text.data[start] & 0xc0) != 0x80)
 			break;
 	}
-	if (start < len && !text_character(slice_of(text.data + start, len - start)))
+	if (start < len && !json_text_character(slice_of(text.data + start, len - start)))
 		len = start;
 	return slice_of(text.data, len);
 }
 
-struct slice text_copy(char *into, size_t size, struct slice from)
+struct slice json_text_copy(char *into, size_t size, struct slice from)
 {
-	struct slice cut = text_cut(from, size);
+	struct slice cut = json_text_cut(from, size);
 
 	if (cut.len)
 		memcpy(into, cut.data, cut.len);
 	return slice_of(into, cut.len);
 }
 
-size_t text_encode(uint32_t c, char bytes[4])
+size_t json_text_encode(uint32_t c, char bytes[4])
 {
 	if (c < 0x80) {
 		bytes[0] = (char)c;
@@ -122,33 +102,33 @@ static size_t escape_of(unsigned char byte, char escape[8])
 	return (size_t)snprintf(escape, 8, "\\u%04x", byte);
 }
 
-bool text_escape(struct buf *into, struct slice text, size_t *room)
+/* The character at the start of text, resp. what stands for the bytes there that are none; *used is
+ * how many bytes it is in text. */
+static struct slice character_or_replacement(struct slice text, size_t *used)
+{
+	size_t bad, len = utf8_sequence(text, 0, &bad);
+
+	*used = len ? len : bad;
+	return len ? slice_first(text, len) : UTF8_REPLACEMENT;
+}
+
+bool json_text_escape(struct buf *into, struct slice text, size_t *room)
 {
 	while (text.len) {
-		size_t len = text_plain(text.data, text.len), used = len;
-		struct slice unit = slice_first(text, len);
+		size_t len = json_text_plain(text.data, text.len), used = len;
+		struct slice unit = slice_first(text, len < *room ? len : *room);
 		char escape[8];
 
-		if (!len) {
-			used = (unsigned char)text.data[0] < 0x80 ? 0 : text_character(text);
-			unit = slice_first(text, used);
-			if (!used) {
-				/* A byte that is no character cannot come from a JSON reader. */
-				unit = (unsigned char)text.data[0] < 0x80
-					       ? slice_of(escape,
-							 escape_of((unsigned char)text.data[0],
-								 escape))
-					       : SLICE("\xef\xbf\xbd");
-				used = 1;
-			}
-			if (unit.len > *room)
-				return false;
+		if (!len && (unsigned char)text.data[0] < 0x80) {
+			unit = slice_of(escape, escape_of((unsigned char)text.data[0], escape));
+			used = 1;
+		} else if (!len) {
+			unit = character_or_replacement(text, &used);
 		}
-		unit = slice_first(unit, *room);
-		if (buf_append_slice(into, unit) < 0)
+		if (unit.len > *room || buf_append_slice(into, unit) < 0)
 			return false;
 		*room -= unit.len;
-		if (len > unit.len)
+		if (unit.len < len)
 			return false;
 		text = slice_after(text, used);
 	}
@@ -176,36 +156,46 @@ static int32_t escaped_unit(struct slice text)
 	return unit;
 }
 
-/* As escaped_unit, and whether it is half of a pair. */
-static bool is_surrogate(int32_t unit, int32_t first)
+static bool is_high(int32_t unit)
 {
-	return unit >= first && unit < first + 0x400;
+	return unit >= 0xd800 && unit < 0xdc00;
 }
 
-int text_repair(struct buf *into, struct slice json)
+static bool is_low(int32_t unit)
+{
+	return unit >= 0xdc00 && unit < 0xe000;
+}
+
+/* The escape at the start of json, a pair of surrogates as one; see character_or_replacement. */
+static struct slice escape_or_replacement(struct slice json, size_t *used)
+{
+	int32_t unit = escaped_unit(json);
+
+	if (is_high(unit) && is_low(escaped_unit(slice_after(json, 6))))
+		return slice_first(json, *used = 12);
+	if (is_high(unit) || is_low(unit)) {
+		*used = 6;
+		return SLICE("\\ufffd");
+	}
+	/* What follows the backslash belongs to it only where it can be an escape. */
+	*used = json.len > 1 && (unsigned char)json.data[1] < 0x80 ? 2 : 1;
+	return slice_first(json, *used);
+}
+
+int json_text_repair(struct buf *into, struct slice json)
 {
 	while (json.len) {
-		size_t len = text_plain(json.data, json.len), used;
+		size_t len = json_text_plain(json.data, json.len), used;
 		struct slice unit;
 
-		if (!len && json.data[0] == '\\') {
-			int32_t u = escaped_unit(json);
-
-			used = u < 0 ? json.len > 1 ? 2 : 1 : 6;
-			/* Only the backslash, where what follows it is not ASCII. */
-			if (used == 2 && (unsigned char)json.data[1] >= 0x80)
-				used = 1;
-			unit = slice_first(json, used);
-			if (is_surrogate(u, 0xd800) &&
-				is_surrogate(escaped_unit(slice_after(json, 6)), 0xdc00))
-				unit = slice_first(json, used = 12);
-			else if (is_surrogate(u, 0xd800) || is_surrogate(u, 0xdc00))
-				unit = SLICE("\\ufffd");
-		} else {
-			used = len ? len : text_character(json);
-			unit = used ? slice_first(json, used) : SLICE("\xef\xbf\xbd");
-			used = used ? used : 1;
-		}
+		if (len)
+			unit = slice_first(json, used = len);
+		else if (json.data[0] == '\\')
+			unit = escape_or_replacement(json, &used);
+		else if ((unsigned char)json.data[0] < 0x80)
+			unit = slice_first(json, used = 1);
+		else
+			unit = character_or_replacement(json, &used);
 		if (buf_append_slice(into, unit) < 0)
 			return -ENOMEM;
 		json = slice_after(json, used);
