@@ -169,6 +169,7 @@ static int zlib_decode(struct coding *coding, size_t index, struct slice in,
 	z_stream *zlib = &stage->zlib;
 	char piece[CODING_PIECE];
 	int result, error;
+	uInt given;
 
 	while (in.len) {
 		if (stage->complete) {
@@ -178,9 +179,7 @@ static int zlib_decode(struct coding *coding, size_t index, struct slice in,
 			stage->complete = false;
 		}
 		zlib->next_in = (z_const Bytef *)in.data;
-		zlib->avail_in = in.len < UINT_MAX ? (uInt)in.len : UINT_MAX;
-		uInt given = zlib->avail_in;
-
+		given = zlib->avail_in = in.len < UINT_MAX ? (uInt)in.len : UINT_MAX;
 		do {
 			zlib->next_out = (Bytef *)piece;
 			zlib->avail_out = sizeof(piece);

@@ -5,12 +5,32 @@
 
 #define SECTION_KEEP 16384 /* bytes of memory that a section keeps for the next one */
 
+/* The offset from i on of the first byte that is not one of a value: a line's end, or a control
+ * byte. Heads are read eight bytes at a time. */
+static size_t section_plain(struct slice input, size_t i)
+{
+	const uint64_t low = 0x0101010101010101u, high = low << 7;
+	uint64_t word, no_del;
+
+	for (; input.len - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, input.data + i, sizeof(word));
+		no_del = word ^ low * 0x7f;
+		/* A byte below 0x20, or DEL; or what a borrow makes look like one, or a tab. */
+		if ((((word - low * 0x20) & ~word) | ((no_del - low) & ~no_del)) & high)
+			break;
+	}
+	while (i < input.len && token_classes[(uint8_t)input.data[i]] & TOKEN_VALUE)
+		i++;
+	return i;
+}
+
 /* Finds the section's end in input: *length is the bytes up to it, or all of them. */
 static enum h1_section_result section_scan(struct h1_section *section, struct slice input,
 	size_t *length, enum h1_error_id *error)
 {
 	for (size_t i = 0; i < input.len; i++) {
 		uint8_t byte = (uint8_t)input.data[i];
+		size_t from = i;
 
 		if (section->after_cr) {
 			if (byte != '\n') {
@@ -26,10 +46,7 @@ static enum h1_section_result section_scan(struct h1_section *section, struct sl
 			section->line_bytes = 0;
 			continue;
 		}
-		size_t from = i;
-
-		while (i < input.len && token_classes[(uint8_t)input.data[i]] & TOKEN_VALUE)
-			i++;
+		i = section_plain(input, i);
 		section->line_bytes += i - from;
 		if (i == input.len)
 			break;

@@ -171,6 +171,8 @@ static void held_forget(struct sse_reader *reader)
 		return;
 	if (reader->held.capacity > SSE_KEEP)
 		buf_free(&reader->held);
+	if (reader->joined.capacity > SSE_KEEP)
+		buf_free(&reader->joined);
 	buf_clear(&reader->held);
 	reader->held_returned = false;
 }
