@@ -7,8 +7,9 @@
 #include "base/why.h"
 #include "config/config.h"
 
-/* Makes a directory in one that exists. One that is there is taken as it is when it belongs to the
- * owner. owner NULL: root. key names the setting in why. 0, or negative errno. */
+/* Makes a directory and, readable for all, those above it that are missing. One that exists is
+ * taken as it is when it belongs to the owner. owner NULL: root. key names the setting in why. 0,
+ * or negative errno. */
 int directory_make(const char *key, const char *path, mode_t mode,
 	const struct config_identity *owner, struct why *why);
 
