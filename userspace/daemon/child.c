@@ -173,11 +173,13 @@ static int map_counters(struct child *child, struct why *why)
 	return error;
 }
 
-static void raise_descriptors(void)
+/* Two of each intercepted connection, and more for a bypassed one, are the worker's. */
+static void raise_descriptors(const struct child *child)
 {
 	struct rlimit limit = {NOFILE_WANTED, NOFILE_WANTED};
 
-	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (child->boot.kind != ROLE_WORKER || setrlimit(RLIMIT_NOFILE, &limit) == 0 ||
+		getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	/* Not allowed to go beyond the hard limit (a container): that far at least. */
 	limit.rlim_cur = limit.rlim_max;
@@ -364,7 +366,7 @@ static int prepare(struct child *child, const struct role_table *table, struct w
 	child->context.number = child->boot.number;
 	memcpy(child->context.epoch, child->boot.epoch, sizeof(child->context.epoch) - 1);
 	child->context.control = CHILD_CONTROL;
-	raise_descriptors();
+	raise_descriptors(child);
 	error = sandbox_no_dump(why);
 	if (!error)
 		error = read_config(child, why);
