@@ -12,6 +12,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/buf.h"
+#include "tls/certificate.h"
 #include "tls/pem.h"
 
 /* Made once, because that takes seconds. */
@@ -86,6 +87,23 @@ static void forge_extension(
 	X509_EXTENSION_free(extension);
 }
 
+/* Points to the issuer's key also where the issuer does not name it. */
+static void forge_authority_id(
+	X509V3_CTX *context, X509 *certificate, const struct forge *wanted, X509 *issuer)
+{
+	AUTHORITY_KEYID *above;
+
+	if (wanted->authority_id || !issuer || X509_get0_subject_key_id(issuer)) {
+		forge_extension(context, certificate, NID_authority_key_identifier,
+			wanted->authority_id, issuer ? "keyid:always" : NULL);
+		return;
+	}
+	above = AUTHORITY_KEYID_new();
+	above->keyid = certificate_key_id(issuer);
+	demand(certificate_add(certificate, NID_authority_key_identifier, false, above), "AKI");
+	AUTHORITY_KEYID_free(above);
+}
+
 static void forge_names(X509V3_CTX *context, X509 *certificate, const struct forge *wanted)
 {
 	GENERAL_NAMES *names;
@@ -137,8 +155,7 @@ static void forge_extensions(
 		ca ? NULL : "serverAuth");
 	forge_extension(
 		&context, certificate, NID_subject_key_identifier, wanted->subject_id, "hash");
-	forge_extension(&context, certificate, NID_authority_key_identifier, wanted->authority_id,
-		issuer ? "keyid:always" : NULL);
+	forge_authority_id(&context, certificate, wanted, issuer ? issuer->certificate : NULL);
 	forge_extension(&context, certificate, NID_name_constraints, wanted->constraints, NULL);
 	forge_extension(&context, certificate, NID_tlsfeature, wanted->feature, NULL);
 	forge_names(&context, certificate, wanted);
