@@ -83,11 +83,11 @@ struct number_text {
 
 struct request_reader {
 	const struct operation *operation;
-	size_t content_max;
 	struct json_scan *scan;
 	struct request_facts facts;
 	char model[TEXT_MAX], user[TEXT_MAX];
 	struct number_text max_tokens, temperature, top_p, n;
+	bool new_limit; /* max_tokens is of "max_completion_tokens" */
 
 	struct buf text, messages, tools;
 	struct json_keep keep_text, keep_messages, keep_tools;
@@ -266,11 +266,13 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		r->include_usage = place_of(v);
 		break;
 	case NODE_OLD_MAX_TOKENS:
-		if (f->max_tokens.present)
-			break;
-		/* fall through */
+		if (!r->new_limit)
+			set_number(&f->max_tokens, &r->max_tokens, v);
+		break;
 	case NODE_MAX_TOKENS:
-		set_number(&f->max_tokens, &r->max_tokens, v);
+		r->new_limit = v->type != JSON_NULL;
+		if (r->new_limit)
+			set_number(&f->max_tokens, &r->max_tokens, v);
 		break;
 	case NODE_TEMPERATURE:
 		set_number(&f->temperature, &r->temperature, v);
@@ -295,7 +297,6 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 	if (!r)
 		return NULL;
 	r->operation = operation;
-	r->content_max = content_max;
 	r->facts.readable = true;
 	r->keep_text = (struct json_keep){&r->text, TEXT_MAX, false};
 	r->keep_messages = (struct json_keep){&r->messages, content_max, false};
@@ -349,7 +350,7 @@ int request_reader_end(struct request_reader *r)
 		unreadable(r, json_problem_name(problem));
 	f->messages = kept(&r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
 	f->tools = kept(&r->keep_tools, problem != JSON_FINE, &f->tools_truncated);
-	return problem ? -EBADMSG : 0;
+	return f->readable ? 0 : -EBADMSG;
 }
 
 const struct request_facts *request_reader_facts(const struct request_reader *r)

@@ -43,10 +43,11 @@ struct request_reader;
  * without memory. The operation must be one with `read`. */
 struct request_reader *request_reader_new(const struct operation *operation, size_t content_max);
 void request_reader_free(struct request_reader *reader);
-/* A piece of the body (content coding undone). 0, or -EBADMSG once the body is not readable; then
- * it need not be fed any further, and what was read before stays. */
+/* A piece of the body (content coding undone). 0, or -EBADMSG once it cannot be read on (not JSON);
+ * then it need not be fed any further, and what was read before stays. A body that is not readable
+ * for another reason (duplicate keys, not an object) is read on, and the facts tell. */
 int request_reader_feed(struct request_reader *reader, struct slice piece);
-/* The body is complete. As request_reader_feed. */
+/* No more pieces. 0, or -EBADMSG when the body is not readable for any reason. */
 int request_reader_end(struct request_reader *reader);
 /* Never NULL; slices are valid until the next feed, end or free. O(1). Members are there as soon
  * as they were read; messages and tools only after request_reader_end. */

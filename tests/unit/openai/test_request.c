@@ -120,6 +120,8 @@ static void the_newer_limit_wins_wherever_it_stands(void **state)
 		"{\"max_tokens\":1,\"max_completion_tokens\":2}",
 		"{\"max_completion_tokens\":2,\"max_tokens\":1}",
 		"{\"max_completion_tokens\":2}",
+		"{\"max_tokens\":2,\"max_completion_tokens\":null}",
+		"{\"max_completion_tokens\":null,\"max_tokens\":2}",
 	};
 	size_t i;
 
@@ -246,6 +248,7 @@ static void of_two_members_with_one_name_the_last_is_kept(void **state)
 	(void)state;
 	assert_text(request_reader_facts(r)->messages, "[2,3]");
 	assert_text(request_reader_facts(r)->model, "b");
+	assert_int_equal(request_reader_end(r), -EBADMSG);
 	request_reader_free(r);
 }
 

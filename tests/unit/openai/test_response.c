@@ -360,8 +360,8 @@ static void shapes_that_are_not_expected_are_passed_over(void **state)
 		"{\"choices\":[{\"delta\":[]}]}",
 		"{\"choices\":[{\"delta\":{\"content\":5,\"role\":1,\"refusal\":[],\"audio\":1}}]}",
 		"{\"choices\":[{\"delta\":{\"tool_calls\":{}}}]}",
-		"{\"choices\":[{\"delta\":{\"tool_calls\":[1,{},{\"function\":7},{\"index\":-1}]}}]"
-		"}",
+		"{\"choices\":[{\"delta\":{\"tool_calls\":[1,{},{\"function\":7}]}}]}",
+		"{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":-1}]}}]}",
 		"{\"choices\":[{\"delta\":{\"function_call\":\"x\"}}]}",
 		"{\"choices\":[{\"index\":\"0\",\"finish_reason\":5,\"text\":7}]}",
 		"{\"id\":1,\"model\":null,\"system_fingerprint\":{},\"usage\":\"x\"}",
