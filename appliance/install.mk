@@ -5,11 +5,17 @@
 # existing configuration stays as it is; the new one is put beside it.
 
 SYSTEMD_UNITS := $(notdir $(patsubst %.in,%,$(wildcard appliance/systemd/*.service.in)))
-MAN_PAGES := $(wildcard appliance/man/*.[1-8])
+MAN_PAGES := $(wildcard appliance/man/*.[1-8]) $(B)/man/sallyport.yaml.5
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
 CONFIG = $(DESTDIR)$(SYSCONFDIR)/sallyport/sallyport.yaml
 
-install: all
+# The reference of the keys is the configuration file itself.
+$(B)/man/sallyport.yaml.5: appliance/man/sallyport.yaml.5.awk appliance/sallyport.yaml
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)awk -f $^ > $@
+
+install: all $(MAN_PAGES)
 	$(Q)install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(dir $(CONFIG))
 	$(Q)install -m 755 $(wildcard $(B)/sallyportd $(B)/sallyport-collector) $(DESTDIR)$(PREFIX)/sbin
 	$(Q)install -m 755 $(B)/sallyport $(DESTDIR)$(PREFIX)/bin
