@@ -148,6 +148,8 @@ void output_call_text(
 {
 	if (which == OUTPUT_CALL_ARGUMENTS)
 		o->bytes += text.len;
+	else if (buf_len(&call->texts[which]))
+		return; /* some servers say them in every delta */
 	append(o, &call->texts[which], text);
 }
 

@@ -224,6 +224,20 @@ static void tool_calls_are_assembled_by_index(void **state)
 	response_reader_free(r);
 }
 
+static void ids_and_names_that_are_repeated_count_once(void **state)
+{
+	struct response_reader *r = reader(1000);
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++)
+		event(r, "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\","
+			 "\"function\":{\"name\":\"f\",\"arguments\":\"1\"}}]}}]}");
+	assert_output(r, "[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"a\",\"type\":"
+			 "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"11\"}}]}]");
+	response_reader_free(r);
+}
+
 static void tool_calls_without_index_go_by_their_ids(void **state)
 {
 	struct response_reader *r = reader(1000);
@@ -558,6 +572,7 @@ int main(void)
 		cmocka_unit_test(usage_that_counts_on_is_taken_last),
 		cmocka_unit_test(interleaved_choices_are_told_apart),
 		cmocka_unit_test(tool_calls_are_assembled_by_index),
+		cmocka_unit_test(ids_and_names_that_are_repeated_count_once),
 		cmocka_unit_test(tool_calls_without_index_go_by_their_ids),
 		cmocka_unit_test(other_members_of_a_message_are_kept),
 		cmocka_unit_test(older_completions_become_messages),
