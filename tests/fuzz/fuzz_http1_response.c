@@ -12,8 +12,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct h1_trace_options options = {.kind = HEAD_RESPONSE, .methods = "GET POST HEAD",
-		.limits = {.head_max = 2048, .headers_max = 16, .body_max = 4096}, .finish = true};
+	struct h1_trace_options options = {.kind = HEAD_RESPONSE,
+		.methods = "GET POST HEAD",
+		.limits = {.head_max = 2048, .headers_max = 16, .body_max = 4096},
+		.finish = true};
 	struct buf whole = BUF_EMPTY, cut = BUF_EMPTY;
 	struct slice input;
 

@@ -130,8 +130,9 @@ static void read_piece(struct trace *trace, struct slice piece)
 		result = h1_read(trace->reader, piece, &consumed, &event);
 		demand(consumed <= piece.len);
 		demand(result != H1_MORE || consumed == piece.len);
-		demand(result != H1_BODY || (event.span.data >= piece.data &&
-			event.span.data + event.span.len == piece.data + consumed));
+		demand(result != H1_BODY ||
+			(event.span.data >= piece.data &&
+				event.span.data + event.span.len == piece.data + consumed));
 		add_event(trace, result, &event);
 		piece = slice_after(piece, consumed);
 	} while (result != H1_MORE && result != H1_ERROR);

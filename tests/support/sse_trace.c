@@ -8,7 +8,7 @@
 struct trace {
 	size_t event_max;
 	struct buf *text;
-	struct buf spans; /* all that was returned */
+	struct buf spans;  /* all that was returned */
 	struct buf passed; /* the parts of an event that is too long */
 };
 

@@ -9,13 +9,12 @@ static bool digit(char c)
 static bool name_byte(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || digit(c) || c == '-' ||
-		c == '.' || c == '_';
+	       c == '.' || c == '_';
 }
 
 static bool address_byte(char c)
 {
-	return (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || digit(c) || c == ':' ||
-		c == '.';
+	return (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || digit(c) || c == ':' || c == '.';
 }
 
 /* The length of the host at the start of text, or 0. */
@@ -59,5 +58,5 @@ bool authority_parse(struct slice text, struct authority *authority)
 bool authority_equal(const struct authority *a, const struct authority *b, uint16_t default_port)
 {
 	return slice_equal_nocase(a->host, b->host) &&
-		(a->port ? a->port : default_port) == (b->port ? b->port : default_port);
+	       (a->port ? a->port : default_port) == (b->port ? b->port : default_port);
 }

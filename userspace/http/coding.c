@@ -12,12 +12,12 @@
 
 #include "http/head.h"
 
-#define CODING_MAGIC 0x434f4431
-#define CODING_STAGES 2
-#define CODING_PIECE 16384	  /* bytes of output at a time */
-#define CODING_SLACK (1024 * 1024) /* output allowed whatever the input */
-#define CODING_RATIO 1032	  /* the most that deflate can reach */
-#define CODING_WINDOW_LOG 23	  /* 8 MiB, RFC 9659 */
+#define CODING_MAGIC	  0x434f4431
+#define CODING_STAGES	  2
+#define CODING_PIECE	  16384		/* bytes of output at a time */
+#define CODING_SLACK	  (1024 * 1024) /* output allowed whatever the input */
+#define CODING_RATIO	  1032		/* the most that deflate can reach */
+#define CODING_WINDOW_LOG 23		/* 8 MiB, RFC 9659 */
 
 /* One decoder of a list; its output is the input of the next. */
 struct stage {
@@ -26,7 +26,7 @@ struct stage {
 	bool complete;	/* its end was read */
 	bool made;	/* the decoder below exists */
 	bool raw;	/* CODING_DEFLATE without zlib's header */
-	uint64_t bytes;	/* of output */
+	uint64_t bytes; /* of output */
 	uint8_t magic;	/* CODING_ZSTD: bytes of the frame's magic number that were read */
 	uint8_t first;	/* CODING_ZSTD: the first of them, but for its low bits;
 			 * CODING_DEFLATE: the first byte, until the second tells which */
@@ -51,11 +51,12 @@ struct output {
 	void *context;
 };
 
-static int stage_decode(struct coding *coding, size_t index, struct slice in,
-	const struct output *output);
+static int stage_decode(
+	struct coding *coding, size_t index, struct slice in, const struct output *output);
 
 static bool kind_of(struct slice name, enum coding_kind *kind)
 {
+	/* clang-format off */
 	static const struct {
 		struct slice name;
 		enum coding_kind kind;
@@ -64,6 +65,7 @@ static bool kind_of(struct slice name, enum coding_kind *kind)
 		{{"x-gzip", 6}, CODING_GZIP}, {{"deflate", 7}, CODING_DEFLATE},
 		{{"br", 2}, CODING_BROTLI}, {{"zstd", 4}, CODING_ZSTD},
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (slice_equal_nocase(name, kinds[i].name)) {
@@ -162,8 +164,8 @@ static int zlib_error(int result)
 	return result == Z_MEM_ERROR ? -ENOMEM : -EPROTO;
 }
 
-static int zlib_decode(struct coding *coding, size_t index, struct slice in,
-	const struct output *output)
+static int zlib_decode(
+	struct coding *coding, size_t index, struct slice in, const struct output *output)
 {
 	struct stage *stage = &coding->stages[index];
 	z_stream *zlib = &stage->zlib;
@@ -186,8 +188,8 @@ static int zlib_decode(struct coding *coding, size_t index, struct slice in,
 			result = inflate(zlib, Z_NO_FLUSH);
 			if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
 				return zlib_error(result);
-			error = stage_output(coding, index, piece,
-				sizeof(piece) - zlib->avail_out, output);
+			error = stage_output(
+				coding, index, piece, sizeof(piece) - zlib->avail_out, output);
 			if (error)
 				return error;
 		} while (result == Z_OK && (zlib->avail_in || !zlib->avail_out));
@@ -197,8 +199,8 @@ static int zlib_decode(struct coding *coding, size_t index, struct slice in,
 	return 0;
 }
 
-static int brotli_decode(struct coding *coding, size_t index, struct slice in,
-	const struct output *output)
+static int brotli_decode(
+	struct coding *coding, size_t index, struct slice in, const struct output *output)
 {
 	struct stage *stage = &coding->stages[index];
 	const uint8_t *next_in = (const uint8_t *)in.data;
@@ -213,8 +215,8 @@ static int brotli_decode(struct coding *coding, size_t index, struct slice in,
 		size_t out_left = sizeof(piece);
 		int error;
 
-		result = BrotliDecoderDecompressStream(stage->brotli, &in_left, &next_in,
-			&out_left, &next_out, NULL);
+		result = BrotliDecoderDecompressStream(
+			stage->brotli, &in_left, &next_in, &out_left, &next_out, NULL);
 		if (result == BROTLI_DECODER_RESULT_ERROR)
 			return -EPROTO;
 		error = stage_output(coding, index, piece, sizeof(piece) - out_left, output);
@@ -236,14 +238,14 @@ static bool zstd_magic(struct stage *stage, const uint8_t *in, size_t len)
 		if (!stage->magic)
 			stage->first = *in & 0xf0;
 		if (stage->first != 0x50 ? *in != frame[stage->magic]
-			: stage->magic && *in != skippable[stage->magic])
+					 : stage->magic && *in != skippable[stage->magic])
 			return false;
 	}
 	return true;
 }
 
-static int zstd_decode(struct coding *coding, size_t index, struct slice in,
-	const struct output *output)
+static int zstd_decode(
+	struct coding *coding, size_t index, struct slice in, const struct output *output)
 {
 	struct stage *stage = &coding->stages[index];
 	ZSTD_inBuffer input = {in.data, in.len, 0};
@@ -288,8 +290,8 @@ static bool zlib_header(uint8_t first, uint8_t second)
 }
 
 /* "deflate" is zlib's format by RFC 9110 section 8.4.1.2; some send the bare deflate data. */
-static int deflate_begin(struct coding *coding, size_t index, struct slice *in,
-	const struct output *output)
+static int deflate_begin(
+	struct coding *coding, size_t index, struct slice *in, const struct output *output)
 {
 	struct stage *stage = &coding->stages[index];
 	struct slice first;
@@ -326,8 +328,8 @@ static int stage_make(struct stage *stage)
 		stage->made = stage->zstd != NULL;
 		if (!stage->made)
 			break;
-		result = ZSTD_DCtx_setParameter(stage->zstd, ZSTD_d_windowLogMax,
-			CODING_WINDOW_LOG);
+		result =
+			ZSTD_DCtx_setParameter(stage->zstd, ZSTD_d_windowLogMax, CODING_WINDOW_LOG);
 		if (ZSTD_isError(result))
 			return -ENOTSUP;
 		break;
@@ -335,8 +337,8 @@ static int stage_make(struct stage *stage)
 	return stage->made ? 0 : -ENOMEM;
 }
 
-static int stage_decode(struct coding *coding, size_t index, struct slice in,
-	const struct output *output)
+static int stage_decode(
+	struct coding *coding, size_t index, struct slice in, const struct output *output)
 {
 	struct stage *stage = &coding->stages[index];
 	int error = 0;

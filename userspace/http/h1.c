@@ -10,7 +10,7 @@
 #include "http/h1_lines.h"
 #include "http/h1_section.h"
 
-#define H1_MAGIC 0x48312e31
+#define H1_MAGIC       0x48312e31
 #define H1_INTERIM_MAX 16 /* 1xx responses to one request */
 
 enum state {
@@ -21,8 +21,8 @@ enum state {
 	STATE_CHUNKED,
 	STATE_TRAILERS,
 	STATE_UNTIL_CLOSE,
-	STATE_END,     /* all was read, H1_END is to be returned */
-	STATE_CLOSED,  /* after the last message */
+	STATE_END,    /* all was read, H1_END is to be returned */
+	STATE_CLOSED, /* after the last message */
 	STATE_REFUSED,
 };
 
@@ -35,9 +35,9 @@ struct h1_reader {
 	struct h1_section section, trailer_section;
 	struct h1_lines lines, trailer_lines;
 	struct h1_chunk chunk;
-	uint64_t left; /* bytes of a body of known length, or until body_max */
+	uint64_t left;		   /* bytes of a body of known length, or until body_max */
 	bool start_cr, start_crlf; /* of the empty line that may come before a request */
-	bool expected, to_head; /* responses */
+	bool expected, to_head;	   /* responses */
 	unsigned interim;
 	enum h1_error_id error;
 };
@@ -93,7 +93,7 @@ void h1_reader_expect(struct h1_reader *reader, struct slice request_method)
 bool h1_reader_in_message(const struct h1_reader *reader)
 {
 	return reader->state != STATE_START && reader->state != STATE_CLOSED &&
-		reader->state != STATE_REFUSED;
+	       reader->state != STATE_REFUSED;
 }
 
 void h1_reader_trim(struct h1_reader *reader)
@@ -115,8 +115,8 @@ static enum h1_result refuse(struct h1_reader *reader, struct h1_event *event, e
 }
 
 /* RFC 9112 section 2.2: one empty line before a request is ignored. */
-static enum h1_result read_start(struct h1_reader *reader, struct slice input, size_t *consumed,
-	struct h1_event *event)
+static enum h1_result read_start(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event)
 {
 	char byte = input.data[0];
 
@@ -204,8 +204,8 @@ static enum h1_result head_done(struct h1_reader *reader, struct h1_event *event
 	return H1_HEAD;
 }
 
-static enum h1_result read_head(struct h1_reader *reader, struct slice input, size_t *consumed,
-	struct h1_event *event)
+static enum h1_result read_head(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event)
 {
 	struct h1_section *section = &reader->section;
 	enum h1_error_id error;
@@ -224,8 +224,8 @@ static enum h1_result read_head(struct h1_reader *reader, struct slice input, si
 	}
 }
 
-static enum h1_result read_length(struct h1_reader *reader, struct slice input, size_t *consumed,
-	struct h1_event *event)
+static enum h1_result read_length(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event)
 {
 	event->span = input;
 	if (event->span.len > reader->left)
@@ -237,8 +237,8 @@ static enum h1_result read_length(struct h1_reader *reader, struct slice input, 
 	return H1_BODY;
 }
 
-static enum h1_result read_until_close(struct h1_reader *reader, struct slice input,
-	size_t *consumed, struct h1_event *event)
+static enum h1_result read_until_close(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event)
 {
 	event->span = input;
 	if (reader->limits.body_max) {
@@ -252,8 +252,8 @@ static enum h1_result read_until_close(struct h1_reader *reader, struct slice in
 	return H1_BODY;
 }
 
-static enum h1_result read_chunked(struct h1_reader *reader, struct slice input, size_t *consumed,
-	struct h1_event *event)
+static enum h1_result read_chunked(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event)
 {
 	enum h1_error_id error;
 
@@ -291,13 +291,13 @@ static enum h1_result trailers_done(struct h1_reader *reader, struct h1_event *e
 	return H1_TRAILERS;
 }
 
-static enum h1_result read_trailers(struct h1_reader *reader, struct slice input, size_t *consumed,
-	struct h1_event *event)
+static enum h1_result read_trailers(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event)
 {
 	enum h1_error_id error;
 
-	switch (h1_section_read(&reader->trailer_section, input, reader->limits.head_max, consumed,
-		&error)) {
+	switch (h1_section_read(
+		&reader->trailer_section, input, reader->limits.head_max, consumed, &error)) {
 	case H1_SECTION_DONE:
 		return trailers_done(reader, event);
 	case H1_SECTION_ERROR:
@@ -316,8 +316,8 @@ static enum h1_result read_end(struct h1_reader *reader, struct h1_event *event)
 	return H1_END;
 }
 
-static enum h1_result step(struct h1_reader *reader, struct slice input, size_t *consumed,
-	struct h1_event *event)
+static enum h1_result step(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event)
 {
 	switch (reader->state) {
 	case STATE_START:
@@ -340,8 +340,8 @@ static enum h1_result step(struct h1_reader *reader, struct slice input, size_t 
 	}
 }
 
-enum h1_result h1_read(struct h1_reader *reader, struct slice input, size_t *consumed,
-	struct h1_event *event)
+enum h1_result h1_read(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event)
 {
 	assert(reader->magic == H1_MAGIC);
 	*consumed = 0;

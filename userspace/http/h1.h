@@ -25,6 +25,7 @@ struct h1_limits {
 
 /* Every way in which a message is refused: X(ID, status, "name", "text"). The status is that of
  * the answer to a bad request; a bad response always becomes a 502. */
+/* clang-format off */
 #define H1_ERRORS(X)                                                                            \
 	X(LEADING_BYTES, 400, "leading_bytes", "bytes before the start line")                   \
 	X(START_LINE, 400, "start_line", "malformed start line")                                \
@@ -78,6 +79,7 @@ enum h1_error_id {
 #undef H1_ERROR_ID
 	H1_ERROR_COUNT
 };
+/* clang-format on */
 
 struct h1_error {
 	enum h1_error_id id;
@@ -116,8 +118,8 @@ void h1_reader_expect(struct h1_reader *reader, struct slice request_method);
 
 /* Reads until one event. *consumed is how much of the input was used: the caller goes on with the
  * rest. H1_END may come with nothing consumed and from an empty input. */
-enum h1_result h1_read(struct h1_reader *reader, struct slice input, size_t *consumed,
-	struct h1_event *event);
+enum h1_result h1_read(
+	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event);
 
 /* The end of the connection's bytes. H1_END: a body that lasts until close is complete; H1_MORE:
  * between messages, nothing was cut off; H1_ERROR: H1_ERROR_TRUNCATED, or an earlier error. */

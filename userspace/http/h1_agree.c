@@ -48,7 +48,7 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t length)
 
 	agree->value = SLICE_NONE;
 	return agree_if(agree->names < agree->count &&
-		same_span(agree->headers[agree->names++].name, at, length));
+			same_span(agree->headers[agree->names++].name, at, length));
 }
 
 static int on_header_value(llhttp_t *parser, const char *at, size_t length)
@@ -89,7 +89,7 @@ static bool agree_framing(const struct head *head, llhttp_t *parser)
 	bool chunked = parser->flags & F_CHUNKED, length = parser->flags & F_CONTENT_LENGTH;
 	bool coding = parser->flags & F_TRANSFER_ENCODING;
 	bool keep_alive = !(parser->flags & F_CONNECTION_CLOSE) &&
-		(head->minor == 1 || parser->flags & F_CONNECTION_KEEP_ALIVE);
+			  (head->minor == 1 || parser->flags & F_CONNECTION_KEEP_ALIVE);
 
 	if (length != head->has_length ||
 		(length && parser->content_length != head->declared_length))
@@ -112,12 +112,12 @@ static int on_headers_complete(llhttp_t *parser)
 	agree->complete = agree->names == agree->count && agree->values == agree->count;
 	if (head)
 		agree->complete = agree->complete && agree_start_line(head, parser) &&
-			agree_framing(head, parser);
+				  agree_framing(head, parser);
 	return agree->complete ? 1 : -1;
 }
 
-static bool agree_run(struct agree *agree, llhttp_type_t type, struct slice before,
-	struct slice bytes)
+static bool agree_run(
+	struct agree *agree, llhttp_type_t type, struct slice before, struct slice bytes)
 {
 	static const llhttp_settings_t settings = {
 		.on_url = on_url,

@@ -10,18 +10,18 @@
 #include "base/slice.h"
 #include "http/h1.h"
 
-#define H1_CHUNK_EXTENSION_MAX 1024	 /* bytes of one chunk's extensions */
-#define H1_CHUNK_EXTENSIONS_MAX 16384	 /* … of all of a body */
-#define H1_CHUNK_SIZE_MAX (UINT64_MAX >> 1) /* bytes of data */
+#define H1_CHUNK_EXTENSION_MAX	1024		  /* bytes of one chunk's extensions */
+#define H1_CHUNK_EXTENSIONS_MAX 16384		  /* … of all of a body */
+#define H1_CHUNK_SIZE_MAX	(UINT64_MAX >> 1) /* bytes of data */
 
 struct h1_chunk {
 	uint8_t state;
-	uint8_t digits;	      /* of the size, so far */
-	uint16_t extension;   /* bytes of this chunk's */
-	uint32_t extensions;  /* … of all */
-	uint64_t left;	      /* data bytes to come */
-	uint64_t total;	      /* data bytes announced, this chunk included */
-	uint64_t body_max;    /* 0: no limit */
+	uint8_t digits;	     /* of the size, so far */
+	uint16_t extension;  /* bytes of this chunk's */
+	uint32_t extensions; /* … of all */
+	uint64_t left;	     /* data bytes to come */
+	uint64_t total;	     /* data bytes announced, this chunk included */
+	uint64_t body_max;   /* 0: no limit */
 };
 
 enum h1_chunk_result { H1_CHUNK_MORE, H1_CHUNK_DATA, H1_CHUNK_LAST, H1_CHUNK_ERROR };

@@ -85,7 +85,7 @@ static bool connection_option(struct fields *fields, struct head *head, struct s
 	else if (slice_equal_nocase(option, SLICE("upgrade")))
 		fields->connection_upgrade = true;
 	else if (slice_equal_nocase(option, SLICE("host")) ||
-		slice_equal_nocase(option, SLICE("content-length")))
+		 slice_equal_nocase(option, SLICE("content-length")))
 		/* Whoever removes these as told makes another message of it. */
 		return false;
 	else
@@ -105,8 +105,8 @@ static bool connection_read(struct fields *fields, struct head *head, enum h1_er
 				if (!connection_option(fields, head, option))
 					return refuse(error, H1_ERROR_CONNECTION_BAD);
 		}
-	head->keep_alive = !fields->connection_close &&
-		(head->minor == 1 || fields->connection_keep_alive);
+	head->keep_alive =
+		!fields->connection_close && (head->minor == 1 || fields->connection_keep_alive);
 	head->upgrade = fields->upgrade.count && fields->connection_upgrade;
 	return true;
 }
@@ -239,8 +239,8 @@ bool h1_fields_read(struct head *head, bool to_head, uint64_t body_max, enum h1_
 		if (!host_read(&fields, head, &host, error) || !target_read(head, &host, error))
 			return false;
 	} else {
-		no_body = to_head || head->status < 200 || head->status == 204 ||
-			head->status == 304;
+		no_body =
+			to_head || head->status < 200 || head->status == 204 || head->status == 304;
 	}
 	if (!connection_read(&fields, head, error) ||
 		!framing_read(&fields, head, no_body, body_max, error))
@@ -250,6 +250,7 @@ bool h1_fields_read(struct head *head, bool to_head, uint64_t body_max, enum h1_
 
 bool h1_fields_may_trail(const struct header *headers, size_t count)
 {
+	/* clang-format off */
 	static const struct slice forbidden[] = {
 		{"transfer-encoding", 17}, {"content-length", 14}, {"host", 4}, {"connection", 10},
 		{"keep-alive", 10}, {"proxy-connection", 16}, {"te", 2}, {"upgrade", 7},
@@ -257,6 +258,7 @@ bool h1_fields_may_trail(const struct header *headers, size_t count)
 		{"api-key", 7}, {"cookie", 6}, {"set-cookie", 10}, {"content-encoding", 16},
 		{"content-type", 12}, {"content-range", 13},
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < sizeof(forbidden) / sizeof(forbidden[0]); j++)

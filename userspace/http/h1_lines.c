@@ -44,10 +44,12 @@ static bool version_read(struct slice text, struct head *head, enum h1_error_id 
  * the origin got it, the service's key included. */
 static bool method_known(struct slice method)
 {
+	/* clang-format off */
 	static const struct slice methods[] = {
 		{"GET", 3}, {"POST", 4}, {"HEAD", 4}, {"PUT", 3}, {"DELETE", 6}, {"PATCH", 5},
 		{"OPTIONS", 7},
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (slice_equal(method, methods[i]))
@@ -141,8 +143,8 @@ static bool field_line(struct slice line, struct header *header, enum h1_error_i
 	return true;
 }
 
-bool h1_lines_fields(struct h1_lines *lines, struct slice section, uint32_t max,
-	enum h1_error_id *error)
+bool h1_lines_fields(
+	struct h1_lines *lines, struct slice section, uint32_t max, enum h1_error_id *error)
 {
 	struct slice line;
 

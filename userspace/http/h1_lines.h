@@ -23,8 +23,8 @@ struct h1_lines {
  * reason, and minor. */
 bool h1_lines_start(struct slice *section, struct head *head, enum h1_error_id *error);
 /* Reads the field lines up to the empty one that ends the section; at most max. */
-bool h1_lines_fields(struct h1_lines *lines, struct slice section, uint32_t max,
-	enum h1_error_id *error);
+bool h1_lines_fields(
+	struct h1_lines *lines, struct slice section, uint32_t max, enum h1_error_id *error);
 
 void h1_lines_free(struct h1_lines *lines);
 

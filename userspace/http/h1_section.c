@@ -25,8 +25,8 @@ static size_t section_plain(struct slice input, size_t i)
 }
 
 /* Finds the section's end in input: *length is the bytes up to it, or all of them. */
-static enum h1_section_result section_scan(struct h1_section *section, struct slice input,
-	size_t *length, enum h1_error_id *error)
+static enum h1_section_result section_scan(
+	struct h1_section *section, struct slice input, size_t *length, enum h1_error_id *error)
 {
 	for (size_t i = 0; i < input.len; i++) {
 		uint8_t byte = (uint8_t)input.data[i];

@@ -25,8 +25,8 @@ static int append(struct buf *b, const struct slice *parts, size_t count)
 	return 0;
 }
 
-#define APPEND(b, ...)                                                                          \
-	append(b, (const struct slice[]){__VA_ARGS__},                                          \
+#define APPEND(b, ...)                                                                             \
+	append(b, (const struct slice[]){__VA_ARGS__},                                             \
 		sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice))
 
 int h1_write_request_line(struct buf *b, struct slice method, struct slice target)
@@ -112,6 +112,7 @@ int h1_write_last_chunk(struct buf *b, const struct header *trailers, size_t ntr
 
 const char *h1_reason(int status)
 {
+	/* clang-format off */
 	static const struct {
 		int status;
 		const char *reason;
@@ -132,6 +133,7 @@ const char *h1_reason(int status)
 		{502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
 		{505, "HTTP Version Not Supported"},
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (reasons[i].status == status)

@@ -17,9 +17,9 @@ enum head_kind { HEAD_REQUEST, HEAD_RESPONSE };
 enum head_framing { HEAD_NO_BODY, HEAD_LENGTH, HEAD_CHUNKED, HEAD_UNTIL_CLOSE };
 
 struct header {
-	struct slice name;	/* as sent: letters of any case */
-	struct slice value;	/* without the spaces and tabs around it; may be empty */
-	bool hop_by_hop;	/* see head_is_hop_by_hop */
+	struct slice name;  /* as sent: letters of any case */
+	struct slice value; /* without the spaces and tabs around it; may be empty */
+	bool hop_by_hop;    /* see head_is_hop_by_hop */
 };
 
 struct head {
@@ -34,13 +34,13 @@ struct head {
 	struct header *headers;
 	size_t nheaders;
 	enum head_framing framing;
-	uint64_t length;	/* bytes, of HEAD_LENGTH */
-	bool has_length;	/* the head has a Content-Length, of value declared_length */
+	uint64_t length;	  /* bytes, of HEAD_LENGTH */
+	bool has_length;	  /* the head has a Content-Length, of value declared_length */
 	uint64_t declared_length; /* what a response to HEAD, or a 304, says that GET would have */
-	bool keep_alive;	/* the sender lets the connection go on after this message */
-	bool expect_continue;	/* the client waits for a 100 before its body */
-	bool upgrade;		/* Upgrade is there and Connection names it */
-	size_t bytes;		/* of the whole head, the empty line included */
+	bool keep_alive;	  /* the sender lets the connection go on after this message */
+	bool expect_continue;	  /* the client waits for a 100 before its body */
+	bool upgrade;		  /* Upgrade is there and Connection names it */
+	size_t bytes;		  /* of the whole head, the empty line included */
 };
 
 /* The first field of that name, compared without case, or NULL. */

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 
 #define SSE_MAGIC 0x53534531
-#define SSE_KEEP 65536 /* bytes of memory that a reader keeps between events */
+#define SSE_KEEP  65536 /* bytes of memory that a reader keeps between events */
 
 /* Where in an event the reading is. */
 struct scan {
@@ -119,8 +119,8 @@ static bool data_add(struct sse_reader *reader, struct sse_event *event, struct 
 		return true;
 	}
 	/* All data lines with an LF after each are no longer than the event. */
-	if (!buf_len(joined) && (!buf_reserve(joined, event->raw.len) ||
-		buf_append_slice(joined, event->data) < 0))
+	if (!buf_len(joined) &&
+		(!buf_reserve(joined, event->raw.len) || buf_append_slice(joined, event->data) < 0))
 		return false;
 	if (buf_append(joined, "\n", 1) < 0 || buf_append_slice(joined, value) < 0)
 		return false;
@@ -143,8 +143,8 @@ static bool read_line(struct sse_reader *reader, struct sse_event *event, struct
 }
 
 /* Reads the fields of the event whose bytes are raw. */
-static enum sse_result read_event(struct sse_reader *reader, struct slice raw,
-	struct sse_event *event)
+static enum sse_result read_event(
+	struct sse_reader *reader, struct slice raw, struct sse_event *event)
 {
 	struct slice rest = raw;
 
@@ -178,8 +178,8 @@ static void held_forget(struct sse_reader *reader)
 }
 
 /* Passes a part of an event that is not read. */
-static enum sse_result pass_part(struct sse_reader *reader, struct slice part, bool last,
-	struct sse_event *event)
+static enum sse_result pass_part(
+	struct sse_reader *reader, struct slice part, bool last, struct sse_event *event)
 {
 	enum sse_result why = reader->pass;
 
@@ -200,8 +200,8 @@ static enum sse_result pass_start(struct sse_reader *reader, const struct scan *
 	return pass_part(reader, buf_slice(&reader->held), false, event);
 }
 
-enum sse_result sse_read(struct sse_reader *reader, struct slice input, size_t *consumed,
-	struct sse_event *event)
+enum sse_result sse_read(
+	struct sse_reader *reader, struct slice input, size_t *consumed, struct sse_event *event)
 {
 	struct scan before;
 	size_t length, held;
@@ -228,8 +228,7 @@ enum sse_result sse_read(struct sse_reader *reader, struct slice input, size_t *
 			return pass_start(reader, &before, SSE_TOO_LONG, event);
 		reader->pass = SSE_TOO_LONG;
 	}
-	if (!reader->pass && (held || !last) &&
-		buf_append(&reader->held, input.data, length) < 0) {
+	if (!reader->pass && (held || !last) && buf_append(&reader->held, input.data, length) < 0) {
 		if (held)
 			return pass_start(reader, &before, SSE_NO_MEMORY, event);
 		reader->pass = SSE_NO_MEMORY;

@@ -35,8 +35,8 @@ void sse_reader_free(struct sse_reader *reader);
  * the input is not copied, unless it has more than one data line.
  * Where an event ends in a CR that may be half of a CRLF, the LF is waited for only when the line
  * before ended in CRLF: a stream of bare CRs is not delayed. */
-enum sse_result sse_read(struct sse_reader *reader, struct slice input, size_t *consumed,
-	struct sse_event *event);
+enum sse_result sse_read(
+	struct sse_reader *reader, struct slice input, size_t *consumed, struct sse_event *event);
 /* The end of the stream: SSE_EVENT for an event that was complete but for that LF, or SSE_MORE. */
 enum sse_result sse_finish(struct sse_reader *reader, struct sse_event *event);
 /* The bytes held of an incomplete event: to be passed on when the stream ends. */

@@ -10,6 +10,7 @@
 
 static void test_parse(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		struct slice text, host;
 		uint16_t port; /* and an empty host: refused */
@@ -32,6 +33,7 @@ static void test_parse(void **state)
 		{SLICE("[fe80::1%25eth0]"), SLICE(""), 0}, {SLICE("[::1]a"), SLICE(""), 0},
 		{SLICE("\xc3\xa4"), SLICE(""), 0}, {SLICE("a,b"), SLICE(""), 0},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

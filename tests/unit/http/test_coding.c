@@ -47,8 +47,8 @@ static struct buf brotli(struct slice text)
 	struct buf b = BUF_EMPTY;
 	uint8_t *to = (uint8_t *)buf_reserve(&b, size);
 
-	assert_true(BrotliEncoderCompress(5, 22, BROTLI_MODE_TEXT, text.len,
-		(const uint8_t *)text.data, &size, to));
+	assert_true(BrotliEncoderCompress(
+		5, 22, BROTLI_MODE_TEXT, text.len, (const uint8_t *)text.data, &size, to));
 	buf_commit(&b, size);
 	return b;
 }
@@ -81,13 +81,14 @@ static struct buf sample(size_t len)
 	struct buf b = BUF_EMPTY;
 
 	for (unsigned i = 0; buf_len(&b) < len; i++)
-		assert_int_equal(buf_printf(&b, "data: {\"delta\":\"%u\"}\n\n", i * 2654435761u), 0);
+		assert_int_equal(
+			buf_printf(&b, "data: {\"delta\":\"%u\"}\n\n", i * 2654435761u), 0);
 	return b;
 }
 
 /* What coding_decode and coding_finish say in the end; the output is appended to out. */
-static int decode(const char *coding, struct slice in, size_t out_max, uint64_t seed,
-	struct buf *out)
+static int decode(
+	const char *coding, struct slice in, size_t out_max, uint64_t seed, struct buf *out)
 {
 	int error, result = 0;
 	struct coding *c = coding_new(slice_of_string(coding), out_max, &error);
@@ -107,6 +108,7 @@ static int decode(const char *coding, struct slice in, size_t out_max, uint64_t 
 	return result;
 }
 
+/* clang-format off */
 static const struct {
 	const char *coding, *encoders[2];
 } codings[] = {
@@ -114,6 +116,7 @@ static const struct {
 	{"br", {"br"}}, {"zstd", {"zstd"}}, {"gzip, br", {"gzip", "br"}},
 	{" deflate ,, zstd", {"raw", "zstd"}}, {"identity, br", {"br"}}, {"gzip, identity", {"gzip"}},
 };
+/* clang-format on */
 
 static struct buf encode_all(size_t i, struct slice text)
 {
@@ -138,8 +141,9 @@ static void test_decoded(void **state)
 			for (uint64_t seed = 0; seed < RANDOM_CUTS; seed++) {
 				struct buf out = BUF_EMPTY;
 
-				assert_int_equal(decode(codings[i].coding, buf_slice(&in), 0, seed,
-					&out), 0);
+				assert_int_equal(
+					decode(codings[i].coding, buf_slice(&in), 0, seed, &out),
+					0);
 				assert_true(slice_equal(buf_slice(&out), buf_slice(&text)));
 				buf_free(&out);
 			}
@@ -169,8 +173,8 @@ static void test_cut_and_continued(void **state)
 		for (uint64_t seed = 0; seed < 3; seed++) {
 			struct buf out = BUF_EMPTY;
 
-			assert_int_equal(decode(codings[i].coding, buf_slice(&in), 0, seed, &out),
-				-EPROTO);
+			assert_int_equal(
+				decode(codings[i].coding, buf_slice(&in), 0, seed, &out), -EPROTO);
 			buf_free(&out);
 		}
 		buf_free(&in);
@@ -186,7 +190,8 @@ static void test_garbage(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct buf out = BUF_EMPTY;
 
-		assert_int_equal(decode(names[i], SLICE("{\"not\":\"encoded at all\"}"), 0, 2, &out),
+		assert_int_equal(
+			decode(names[i], SLICE("{\"not\":\"encoded at all\"}"), 0, 2, &out),
 			-EPROTO);
 		buf_free(&out);
 	}
@@ -221,8 +226,9 @@ static void test_zstd_magic(void **state)
 		buf_clear(&out);
 		assert_int_equal(decode("zstd", buf_slice(&in), 0, seed, &out), 0);
 		assert_true(slice_equal(buf_slice(&out), SLICE("text")));
-		assert_int_equal(decode("zstd", SLICE("\x26\xb5\x2f\xfd\x01\xfd\xf3\x40"), 0, seed,
-			&out), -EPROTO);
+		assert_int_equal(
+			decode("zstd", SLICE("\x26\xb5\x2f\xfd\x01\xfd\xf3\x40"), 0, seed, &out),
+			-EPROTO);
 	}
 	buf_free(&frame);
 	buf_free(&in);
@@ -240,7 +246,8 @@ static void test_bounds(void **state)
 		buf_clear(&out);
 		assert_int_equal(decode(codings[i].coding, buf_slice(&in), len, 2, &out), 0);
 		buf_clear(&out);
-		assert_int_equal(decode(codings[i].coding, buf_slice(&in), len - 1, 2, &out), -EFBIG);
+		assert_int_equal(
+			decode(codings[i].coding, buf_slice(&in), len - 1, 2, &out), -EFBIG);
 		assert_true(buf_len(&out) < len);
 		buf_free(&in);
 	}
@@ -278,6 +285,7 @@ static int refuse(void *context, struct slice piece)
 
 static void test_kinds(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *value;
 		int error;
@@ -287,6 +295,7 @@ static void test_kinds(void **state)
 		{"gzip", 0, false}, {"compress", -ENOTSUP, false}, {"gzip, gzip, gzip", -ENOTSUP, false},
 		{"gzip;q=1", -ENOTSUP, false}, {"gzip br", -ENOTSUP, false}, {"*", -ENOTSUP, false},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

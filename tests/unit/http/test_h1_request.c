@@ -36,9 +36,10 @@ static void expect_trace(struct slice input, const char *expected)
 	}
 }
 
-#define HOST "Host: example.com\r\n"
+#define HOST	  "Host: example.com\r\n"
 #define HOST_READ "Host: example.com\n"
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	struct slice input;
@@ -122,6 +123,7 @@ static const struct {
 		"POST / HTTP/1.1 length 5 keep-alive\n" HOST_READ
 		"Content-Length: 5\nbody 3 hel\nmore\n"},
 };
+/* clang-format on */
 
 static void test_accepted(void **state)
 {
@@ -132,10 +134,11 @@ static void test_accepted(void **state)
 	}
 }
 
-#define GET "GET / HTTP/1.1\r\n" HOST
-#define POST "POST / HTTP/1.1\r\n" HOST
+#define GET	"GET / HTTP/1.1\r\n" HOST
+#define POST	"POST / HTTP/1.1\r\n" HOST
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	struct slice input;
@@ -336,6 +339,7 @@ static const struct {
 	{"trailer without a colon", SLICE(CHUNKED "0\r\nGET / HTTP/1.1\r\n\r\n"),
 		H1_ERROR_NO_COLON},
 };
+/* clang-format on */
 
 /* Whether the last line of the text is the error, with its status. */
 static void expect_error(const char *text, enum h1_error_id id, int status)
@@ -402,7 +406,8 @@ static void test_every_byte(void **state)
 		unsigned char byte = (unsigned char)c;
 		bool visible = c > 0x20 && c < 0x7f;
 		bool token = c && strchr("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-			"ABCDEFGHIJKLMNOPQRSTUVWXYZ", c);
+					 "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+					  c);
 		bool name = token || c == ':';
 		bool value = visible || c == ' ' || c == '\t' || c >= 0x80;
 
@@ -418,16 +423,18 @@ static void test_every_byte(void **state)
 		expect_byte(GET "Connection: close?\r\n\r\n", byte, token || c == ',' || c == ' ');
 		expect_byte(GET "Upgrade: a?b\r\n\r\n", byte, value);
 		expect_byte(POST "Content-Length: ?\r\n\r\n", byte, c >= '0' && c <= '9');
-		expect_byte(POST "Content-Length:?7\r\n\r\n", byte, (c >= '0' && c <= '9') || c == ' ');
-		expect_byte(POST "Content-Length: 7?\r\n\r\n", byte, (c >= '0' && c <= '9') || c == ' ');
+		expect_byte(
+			POST "Content-Length:?7\r\n\r\n", byte, (c >= '0' && c <= '9') || c == ' ');
+		expect_byte(POST "Content-Length: 7?\r\n\r\n", byte,
+			(c >= '0' && c <= '9') || c == ' ');
 		expect_byte(POST "Transfer-Encoding: chunked?\r\n\r\n", byte, c == ' ');
 		expect_byte(POST "Transfer-Encoding:?chunked\r\n\r\n", byte, c == ' ');
 	}
 }
 
 /* Given a prefix, so many bytes of filling, and a suffix. */
-static struct slice filled(struct buf *b, const char *prefix, size_t count, const char *filling,
-	const char *suffix)
+static struct slice filled(
+	struct buf *b, const char *prefix, size_t count, const char *filling, const char *suffix)
 {
 	*b = BUF_EMPTY;
 	assert_int_equal(buf_append_slice(b, slice_of_string(prefix)), 0);
@@ -455,14 +462,14 @@ static void test_too_long(void **state)
 	buf_free(&b);
 	expect_refused(filled(&b, CHUNKED "0\r\n", 1024, "a: b", ""), H1_ERROR_HEAD_TOO_LONG);
 	buf_free(&b);
-	expect_refused(filled(&b, CHUNKED "0\r\n", 21, "a: b\r\n", "\r\n"),
-		H1_ERROR_TOO_MANY_HEADERS);
+	expect_refused(
+		filled(&b, CHUNKED "0\r\n", 21, "a: b\r\n", "\r\n"), H1_ERROR_TOO_MANY_HEADERS);
 	buf_free(&b);
 	/* Extensions: of one chunk, and of many together. */
 	expect_refused(filled(&b, CHUNKED "1;", 1025, "a", "\r\n"), H1_ERROR_CHUNK_EXTENSION);
 	buf_free(&b);
-	expect_refused(filled(&b, CHUNKED, 1500, "1;aaaaaaaaaaaa\r\nb\r\n", ""),
-		H1_ERROR_CHUNK_EXTENSION);
+	expect_refused(
+		filled(&b, CHUNKED, 1500, "1;aaaaaaaaaaaa\r\nb\r\n", ""), H1_ERROR_CHUNK_EXTENSION);
 	buf_free(&b);
 }
 
@@ -486,7 +493,9 @@ static void test_finish(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (uint64_t seed = 0; seed < 10; seed++) {
 			const struct h1_trace_options options = {.kind = HEAD_REQUEST,
-				.limits = limits, .seed = seed, .finish = true};
+				.limits = limits,
+				.seed = seed,
+				.finish = true};
 			struct buf text = BUF_EMPTY;
 
 			h1_trace(&options, cases[i].input, &text, NULL);
@@ -504,15 +513,27 @@ static void test_connection(void **state)
 		const char *value;
 		bool keep, keep_1_0;
 	} cases[] = {
-		{"", true, false}, {"close", false, false}, {"Close", false, false},
-		{"keep-alive", true, true}, {"Keep-Alive, TE", true, true},
-		{"TE, keep-alive", true, true}, {"x, close", false, false},
-		{"close,x", false, false}, {"close , x", false, false},
-		{"TE,close", false, false}, {"upgrade, close", false, false},
-		{"keep-alive,close", false, false}, {"close, keep-alive", false, false},
-		{"closed", true, false}, {"xclose", true, false}, {"clos", true, false},
-		{"keep-alivex", true, false}, {"keep-aliv", true, false}, {"x-close", true, false},
-		{",", true, false}, {",,close,,", false, false},
+		{"", true, false},
+		{"close", false, false},
+		{"Close", false, false},
+		{"keep-alive", true, true},
+		{"Keep-Alive, TE", true, true},
+		{"TE, keep-alive", true, true},
+		{"x, close", false, false},
+		{"close,x", false, false},
+		{"close , x", false, false},
+		{"TE,close", false, false},
+		{"upgrade, close", false, false},
+		{"keep-alive,close", false, false},
+		{"close, keep-alive", false, false},
+		{"closed", true, false},
+		{"xclose", true, false},
+		{"clos", true, false},
+		{"keep-alivex", true, false},
+		{"keep-aliv", true, false},
+		{"x-close", true, false},
+		{",", true, false},
+		{",,close,,", false, false},
 	};
 
 	(void)state;
@@ -529,7 +550,7 @@ static void test_connection(void **state)
 				fail_msg("\"%s\", HTTP/1.%d: %s", cases[i].value, minor,
 					event.error.name);
 			else if (event.head->keep_alive !=
-				(minor ? cases[i].keep : cases[i].keep_1_0))
+				 (minor ? cases[i].keep : cases[i].keep_1_0))
 				fail_msg("\"%s\", HTTP/1.%d", cases[i].value, minor);
 			buf_free(&b);
 			h1_reader_free(reader);
@@ -541,10 +562,10 @@ static void test_every_error_is_tested(void **state)
 {
 	static const enum h1_error_id elsewhere[] = {
 		H1_ERROR_STATUS, H1_ERROR_UNSOLICITED, H1_ERROR_TOO_MANY_INTERIM,
-		H1_ERROR_SWITCHED, /* responses: test_h1_response */
+		H1_ERROR_SWITCHED,				  /* responses: test_h1_response */
 		H1_ERROR_HEAD_TOO_LONG, H1_ERROR_TARGET_TOO_LONG, /* test_too_long */
-		H1_ERROR_TRUNCATED, /* test_finish */
-		H1_ERROR_MEMORY, H1_ERROR_PARSERS_DIFFER, /* not by an input that we know */
+		H1_ERROR_TRUNCATED,				  /* test_finish */
+		H1_ERROR_MEMORY, H1_ERROR_PARSERS_DIFFER,	  /* not by an input that we know */
 	};
 	bool seen[H1_ERROR_COUNT] = {false};
 
@@ -573,8 +594,7 @@ static void test_trim(void **state)
 		assert_true(h1_reader_in_message(reader));
 		h1_reader_trim(reader);
 		assert_int_equal(event.head->nheaders, 1);
-		assert_string_equal("example.com",
-			strndupa(event.head->headers[0].value.data, 11));
+		assert_string_equal("example.com", strndupa(event.head->headers[0].value.data, 11));
 		assert_int_equal(h1_read(reader, SLICE_NONE, &consumed, &event), H1_END);
 		assert_false(h1_reader_in_message(reader));
 		h1_reader_trim(reader);

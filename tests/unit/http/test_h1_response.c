@@ -17,6 +17,7 @@ static const struct h1_limits limits = {.head_max = 4096, .headers_max = 20, .bo
 #define OK "HTTP/1.1 200 OK\r\n"
 
 /* What is read from the bytes, and then at the end of the connection: the trace's last line. */
+/* clang-format off */
 static const struct {
 	const char *name, *methods;
 	struct slice input;
@@ -133,12 +134,16 @@ static const struct {
 		"HTTP/1.1 200 OK chunked keep-alive\nTransfer-Encoding: chunked [hop]\n"
 		"error 502 chunk_extension\n"},
 };
+/* clang-format on */
 
 static void expect_trace(const char *methods, struct slice input, const char *expected)
 {
 	for (uint64_t seed = 0; seed < RANDOM_CUTS; seed++) {
-		const struct h1_trace_options options = {.kind = HEAD_RESPONSE, .limits = limits,
-			.methods = methods, .seed = seed, .finish = true};
+		const struct h1_trace_options options = {.kind = HEAD_RESPONSE,
+			.limits = limits,
+			.methods = methods,
+			.seed = seed,
+			.finish = true};
 		struct buf text = BUF_EMPTY;
 
 		h1_trace(&options, input, &text, NULL);
@@ -173,8 +178,11 @@ static void test_interim_without_end(void **state)
 
 static void test_until_close_has_a_limit(void **state)
 {
-	const struct h1_trace_options options = {.kind = HEAD_RESPONSE, .limits = limits,
-		.methods = "GET", .seed = 5, .finish = true};
+	const struct h1_trace_options options = {.kind = HEAD_RESPONSE,
+		.limits = limits,
+		.methods = "GET",
+		.seed = 5,
+		.finish = true};
 	struct buf input = BUF_EMPTY, text = BUF_EMPTY, body = BUF_EMPTY;
 
 	(void)state;

@@ -58,7 +58,7 @@ static void test_status(void **state)
 	assert_int_equal(h1_write_header_number(&b, SLICE("Content-Length"), UINT64_MAX), 0);
 	assert_int_equal(h1_write_header_number(&b, SLICE("Content-Length"), 0), 0);
 	expect_text(&b, "HTTP/1.1 502 Bad Gateway\r\nHTTP/1.1 200 Fine\r\nHTTP/1.1 799 \r\n"
-		"Content-Length: 18446744073709551615\r\nContent-Length: 0\r\n");
+			"Content-Length: 18446744073709551615\r\nContent-Length: 0\r\n");
 }
 
 static void test_chunks(void **state)

@@ -24,6 +24,7 @@ static void expect_events(struct slice input, size_t event_max, const char *expe
 }
 
 /* An event is "[raw] name=data", "-" for no data; what is held at the end is "rest [bytes]". */
+/* clang-format off */
 static const struct {
 	const char *name;
 	struct slice input;
@@ -62,6 +63,7 @@ static const struct {
 	{"NUL", SLICE("data: a\0b\n\n"), "[data: a\\x00b\\x0a\\x0a] =a\\x00b\n"},
 	{"empty", SLICE(""), ""},
 };
+/* clang-format on */
 
 static void test_cases(void **state)
 {
@@ -120,7 +122,7 @@ static void test_at_once(void **state)
 
 		for (size_t at = 0; at < events[i].len; at++)
 			assert_int_equal(sse_read(reader, slice_of(events[i].data + at, 1),
-				&consumed, &event),
+						 &consumed, &event),
 				at + 1 < events[i].len ? SSE_MORE : SSE_EVENT);
 		assert_true(slice_equal(event.raw, events[i]));
 		sse_reader_free(reader);
