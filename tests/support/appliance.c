@@ -187,7 +187,7 @@ int appliance_expect_end(struct appliance *a)
 /* ---- looking at processes ---- */
 
 /* The running child of that name, other than not; 0: none. */
-static pid_t appliance_child_now(const struct appliance *a, const char *title, pid_t not)
+static pid_t child_not(const struct appliance *a, const char *title, pid_t not)
 {
 	DIR *proc = opendir("/proc");
 	char path[300], comm[32];
@@ -213,7 +213,7 @@ pid_t appliance_child_after(const struct appliance *a, const char *title, pid_t 
 	uint64_t until = clock_monotonic_ns() + APPLIANCE_PATIENCE_NS;
 	pid_t pid;
 
-	while (!(pid = appliance_child_now(a, title, not))) {
+	while (!(pid = child_not(a, title, not))) {
 		if (clock_monotonic_ns() > until) {
 			print_error("no %s\n%s", title, file_text(appliance_path(a, "log")));
 			fail();
@@ -221,6 +221,11 @@ pid_t appliance_child_after(const struct appliance *a, const char *title, pid_t 
 		usleep(10000);
 	}
 	return pid;
+}
+
+pid_t appliance_child_now(const struct appliance *a, const char *title)
+{
+	return child_not(a, title, 0);
 }
 
 pid_t appliance_child(const struct appliance *a, const char *title)

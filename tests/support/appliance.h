@@ -38,7 +38,9 @@ void appliance_expect_log(const struct appliance *a, const char *text);
 const char *appliance_expect_notify(const struct appliance *a, const char *text);
 /* The exit status; -1: killed. */
 int appliance_expect_end(struct appliance *a);
-/* The running child of that name ("worker 0"), and the one that is not before. */
+/* The running child of that name ("worker 0"): now, or 0; when there is one; and when it is another
+ * than before. */
+pid_t appliance_child_now(const struct appliance *a, const char *title);
 pid_t appliance_child(const struct appliance *a, const char *title);
 pid_t appliance_child_after(const struct appliance *a, const char *title, pid_t before);
 void appliance_expect_gone(const struct appliance *a, pid_t pid);

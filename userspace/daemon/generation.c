@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -388,14 +389,35 @@ static int start_signer(struct slot *slot, struct package *package, struct why *
 	return error;
 }
 
+/* The spool has one owner: the lock is of the description that is handed over, so it ends with the
+ * shipper, even of a parent that was killed. */
+static int open_spool(const struct config *config, struct why *why)
+{
+	const char *path = config->audit.spool_directory;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return why_set(why, errno, "audit.spool_directory: cannot open %s: %m", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (errno == EWOULDBLOCK)
+		error = why_set(why, EBUSY,
+			"audit.spool_directory: another shipper still uses %s: waiting for its end",
+			path);
+	else
+		error = why_set(why, errno, "audit.spool_directory: cannot lock %s: %m", path);
+	close(fd);
+	return error;
+}
+
 static int start_shipper(struct slot *slot, struct package *package, struct why *why)
 {
-	const char *path = slot->generation->config->audit.spool_directory;
-	int spool = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int spool = open_spool(slot->generation->config, why);
 	int error;
 
 	if (spool < 0)
-		return why_set(why, errno, "audit.spool_directory: cannot open %s: %m", path);
+		return spool;
 	pack_made(package, "spool", spool);
 	error = start(slot, package, why);
 	if (error)

@@ -30,7 +30,7 @@ long kernel_log_parse(struct slice line, pid_t pid)
 {
 	char text[RECORD_MAX + 1];
 
-	if (line.len > RECORD_MAX)
+	if (line.len == 0 || line.len > RECORD_MAX)
 		return -1;
 	memcpy(text, line.data, line.len);
 	text[line.len] = '\0';

@@ -464,10 +464,16 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 
 static int start_children(struct parent *parent, struct why *why)
 {
-	int error = 0;
+	int error;
 
 	slot_init(&parent->shipper, parent, parent->current, ROLE_SHIPPER, 0);
 	error = slot_start(&parent->shipper, why);
+	if (error == -EBUSY) {
+		/* That of a killed daemon, which still serves the workers of that one. */
+		log_warning("%s", why->text);
+		slot_start_later(&parent->shipper);
+		error = 0;
+	}
 	for (unsigned i = 0; i < parent->current->nslots && !error; i++)
 		error = slot_start(&parent->current->slots[i], why);
 	return error;

@@ -9,6 +9,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "daemon/landlock.h"
 
 #define SIGNER	(1u << ROLE_SIGNER)
@@ -330,15 +332,16 @@ static int change_identity(const struct config_identity *to, struct why *why)
 	return 0;
 }
 
-/* Keeps the CA key out of the swap: everything that the signer has and will have. */
+/* Keeps the CA key out of the swap: everything that the signer has and, where the limit can be
+ * lifted for the time after its privileges, will have. */
 static void lock_memory(void)
 {
 #ifndef SALLYPORT_SANITIZE /* their shadow memory is terabytes */
 	static const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	int later = setrlimit(RLIMIT_MEMLOCK, &all) == 0 ? MCL_FUTURE : 0;
 
-	/* A machine that cannot do it (a container without the capability) may still swap. */
-	if (setrlimit(RLIMIT_MEMLOCK, &all) == 0)
-		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	if (mlockall(MCL_CURRENT | MCL_ONFAULT | later) < 0)
+		log_info("memory cannot be locked (%s): keep the swap encrypted", strerror(errno));
 #endif
 }
 

@@ -463,17 +463,19 @@ static void a_killed_parent_takes_its_children_along_and_can_be_started_again(vo
 	kill(a->parent, SIGKILL);
 	waitpid(a->parent, NULL, 0);
 	appliance_start(a);
-	appliance_expect_notify(a, "READY=1");
 	appliance_expect_gone(a, orphaned);
-	/* What is open goes on, and its record is still taken. */
+	assert_int_not_equal(appliance_child(a, "worker 0"), worker);
+	/* What is open goes on, and its record is still taken by the one owner of the spool. */
+	assert_int_not_equal(pid_in(ask(0, 'i')), worker);
 	assert_int_equal(pid_in(order(held, 'i')), worker);
 	assert_string_equal(order(held, 'r'), "ok");
 	assert_true(process_runs(shipper));
+	assert_int_equal(appliance_child_now(a, "shipper"), 0);
 	close(held);
-	appliance_expect_gone(a, worker);
-	appliance_expect_gone(a, shipper);
+	appliance_expect_notify(a, "READY=1");
+	assert_false(process_runs(worker));
+	assert_false(process_runs(shipper));
 	assert_non_null(strstr(file_text(appliance_path(a, "spool/records")), "record of "));
-	assert_int_not_equal(pid_in(ask(0, 'i')), worker);
 }
 
 static void a_second_instance_is_refused(void **state)
