@@ -12,6 +12,7 @@ struct command {
 
 static const struct command commands[] = {
 	{"check", cmd_check, "tell what is wrong with a configuration, by file, line and key"},
+	{"ca", cmd_ca, "make, import, export or judge the authority that clients trust"},
 	{"status", cmd_status, "show what the kernel has attached now, and the counters"},
 	{"usage", cmd_usage, "tokens by source address, model and more"},
 	{"events", cmd_events, "recent prompts and completions"},

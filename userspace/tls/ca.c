@@ -40,7 +40,9 @@ int ca_read(struct slice certificate_pem, struct slice key_pem, struct ca **ca, 
 		if (X509_check_private_key(made->certificate, made->key) != 1) {
 			ERR_clear_error();
 			why_set(why, EINVAL,
-				"the CA's key does not belong to the first certificate (%s)",
+				"the CA's key does not belong to the first certificate (%s): the "
+				"issuing one "
+				"comes first, its chain after it",
 				certificate_subject(made->certificate).text);
 			goto out;
 		}

@@ -40,15 +40,21 @@ __attribute__((format(printf, 2, 3))) static void lint_tell(
 	lint->told(lint->context, problem);
 }
 
-static void lint_extension(struct lint *lint, int nid, const char *name, bool critical)
+enum lint_critical { NOT_CRITICAL, CRITICAL, EITHER };
+
+static void lint_extension(
+	struct lint *lint, int nid, const char *name, enum lint_critical critical)
 {
 	int at = X509_get_ext_by_NID(lint->certificate, nid, -1);
+	bool is;
 
-	if (at < 0)
+	if (at < 0) {
 		lint_tell(lint, "the extension %s is missing", name);
-	else if (!!X509_EXTENSION_get_critical(X509_get_ext(lint->certificate, at)) != critical)
-		lint_tell(
-			lint, "the extension %s must %sbe critical", name, critical ? "" : "not ");
+		return;
+	}
+	is = X509_EXTENSION_get_critical(X509_get_ext(lint->certificate, at));
+	if (critical != EITHER && is != (critical == CRITICAL))
+		lint_tell(lint, "the extension %s must %sbe critical", name, is ? "not " : "");
 }
 
 /* RFC 5280 sections 4.2.1.9, 4.2.1.3 and 4.2.1.12. */
@@ -57,7 +63,7 @@ static void lint_powers(struct lint *lint)
 	BASIC_CONSTRAINTS *basic =
 		X509_get_ext_d2i(lint->certificate, NID_basic_constraints, NULL, NULL);
 
-	lint_extension(lint, NID_basic_constraints, "basicConstraints (CA:TRUE)", true);
+	lint_extension(lint, NID_basic_constraints, "basicConstraints (CA:TRUE)", CRITICAL);
 	if (basic && !basic->ca)
 		lint_tell(lint, "it is no CA: basicConstraints says CA:FALSE");
 	if (basic && basic->ca && basic->pathlen && ASN1_INTEGER_get(basic->pathlen) < lint->below)
@@ -65,14 +71,14 @@ static void lint_powers(struct lint *lint)
 			ASN1_INTEGER_get(basic->pathlen), lint->below);
 	BASIC_CONSTRAINTS_free(basic);
 
-	lint_extension(lint, NID_key_usage, "keyUsage (keyCertSign)", true);
+	lint_extension(lint, NID_key_usage, "keyUsage (keyCertSign)", EITHER);
 	if (!(X509_get_key_usage(lint->certificate) & KU_KEY_CERT_SIGN))
 		lint_tell(lint, "its keyUsage does not have keyCertSign");
 	if ((X509_get_extension_flags(lint->certificate) & EXFLAG_XKUSAGE) &&
 		!(X509_get_extended_key_usage(lint->certificate) & (XKU_SSL_SERVER | XKU_ANYEKU)))
 		lint_tell(lint, "its extendedKeyUsage does not have serverAuth");
 	if (X509_get_ext_by_NID(lint->certificate, NID_name_constraints, -1) >= 0)
-		lint_extension(lint, NID_name_constraints, "nameConstraints", true);
+		lint_extension(lint, NID_name_constraints, "nameConstraints", CRITICAL);
 }
 
 /* RFC 5280 sections 4.2.1.1 and 4.2.1.2. */
@@ -81,11 +87,12 @@ static void lint_key_ids(struct lint *lint, bool self_signed)
 	const ASN1_OCTET_STRING *own = X509_get0_subject_key_id(lint->certificate);
 	const ASN1_OCTET_STRING *above = X509_get0_authority_key_id(lint->certificate);
 
-	lint_extension(lint, NID_subject_key_identifier, "subjectKeyIdentifier", false);
+	lint_extension(lint, NID_subject_key_identifier, "subjectKeyIdentifier", NOT_CRITICAL);
 	if (own && !ASN1_STRING_length(own))
 		lint_tell(lint, "its subjectKeyIdentifier is empty");
 	if (X509_get_ext_by_NID(lint->certificate, NID_authority_key_identifier, -1) >= 0) {
-		lint_extension(lint, NID_authority_key_identifier, "authorityKeyIdentifier", false);
+		lint_extension(
+			lint, NID_authority_key_identifier, "authorityKeyIdentifier", NOT_CRITICAL);
 		if (!above)
 			lint_tell(lint, "its authorityKeyIdentifier has no keyIdentifier");
 	} else if (!self_signed) {

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/ca_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static int read_both(const char *certificate, int key_fd, struct ca **ca, struct why *why)
+{
+	int fd = open(certificate, O_RDONLY | O_CLOEXEC), error;
+	struct why inner;
+
+	if (fd < 0)
+		return why_set(
+			why, errno, "%s: cannot be opened: %s", certificate, strerror(errno));
+	error = ca_read_fd(fd, key_fd, ca, &inner);
+	if (error)
+		why_set(why, -error, "%s: %s", certificate, inner.text);
+	close(fd);
+	return error;
+}
+
+int ca_files_read(const char *certificate, const char *key, struct ca **ca, struct why *why)
+{
+	int fd = key ? open(key, O_RDONLY | O_CLOEXEC) : -1, error;
+
+	*ca = NULL;
+	if (key && fd < 0)
+		return why_set(why, errno, "%s: cannot be opened: %s", key, strerror(errno));
+	error = read_both(certificate, fd, ca, why);
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+int ca_files_read_own(const struct ca_files *files, struct ca **ca, struct why *why)
+{
+	int fd = file_secret_open(files->key, files->owner, why), error;
+
+	*ca = NULL;
+	if (fd < 0)
+		return fd;
+	error = read_both(files->certificate, fd, ca, why);
+	close(fd);
+	return error;
+}
+
+static int write_whole(int fd, struct slice content)
+{
+	while (content.len) {
+		ssize_t n = write(fd, content.data, content.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		content = slice_after(content, (size_t)n);
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
+/* The content under a name of its own beside the file, which is thus never there in part. */
+static int write_beside(
+	const char *path, mode_t mode, struct slice content, char **temporary, struct why *why)
+{
+	int fd, error;
+
+	if (asprintf(temporary, "%s.XXXXXX", path) < 0) {
+		*temporary = NULL;
+		return why_set(why, ENOMEM, "out of memory");
+	}
+	fd = mkostemp(*temporary, O_CLOEXEC); /* O_EXCL, 0600 */
+	if (fd < 0) {
+		error = why_set(why, errno, "%s: cannot be created: %s", path, strerror(errno));
+		free(*temporary);
+		*temporary = NULL;
+		return error;
+	}
+	error = fchmod(fd, mode) ? -errno : write_whole(fd, content);
+	if (close(fd) && !error)
+		error = -errno;
+	return error ? why_set(why, -error, "%s: cannot be written: %s", path, strerror(-error))
+		     : 0;
+}
+
+static int put_in_place(const char *temporary, const char *path, bool force, struct why *why)
+{
+	/* link(2) never replaces. */
+	if (force ? rename(temporary, path) == 0 : link(temporary, path) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return why_set(why, EEXIST, "%s: is there already (--force replaces it)", path);
+	return why_set(why, errno, "%s: cannot be put in place: %s", path, strerror(errno));
+}
+
+static int make_directory(const char *path, struct why *why)
+{
+	char *copy = strdup(path);
+	char *directory = copy ? dirname(copy) : NULL;
+	int error = 0;
+
+	if (!copy)
+		return why_set(why, ENOMEM, "out of memory");
+	if (mkdir(directory, 0755) && errno != EEXIST)
+		error = why_set(why, errno, "%s: cannot be made: %s", directory, strerror(errno));
+	free(copy);
+	return error;
+}
+
+static void sync_directory(const char *path)
+{
+	char *copy = strdup(path);
+	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	/* Both files are complete already: without this a crash may lose them, not more. */
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+	free(copy);
+}
+
+int ca_files_write(const struct ca_files *files, const struct ca *ca, bool force, struct why *why)
+{
+	struct buf certificates = BUF_EMPTY, key = BUF_EMPTY;
+	char *certificate_temporary = NULL, *key_temporary = NULL;
+	int error;
+
+	if (!force && access(files->key, F_OK) == 0)
+		return why_set(why, EEXIST,
+			"%s: is there already; replaced with --force, and then no client trusts "
+			"the "
+			"new CA until it is installed there",
+			files->key);
+	if (!force && access(files->certificate, F_OK) == 0)
+		return why_set(why, EEXIST, "%s: is there already (--force replaces it)",
+			files->certificate);
+	if (ca_write_certificates(ca, &certificates) || ca_write_key(ca, &key)) {
+		error = why_set(why, ENOMEM, "out of memory");
+		goto out;
+	}
+	error = make_directory(files->key, why);
+	if (!error)
+		error = make_directory(files->certificate, why);
+	if (!error)
+		error = write_beside(files->key, 0600, buf_slice(&key), &key_temporary, why);
+	if (!error)
+		error = write_beside(files->certificate, 0644, buf_slice(&certificates),
+			&certificate_temporary, why);
+	if (!error)
+		error = put_in_place(key_temporary, files->key, force, why);
+	if (!error)
+		error = put_in_place(certificate_temporary, files->certificate, force, why);
+	sync_directory(files->key);
+	sync_directory(files->certificate);
+out:
+	/* Gone already where they were renamed. */
+	if (key_temporary)
+		unlink(key_temporary);
+	if (certificate_temporary)
+		unlink(certificate_temporary);
+	free(key_temporary);
+	free(certificate_temporary);
+	buf_free(&certificates);
+	buf_wipe(&key);
+	return error;
+}
+
+void ca_files_free(struct ca_files *files)
+{
+	free(files->certificate);
+	free(files->key);
+	files->certificate = files->key = NULL;
+}
