@@ -182,8 +182,8 @@ $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-# Who includes skeletons needs them before the first dependency file exists.
-$(filter $(B)/userspace/kernel/%,$(LIB_OBJECTS)) $(BPF_TESTS:%=%.o): | $(SKELETONS)
+# Who includes skeletons is compiled again with them: -MMD passes system directories over.
+$(filter $(B)/userspace/kernel/%,$(LIB_OBJECTS)) $(BPF_TESTS:%=%.o): $(SKELETONS)
 
 -include $(LIB_OBJECTS:.o=.d) $(SUPPORT_OBJECTS:.o=.d) $(ORIGIN_OBJECTS:.o=.d) \
 	$(BPF_SOURCES:%.c=$(B)/%.d) $(wildcard $(B)/userspace/*/main.d $(B)/tests/*/*.d \

@@ -142,8 +142,8 @@ static __always_inline bool flow_note(const struct packet *packet, const struct 
 	return true;
 }
 
-static __always_inline int act(
-	struct __sk_buff *skb, const struct packet *packet, const struct verdict *verdict)
+static __always_inline int act(struct __sk_buff *skb, const struct packet *packet,
+	const struct verdict *verdict, bool ethernet)
 {
 	outcome_count(verdict->outcome);
 	switch (verdict->action) {
@@ -153,6 +153,11 @@ static __always_inline int act(
 	case ACTION_RESET:
 		source_drop(source_of(packet), verdict->drop);
 		if (reset_make(skb, packet))
+			return TC_ACT_SHOT_;
+		/* Back the way it came; where its Ethernet header is out of reach, as routed. */
+		if (!ethernet)
+			return (int)bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
+		if (reset_ethernet(skb))
 			return TC_ACT_SHOT_;
 		return (int)bpf_redirect(skb->ifindex, 0);
 	case ACTION_DROP:
@@ -164,12 +169,34 @@ static __always_inline int act(
 }
 
 /* What GRO merged is counted as it was on the wire. */
-static __always_inline enum drop account_here(struct __sk_buff *skb, const struct packet *packet)
+static __always_inline enum drop account_here(
+	struct __sk_buff *skb, const struct packet *packet, bool ethernet)
 {
 	__u64 segments = skb->gso_segs > 1 ? skb->gso_segs : 1;
+	__u64 missing = ethernet ? 0 : sizeof(struct wire_ethernet);
 
-	return source_account(
-		packet, segments, skb->len + (segments - 1) * (packet->l4 + packet->l4_header));
+	return source_account(packet, segments,
+		skb->len + missing + (segments - 1) * (missing + packet->l4 + packet->l4_header));
+}
+
+/* Whether skb->data is at the Ethernet header, as it should be here. On kernels from 6.9 on it is
+ * at the network header after a generic XDP program that had the packet copied (the copy has
+ * mac_len 0). */
+static __always_inline bool frame_has_ethernet(struct __sk_buff *skb, const struct frame *frame)
+{
+	const struct wire_ethernet *header = (const void *)frame->start;
+	__u32 here[3], real[3];
+
+	if (frame->start + sizeof(*header) > frame->end)
+		return true;
+	if (header->type != skb->protocol)
+		return false;
+	/* The same type, and it looks like no IP header: this is all for most frames. */
+	if (header->destination[0] >> 4 != 4 && header->destination[0] >> 4 != 6)
+		return true;
+	__builtin_memcpy(here, header, sizeof(here));
+	return bpf_skb_load_bytes_relative(skb, 0, real, sizeof(real), BPF_HDR_START_MAC) ||
+	       (here[0] == real[0] && here[1] == real[1] && here[2] == real[2]);
 }
 
 SEC("tc")
@@ -181,17 +208,24 @@ int sally_steer(struct __sk_buff *skb)
 	struct verdict verdict;
 	struct frame frame;
 	struct flow *flow;
+	const __u8 *at;
+	__u16 type = (__u16)skb->protocol;
+	bool ethernet;
 
 	if (skb->data_end - skb->data < HEADERS_WANTED && skb->data_end - skb->data < skb->len)
 		bpf_skb_pull_data(skb, skb->len < HEADERS_WANTED ? skb->len : HEADERS_WANTED);
 	frame.start = (const __u8 *)(long)skb->data;
 	frame.end = (const __u8 *)(long)skb->data_end;
 	frame.len = skb->len;
-	parse(&frame, &packet);
+	at = frame.start;
+	ethernet = frame_has_ethernet(skb, &frame);
+	if (ethernet)
+		at = parse_ethernet(&frame, &packet, &type);
+	parse_network(&frame, at, type, &packet);
 	/* The device may have taken the tag out of the frame. */
 	if (skb->vlan_present && (skb->vlan_tci & 0x0fff))
 		packet.vlan = true;
-	if (steer_accounts && account_here(skb, &packet) != DROP_NONE) {
+	if (steer_accounts && account_here(skb, &packet, ethernet) != DROP_NONE) {
 		outcome_count(OUTCOME_DROPPED);
 		return TC_ACT_SHOT_;
 	}
@@ -203,7 +237,7 @@ int sally_steer(struct __sk_buff *skb)
 		verdict.outcome = OUTCOME_FLOWS_FULL;
 		verdict.drop = DROP_NO_WORKER;
 	}
-	return act(skb, &packet, &verdict);
+	return act(skb, &packet, &verdict, ethernet);
 }
 
 char LICENSE[] SEC("license") = "GPL";

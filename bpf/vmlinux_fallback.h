@@ -47,6 +47,11 @@ enum {
 	BPF_F_CURRENT_NETNS = -1,
 };
 
+enum bpf_hdr_start_off {
+	BPF_HDR_START_MAC = 0,
+	BPF_HDR_START_NET = 1,
+};
+
 enum xdp_action {
 	XDP_ABORTED = 0,
 	XDP_DROP = 1,

@@ -55,7 +55,8 @@ void route_build_local(struct netlink_request *request, const struct route *rout
 struct rules {
 	const struct route *route;
 	bool found;				 /* exactly the one wanted */
-	struct netlink_request stale[RULES_MAX]; /* requests that delete the others of ours */
+	struct netlink_request stale[RULES_MAX]; /* requests that delete the others of ours … */
+	uint32_t tables[RULES_MAX];		 /* … and the tables they lead to */
 	size_t nstale;
 };
 
@@ -86,6 +87,7 @@ static void rule_seen(void *context, const struct nlmsghdr *header)
 	/* The same message, as a deletion. */
 	if (rules->nstale == RULES_MAX || header->nlmsg_len > NETLINK_REQUEST_MAX)
 		return;
+	rules->tables[rules->nstale] = netlink_u32(attributes[FRA_TABLE]);
 	stale = &rules->stale[rules->nstale++];
 	memcpy(stale->memory, header, header->nlmsg_len);
 	stale->header.nlmsg_type = RTM_DELRULE;
@@ -101,6 +103,26 @@ static int rules_read(int netlink, const struct route *route, int family, struct
 	rules->route = route;
 	netlink_start(&request, RTM_GETRULE, 0, &fixed, sizeof(fixed));
 	return netlink_dump(netlink, &request, rule_seen, rules);
+}
+
+static void local_delete(int netlink, const struct route *route, int family)
+{
+	struct netlink_request request;
+
+	route_build_local(&request, route, family, (int)if_nametoindex("lo"), RTM_DELROUTE, 0);
+	netlink_do(netlink, &request);
+}
+
+static void stale_delete(int netlink, struct rules *rules, int family)
+{
+	for (size_t i = 0; i < rules->nstale; i++) {
+		struct route old = *rules->route;
+
+		old.table = rules->tables[i];
+		netlink_do(netlink, &rules->stale[i]);
+		if (old.table != rules->route->table)
+			local_delete(netlink, &old, family);
+	}
 }
 
 struct locals {
@@ -195,8 +217,7 @@ int route_add(int netlink, const struct route *route, int family, struct why *wh
 			strerror(-error));
 	/* Only after the new one is there: a marked packet without a rule would be forwarded. */
 	if (rules_read(netlink, route, family, &rules) == 0)
-		for (size_t i = 0; i < rules.nstale; i++)
-			netlink_do(netlink, &rules.stale[i]);
+		stale_delete(netlink, &rules, family);
 	return 0;
 }
 
@@ -206,15 +227,13 @@ void route_remove(int netlink, const struct route *route, int family)
 	struct rules rules;
 
 	if (rules_read(netlink, route, family, &rules) == 0) {
-		for (size_t i = 0; i < rules.nstale; i++)
-			netlink_do(netlink, &rules.stale[i]);
+		stale_delete(netlink, &rules, family);
 		if (rules.found) {
 			route_build_rule(&request, route, family, RTM_DELRULE, 0);
 			netlink_do(netlink, &request);
 		}
 	}
-	route_build_local(&request, route, family, (int)if_nametoindex("lo"), RTM_DELROUTE, 0);
-	netlink_do(netlink, &request);
+	local_delete(netlink, route, family);
 }
 
 int route_look(int netlink, const struct route *route, int family, bool *rule, bool *local)
