@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/key_file.h"
 #include "config/tree.h"
 
 struct system_check {
@@ -58,16 +59,31 @@ static void check_certificate(
 	buf_free(&b);
 }
 
-static void check_secret(struct system_check *s, unsigned line, const char *key,
-	const char *path, uid_t owner)
+/* The descriptor of a file that only its owner can read; -1, and told, when it is not. */
+static int check_secret(struct system_check *s, unsigned line, const char *key, const char *path,
+	uid_t owner)
 {
 	struct why why;
 	int fd = file_secret_open(path, owner, &why);
 
-	if (fd >= 0)
-		close(fd);
-	else
+	if (fd < 0)
 		tell(s, line, key, "expected a file that only its owner can read, found: %s", why.text);
+	return fd;
+}
+
+static void check_key_file(
+	struct system_check *s, unsigned line, const char *key, const char *path)
+{
+	struct buf content = BUF_EMPTY;
+	struct why why;
+	int fd = check_secret(s, line, key, path, 0);
+
+	if (fd < 0)
+		return;
+	if (key_file_read(fd, path, &content, &why) < 0)
+		tell(s, line, key, "expected a file with a service key, found: %s", why.text);
+	buf_wipe(&content);
+	close(fd);
 }
 
 /* A directory that is there, or can be made below one that is. Sets existing to it. */
@@ -112,7 +128,7 @@ static void check_backends(struct system_check *s, const struct config *c)
 
 		snprintf(key, sizeof(key), "backends[%zu].key_file", i);
 		if (c->backends[i].key_file)
-			check_secret(s, value ? value->line : 0, key, c->backends[i].key_file, 0);
+			check_key_file(s, value ? value->line : 0, key, c->backends[i].key_file);
 	}
 }
 
@@ -140,6 +156,7 @@ size_t config_check_system(const char *path, const struct config *c,
 	struct system_check s = {.path = path, .told = told, .context = context};
 	struct buf text = BUF_EMPTY;
 	char existing[4096], key[48];
+	int ca_key;
 
 	if (file_read(path, 1 << 20, &text, NULL) == 0)
 		s.root = tree_parse(path, buf_slice(&text), NULL);
@@ -154,8 +171,10 @@ size_t config_check_system(const char *path, const struct config *c,
 		c->audit.spool_directory, existing);
 	check_certificate(&s, line_of(&s, "tls", "ca_certificate"), "tls.ca_certificate",
 		c->tls.ca_certificate);
-	check_secret(&s, line_of(&s, "tls", "ca_key"), "tls.ca_key", c->tls.ca_key,
+	ca_key = check_secret(&s, line_of(&s, "tls", "ca_key"), "tls.ca_key", c->tls.ca_key,
 		c->processes.signer.uid);
+	if (ca_key >= 0)
+		close(ca_key);
 	for (size_t i = 0; i < c->tls.norigin_roots; i++) {
 		snprintf(key, sizeof(key), "tls.origin_roots[%zu]", i);
 		check_certificate(

@@ -26,7 +26,8 @@ struct bypass_flow {
 	int pipe[2];
 	size_t held;	/* bytes in the pipe */
 	bool ended;	/* from has no more */
-	bool shut;	/* to was told */
+	bool failed;	/* … because it was reset */
+	bool shut;	/* to was told, or takes no more */
 	ev_io readable, writable;
 };
 
@@ -80,47 +81,56 @@ static void bypass_reset(struct bypass *b)
 	bypass_close(b);
 }
 
-/* Moves what can be moved: 0, or a negative errno other than -EAGAIN. */
-static int bypass_move(struct bypass_flow *f)
+/* Fills the pipe from its socket; true: something moved. */
+static bool bypass_fill(struct bypass_flow *f)
 {
 	ssize_t moved;
 
-	for (int round = 0; round < BYPASS_ROUNDS; round++) {
-		bool idle = true;
+	if (f->ended || f->held == BYPASS_PIPE_SIZE)
+		return false;
+	moved = splice(f->from, NULL, f->pipe[1], NULL, BYPASS_PIPE_SIZE - f->held,
+		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	if (moved < 0 && errno == EAGAIN)
+		return false;
+	f->failed = moved < 0;
+	f->ended = moved <= 0;
+	if (moved > 0)
+		f->held += (size_t)moved;
+	return moved > 0;
+}
 
-		if (!f->ended && f->held < BYPASS_PIPE_SIZE) {
-			moved = splice(f->from, NULL, f->pipe[1], NULL, BYPASS_PIPE_SIZE - f->held,
-				SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-			if (moved < 0 && errno != EAGAIN)
-				return -errno;
-			f->ended = moved == 0;
-			if (moved > 0) {
-				f->held += (size_t)moved;
-				idle = false;
-			}
-		}
-		if (f->held) {
-			moved = splice(f->pipe[0], NULL, f->to, NULL, f->held,
-				SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-			if (moved < 0 && errno != EAGAIN)
-				return -errno;
-			if (moved > 0) {
-				f->held -= (size_t)moved;
-				idle = false;
-			}
-		}
-		if (idle)
-			break;
+/* Empties the pipe into the other socket; true: something moved. */
+static bool bypass_empty(struct bypass_flow *f)
+{
+	ssize_t moved;
+
+	if (!f->held)
+		return false;
+	moved = splice(
+		f->pipe[0], NULL, f->to, NULL, f->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	if (moved < 0 && errno == EAGAIN)
+		return false;
+	if (moved < 0) {
+		/* It takes no more; what it has said before it went may still wait to be read. */
+		f->ended = f->shut = true;
+		f->held = 0;
+		return false;
 	}
-	return 0;
+	f->held -= (size_t)moved;
+	return moved > 0;
 }
 
 static void bypass_step(struct bypass_flow *f)
 {
 	struct bypass *b = f->bypass;
 	struct ev_loop *loop = b->worker->loop;
+	bool moved = true;
 
-	if (bypass_move(f) < 0) {
+	for (int round = 0; round < BYPASS_ROUNDS && moved; round++) {
+		moved = bypass_fill(f);
+		moved = bypass_empty(f) || moved;
+	}
+	if (f->failed && !f->held) {
 		bypass_reset(b);
 		return;
 	}

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
+#include "config/key_file.h"
 #include "daemon/bypass.h"
 #include "daemon/client.h"
 #include "daemon/exchange.h"
@@ -20,13 +20,12 @@
 #define WORKER_ACCEPTS 64
 /* Without descriptors or memory for one more connection: the pause before the next try. */
 #define WORKER_ACCEPT_PAUSE_S 0.1
-#define WORKER_KEY_MAX	      8192
 
 struct slice worker_key(const struct worker *worker, const struct config_backend *backend)
 {
 	for (size_t i = 0; i < worker->nkeys; i++)
 		if (worker->keys[i].backend == backend)
-			return worker->keys[i].value;
+			return buf_slice(&worker->keys[i].value);
 	return SLICE_NONE;
 }
 
@@ -189,9 +188,7 @@ static int worker_read_key(struct worker *worker, const struct config_backend *b
 	struct why *why)
 {
 	struct worker_key *key = &worker->keys[worker->nkeys];
-	struct buf content = BUF_EMPTY;
 	char name[128];
-	struct slice value;
 	int fd, error;
 
 	snprintf(name, sizeof(name), "key:%s", backend->name);
@@ -199,28 +196,12 @@ static int worker_read_key(struct worker *worker, const struct config_backend *b
 	if (fd < 0)
 		return why_set(why, ENOENT, "backend %s: the parent handed over no key file",
 			backend->name);
-	error = file_read_fd(fd, WORKER_KEY_MAX, &content, why);
+	error = key_file_read(fd, backend->key_file, &key->value, why);
 	close(fd);
 	if (error)
 		return error;
-	value = buf_slice(&content);
-	while (value.len && (value.data[value.len - 1] == '\n' || value.data[value.len - 1] == '\r'))
-		value.len--;
-	value = slice_trim(value);
-	for (size_t i = 0; i < value.len && !error; i++)
-		if (value.data[i] <= ' ' || value.data[i] > '~')
-			error = -EINVAL;
-	if (!value.len || error) {
-		buf_wipe(&content);
-		return why_set(why, EINVAL,
-			"%s: the key of backend %s is empty or holds bytes that no key has",
-			backend->key_file, backend->name);
-	}
-	key->value.data = memcpy(malloc(value.len), value.data, value.len);
-	key->value.len = value.len;
 	key->backend = backend;
 	worker->nkeys++;
-	buf_wipe(&content);
 	return 0;
 }
 
@@ -295,10 +276,8 @@ static void worker_close(void *state)
 	tls_client_leg_free(worker->client_leg);
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);
-	for (size_t i = 0; i < worker->nkeys; i++) {
-		explicit_bzero((char *)worker->keys[i].value.data, worker->keys[i].value.len);
-		free((char *)worker->keys[i].value.data);
-	}
+	for (size_t i = 0; i < worker->nkeys; i++)
+		buf_wipe(&worker->keys[i].value);
 	free(worker->keys);
 	free(worker);
 }

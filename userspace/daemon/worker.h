@@ -20,10 +20,10 @@
 /* One read of a socket; a TLS record is at most 16 KiB. */
 #define WORKER_READ_SIZE 32768
 
-/* The secret of a backend, as it stands in the header that carries it. */
+/* The service key of a backend. */
 struct worker_key {
 	const struct config_backend *backend;
-	struct slice value; /* owned */
+	struct buf value;
 };
 
 /* What was freed in this turn of the loop is given back at its end, so that nobody up the stack
