@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <yyjson.h>
+
+#include "base/clock.h"
+#include "cli/status_report.h"
+
+#define ENDPOINTS 12
+
+struct machine {
+	struct config *config;
+	struct datapath_status kernel;
+	struct datapath_known_endpoint endpoints[ENDPOINTS];
+	struct datapath_source source;
+	char *text;
+};
+
+/* An appliance at work: everything attached, two workers, twelve endpoints, one source. */
+static int machine_make(void **state)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	struct datapath_status *k = &m->kernel;
+
+	if (config_parse("f", SLICE("appliance: {name: gate}\ndatapath: {inside: eth1}\n"),
+		    &m->config, NULL) < 0)
+		return -1;
+	*k = (struct datapath_status){.inside = "eth1",
+		.ifindex = 3,
+		.pinned = true,
+		.account = {.attached = true, .mode = "native", .id = 11, .name = "account"},
+		.steer = {.attached = true, .id = 12, .name = "steer"},
+		.select = {.attached = true, .id = 13, .name = "select"},
+		.rule4 = true,
+		.route4 = true,
+		.workers = 2,
+		.listening4 = 2,
+		.endpoints = m->endpoints,
+		.nendpoints = ENDPOINTS,
+		.sources = &m->source,
+		.nsources = 1};
+	for (int i = 0; i < ENDPOINTS; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "198.51.100.%d", i);
+		prefix_parse(text, &m->endpoints[i].prefix);
+		m->endpoints[i].source = ENDPOINT_RESOLVED;
+		m->endpoints[i].expires_ns = clock_monotonic_ns() + 300 * NS_PER_S;
+	}
+	prefix_parse("10.20.0.0/24", &m->endpoints[0].prefix);
+	m->endpoints[0].source = ENDPOINT_CONFIGURED;
+	m->endpoints[0].expires_ns = 0;
+	address_parse("192.0.2.7", &m->source.address);
+	m->source.counters = (struct source_counters){
+		.packets = 5, .bytes = 1234, .syns = 1, .seen_ns = clock_monotonic_ns()};
+	m->source.counters.drops[DROP_FLAGS] = 4;
+	k->outcomes[OUTCOME_STEERED] = 77;
+	*state = m;
+	return 0;
+}
+
+static int machine_free(void **state)
+{
+	struct machine *m = *state;
+
+	config_free(m->config);
+	free(m->text);
+	free(m);
+	return 0;
+}
+
+static const char *shown(struct machine *m, bool json, size_t most)
+{
+	const struct status_report report = {m->config, &m->kernel, NULL, most};
+	size_t size;
+	FILE *out;
+
+	free(m->text);
+	out = open_memstream(&m->text, &size);
+	if (json)
+		assert_int_equal(status_report_json(&report, out), 0);
+	else
+		status_report_text(&report, out);
+	fclose(out);
+	return m->text;
+}
+
+static void assert_shown(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("'%s' is not in:\n%s", part, text);
+}
+
+static void what_is_attached_is_shown(void **state)
+{
+	const char *text = shown(*state, false, 10);
+
+	assert_shown(text, "Kernel, interface eth1 (3)\n");
+	assert_shown(text, "  account    XDP native, program 11, loaded ");
+	assert_shown(text, "  select     sk_lookup, program 13, ");
+	assert_shown(text, "  rules      IPv4 only\n");
+	assert_shown(text, "  workers    2, listening: 2 on IPv4, 0 on IPv6\n");
+	assert_shown(text, "  steered                                77  ");
+	assert_shown(text, "sallyportd does not run\n");
+}
+
+static void what_is_not_attached_is_shown(void **state)
+{
+	struct machine *m = *state;
+	const char *text;
+
+	m->kernel.ifindex = 0;
+	m->kernel.account.attached = false;
+	m->kernel.account.foreign = true;
+	m->kernel.steer.attached = false;
+	m->kernel.rule4 = false;
+	text = shown(m, false, 10);
+	assert_shown(text, "interface eth1, which does not exist\n");
+	assert_shown(text, "  account    not attached: a foreign program (11 account) is on XDP\n");
+	assert_shown(text, "  steer      not attached\n");
+	assert_shown(text, "  rules      none\n");
+}
+
+static void sources_are_shown_with_their_drops(void **state)
+{
+	const char *text = shown(*state, false, 10);
+
+	assert_shown(text, "Source addresses: 1\n");
+	assert_shown(text, "  192.0.2.7 ");
+	assert_shown(text, " 1234         1  0 s ago, dropped 4 flags\n");
+}
+
+static void long_tables_are_cut_unless_all_is_asked(void **state)
+{
+	const char *text = shown(*state, false, 10);
+
+	assert_shown(text, "Endpoints: 12\n  10.20.0.0/24 ");
+	assert_shown(text, "  198.51.100.9 ");
+	assert_shown(text, "  and 2 more (--all)\n");
+	assert_null(strstr(text, "198.51.100.10"));
+	text = shown(*state, false, 0);
+	assert_shown(text, "198.51.100.11");
+	assert_null(strstr(text, "more (--all)"));
+}
+
+static void json_has_it_all(void **state)
+{
+	const char *text = shown(*state, true, 1);
+	yyjson_doc *doc = yyjson_read(text, strlen(text), 0);
+	yyjson_val *root = yyjson_doc_get_root(doc);
+
+	assert_non_null(root);
+	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "name")), "gate");
+	assert_true(yyjson_get_bool(yyjson_obj_get(root, "inspecting")));
+	assert_int_equal(
+		yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/programs/account/id")), 11);
+	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/packets/steered")), 77);
+	assert_int_equal(yyjson_arr_size(yyjson_obj_get(root, "endpoints")), ENDPOINTS);
+	assert_string_equal(yyjson_get_str(yyjson_doc_ptr_get(doc, "/endpoints/0/prefix")),
+		"10.20.0.0/24");
+	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/sources/0/drops/flags")), 4);
+	assert_null(yyjson_obj_get(root, "counters"));
+	yyjson_doc_free(doc);
+}
+
+static void inspecting_takes_programs_routing_and_a_listener(void **state)
+{
+	struct machine *m = *state;
+	const struct status_report report = {m->config, &m->kernel, NULL, 0};
+
+	assert_true(status_report_inspecting(&report));
+	m->kernel.account.attached = false; /* xdp: off inspects as well */
+	assert_true(status_report_inspecting(&report));
+	m->kernel.listening4 = 0;
+	assert_false(status_report_inspecting(&report));
+	m->kernel.listening4 = 1;
+	m->kernel.rule4 = false;
+	assert_false(status_report_inspecting(&report));
+	m->kernel.rule4 = true;
+	m->kernel.select.attached = false;
+	assert_false(status_report_inspecting(&report));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_attached_is_shown),
+		TEST(what_is_not_attached_is_shown),
+		TEST(sources_are_shown_with_their_drops),
+		TEST(long_tables_are_cut_unless_all_is_asked),
+		TEST(json_has_it_all),
+		TEST(inspecting_takes_programs_routing_and_a_listener),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
