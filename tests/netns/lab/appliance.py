@@ -112,7 +112,7 @@ class Appliance:
 
     def make_ca(self):
         if not os.path.exists(self.ca_path):
-            self.cli("ca", "init", "--certificate", self.ca_path, "--key", self.ca_key_path)
+            self.cli("ca", "init", "--out-cert", self.ca_path, "--out-key", self.ca_key_path)
 
     # --- programs ---
 
