@@ -150,10 +150,10 @@ static int origin_keep_session(SSL *ssl, SSL_SESSION *session)
 {
 	const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
-	if (!host || SSL_get_verify_result(ssl) != X509_V_OK)
-		return 0;
-	return origin_sessions_put(leg_of(ssl)->sessions, host, session,
-		SSL_get0_verified_chain(ssl), clock_realtime_ns());
+	if (host && SSL_get_verify_result(ssl) == X509_V_OK)
+		origin_sessions_put(leg_of(ssl)->sessions, host, session,
+			SSL_get0_verified_chain(ssl), clock_realtime_ns());
+	return 0; /* the session stays OpenSSL's */
 }
 
 static int origin_configure(struct tls_origin_leg *leg, bool crls)
@@ -263,11 +263,13 @@ SSL *tls_origin_leg_connect(struct tls_origin_leg *leg, const char *host, int fd
 	if (ssl && SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1 &&
 		SSL_set_fd(ssl, fd) == 1 && (!session || SSL_set_session(ssl, session) == 1)) {
 		SSL_set_connect_state(ssl);
-		return ssl;
+	} else {
+		ERR_clear_error();
+		SSL_free(ssl);
+		ssl = NULL;
 	}
-	ERR_clear_error();
-	SSL_free(ssl);
-	return NULL;
+	SSL_SESSION_free(session);
+	return ssl;
 }
 
 /* ---- the verdict ---- */

@@ -105,23 +105,28 @@ static uint64_t sessions_end(STACK_OF(X509) * verified, uint64_t now)
 	return until;
 }
 
-int origin_sessions_put(struct origin_sessions *sessions, const char *host, SSL_SESSION *session,
-	STACK_OF(X509) * verified, uint64_t realtime_ns)
+void origin_sessions_put(struct origin_sessions *sessions, const char *host,
+	const SSL_SESSION *session, STACK_OF(X509) * verified, uint64_t realtime_ns)
 {
 	struct origin_session *entry;
+	SSL_SESSION *copy;
 
 	if (!SSL_SESSION_is_resumable(session) || strlen(host) >= HOST_NAME_SIZE)
-		return 0;
+		return;
 	entry = sessions_find(sessions, host);
-	if (!entry && verified)
+	if (!entry && !verified)
+		return;
+	copy = SSL_SESSION_dup(session);
+	if (copy && !entry)
 		entry = sessions_add(sessions, host);
-	if (!entry)
-		return 0;
+	if (!copy || !entry) {
+		SSL_SESSION_free(copy);
+		return;
+	}
 	if (verified)
 		entry->until_ns = sessions_end(verified, realtime_ns);
 	SSL_SESSION_free(entry->session);
-	entry->session = session;
-	return 1;
+	entry->session = copy;
 }
 
 SSL_SESSION *origin_sessions_get(
@@ -131,11 +136,11 @@ SSL_SESSION *origin_sessions_get(
 
 	if (!entry)
 		return NULL;
-	if (realtime_ns >= entry->until_ns || !SSL_SESSION_is_resumable(entry->session)) {
+	if (realtime_ns >= entry->until_ns) {
 		session_free(sessions, entry);
 		return NULL;
 	}
 	list_remove(&entry->recent);
 	list_insert_after(&sessions->recent, &entry->recent);
-	return entry->session;
+	return SSL_SESSION_dup(entry->session);
 }

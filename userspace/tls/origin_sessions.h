@@ -15,12 +15,13 @@ struct origin_sessions;
 struct origin_sessions *origin_sessions_new(size_t max);
 void origin_sessions_free(struct origin_sessions *sessions);
 
-/* Keeps the session for host. verified is the chain that was verified in this handshake; NULL: the
- * handshake was itself a resumption, and the session inherits the end of the one before. 1: session
- * is ours from now on; 0: it was not kept and stays the caller's. */
-int origin_sessions_put(struct origin_sessions *sessions, const char *host, SSL_SESSION *session,
-	STACK_OF(X509) * verified, uint64_t realtime_ns);
-/* The session to offer to host, valid until the next call; NULL: none. */
+/* Keeps a copy of the session for host: a copy, because OpenSSL spoils a session whose connection
+ * ends without close_notify (a rule of TLS 1.0, RFC 2246 section 7.2.1, that later versions
+ * dropped). verified is the chain that was verified in this handshake; NULL: the handshake was
+ * itself a resumption, and the session inherits the end of the one before. */
+void origin_sessions_put(struct origin_sessions *sessions, const char *host,
+	const SSL_SESSION *session, STACK_OF(X509) * verified, uint64_t realtime_ns);
+/* A session to offer to host, the caller's to free, for the same reason a copy; NULL: none. */
 SSL_SESSION *origin_sessions_get(
 	struct origin_sessions *sessions, const char *host, uint64_t realtime_ns);
 

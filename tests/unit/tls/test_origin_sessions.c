@@ -4,8 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/slice.h"
 #include "tests/support/forge.h"
 #include "tls/origin_sessions.h"
 
@@ -40,62 +42,74 @@ static void scene_end(struct scene *scene)
 	forged_free(&scene->root);
 }
 
-static SSL_SESSION *session(void)
+static SSL_SESSION *session(const char *id)
 {
 	SSL_SESSION *made = SSL_SESSION_new();
 
-	assert_int_equal(SSL_SESSION_set1_id(made, (const unsigned char *)"id", 2), 1);
+	if (*id)
+		assert_int_equal(
+			SSL_SESSION_set1_id(made, (const unsigned char *)id, (unsigned)strlen(id)),
+			1);
 	return made;
+}
+
+static void put(struct scene *scene, const char *host, const char *id, bool verified, uint64_t at)
+{
+	SSL_SESSION *kept = session(id);
+
+	origin_sessions_put(scene->sessions, host, kept, verified ? scene->verified : NULL, at);
+	SSL_SESSION_free(kept);
+}
+
+/* Whether the session of that id (NULL: none) is offered to host. */
+static bool offers(struct scene *scene, const char *host, const char *id, uint64_t at)
+{
+	SSL_SESSION *offered = origin_sessions_get(scene->sessions, host, at);
+	const unsigned char *found;
+	unsigned len = 0;
+	bool same;
+
+	if (!offered || !id)
+		return !offered && !id;
+	found = SSL_SESSION_get_id(offered, &len);
+	same = slice_equal(slice_of((const char *)found, len), slice_of_string(id));
+	SSL_SESSION_free(offered);
+	return same;
 }
 
 static void a_session_is_its_hosts_for_an_hour(void **state)
 {
 	struct scene scene = scene_make(8, 30);
-	SSL_SESSION *kept = session();
 
 	(void)state;
-	assert_int_equal(
-		origin_sessions_put(scene.sessions, "a.example", kept, scene.verified, scene.now),
-		1);
-	assert_ptr_equal(origin_sessions_get(scene.sessions, "a.example", scene.now), kept);
-	assert_null(origin_sessions_get(scene.sessions, "b.example", scene.now));
-	assert_ptr_equal(
-		origin_sessions_get(scene.sessions, "a.example", scene.now + 59 * MINUTE_NS), kept);
-	assert_null(origin_sessions_get(scene.sessions, "a.example", scene.now + 60 * MINUTE_NS));
+	put(&scene, "a.example", "1", true, scene.now);
+	assert_true(offers(&scene, "a.example", "1", scene.now));
+	assert_true(offers(&scene, "b.example", NULL, scene.now));
+	assert_true(offers(&scene, "a.example", "1", scene.now + 59 * MINUTE_NS));
+	assert_true(offers(&scene, "a.example", NULL, scene.now + 60 * MINUTE_NS));
 	scene_end(&scene);
 }
 
 static void resuming_does_not_make_the_hour_longer(void **state)
 {
 	struct scene scene = scene_make(8, 30);
-	SSL_SESSION *second = session();
 
 	(void)state;
-	origin_sessions_put(scene.sessions, "a.example", session(), scene.verified, scene.now);
-	assert_int_equal(origin_sessions_put(scene.sessions, "a.example", second, NULL,
-				 scene.now + 50 * MINUTE_NS),
-		1);
-	assert_ptr_equal(
-		origin_sessions_get(scene.sessions, "a.example", scene.now + 59 * MINUTE_NS),
-		second);
-	assert_null(origin_sessions_get(scene.sessions, "a.example", scene.now + 61 * MINUTE_NS));
+	put(&scene, "a.example", "1", true, scene.now);
+	put(&scene, "a.example", "2", false, scene.now + 50 * MINUTE_NS);
+	assert_true(offers(&scene, "a.example", "2", scene.now + 59 * MINUTE_NS));
+	assert_true(offers(&scene, "a.example", NULL, scene.now + 61 * MINUTE_NS));
 	scene_end(&scene);
 }
 
 static void a_session_that_nobody_verified_is_not_kept(void **state)
 {
 	struct scene scene = scene_make(8, 30);
-	SSL_SESSION *refused = session(), *unresumable = SSL_SESSION_new();
 
 	(void)state;
-	assert_int_equal(
-		origin_sessions_put(scene.sessions, "a.example", refused, NULL, scene.now), 0);
-	assert_int_equal(origin_sessions_put(scene.sessions, "a.example", unresumable,
-				 scene.verified, scene.now),
-		0);
-	assert_null(origin_sessions_get(scene.sessions, "a.example", scene.now));
-	SSL_SESSION_free(refused);
-	SSL_SESSION_free(unresumable);
+	put(&scene, "a.example", "1", false, scene.now);
+	put(&scene, "a.example", "", true, scene.now); /* not resumable */
+	assert_true(offers(&scene, "a.example", NULL, scene.now));
 	scene_end(&scene);
 }
 
@@ -105,9 +119,9 @@ static void a_session_ends_with_the_chain(void **state)
 	uint64_t late = scene.now + (24 * 60 - 20) * MINUTE_NS;
 
 	(void)state;
-	origin_sessions_put(scene.sessions, "a.example", session(), scene.verified, late);
-	assert_non_null(origin_sessions_get(scene.sessions, "a.example", late + 10 * MINUTE_NS));
-	assert_null(origin_sessions_get(scene.sessions, "a.example", late + 30 * MINUTE_NS));
+	put(&scene, "a.example", "1", true, late);
+	assert_true(offers(&scene, "a.example", "1", late + 10 * MINUTE_NS));
+	assert_true(offers(&scene, "a.example", NULL, late + 30 * MINUTE_NS));
 	scene_end(&scene);
 }
 
@@ -116,13 +130,13 @@ static void the_least_recently_used_goes_first(void **state)
 	struct scene scene = scene_make(2, 30);
 
 	(void)state;
-	origin_sessions_put(scene.sessions, "a.example", session(), scene.verified, scene.now);
-	origin_sessions_put(scene.sessions, "b.example", session(), scene.verified, scene.now);
-	assert_non_null(origin_sessions_get(scene.sessions, "a.example", scene.now));
-	origin_sessions_put(scene.sessions, "c.example", session(), scene.verified, scene.now);
-	assert_non_null(origin_sessions_get(scene.sessions, "a.example", scene.now));
-	assert_non_null(origin_sessions_get(scene.sessions, "c.example", scene.now));
-	assert_null(origin_sessions_get(scene.sessions, "b.example", scene.now));
+	put(&scene, "a.example", "1", true, scene.now);
+	put(&scene, "b.example", "2", true, scene.now);
+	assert_true(offers(&scene, "a.example", "1", scene.now));
+	put(&scene, "c.example", "3", true, scene.now);
+	assert_true(offers(&scene, "a.example", "1", scene.now));
+	assert_true(offers(&scene, "c.example", "3", scene.now));
+	assert_true(offers(&scene, "b.example", NULL, scene.now));
 	scene_end(&scene);
 }
 
