@@ -431,7 +431,7 @@ int spool_read(struct spool *spool, struct spool_position *at, uint32_t records,
 
 void spool_acknowledge(struct spool *spool, const struct spool_position *position)
 {
-	bool remove;
+	bool remove, sync;
 	uint64_t left_out;
 	int error;
 
@@ -439,18 +439,20 @@ void spool_acknowledge(struct spool *spool, const struct spool_position *positio
 		return;
 	spool->cursor.position = *position;
 	remove = spool->nsegments > 1 && spool_done(spool, &spool->segments[0]);
-	error = spool_cursor_store(spool->options.directory, &spool->cursor,
-		remove && spool->options.sync);
-	if (error) {
-		counter_add(spool->options.counters, COUNTER_SPOOL_CURSOR_FAILED, 1);
-		if (log_limit(&spool->cursor_failed, &left_out))
-			log_error("cannot write the spool's cursor: %s; after a restart acknowledged"
-				  " events may be sent again (%" PRIu64 " such reports left out)",
-				strerror(-error), left_out);
-	}
+	sync = remove && spool->options.sync;
+	error = spool_cursor_store(spool->options.directory, &spool->cursor, sync);
 	/* Also without a cursor: a full disk must not keep its own remedy from it, and a missing
 	 * segment is no obstacle to a recovery. */
 	spool_trim(spool);
+	if (error && remove)
+		error = spool_cursor_store(spool->options.directory, &spool->cursor, sync);
+	if (!error)
+		return;
+	counter_add(spool->options.counters, COUNTER_SPOOL_CURSOR_FAILED, 1);
+	if (log_limit(&spool->cursor_failed, &left_out))
+		log_error("cannot write the spool's cursor: %s; after a restart acknowledged events"
+			  " may be sent again (%" PRIu64 " such reports left out)",
+			strerror(-error), left_out);
 }
 
 uint64_t spool_size(const struct spool *spool)

@@ -2,6 +2,7 @@
 /* The spool: what was written comes out once and in order, over restarts, damage and full disks. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -348,6 +350,64 @@ static void test_write_that_fails(void **state)
 	spool_close(spool);
 }
 
+/* Appends and writes until the disk takes no more; returns the sequence that comes next. */
+static uint64_t append_until_full(struct spool *spool, uint64_t next)
+{
+	int error = 0;
+
+	while (!error) {
+		error = spool_box_append(spool, 1, next, 200);
+		if (!error || error == -EAGAIN) {
+			uint64_t appended = next + !error;
+
+			error = spool_write(spool);
+			if (!error)
+				next = appended;
+		}
+	}
+	assert_int_equal(error, -ENOSPC);
+	return next;
+}
+
+/* A disk that is really full: a small one of its own, in a mount namespace of its own. */
+static void test_full_disk(void **state)
+{
+	struct spool_box *box = *state;
+	struct spool_position at;
+	struct spool_box_read read = {.n = 0};
+	struct spool *spool;
+	uint64_t next = 1;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("none", box->path, "tmpfs", 0, "size=128k") < 0)
+		skip();
+	close(box->directory);
+	box->directory = open(box->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	spool = spool_box_open(box);
+	at = spool_cursor(spool);
+	/* each time it is full: acknowledged up to the last, it takes as much again */
+	for (int round = 0; round < 5; round++) {
+		next = append_until_full(spool, next);
+		while (spool_read(spool, &at, 10, 1 << 20, spool_box_given, &read) > 0)
+			;
+		assert_int_equal(read.n, next - 1);
+		spool_acknowledge(spool, &at);
+	}
+	assert_true(next > 1000);
+	for (uint64_t i = 0; i < read.n; i++)
+		assert_int_equal(read.sequences[i], i + 1);
+	/* and with some of it left, nothing of that is lost on the way over a restart */
+	next = append_until_full(spool, next);
+	spool_close(spool);
+	spool = spool_box_open(box);
+	assert_reads(spool, read.n + 1, next - 1);
+	spool_close(spool);
+	free(read.sequences);
+	close(box->directory);
+	umount(box->path);
+	box->directory = open(box->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static void test_text_is_no_frame(void **state)
 {
 	struct spool_box *box = *state;
@@ -405,6 +465,7 @@ int main(void)
 		TEST(test_bad_cursor_sends_all_again),
 		TEST(test_bounded),
 		TEST(test_write_that_fails),
+		TEST(test_full_disk),
 		TEST(test_text_is_no_frame),
 		TEST(test_unusable_directory),
 	};
