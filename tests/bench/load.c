@@ -371,6 +371,8 @@ static void shake(struct connection *c)
 		return;
 	c->load->resumed += (uint64_t)SSL_session_reused(c->ssl);
 	c->at = AT_SEND;
+	if (c->load->mode == MODE_REQUESTS)
+		c->started_ns = clock_monotonic_ns();
 }
 
 /* Goes on until it has to wait; ends at once when the connection was replaced or released. */

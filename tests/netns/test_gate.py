@@ -76,11 +76,22 @@ def test_another_port_of_an_endpoint_is_not_steered(lab, standing, client):
         assert standing.counters()["client.accepted"] == accepted
 
 
-def test_what_is_not_tls_is_spliced_untouched(client, counted):
-    with client.tcp(network.REGION_A) as stream:
-        # No TLS record begins like this; the alert that answers is the origin's own.
-        stream.sendall(b"HELO nobody\r\n" * 10)
-        assert stream.recv(100)[:1] == b"\x15"
+def test_what_is_not_tls_is_spliced_untouched(lab, client, counted):
+    with lab.network.origin.inside():
+        server = socket.create_server((network.PLAIN, 443))
+    with server, client.tcp(network.PLAIN) as stream:
+        stream.sendall(b"HELO nobody\r\n")
+        accepted, _ = server.accept()
+        with accepted, accepted.makefile("rb") as lines:
+            assert lines.readline() == b"HELO nobody\r\n"
+            accepted.sendall(b"250 hello\r\n")
+            assert stream.recv(100) == b"250 hello\r\n"
+            # One direction may end before the other.
+            stream.shutdown(socket.SHUT_WR)
+            assert lines.readline() == b""
+            accepted.sendall(b"221 bye\r\n")
+        assert stream.recv(100) == b"221 bye\r\n"
+        assert stream.recv(100) == b""
     counted("bypass.not_tls")
 
 

@@ -77,6 +77,7 @@ class Appliance:
             "endpoints": {
                 "prefixes": [
                     network.REGION_A, network.REGION_A6, network.REGION_B, network.REGION_B6,
+                    network.PLAIN,
                 ],
                 "resolvers": [network.DNS + ":53"],
             },

@@ -62,7 +62,7 @@ class Connection:
     def __init__(self, stream):
         self.stream = stream
         self.stream.settimeout(PATIENCE)
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def send(self, data):
         self.stream.sendall(data.encode() if isinstance(data, str) else data)
@@ -88,17 +88,24 @@ class Connection:
             raise Ended("end of file")
         self.buffer += data
 
-    def until(self, mark):
-        while mark not in self.buffer:
-            self._more()
-        found, self.buffer = self.buffer.split(mark, 1)
+    def _take(self, n):
+        found = bytes(self.buffer[:n])
+        del self.buffer[:n]
         return found
+
+    def until(self, mark):
+        at = 0
+        while (found := self.buffer.find(mark, max(0, at))) < 0:
+            at = len(self.buffer) - len(mark)
+            self._more()
+        line = self._take(found)
+        self._take(len(mark))
+        return line
 
     def exactly(self, n):
         while len(self.buffer) < n:
             self._more()
-        found, self.buffer = self.buffer[:n], self.buffer[n:]
-        return found
+        return self._take(n)
 
     def rest(self):
         """All bytes until the other side closes."""
@@ -106,8 +113,7 @@ class Connection:
             while True:
                 self._more()
         except Ended:
-            found, self.buffer = self.buffer, b""
-            return found
+            return self._take(len(self.buffer))
 
     def head(self):
         """(status, headers) of the next response head, interim ones included."""
@@ -126,9 +132,11 @@ class Connection:
         if method == "HEAD" or status in (204, 304):
             return response
         if (response.header("transfer-encoding") or "") == "chunked":
+            parts = []
             while size := int(self.until(b"\r\n"), 16):
-                response.body += self.exactly(size)
+                parts.append(self.exactly(size))
                 assert self.exactly(2) == b"\r\n"
+            response.body = b"".join(parts)
             while line := self.until(b"\r\n"):
                 response.trailers.append(line.decode("latin-1"))
         elif response.header("content-length") is not None:
@@ -218,6 +226,18 @@ class Client:
     def chat(self, host, prompt, *, target=None, headers=(), fields=None, **tls):
         return self.call(host, target or azure_path(), chat_body(prompt, **(fields or {})),
                          headers=headers, **tls)
+
+    def leave_stream(self, host, prompt, headers, reset):
+        """Begins a streamed chat and leaves in the middle of its answer."""
+        connection = self.tls(host)
+        connection.request("POST", azure_path(), host, {"api-key": "k", **headers},
+                           chat_body(prompt, stream=True))
+        connection.head()
+        connection.until(b"Answer to: ")
+        if reset:
+            connection.reset()
+        else:
+            connection.close()
 
     def curl(self, url, *arguments, headers=(), data=None, check=True):
         """curl with the system's resolver; returns a Response."""

@@ -20,6 +20,7 @@ REGION_A = "10.202.0.10"
 REGION_A6 = "fd00:202::10"
 REGION_B = "10.202.0.20"
 REGION_B6 = "fd00:202::20"
+PLAIN = "10.202.0.40"  # an endpoint where the origin does not listen: tests do
 OTHER = "10.202.0.30"  # a host on the internet that is no AI endpoint
 OTHER6 = "fd00:202::30"
 
@@ -140,7 +141,7 @@ class Network:
         self._address(self.appliance, INSIDE_INTERFACE, INSIDE, INSIDE6)
         self._address(self.appliance, OUTSIDE_INTERFACE, OUTSIDE, OUTSIDE6)
         self._address(
-            self.origin, "eth0", DNS, REGION_A, REGION_B, OTHER, REGION_A6, REGION_B6, OTHER6
+            self.origin, "eth0", DNS, REGION_A, REGION_B, PLAIN, OTHER, REGION_A6, REGION_B6, OTHER6
         )
         for namespace, v4, v6 in (
             (self.client, INSIDE, INSIDE6),
