@@ -271,9 +271,10 @@ static void cancel_restarts(struct parent *parent)
 static void stop(struct parent *parent, uint64_t within_ns)
 {
 	parent->stage = PARENT_STOPPING_WORKERS;
-	parent->pending = NULL;
+	parent->pending = parent->retiring = NULL;
 	sd_notify(0, "STOPPING=1\nSTATUS=draining");
 	ev_timer_stop(parent->loop, &parent->reload_deadline);
+	ev_timer_stop(parent->loop, &parent->settle);
 	ev_timer_stop(parent->loop, &parent->rotate);
 	cancel_restarts(parent);
 	handout_listeners_shrink(&parent->handout, 0);
@@ -559,6 +560,7 @@ int parent_main(const struct parent_options *options)
 	init_timer(parent, &parent->rotate, on_rotate, 0.);
 	init_timer(parent, &parent->stop_deadline, on_stop_deadline, 0.);
 	init_timer(parent, &parent->reload_deadline, reload_on_deadline, 0.);
+	init_timer(parent, &parent->settle, reload_on_settled, 0.);
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
 	raise_descriptors();

@@ -40,11 +40,12 @@ struct parent {
 	struct list generations;
 	struct generation *current; /* NULL before the first */
 	struct generation *pending; /* reload under way; NULL: none */
+	struct generation *retiring; /* the one before, until its drain begins; NULL: none */
 	bool swapping;		    /* the reload is at the change of the shipper */
 	bool reload_again;	    /* SIGHUP came during a reload */
 	struct slot shipper;
 	ev_signal terminate, interrupt, hangup;
-	ev_timer watchdog, sweep, rotate, reload_deadline, stop_deadline;
+	ev_timer watchdog, sweep, rotate, reload_deadline, settle, stop_deadline;
 };
 
 /* The owner of all processes: contexts are slots. */
@@ -60,6 +61,7 @@ void reload_begin(struct parent *parent);
 /* Each time a process became ready or ended: goes on when it can. */
 void reload_step(struct parent *parent);
 void reload_on_deadline(struct ev_loop *loop, ev_timer *timer, int events);
+void reload_on_settled(struct ev_loop *loop, ev_timer *timer, int events);
 /* Keeps the old configuration; whoever runs by the new one drains. */
 void reload_abort(struct parent *parent, const char *reason);
 /* Tells a generation that it is no longer the one: its processes drain without a deadline. */

@@ -11,6 +11,8 @@
 #include "daemon/parent.h"
 
 #define RELOAD_S 60.
+/* Fewer workers: a handshake under way with a listener that goes away gets this long. */
+#define SETTLE_S 1.
 
 /* ---- what a running daemon cannot change ---- */
 
@@ -98,10 +100,32 @@ void reload_abort(struct parent *parent, const char *reason)
 	refuse(parent, reason);
 }
 
+static void retire_old(struct parent *parent)
+{
+	struct generation *old = parent->retiring;
+
+	parent->retiring = NULL;
+	ev_timer_stop(parent->loop, &parent->settle);
+	handout_listeners_shrink(&parent->handout, parent->current->config->appliance.workers);
+	if (old)
+		reload_retire(old);
+}
+
+void reload_on_settled(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct parent *parent = timer->data;
+
+	(void)loop;
+	(void)events;
+	retire_old(parent);
+	parent_step(parent);
+}
+
 static void commit(struct parent *parent)
 {
 	struct generation *old = parent->current;
 	unsigned workers = parent->pending->config->appliance.workers;
+	bool fewer = workers < old->config->appliance.workers;
 	struct why why = {""};
 	int error = datapath_reconfigure(parent->datapath, parent->pending->config, &why);
 
@@ -119,9 +143,14 @@ static void commit(struct parent *parent)
 	parent->current = parent->pending;
 	parent->pending = NULL;
 	parent->swapping = false;
-	handout_listeners_shrink(&parent->handout, workers);
 	parent_schedule_rotation(parent);
-	reload_retire(old);
+	parent->retiring = old;
+	if (fewer) {
+		ev_timer_set(&parent->settle, SETTLE_S, 0.);
+		ev_timer_start(parent->loop, &parent->settle);
+	} else {
+		retire_old(parent);
+	}
 	counter_add(parent->counters, COUNTER_RELOAD_DONE, 1);
 	log_info("reloaded: %u workers; %u of the old configuration drain", workers,
 		generation_running(old, ROLE_WORKER));
@@ -194,6 +223,7 @@ void reload_begin(struct parent *parent)
 	if (parent->reload_again)
 		return;
 	log_info("reloading %s", parent->options->config_path);
+	retire_old(parent);
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_ns() / 1000);
 	if (generation_load(parent->options->config_path, &config, &text)) {
 		refuse(parent, "the new one cannot be used");

@@ -322,6 +322,29 @@ static void a_reload_cuts_nothing(void **state)
 	assert_int_not_equal(pid_in(ask(1, 'i')), 0);
 }
 
+static void a_reload_to_fewer_workers_cuts_nothing(void **state)
+{
+	struct appliance *a = *state;
+	int held, port;
+	pid_t old;
+
+	appliance_start(a);
+	appliance_expect_notify(a, "READY=1");
+	old = appliance_child(a, "worker 1");
+	appliance_configure(a, 1, "20s");
+	kill(a->parent, SIGHUP);
+	appliance_expect_notify(a, "READY=1\nSTATUS=reloaded");
+	/* A handshake that had begun before is still completed. */
+	held = call(1);
+	assert_int_equal(pid_in(order(held, 'i')), old);
+	while ((port = loopback_listener(APPLIANCE_PORT + 1)) == -EADDRINUSE)
+		usleep(10000);
+	close(port);
+	assert_int_equal(pid_in(order(held, 'i')), old);
+	close(held);
+	appliance_expect_gone(a, old);
+}
+
 static void expect_refused_reload(struct appliance *a, const char *reason)
 {
 	pid_t before = appliance_child(a, "worker 0");
@@ -550,6 +573,7 @@ int main(int argc, char **argv)
 		TEST(a_refused_call_ends_the_process_and_is_named),
 		TEST(a_record_outlives_worker_and_shipper),
 		TEST(a_reload_cuts_nothing),
+		TEST(a_reload_to_fewer_workers_cuts_nothing),
 		TEST(a_failing_reload_keeps_the_old),
 		TEST(a_setting_that_needs_a_restart_is_named),
 		TEST(a_reload_whose_processes_fail_is_undone),
