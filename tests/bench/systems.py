@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The systems under comparison, all in the appliance namespace, all verifying the origin."""
+"""The systems under comparison, all in the appliance namespace, all verifying the origin, each
+with the same number of workers on the processors that are the proxy's alone."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -11,7 +13,29 @@ from lab.appliance import AZURE, AZURE_B, ELSEWHERE
 from lab.certificates import Authority, key_pem, pem
 from lab.process import Process, wait_for
 
-CPUS = len(os.sched_getaffinity(0))
+
+class Cpus:
+    """The processors of this run: one for each worker of the proxy, the others for everybody else.
+    A machine with too few has them all for everybody."""
+
+    def __init__(self, workers):
+        every = sorted(os.sched_getaffinity(0))
+        self.workers = workers
+        apart = len(every) > workers
+        self.proxy = set(every[-workers:]) if apart else set(every)
+        self.others = set(every[:-workers]) if apart else set(every)
+
+    def begin(self):
+        os.sched_setaffinity(0, self.others)
+
+    @contextlib.contextmanager
+    def for_proxy(self):
+        """What is started within the block runs on the proxy's processors."""
+        os.sched_setaffinity(0, self.proxy)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, self.others)
 
 
 class Direct:
@@ -20,7 +44,7 @@ class Direct:
     name = "direct"
     processes = ()
 
-    def __init__(self, lab):
+    def __init__(self, lab, cpus):
         self.lab = lab
         self.connect = [f"{network.OTHER}:443"]
         self.host = ELSEWHERE
@@ -37,8 +61,8 @@ class Direct:
 class Sallyport:
     name = "sallyport"
 
-    def __init__(self, lab):
-        self.lab = lab
+    def __init__(self, lab, cpus):
+        self.lab, self.cpus = lab, cpus
         self.gate = None
         self.host = AZURE
         self.connect = [f"{network.REGION_A}:443", f"{network.REGION_B}:443"]
@@ -47,8 +71,13 @@ class Sallyport:
 
     def start(self):
         self.gate = self.lab.appliance(
-            {"appliance": {"workers": "auto"}, "audit": {"spool_size": "8GiB"}}
-        ).start()
+            {"appliance": {"workers": self.cpus.workers}, "audit": {"spool_size": "8GiB"}}
+        )
+        self.gate.write_config()
+        self.gate.make_ca()
+        self.gate.start_collector()
+        with self.cpus.for_proxy():
+            self.gate.start_daemon()
 
     @property
     def processes(self):
@@ -70,8 +99,8 @@ class Proxy:
 
     command = None
 
-    def __init__(self, lab, port):
-        self.lab, self.port = lab, port
+    def __init__(self, lab, cpus, port):
+        self.lab, self.cpus, self.port = lab, cpus, port
         self.directory = os.path.join(lab.directory, self.name)
         os.makedirs(self.directory, exist_ok=True)
         self.process = None
@@ -104,8 +133,10 @@ class Proxy:
         return [self.process]
 
     def start(self):
-        self.process = Process(self.name, self.argv(), self.directory, self.lab.network.appliance,
-                               environment={"HOME": self.directory})
+        argv = self.argv()
+        with self.cpus.for_proxy():
+            self.process = Process(self.name, argv, self.directory, self.lab.network.appliance,
+                                   environment={"HOME": self.directory})
 
         def listens():
             assert self.process.running, self.process.log()
@@ -126,7 +157,7 @@ class Haproxy(Proxy):
     def argv(self):
         config = self.file("haproxy.cfg", f"""\
             global
-                nbthread {CPUS}
+                nbthread {self.cpus.workers}
                 maxconn 9000
                 ssl-default-bind-options ssl-min-ver TLSv1.2
                 ssl-default-server-options ssl-min-ver TLSv1.2
@@ -153,7 +184,7 @@ class Nginx(Proxy):
         config = self.file("nginx.conf", f"""\
             daemon off;
             user root;
-            worker_processes {CPUS};
+            worker_processes {self.cpus.workers};
             pid {self.directory}/pid;
             error_log stderr;
             events {{ worker_connections 9000; }}
@@ -168,7 +199,7 @@ class Nginx(Proxy):
                 keepalive_requests 1000000000;
                 upstream service {{
                     server {network.REGION_A}:443;
-                    keepalive 64;
+                    keepalive 512;
                     keepalive_requests 1000000000;
                 }}
                 server {{
@@ -257,9 +288,9 @@ PROXIES = {cls.name: cls for cls in (Haproxy, Nginx, Mitmproxy)}
 NAMES = ["sallyport", "haproxy", "nginx", "mitmproxy", "direct"]
 
 
-def make(name, lab):
+def make(name, lab, cpus):
     if name == "direct":
-        return Direct(lab)
+        return Direct(lab, cpus)
     if name == "sallyport":
-        return Sallyport(lab)
-    return PROXIES[name](lab, 8443 + list(PROXIES).index(name))
+        return Sallyport(lab, cpus)
+    return PROXIES[name](lab, cpus, 8443 + list(PROXIES).index(name))

@@ -26,7 +26,7 @@ def build_directory():
 class Lab:
     """Raises the network, the DNS and the origin; `with Lab() as lab:` takes all down again."""
 
-    def __init__(self, origin_processes=1, journal=True):
+    def __init__(self, origin_processes=1, journal=True, origin_environment=None):
         if os.geteuid() != 0:
             raise PermissionError("network namespaces and kernel programs need root")
         self.directory = tempfile.mkdtemp(prefix="sallyport-lab-")
@@ -34,12 +34,12 @@ class Lab:
         self.network = self.names = self.origin = None
         self.appliances, self.origins = [], []
         try:
-            self._raise(origin_processes, journal)
+            self._raise(origin_processes, journal, origin_environment)
         except BaseException:
             self.close()
             raise
 
-    def _raise(self, origin_processes, journal):
+    def _raise(self, origin_processes, journal, origin_environment):
         system.private_mounts()
         self._mount()
         self.network = Network()
@@ -56,7 +56,8 @@ class Lab:
             for address in (network.REGION_A, network.REGION_A6, network.REGION_B,
                             network.REGION_B6, network.OTHER, network.OTHER6)
         ]
-        self.origin = self.add_origin(listen, processes=origin_processes, journal=journal)
+        self.origin = self.add_origin(listen, processes=origin_processes, journal=journal,
+                                      environment=origin_environment)
 
     def _mount(self):
         """A BPF file system of our own, and the client's /etc/resolv.conf."""

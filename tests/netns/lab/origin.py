@@ -33,7 +33,8 @@ class Request:
 
 class Origin:
     def __init__(self, program, directory, namespace, certificates, listen, *, name="origin",
-                 region="Sweden Central", keys=(), tls_max=None, processes=1, journal=True):
+                 region="Sweden Central", keys=(), tls_max=None, processes=1, journal=True,
+                 environment=None):
         self.journal_path = os.path.join(directory, name + ".journal")
         self.listen = listen
         argv = [program, "--certificates", certificates.directory, "--region", region]
@@ -46,7 +47,7 @@ class Origin:
         if journal:
             argv += ["--journal", self.journal_path]
         argv += ["--processes", str(processes)]
-        self.process = Process(name, argv, directory, namespace)
+        self.process = Process(name, argv, directory, namespace, environment)
         self.process.wait_for_log("ready")
         self._start = 0
 
