@@ -246,11 +246,29 @@ static void peer_listen(struct peer *peer)
 	ev_io_start(peer->shipper->context->loop, &peer->wake);
 }
 
+/* Only a spool that takes nothing leaves something in the rings. */
+static void shipper_tell_left(struct shipper *s)
+{
+	uint64_t left = 0;
+
+	list_for_each (node, &s->peers) {
+		struct peer *peer = list_entry(node, struct peer, node);
+
+		if (peer->ring && !peer->broken)
+			left += ring_used(peer->ring);
+	}
+	if (s->blocked && left)
+		log_error("ends with %llu KiB of events that could not be spooled: they are lost"
+			  " unless another shipper takes the rings over",
+			(unsigned long long)(left + 1023) >> 10);
+}
+
 static void shipper_check_end(struct shipper *s)
 {
 	if (!s->draining || s->finishing || (!s->at_once && !list_empty(&s->peers)))
 		return;
 	s->finishing = true;
+	shipper_tell_left(s);
 	shipper_sync(s);
 	collector_link_hurry(s->link);
 	shipper_timer(s, &s->finish, FINISH_WAIT);
