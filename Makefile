@@ -173,7 +173,12 @@ $(B)/bpf/vmlinux.h: $(if $(KERNEL_BTF),,bpf/vmlinux_fallback.h) $(B)/.bpf
 	$(call say,BTF,$@)
 	$(Q)$(if $(KERNEL_BTF),$(BPFTOOL) btf dump file $(KERNEL_BTF) format c > $@,cp $< $@)
 
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(B)/bpf/vmlinux.h $(B)/.bpf
+# The running kernel's types and those of the fallback have the layout that is written down.
+$(B)/bpf/vmlinux.checked: bpf/vmlinux_check.c bpf/vmlinux_fallback.h $(B)/bpf/vmlinux.h
+	$(Q)for types in $(B)/bpf/vmlinux.h bpf/vmlinux_fallback.h; do \
+		$(BPF_COMPILE) -DVMLINUX="\"$$types\"" -fsyntax-only $< || exit 1; done; touch $@
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(B)/bpf/vmlinux.checked $(B)/.bpf
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)
 	$(Q)$(BPF_COMPILE) -MMD -MP -c -o $@ $<

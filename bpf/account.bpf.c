@@ -12,11 +12,8 @@ int sally_account(struct xdp_md *context)
 		.len = (__u32)bpf_xdp_get_buff_len(context),
 	};
 	struct packet packet = {};
-	const __u8 *at;
-	__u16 type = 0;
 
-	at = parse_ethernet(&frame, &packet, &type);
-	parse_network(&frame, at, type, &packet);
+	parse(&frame, &packet);
 	return source_account(&packet, 1, frame.len) == DROP_NONE ? XDP_PASS : XDP_DROP;
 }
 

@@ -12,7 +12,6 @@
 #else
 #include <arpa/inet.h>
 #include <stdbool.h>
-#include <stddef.h>
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #endif
@@ -327,43 +326,33 @@ static __always_inline int parse_ipv6(
 	return parse_ipv6_payload(frame, at + sizeof(*ip), length, ip->next, packet);
 }
 
-/* Steps over the Ethernet header and its tags: where the network header is and, in *type, what it
- * is (network order). NULL: the frame ends before. */
-static __always_inline const __u8 *parse_ethernet(
-	const struct frame *frame, struct packet *packet, __u16 *type)
+/* Fills *packet, which must be zeroed, and sets its kind. */
+static __always_inline void parse(const struct frame *frame, struct packet *packet)
 {
 	const struct wire_ethernet *ethernet = (const void *)frame->start;
 	const __u8 *at = frame->start + sizeof(*ethernet);
+	__u16 type;
 
+	packet->kind = PACKET_NOT_IP;
 	if (at > frame->end)
-		return NULL;
-	*type = ethernet->type;
+		return;
+	type = ethernet->type;
 #ifdef __bpf__
 #pragma unroll
 #endif
 	for (int i = 0; i < PARSE_VLANS; i++) {
 		const struct wire_vlan *vlan = (const void *)at;
 
-		if (*type != bpf_htons(ETHERTYPE_VLAN) && *type != bpf_htons(ETHERTYPE_QINQ))
+		if (type != bpf_htons(ETHERTYPE_VLAN) && type != bpf_htons(ETHERTYPE_QINQ))
 			break;
 		at += sizeof(*vlan);
 		if (at > frame->end)
-			return NULL;
+			return;
 		/* Number 0 is a priority only: the frame is the interface's own. */
 		if (vlan->tci & bpf_htons(0x0fff))
 			packet->vlan = true;
-		*type = vlan->type;
+		type = vlan->type;
 	}
-	return at;
-}
-
-/* Goes on at the network header; fills *packet, which must be zeroed, and sets its kind. */
-static __always_inline void parse_network(
-	const struct frame *frame, const __u8 *at, __u16 type, struct packet *packet)
-{
-	packet->kind = PACKET_NOT_IP;
-	if (!at)
-		return;
 	packet->l3 = (__u16)(at - frame->start);
 	if (type == bpf_htons(ETHERTYPE_IPV4))
 		packet->kind = (__u8)parse_ipv4(frame, at, packet);

@@ -56,6 +56,17 @@ static __always_inline void reset_fill(const struct packet *packet, struct wire_
 	}
 }
 
+static __always_inline int reset_ethernet(struct __sk_buff *skb)
+{
+	struct wire_ethernet old, new;
+
+	if (bpf_skb_load_bytes(skb, 0, &old, sizeof(old)))
+		return -1;
+	__builtin_memcpy(new.destination, old.source, 6);
+	__builtin_memcpy(new.source, old.destination, 6);
+	return (int)bpf_skb_store_bytes(skb, 0, &new, 12, 0);
+}
+
 static __always_inline int reset_ipv4(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct wire_ipv4 ip = {
@@ -86,7 +97,7 @@ static __always_inline int reset_ipv6(struct __sk_buff *skb, const struct packet
 	return (int)bpf_skb_store_bytes(skb, packet->l3, &ip, sizeof(ip), 0);
 }
 
-/* 0: the skb is the reset, but for its Ethernet header. Else it is spoilt and
+/* 0: the skb is the reset, ready to be redirected to where it came from. Else it is spoilt and
  * has to be dropped; packets with IP options or extension headers always are. */
 static __always_inline int reset_make(struct __sk_buff *skb, const struct packet *packet)
 {
@@ -125,19 +136,7 @@ static __always_inline int reset_make(struct __sk_buff *skb, const struct packet
 	if (bpf_skb_store_bytes(skb, l4, &tail.tcp, sizeof(tail.tcp), 0) ||
 		(packet->ipv6 ? reset_ipv6(skb, packet) : reset_ipv4(skb, packet)))
 		return -1;
-	return 0;
-}
-
-/* Turns the Ethernet header round. */
-static __always_inline int reset_ethernet(struct __sk_buff *skb)
-{
-	struct wire_ethernet old, new;
-
-	if (bpf_skb_load_bytes(skb, 0, &old, sizeof(old)))
-		return -1;
-	__builtin_memcpy(new.destination, old.source, 6);
-	__builtin_memcpy(new.source, old.destination, 6);
-	return (int)bpf_skb_store_bytes(skb, 0, &new, 12, 0);
+	return reset_ethernet(skb);
 }
 
 #endif

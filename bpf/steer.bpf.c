@@ -142,8 +142,8 @@ static __always_inline bool flow_note(const struct packet *packet, const struct 
 	return true;
 }
 
-static __always_inline int act(struct __sk_buff *skb, const struct packet *packet,
-	const struct verdict *verdict, bool ethernet)
+static __always_inline int act(
+	struct __sk_buff *skb, const struct packet *packet, const struct verdict *verdict)
 {
 	outcome_count(verdict->outcome);
 	switch (verdict->action) {
@@ -153,11 +153,6 @@ static __always_inline int act(struct __sk_buff *skb, const struct packet *packe
 	case ACTION_RESET:
 		source_drop(source_of(packet), verdict->drop);
 		if (reset_make(skb, packet))
-			return TC_ACT_SHOT_;
-		/* Back the way it came; where its Ethernet header is out of reach, as routed. */
-		if (!ethernet)
-			return (int)bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
-		if (reset_ethernet(skb))
 			return TC_ACT_SHOT_;
 		return (int)bpf_redirect(skb->ifindex, 0);
 	case ACTION_DROP:
@@ -169,19 +164,22 @@ static __always_inline int act(struct __sk_buff *skb, const struct packet *packe
 }
 
 /* What GRO merged is counted as it was on the wire. */
-static __always_inline enum drop account_here(
-	struct __sk_buff *skb, const struct packet *packet, bool ethernet)
+static __always_inline enum drop account_here(struct __sk_buff *skb, const struct packet *packet)
 {
 	__u64 segments = skb->gso_segs > 1 ? skb->gso_segs : 1;
-	__u64 missing = ethernet ? 0 : sizeof(struct wire_ethernet);
 
-	return source_account(packet, segments,
-		skb->len + missing + (segments - 1) * (missing + packet->l4 + packet->l4_header));
+	return source_account(
+		packet, segments, skb->len + (segments - 1) * (packet->l4 + packet->l4_header));
 }
 
-/* Whether skb->data is at the Ethernet header, as it should be here. On kernels from 6.9 on it is
- * at the network header after a generic XDP program that had the packet copied (the copy has
- * mac_len 0). */
+static __always_inline void frame_read(struct __sk_buff *skb, struct frame *frame)
+{
+	frame->start = (const __u8 *)(long)skb->data;
+	frame->end = (const __u8 *)(long)skb->data_end;
+	frame->len = skb->len;
+}
+
+/* Whether skb->data is at the Ethernet header, as it should be here. */
 static __always_inline bool frame_has_ethernet(struct __sk_buff *skb, const struct frame *frame)
 {
 	const struct wire_ethernet *header = (const void *)frame->start;
@@ -199,6 +197,18 @@ static __always_inline bool frame_has_ethernet(struct __sk_buff *skb, const stru
 	       (here[0] == real[0] && here[1] == real[1] && here[2] == real[2]);
 }
 
+/* On kernels from 6.9 on, data is at the network header after a generic XDP program that had the
+ * packet copied: the copy has mac_len 0. Puts the header there again, and mac_len right. */
+static __always_inline int frame_repair(struct __sk_buff *skb)
+{
+	struct wire_ethernet header;
+
+	if (bpf_skb_load_bytes_relative(skb, 0, &header, sizeof(header), BPF_HDR_START_MAC) ||
+		bpf_skb_change_head(skb, sizeof(header), 0))
+		return -1;
+	return (int)bpf_skb_store_bytes(skb, 0, &header, sizeof(header), 0);
+}
+
 SEC("tc")
 int sally_steer(struct __sk_buff *skb)
 {
@@ -208,24 +218,22 @@ int sally_steer(struct __sk_buff *skb)
 	struct verdict verdict;
 	struct frame frame;
 	struct flow *flow;
-	const __u8 *at;
-	__u16 type = (__u16)skb->protocol;
-	bool ethernet;
 
 	if (skb->data_end - skb->data < HEADERS_WANTED && skb->data_end - skb->data < skb->len)
 		bpf_skb_pull_data(skb, skb->len < HEADERS_WANTED ? skb->len : HEADERS_WANTED);
-	frame.start = (const __u8 *)(long)skb->data;
-	frame.end = (const __u8 *)(long)skb->data_end;
-	frame.len = skb->len;
-	at = frame.start;
-	ethernet = frame_has_ethernet(skb, &frame);
-	if (ethernet)
-		at = parse_ethernet(&frame, &packet, &type);
-	parse_network(&frame, at, type, &packet);
+	frame_read(skb, &frame);
+	if (!frame_has_ethernet(skb, &frame)) {
+		if (frame_repair(skb)) {
+			outcome_count(OUTCOME_DROPPED);
+			return TC_ACT_SHOT_;
+		}
+		frame_read(skb, &frame);
+	}
+	parse(&frame, &packet);
 	/* The device may have taken the tag out of the frame. */
 	if (skb->vlan_present && (skb->vlan_tci & 0x0fff))
 		packet.vlan = true;
-	if (steer_accounts && account_here(skb, &packet, ethernet) != DROP_NONE) {
+	if (steer_accounts && account_here(skb, &packet) != DROP_NONE) {
 		outcome_count(OUTCOME_DROPPED);
 		return TC_ACT_SHOT_;
 	}
@@ -237,7 +245,7 @@ int sally_steer(struct __sk_buff *skb)
 		verdict.outcome = OUTCOME_FLOWS_FULL;
 		verdict.drop = DROP_NO_WORKER;
 	}
-	return act(skb, &packet, &verdict, ethernet);
+	return act(skb, &packet, &verdict);
 }
 
 char LICENSE[] SEC("license") = "GPL";

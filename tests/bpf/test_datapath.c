@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -25,7 +26,6 @@
 #include "base/log.h"
 #include "kernel/datapath.h"
 #include "kernel/datapath_status.h"
-#include "kernel/programs.h"
 #include "tests/support/namespaces.h"
 
 #define PATIENCE_MS 3000
@@ -589,7 +589,14 @@ static void after_a_kill_another_configuration_replaces_all(void **state)
 	assert_true(status->rule4 && status->rule6);
 	datapath_status_free(status);
 	assert_int_not_equal(namespaces_try(&net, PLACE_GATE, "ip rule | grep 0x5a11"), 0);
-	assert_steered(gate, 0, endpoints[0]);
+	/* Generic XDP hands TC copies that begin at another header. */
+	for (int family = 0; family < 2; family++) {
+		assert_steered(gate, family, endpoints[family]);
+		assert_int_equal(datapath_workers(gate->datapath, 0), 0);
+		assert_int_equal(namespaces_connect(&net, endpoints[family], 443, 0, FAST_MS),
+			-ECONNREFUSED);
+		assert_int_equal(datapath_workers(gate->datapath, 1), 0);
+	}
 	gate_close(gate);
 	assert_nothing_is_left();
 }
@@ -645,20 +652,21 @@ static void an_interface_without_native_xdp_gets_generic(void **state)
 	assert_nothing_is_left();
 }
 
-/* Somebody else's filter: any program will do. */
+/* A program that does nothing: XDP_PASS, or for TC TC_ACT_SHOT, which nothing of ours survives. */
+static const struct bpf_insn pass[] = {
+	{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 2},
+	{.code = BPF_JMP | BPF_EXIT},
+};
+
 static void filter_add(
-	struct gate *gate, enum bpf_tc_attach_point point, uint32_t priority, uint32_t handle)
+	int program, enum bpf_tc_attach_point point, uint32_t priority, uint32_t handle)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)if_nametoindex(GATE_INSIDE),
 		.attach_point = point);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = priority);
-	struct programs programs;
-	struct why why;
+	LIBBPF_OPTS(
+		bpf_tc_opts, options, .handle = handle, .priority = priority, .prog_fd = program);
 
-	assert_int_equal(programs_load(&programs, &gate->config.datapath, NULL, false, &why), 0);
-	options.prog_fd = programs.steer_fd;
 	assert_int_equal(bpf_tc_attach(&hook, &options), 0);
-	programs_free(&programs);
 }
 
 static void refused(struct config config, int error, const char *word)
@@ -676,6 +684,7 @@ static void what_others_attached_stays_theirs(void **state)
 {
 	struct config config = configuration();
 	struct gate *gate;
+	int filter;
 
 	(void)state;
 	/* A routing table in use. */
@@ -693,7 +702,9 @@ static void what_others_attached_stays_theirs(void **state)
 	namespaces_run(&net, PLACE_GATE, "tc qdisc delete dev inside clsact");
 	/* One of ours with filters of others in it. */
 	gate = gate_open(config);
-	filter_add(gate, BPF_TC_EGRESS, 9, 1);
+	filter = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", pass, 2, NULL);
+	filter_add(filter, BPF_TC_EGRESS, 9, 1);
+	close(filter);
 	gate_close(gate);
 	assert_int_equal(
 		namespaces_try(&net, PLACE_GATE, "tc filter show dev inside egress | grep bpf"), 0);
@@ -701,20 +712,48 @@ static void what_others_attached_stays_theirs(void **state)
 	assert_nothing_is_left();
 }
 
-static void a_foreign_xdp_program_is_not_replaced(void **state)
+/* Another appliance on the same interface, with pins and routing of its own. */
+static void a_second_appliance_does_the_first_no_harm(void **state)
 {
-	struct gate gate = {.config = configuration()};
 	struct config config = configuration();
+	struct gate *gate = gate_open(config);
 
 	(void)state;
-	/* Another appliance's, with other pins and another routing, is as foreign as any. */
-	open_or_fail(&gate);
 	config.datapath.bpf_directory = other_directory;
 	config.datapath.table = 5112;
-	refused(config, -EBUSY, "XDP");
-	datapath_close(gate.datapath);
-	namespaces_try(&net, PLACE_GATE, "tc qdisc delete dev inside clsact");
+	refused(config, -EBUSY, "another appliance");
+	config.datapath.xdp = CONFIG_XDP_OFF;
+	refused(config, -EBUSY, "another appliance");
+	assert_steered(gate, 0, endpoints[0]);
+	gate_close(gate);
 	assert_nothing_is_left();
+}
+
+static void foreign_programs_are_not_replaced(void **state)
+{
+	struct config config = configuration();
+	struct gate *gate = gate_open(config);
+	int xdp = bpf_prog_load(BPF_PROG_TYPE_XDP, "other", "GPL", pass, 2, NULL);
+	int tc = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", pass, 2, NULL);
+	int ifindex = (int)if_nametoindex(GATE_INSIDE);
+
+	(void)state;
+	gate_close(gate);
+	assert_int_equal(bpf_xdp_attach(ifindex, xdp, 0, NULL), 0);
+	refused(config, -EBUSY, "other");
+	/* Accounting in TC lives with it. */
+	config.datapath.xdp = CONFIG_XDP_OFF;
+	gate = gate_open(config);
+	assert_steered(gate, 0, endpoints[0]);
+	gate_close(gate);
+	assert_int_equal(bpf_xdp_detach(ifindex, 0, NULL), 0);
+	namespaces_run(&net, PLACE_GATE, "tc qdisc add dev inside clsact");
+	filter_add(tc, BPF_TC_INGRESS, 1, 0x5a11);
+	refused(config, -EBUSY, "other");
+	namespaces_run(&net, PLACE_GATE, "tc qdisc delete dev inside clsact");
+	assert_nothing_is_left();
+	close(xdp);
+	close(tc);
 }
 
 static void pins_belong_to_one_appliance(void **state)
@@ -794,7 +833,8 @@ int main(void)
 		cmocka_unit_test(with_xdp_off_tc_accounts),
 		cmocka_unit_test(an_interface_without_native_xdp_gets_generic),
 		cmocka_unit_test(what_others_attached_stays_theirs),
-		cmocka_unit_test(a_foreign_xdp_program_is_not_replaced),
+		cmocka_unit_test(a_second_appliance_does_the_first_no_harm),
+		cmocka_unit_test(foreign_programs_are_not_replaced),
 		cmocka_unit_test(pins_belong_to_one_appliance),
 		cmocka_unit_test(what_is_missing_is_told),
 	};

@@ -147,6 +147,45 @@ static int xdp_link(int ifindex, int program, uint32_t flags)
 	return bpf_link_create(program, ifindex, BPF_XDP, &options);
 }
 
+static int xdp_foreign(const char *interface, const struct attached *now, struct why *why)
+{
+	return why_set(why, EBUSY,
+		"%s has an XDP program of somebody else already: %s, id %u; detach it (ip link set "
+		"dev %s xdp off), or account in TC with datapath.xdp: off",
+		interface, now->name[0] ? now->name : "unnamed", now->program, interface);
+}
+
+static uint32_t pinned_account(const struct pins *pins, int ifindex)
+{
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = pins_get(pins, PIN_ACCOUNT);
+
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0 || info.type != BPF_LINK_TYPE_XDP ||
+		info.xdp.ifindex != (uint32_t)ifindex)
+		info.prog_id = 0;
+	close(fd);
+	return info.prog_id;
+}
+
+int attach_check(const struct pins *pins, const char *interface, int ifindex, enum config_xdp mode,
+	struct why *why)
+{
+	struct attached now;
+
+	attached_account(ifindex, &now);
+	if (!now.there || now.program == pinned_account(pins, ifindex))
+		return 0;
+	if (strcmp(now.name, PROGRAM_ACCOUNT) == 0)
+		return why_set(why, EBUSY,
+			"another appliance is attached to %s (XDP program %u), with another "
+			"datapath.bpf_directory",
+			interface, now.program);
+	return mode == CONFIG_XDP_OFF ? 0 : xdp_foreign(interface, &now, why);
+}
+
 static bool mode_fits(enum config_xdp wanted, const char *mode)
 {
 	return wanted == CONFIG_XDP_AUTO ||
@@ -192,16 +231,11 @@ int attach_account(const struct pins *pins, const char *interface, int ifindex,
 	link = link_adopt(pins, PIN_ACCOUNT, BPF_LINK_TYPE_XDP, (uint64_t)ifindex, program);
 	if (link >= 0)
 		return link;
-	attached_account(ifindex, &now);
-	if (now.there)
-		link = -EBUSY;
-	else
-		link = xdp_attach(interface, ifindex, mode, program, why);
-	if (link == -EBUSY)
-		return why_set(why, EBUSY,
-			"%s has an XDP program of somebody else already: %s, id %u; detach it (ip "
-			"link set dev %s xdp off), or account in TC with datapath.xdp: off",
-			interface, now.name[0] ? now.name : "unnamed", now.program, interface);
+	link = xdp_attach(interface, ifindex, mode, program, why);
+	if (link == -EBUSY) {
+		attached_account(ifindex, &now);
+		return xdp_foreign(interface, &now, why);
+	}
 	if (link == -EPERM)
 		return why_set(why, EPERM, "%s: no right to attach XDP", interface);
 	return link < 0 ? link : link_pin(pins, PIN_ACCOUNT, link, why);

@@ -27,6 +27,11 @@ struct attached {
 	uint64_t loaded_ns; /* CLOCK_BOOTTIME */
 };
 
+/* Refuses with -EBUSY when the XDP slot has a program that is not of the link pinned here: that of
+ * another appliance in any mode, anybody's unless the mode is CONFIG_XDP_OFF. */
+int attach_check(const struct pins *pins, const char *interface, int ifindex, enum config_xdp mode,
+	struct why *why);
+
 /* XDP by a pinned link: fd. CONFIG_XDP_AUTO falls back to generic with a warning in the log.
  * -EBUSY: somebody else's program is there. */
 int attach_account(const struct pins *pins, const char *interface, int ifindex,

@@ -30,7 +30,7 @@ struct datapath {
 	int netlink;
 	int account_link, select_link; /* fds; the pins hold the links as well */
 	bool clsact_made;
-	bool ipv6; /* rule and route are there */
+	bool pinned, routed, steering; /* what there is to undo */
 };
 
 static int settings_write(const struct datapath *datapath, unsigned workers)
@@ -138,7 +138,10 @@ static int configuration_fill(
 
 static int routes_add(struct datapath *datapath, struct why *why)
 {
-	int error = route_add(datapath->netlink, &datapath->route, AF_INET, why);
+	int error;
+
+	datapath->routed = true;
+	error = route_add(datapath->netlink, &datapath->route, AF_INET, why);
 
 	if (error == -EAFNOSUPPORT)
 		return why_set(why, EAFNOSUPPORT,
@@ -147,7 +150,6 @@ static int routes_add(struct datapath *datapath, struct why *why)
 	if (error)
 		return error;
 	error = route_add(datapath->netlink, &datapath->route, AF_INET6, why);
-	datapath->ipv6 = error == 0;
 	if (error == -EAFNOSUPPORT) {
 		log_info("no IPv6 here: only IPv4 is steered");
 		return 0;
@@ -174,6 +176,7 @@ static int attach_all(struct datapath *datapath, struct why *why)
 		if (datapath->account_link < 0)
 			return datapath->account_link;
 	}
+	datapath->steering = true;
 	error = attach_steer(datapath->inside, datapath->ifindex, datapath->programs.steer_fd,
 		&datapath->clsact_made, why);
 	if (error)
@@ -205,18 +208,29 @@ static struct datapath *datapath_new(const struct config *config)
 	return datapath;
 }
 
-static void datapath_free(struct datapath *datapath)
+/* Up to here nothing of the kernel's state changes. */
+static int datapath_load(struct datapath *datapath, const struct config *config, struct why *why)
 {
-	if (datapath->account_link >= 0)
-		close(datapath->account_link);
-	if (datapath->select_link >= 0)
-		close(datapath->select_link);
-	if (datapath->netlink >= 0)
-		close(datapath->netlink);
-	programs_free(&datapath->programs);
-	pins_close(&datapath->pins);
-	free(datapath->config.bpf_directory);
-	free(datapath);
+	int error = interface_find(datapath, config->datapath.inside, why);
+
+	if (error)
+		return error;
+	sizes_warn(&datapath->config);
+	forwarding_warn(datapath);
+	datapath->netlink = netlink_open();
+	if (datapath->netlink < 0)
+		return why_set(
+			why, -datapath->netlink, "netlink: %s", strerror(-datapath->netlink));
+	error = pins_open(&datapath->pins, config->datapath.bpf_directory, why);
+	if (!error)
+		error = attach_check(&datapath->pins, datapath->inside, datapath->ifindex,
+			config->datapath.xdp, why);
+	if (!error)
+		error = programs_load(&datapath->programs, &datapath->config, &datapath->pins,
+			config->datapath.xdp == CONFIG_XDP_OFF, why);
+	if (!error)
+		error = configuration_fill(datapath, config, why);
+	return error;
 }
 
 int datapath_open(const struct config *config, struct datapath **opened, struct why *why)
@@ -227,40 +241,18 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 	*opened = NULL;
 	if (!datapath)
 		return why_set(why, ENOMEM, "datapath: no memory");
-	error = interface_find(datapath, config->datapath.inside, why);
-	if (error)
-		goto fail;
-	sizes_warn(&datapath->config);
-	forwarding_warn(datapath);
-	datapath->netlink = netlink_open();
-	if (datapath->netlink < 0) {
-		error = why_set(
-			why, -datapath->netlink, "netlink: %s", strerror(-datapath->netlink));
-		goto fail;
-	}
-	error = pins_open(&datapath->pins, config->datapath.bpf_directory, why);
-	if (error)
-		goto fail;
-	error = programs_load(&datapath->programs, &datapath->config, &datapath->pins,
-		config->datapath.xdp == CONFIG_XDP_OFF, why);
-	if (error) {
-		pins_rmdir(&datapath->pins);
-		goto fail;
-	}
-	datapath->clsact_made = settings_clsact(datapath);
-	error = configuration_fill(datapath, config, why);
-	if (!error)
+	error = datapath_load(datapath, config, why);
+	if (!error) {
+		datapath->clsact_made = settings_clsact(datapath);
+		datapath->pinned = true;
 		error = programs_pin(&datapath->programs, &datapath->pins, why);
+	}
 	if (!error)
 		error = attach_all(datapath, why);
-	if (!error) {
+	if (!error)
 		*opened = datapath;
-		return 0;
-	}
-	datapath_close(datapath);
-	return error;
-fail:
-	datapath_free(datapath);
+	else
+		datapath_close(datapath);
 	return error;
 }
 
@@ -269,17 +261,27 @@ void datapath_close(struct datapath *datapath)
 {
 	if (!datapath)
 		return;
-	detach_steer(datapath->netlink, datapath->ifindex, datapath->clsact_made);
-	pins_remove(&datapath->pins);
+	if (datapath->steering)
+		detach_steer(datapath->netlink, datapath->ifindex, datapath->clsact_made);
+	if (datapath->pinned)
+		pins_remove(&datapath->pins);
+	else if (datapath->pins.lock >= 0)
+		pins_rmdir(&datapath->pins);
 	/* Closed after they were unpinned: that detaches them. */
 	if (datapath->account_link >= 0)
 		close(datapath->account_link);
 	if (datapath->select_link >= 0)
 		close(datapath->select_link);
-	datapath->account_link = datapath->select_link = -1;
-	route_remove(datapath->netlink, &datapath->route, AF_INET);
-	route_remove(datapath->netlink, &datapath->route, AF_INET6);
-	datapath_free(datapath);
+	if (datapath->routed) {
+		route_remove(datapath->netlink, &datapath->route, AF_INET);
+		route_remove(datapath->netlink, &datapath->route, AF_INET6);
+	}
+	if (datapath->netlink >= 0)
+		close(datapath->netlink);
+	programs_free(&datapath->programs);
+	pins_close(&datapath->pins);
+	free(datapath->config.bpf_directory);
+	free(datapath);
 }
 
 int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int fd6)
@@ -304,7 +306,7 @@ int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int
 
 int datapath_workers(struct datapath *datapath, unsigned n)
 {
-	return n == 0 || n > WORKERS_MAX ? -EINVAL : settings_write(datapath, n);
+	return n > WORKERS_MAX ? -EINVAL : settings_write(datapath, n);
 }
 
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,

@@ -38,7 +38,8 @@ int datapath_listener(const struct config *config, unsigned worker, int family, 
 /* Puts the listeners of a worker into the map; -1 empties the slot. The map takes no reference
  * that outlives the socket: a closed listener empties its slot, and SYNs to it are reset. */
 int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int fd6);
-/* How many slots (1 … WORKERS_MAX) the source addresses are hashed over, from the next SYN on. */
+/* How many slots (1 … WORKERS_MAX) the source addresses are hashed over, from the next SYN on; 0:
+ * new connections are reset, and those that are open go on. */
 int datapath_workers(struct datapath *datapath, unsigned n);
 
 /* From the next SYN on this address is an endpoint, until the first sweep after expires_ns; a
