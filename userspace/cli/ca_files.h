@@ -17,8 +17,7 @@ struct ca_files {
 
 /* Reads both; key may be NULL. 0, or negative errno and why; ca_free. */
 int ca_files_read(const char *certificate, const char *key, struct ca **ca, struct why *why);
-/* As ca_files_read of the files that are in use: the key is opened as a secret (file_secret_open).
- */
+/* As ca_files_read of files in use: the key is opened as a secret (file_secret_open). */
 int ca_files_read_own(const struct ca_files *files, struct ca **ca, struct why *why);
 /* Writes the certificates (0644) and the key (0600), each all or nothing, in a directory that is
  * made when it is missing. A file that is there already is replaced with force only: -EEXIST. */

@@ -105,8 +105,7 @@ int ca_write_key(const struct ca *ca, struct buf *pem)
 
 /* ---- making one ---- */
 
-static bool ca_add_subtree(
-	STACK_OF(GENERAL_SUBTREE) * *list, int type, const void *data, size_t len)
+static bool ca_add_subtree(STACK_OF(GENERAL_SUBTREE) **list, int type, const void *data, size_t len)
 {
 	GENERAL_SUBTREE *subtree = GENERAL_SUBTREE_new();
 	ASN1_STRING *value =

@@ -14,17 +14,16 @@
 #include "base/why.h"
 
 struct ca {
-	X509 *certificate;	/* issues the leaves */
-	EVP_PKEY *key;		/* its private key; NULL when read without one */
-	STACK_OF(X509) * chain; /* the certificates above it in the file; may be empty */
+	X509 *certificate;     /* issues the leaves */
+	EVP_PKEY *key;	       /* its private key; NULL when read without one */
+	STACK_OF(X509) *chain; /* the certificates above it in the file; may be empty */
 };
 
 /* Reads the PEM text of the certificates (the issuing one first, then each one's issuer) and, when
  * key_pem is not empty, of the unencrypted private key, which must belong to the first one. Does
  * not lint. 0, or -EINVAL with why; ca_free frees it, and wipes the key. */
 int ca_read(struct slice certificate_pem, struct slice key_pem, struct ca **ca, struct why *why);
-/* As ca_read, from descriptors, which stay the caller's and keep their offset; key_fd -1: no key.
- */
+/* As ca_read, from descriptors, which stay the caller's with their offset; key_fd -1: no key. */
 int ca_read_fd(int certificate_fd, int key_fd, struct ca **ca, struct why *why);
 void ca_free(struct ca *ca);
 

@@ -19,8 +19,7 @@ bool certificate_set_serial(X509 *certificate);
 bool certificate_add(X509 *certificate, int nid, bool critical, void *value);
 /* The same with keyUsage's bits, KU_…, always critical. */
 bool certificate_add_key_usage(X509 *certificate, uint32_t bits);
-/* The first 160 bits of SHA-256 of the public key (RFC 7093 section 2, method 1); NULL on failure.
- */
+/* 160 bits of SHA-256 of the public key (RFC 7093 section 2, method 1); NULL on failure. */
 ASN1_OCTET_STRING *certificate_key_id(X509 *certificate);
 bool certificate_same_key(const X509 *a, const X509 *b);
 /* Signs with the digest that suits the key. False: OpenSSL refused. */

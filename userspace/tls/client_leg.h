@@ -25,8 +25,7 @@ void tls_client_leg_free(struct tls_client_leg *leg); /* its SSLs first */
  * is fine); it answers with that leaf, of which it keeps what it needs. The socket stays the
  * caller's. Partial writes and moving write buffers are on. Read-ahead is on: after SSL_read gave
  * fewer bytes than it could, or was not called to its end (SSL_ERROR_WANT_READ), bytes may be
- * waiting inside (SSL_has_pending) while the socket is not readable. NULL without memory; SSL_free.
- */
+ * waiting inside (SSL_has_pending) while the socket is not readable. NULL without memory. */
 SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf, int fd);
 
 /* Why a handshake failed, right after the SSL function that said so (it takes the thread's error

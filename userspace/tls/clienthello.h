@@ -24,13 +24,11 @@ struct clienthello {
 	char sni[256]; /* lower case, without the root's dot, NUL-terminated; "" unless sni_valid */
 	bool has_sni;  /* there is a server_name extension with a host_name */
 	bool sni_valid; /* … and it is a host name by host_name_read */
-	bool has_ech;	/* encrypted_client_hello, real or GREASE: a client cannot tell them apart,
-			   nor can we */
+	bool has_ech;	/* encrypted_client_hello, real or GREASE: nobody can tell */
 	bool alpn_present;
 	bool alpn_h1; /* http/1.1 is offered */
 	bool alpn_h2;
-	uint16_t version_max; /* highest offered, 0x0303 is TLS 1.2, 0x0304 TLS 1.3; GREASE ignored
-			       */
+	uint16_t version_max; /* the highest offered: 0x0303 is TLS 1.2, 0x0304 TLS 1.3 */
 };
 
 /* Reads the bytes from the start of the connection (all that were seen so far, each time). The

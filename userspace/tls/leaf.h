@@ -50,7 +50,7 @@ struct leaf {
 	unsigned char context[32]; /* SHA-256 of host: what a session is bound to */
 	X509 *certificate;
 	/* To be sent after the certificate; the self-signed root is left out. */
-	STACK_OF(X509) * chain;
+	STACK_OF(X509) *chain;
 	uint64_t not_before_ns, not_after_ns; /* realtime */
 	unsigned references;
 };
@@ -81,8 +81,7 @@ int leaf_cache_get(struct leaf_cache *cache, const char *host, uint64_t realtime
 /* done will not be called any more; an unknown ticket is fine. */
 void leaf_cache_cancel(struct leaf_cache *cache, uint64_t ticket);
 /* Takes the body of a LEAF_REPLY and calls done of all who wait for it, who may call
- * any function of the cache but leaf_cache_free. 0, or -EBADMSG for a message that is not a reply.
- */
+ * any function of the cache but leaf_cache_free. 0, or -EBADMSG for what is not a reply. */
 int leaf_cache_reply(struct leaf_cache *cache, const void *message, size_t len);
 /* There is a new signer, or room in its socket: sends every request that has no reply yet. */
 void leaf_cache_resend(struct leaf_cache *cache, bool new_signer);

@@ -92,7 +92,7 @@ static struct origin_session *sessions_add(struct origin_sessions *sessions, con
 	return entry;
 }
 
-static uint64_t sessions_end(STACK_OF(X509) * verified, uint64_t now)
+static uint64_t sessions_end(STACK_OF(X509) *verified, uint64_t now)
 {
 	uint64_t until = now + VERIFIED_FOR_NS, end;
 
@@ -106,7 +106,7 @@ static uint64_t sessions_end(STACK_OF(X509) * verified, uint64_t now)
 }
 
 void origin_sessions_put(struct origin_sessions *sessions, const char *host,
-	const SSL_SESSION *session, STACK_OF(X509) * verified, uint64_t realtime_ns)
+	const SSL_SESSION *session, STACK_OF(X509) *verified, uint64_t realtime_ns)
 {
 	struct origin_session *entry;
 	SSL_SESSION *copy;

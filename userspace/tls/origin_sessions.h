@@ -20,7 +20,7 @@ void origin_sessions_free(struct origin_sessions *sessions);
  * dropped). verified is the chain that was verified in this handshake; NULL: the handshake was
  * itself a resumption, and the session inherits the end of the one before. */
 void origin_sessions_put(struct origin_sessions *sessions, const char *host,
-	const SSL_SESSION *session, STACK_OF(X509) * verified, uint64_t realtime_ns);
+	const SSL_SESSION *session, STACK_OF(X509) *verified, uint64_t realtime_ns);
 /* A session to offer to host, the caller's to free, for the same reason a copy; NULL: none. */
 SSL_SESSION *origin_sessions_get(
 	struct origin_sessions *sessions, const char *host, uint64_t realtime_ns);

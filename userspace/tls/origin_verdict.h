@@ -7,8 +7,7 @@
 
 /* The name of the result of a verification: X509_V_ERR_… or enum origin_rule. */
 const char *origin_verdict_of_certificate(long result);
-/* The name of an error of OpenSSL's TLS part, by its reason (SSL_R_…), and in *text what it means.
- */
+/* The name of an error of OpenSSL's TLS part, by its reason (SSL_R_…); *text is what it means. */
 const char *origin_verdict_of_handshake(int reason, const char **text);
 /* The n-th name, NULL after the last; some stand there more than once. */
 const char *origin_verdict_name(size_t n);

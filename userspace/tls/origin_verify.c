@@ -47,10 +47,10 @@ static bool origin_check_own_ca(X509_STORE_CTX *store, X509 *own_ca, struct why 
 		if (origin_is_ours(sk_X509_value(sent, i), own_ca))
 			ours = sk_X509_value(sent, i);
 	ERR_clear_error();
-	return !ours || origin_refuse(store, ORIGIN_RULE_OWN_CA, why, ours,
-				"it comes from this appliance's own CA: the connection leads back "
-				"to an appliance "
-				"with our key, or somebody else has it");
+	return !ours ||
+	       origin_refuse(store, ORIGIN_RULE_OWN_CA, why, ours,
+		       "it comes from this appliance's own CA: the connection leads back to an "
+		       "appliance with our key, or somebody else has it");
 }
 
 /* ---- rules that OpenSSL does not have ---- */
@@ -68,7 +68,7 @@ static bool origin_check_leaf(X509_STORE_CTX *store, X509 *leaf, struct why *why
 	return true;
 }
 
-static bool origin_check_keys(X509_STORE_CTX *store, STACK_OF(X509) * chain, struct why *why)
+static bool origin_check_keys(X509_STORE_CTX *store, STACK_OF(X509) *chain, struct why *why)
 {
 	for (int i = 0; i < sk_X509_num(chain); i++) {
 		X509 *certificate = sk_X509_value(chain, i);
@@ -79,7 +79,7 @@ static bool origin_check_keys(X509_STORE_CTX *store, STACK_OF(X509) * chain, str
 			(EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448")))
 			continue;
 		if (problem) {
-			origin_refuse(store, ORIGIN_RULE_KEY_KIND, why, certificate, "");
+			X509_STORE_CTX_set_error(store, ORIGIN_RULE_KEY_KIND);
 			why_set(why, EKEYREJECTED, "%s: its key is %s",
 				certificate_subject(certificate).text, problem);
 			return false;
@@ -151,7 +151,7 @@ static bool origin_leaf_excluded(
 }
 
 static bool origin_check_constraints(
-	X509_STORE_CTX *store, STACK_OF(X509) * chain, const char *host, struct why *why)
+	X509_STORE_CTX *store, STACK_OF(X509) *chain, const char *host, struct why *why)
 {
 	GENERAL_NAMES *names = NULL;
 	X509 *refused_by = NULL;
@@ -189,7 +189,7 @@ static int origin_pass_missing_crl(int ok, X509_STORE_CTX *store)
 
 bool origin_verify_chain(X509_STORE_CTX *store, const char *host, X509 *own_ca, struct why *why)
 {
-	STACK_OF(X509) * chain;
+	STACK_OF(X509) *chain;
 
 	if (!origin_check_own_ca(store, own_ca, why))
 		return false;
@@ -246,8 +246,7 @@ static bool origin_is_about(OCSP_SINGLERESP *single, X509 *leaf, X509 *issuer)
 	return same;
 }
 
-/* V_OCSP_CERTSTATUS_REVOKED, V_OCSP_CERTSTATUS_GOOD (and current), else V_OCSP_CERTSTATUS_UNKNOWN.
- */
+/* V_OCSP_CERTSTATUS_REVOKED, …_GOOD (and current), else …_UNKNOWN. */
 static int origin_staple_status(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer)
 {
 	int answer = V_OCSP_CERTSTATUS_UNKNOWN;
@@ -269,7 +268,7 @@ static int origin_staple_status(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer)
 	return answer;
 }
 
-static int origin_read_staple(SSL *ssl, STACK_OF(X509) * chain)
+static int origin_read_staple(SSL *ssl, STACK_OF(X509) *chain)
 {
 	const unsigned char *der = NULL;
 	long len = SSL_get_tlsext_status_ocsp_resp(ssl, &der);

@@ -46,7 +46,7 @@ static BIO *pem_open(struct slice pem)
 
 /* One block, already decoded from base64. False: it is broken, or there is no memory. */
 static bool pem_take_block(const char *name, const unsigned char *der, long len,
-	STACK_OF(X509) * certificates, STACK_OF(X509_CRL) * crls)
+	STACK_OF(X509) *certificates, STACK_OF(X509_CRL) *crls)
 {
 	const unsigned char *at = der;
 
@@ -69,8 +69,8 @@ static bool pem_take_block(const char *name, const unsigned char *der, long len,
 	return true;
 }
 
-int pem_read_certificates(struct slice pem, const char *what, STACK_OF(X509) * *certificates,
-	STACK_OF(X509_CRL) * *crls, struct why *why)
+int pem_read_certificates(struct slice pem, const char *what, STACK_OF(X509) **certificates,
+	STACK_OF(X509_CRL) **crls, struct why *why)
 {
 	STACK_OF(X509) *found = sk_X509_new_null();
 	STACK_OF(X509_CRL) *lists = crls ? sk_X509_CRL_new_null() : NULL;

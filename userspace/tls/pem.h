@@ -17,8 +17,8 @@ int pem_read_fd(int fd, size_t max, struct buf *content, struct why *why);
 /* All certificates of the text, in its order, and the CRLs when crls is not NULL (*crls may become
  * empty); text between the blocks and blocks of other kinds are passed over. what names the text in
  * why. 0, -EINVAL (a broken block, no certificate at all), -ENOMEM. */
-int pem_read_certificates(struct slice pem, const char *what, STACK_OF(X509) * *certificates,
-	STACK_OF(X509_CRL) * *crls, struct why *why);
+int pem_read_certificates(struct slice pem, const char *what, STACK_OF(X509) **certificates,
+	STACK_OF(X509_CRL) **crls, struct why *why);
 /* The first private key of the text; an encrypted one is refused. NULL and why. */
 EVP_PKEY *pem_read_key(struct slice pem, const char *what, struct why *why);
 

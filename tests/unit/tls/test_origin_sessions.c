@@ -17,7 +17,7 @@
 struct scene {
 	struct origin_sessions *sessions;
 	struct forged root;
-	STACK_OF(X509) * verified;
+	STACK_OF(X509) *verified;
 	uint64_t now;
 };
 
