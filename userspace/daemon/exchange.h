@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One request and its response: the one place where HTTP, OpenAI, origins and audit meet.
- * exchange.c tells the story of the request, exchange_response.c that of the response, and
- * exchange_event.c writes down what happened. */
+ * exchange.c holds its beginning and its end, exchange_request.c and exchange_response.c tell what
+ * lies between, and exchange_event.c writes down what happened. */
 #ifndef DAEMON_EXCHANGE_H
 #define DAEMON_EXCHANGE_H
 
@@ -107,6 +107,9 @@ void exchange_cut(struct exchange *exchange);
 void exchange_record_handshake(struct client *client, const char *type, const char *message);
 
 /* ---- between the files of the exchange ---- */
+
+/* exchange_request.c: the reader of the body, where the operation is one we read. 0 or -ENOMEM. */
+int exchange_open_request_reader(struct exchange *exchange, const struct head *head);
 
 /* Answers with an error in the client's dialect, or cuts a response that has begun. final: the
  * client's library shall not try again (x-should-retry). type is kept, message is copied. */
