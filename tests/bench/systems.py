@@ -9,7 +9,7 @@ import socket
 import textwrap
 
 from lab import network
-from lab.appliance import AZURE, AZURE_B, ELSEWHERE
+from lab.appliance import AZURE, AZURE_B, ELSEWHERE, USERS
 from lab.certificates import Authority, key_pem, pem
 from lab.process import Process, wait_for
 
@@ -82,6 +82,11 @@ class Sallyport:
     @property
     def processes(self):
         return [self.gate.daemon]
+
+    @property
+    def parts(self):
+        """Its processes by role."""
+        return {role: self.gate.children(role) for role in USERS}
 
     @property
     def beside(self):

@@ -14,8 +14,9 @@
 
 /* An event of a stream longer than this passes unread. */
 #define RESPONSE_EVENT_MAX (1u << 20)
-/* Reads of one turn of the loop, so that one origin does not keep the others waiting. */
-#define RESPONSE_READS 4
+/* What one turn of the loop reads, so that one origin does not keep the others waiting. TLS returns
+ * a record at a time, and a record may be one event: what lies there leaves in one write. */
+#define RESPONSE_TURN 65536
 
 void exchange_free_response(struct exchange *ex)
 {
@@ -394,13 +395,14 @@ static void exchange_origin_readable(void *user)
 {
 	struct exchange *ex = user;
 	struct worker *worker = ex->worker;
+	size_t total = 0;
 	ssize_t got;
 
 	if (ex->waiting) {
 		stream_watch(&ex->connection->stream, false);
 		return;
 	}
-	for (int i = 0; i < RESPONSE_READS; i++) {
+	while (total < RESPONSE_TURN) {
 		got = stream_read(&ex->connection->stream, worker->scratch, WORKER_READ_SIZE);
 		if (got == -EAGAIN)
 			break;
@@ -412,6 +414,7 @@ static void exchange_origin_readable(void *user)
 			exchange_origin_failed(ex, (int)-got);
 			return;
 		}
+		total += (size_t)got;
 		if (!exchange_response_input(ex, slice_of(worker->scratch, (size_t)got)))
 			return;
 		if (!stream_has_pending(&ex->connection->stream))
