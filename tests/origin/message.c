@@ -165,7 +165,7 @@ static enum message_result read_head(struct message *m, struct slice input, size
 {
 	const char *end = input.len ? memmem(input.data, input.len, "\r\n\r\n", 4) : NULL;
 	const char *wrong;
-	struct slice rest, line;
+	struct slice rest, line = SLICE_NONE;
 
 	if (!end)
 		return input.len > MESSAGE_HEAD_MAX ? bad(m, "head too long") : MESSAGE_MORE;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backend/hosts.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/slice.h"
@@ -534,28 +535,24 @@ void resolver_cancel(struct resolver *resolver, uint64_t ticket)
 
 static int servers_set(struct resolver *resolver, const struct config_endpoints *endpoints)
 {
-	struct ares_addr_port_node *nodes;
-	int status;
+	struct buf servers = BUF_EMPTY;
+	int status = ARES_SUCCESS;
 
 	if (endpoints->nresolvers == 0)
 		return ARES_SUCCESS;
-	if (!(nodes = calloc(endpoints->nresolvers, sizeof(*nodes))))
-		return ARES_ENOMEM;
-	for (size_t i = 0; i < endpoints->nresolvers; i++) {
-		const struct address_port *from = &endpoints->resolvers[i];
-		uint16_t port = from->port ? from->port : 53;
+	for (size_t i = 0; i < endpoints->nresolvers && status == ARES_SUCCESS; i++) {
+		struct address_port server = endpoints->resolvers[i];
 
-		if (i + 1 < endpoints->nresolvers)
-			nodes[i].next = &nodes[i + 1];
-		nodes[i].tcp_port = nodes[i].udp_port = port;
-		nodes[i].family = address_is_ipv4(&from->address) ? AF_INET : AF_INET6;
-		if (nodes[i].family == AF_INET)
-			memcpy(&nodes[i].addr.addr4, from->address.bytes + 12, 4);
-		else
-			memcpy(&nodes[i].addr.addr6, from->address.bytes, 16);
+		if (!server.port)
+			server.port = 53;
+		if (buf_printf(&servers, "%s%s", i ? "," : "", address_port_format(&server).text))
+			status = ARES_ENOMEM;
 	}
-	status = ares_set_servers_ports(resolver->channel, nodes);
-	free(nodes);
+	if (status == ARES_SUCCESS && buf_append(&servers, "", 1))
+		status = ARES_ENOMEM;
+	if (status == ARES_SUCCESS)
+		status = ares_set_servers_ports_csv(resolver->channel, buf_slice(&servers).data);
+	buf_free(&servers);
 	return status;
 }
 
