@@ -69,7 +69,8 @@ int appliance_setup(void **state)
 	strcpy(a->directory, "/tmp/sallyport-parent.XXXXXX");
 	if (!mkdtemp(a->directory) || chmod(a->directory, 0755) < 0)
 		return -1;
-	if (mkdir(appliance_path(a, "bpf"), 0700) < 0 || mount("bpf", file_path, "bpf", 0, NULL) < 0)
+	if (mkdir(appliance_path(a, "bpf"), 0700) < 0 ||
+		mount("bpf", file_path, "bpf", 0, NULL) < 0)
 		return -1;
 	appliance_write(a, "ca.pem", 0644, "-----BEGIN CERTIFICATE-----\n");
 	appliance_write(a, "ca.key", 0600, "good");
@@ -98,7 +99,7 @@ int appliance_teardown(void **state)
 	return system(command);
 }
 
-void appliance_start(struct appliance *a)
+void appliance_start_as(struct appliance *a, uid_t uid)
 {
 	a->parent = fork();
 	if (a->parent == 0) {
@@ -107,7 +108,10 @@ void appliance_start(struct appliance *a)
 		dup2(log, STDERR_FILENO);
 		setenv("NOTIFY_SOCKET", appliance_path(a, "notify"), 1);
 		setenv("SECRET", "of the caller", 1);
-		execl("/proc/self/exe", "test_parent", "--parent", appliance_path(a, "config.yaml"), NULL);
+		if (uid && setresuid(uid, uid, uid) < 0)
+			_exit(126);
+		execl("/proc/self/exe", "test_parent", "--parent", appliance_path(a, "config.yaml"),
+			NULL);
 		_exit(127);
 	}
 }
@@ -122,6 +126,11 @@ char *file_text(const char *path)
 		snprintf(text, sizeof(text), "%.*s", SLICE_ARG(buf_slice(&b)));
 	buf_free(&b);
 	return text;
+}
+
+void appliance_start(struct appliance *a)
+{
+	appliance_start_as(a, 0);
 }
 
 bool appliance_log_has(const struct appliance *a, const char *text)
@@ -152,7 +161,8 @@ const char *appliance_expect_notify(const struct appliance *a, const char *text)
 	static char got[512];
 	struct pollfd readable = {.fd = a->notify, .events = POLLIN};
 
-	for (unsigned ms = 0; ms < APPLIANCE_PATIENCE_NS / NS_PER_MS && process_runs(a->parent); ms += 100) {
+	for (unsigned ms = 0; ms < APPLIANCE_PATIENCE_NS / NS_PER_MS && process_runs(a->parent);
+		ms += 100) {
 		ssize_t n;
 
 		if (poll(&readable, 1, 100) <= 0)
@@ -187,7 +197,7 @@ int appliance_expect_end(struct appliance *a)
 /* ---- looking at processes ---- */
 
 /* The running child of that name, other than not; 0: none. */
-static pid_t child_not(const struct appliance *a, const char *title, pid_t not)
+static pid_t child_not(const struct appliance *a, const char *title, pid_t not )
 {
 	DIR *proc = opendir("/proc");
 	char path[300], comm[32];
@@ -201,19 +211,19 @@ static pid_t child_not(const struct appliance *a, const char *title, pid_t not)
 		if (atoi(entry->d_name) > 0 &&
 			sscanf(file_text(path), "%d (%31[^)]) %c %d", &pid, comm, &status, &ppid) ==
 				4 &&
-			ppid == a->parent && pid != not && strcmp(comm, title) == 0)
+			ppid == a->parent && pid != not &&strcmp(comm, title) == 0)
 			found = pid;
 	}
 	closedir(proc);
 	return found;
 }
 
-pid_t appliance_child_after(const struct appliance *a, const char *title, pid_t not)
+pid_t appliance_child_after(const struct appliance *a, const char *title, pid_t not )
 {
 	uint64_t until = clock_monotonic_ns() + APPLIANCE_PATIENCE_NS;
 	pid_t pid;
 
-	while (!(pid = child_not(a, title, not))) {
+	while (!(pid = child_not(a, title, not ))) {
 		if (clock_monotonic_ns() > until) {
 			print_error("no %s\n%s", title, file_text(appliance_path(a, "log")));
 			fail();
@@ -239,7 +249,8 @@ void appliance_expect_gone(const struct appliance *a, pid_t pid)
 
 	while (process_runs(pid)) {
 		if (clock_monotonic_ns() > until) {
-			print_error("%d does not end\n%s", pid, file_text(appliance_path(a, "log")));
+			print_error(
+				"%d does not end\n%s", pid, file_text(appliance_path(a, "log")));
 			fail();
 		}
 		usleep(10000);
@@ -257,4 +268,3 @@ void process_expect_status(pid_t pid, const char *field, const char *value)
 		fail();
 	}
 }
-

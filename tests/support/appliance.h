@@ -31,6 +31,7 @@ void appliance_write(const struct appliance *a, const char *name, mode_t mode, c
 /* A path inside its directory; until the next call. */
 const char *appliance_path(const struct appliance *a, const char *name);
 void appliance_start(struct appliance *a);
+void appliance_start_as(struct appliance *a, uid_t uid);
 
 bool appliance_log_has(const struct appliance *a, const char *text);
 void appliance_expect_log(const struct appliance *a, const char *text);

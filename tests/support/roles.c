@@ -142,8 +142,8 @@ static int take(struct test_worker *w, const char *name)
 
 static int worker_init(struct role_context *context, void **state, struct why *why)
 {
-	static const char *const unused[] = {
-		"listener6", "leaf_key", "ca_certificate", "tickets", "wake_worker", "signer", "ca_key"};
+	static const char *const unused[] = {"listener6", "leaf_key", "ca_certificate", "tickets",
+		"wake_worker", "signer", "ca_key"};
 	struct test_worker *w = calloc(1, sizeof(*w));
 	struct buf key = BUF_EMPTY;
 	int fd;
@@ -185,7 +185,7 @@ static void worker_drain(void *state, bool patient)
 		ev_io_stop(w->context->loop, &w->accept);
 		close(w->accept.fd);
 	}
-	list_for_each_safe(node, &w->connections) {
+	list_for_each_safe (node, &w->connections) {
 		if (!patient)
 			connection_close(list_entry(node, struct test_connection, node));
 	}
@@ -196,7 +196,7 @@ static void worker_close(void *state)
 {
 	struct test_worker *w = state;
 
-	list_for_each_safe(node, &w->connections)
+	list_for_each_safe (node, &w->connections)
 		connection_close(list_entry(node, struct test_connection, node));
 	ring_unmap(w->ring);
 	free(w);

@@ -107,8 +107,8 @@ static int counters_write(const char *path, const struct counter_file *file, str
 	if (error) {
 		unlink(new_path);
 		close(fd);
-		return why_set(why, error, "counters: cannot write %zu bytes to %s: %s", size,
-			path, strerror(error));
+		return why_set(why, error, "counters: cannot write %zu bytes to %s: %s", size, path,
+			strerror(error));
 	}
 	return fd;
 }
@@ -160,10 +160,10 @@ static bool counters_whole(const struct counter_file *file, size_t size)
 		memcmp(file->magic, COUNTER_MAGIC, sizeof(file->magic)) != 0)
 		return false;
 	return file->slots <= size && file->slots % sizeof(uint64_t) == 0 &&
-		file->ncounters <= (file->slots - sizeof(*file)) / sizeof(struct counter_text) &&
-		file->stride <= size && file->stride % sizeof(uint64_t) == 0 &&
-		file->stride / sizeof(uint64_t) >= file->ncounters && file->nslots <= size &&
-		(file->stride == 0 || file->nslots <= (size - file->slots) / file->stride);
+	       file->ncounters <= (file->slots - sizeof(*file)) / sizeof(struct counter_text) &&
+	       file->stride <= size && file->stride % sizeof(uint64_t) == 0 &&
+	       file->stride / sizeof(uint64_t) >= file->ncounters && file->nslots <= size &&
+	       (file->stride == 0 || file->nslots <= (size - file->slots) / file->stride);
 }
 
 int counters_open(const char *path, struct counters **counters, struct why *why)
@@ -207,7 +207,7 @@ static uint64_t counters_sum(const struct counters *counters, size_t which)
 
 	for (uint32_t slot = 0; slot < file->nslots; slot++) {
 		const _Atomic uint64_t *values = (const void *)((const char *)counters->mapped +
-			file->slots + slot * file->stride);
+								file->slots + slot * file->stride);
 
 		sum += atomic_load_explicit(&values[which], memory_order_relaxed);
 	}

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_MESSAGE_MAX 65536	/* bytes of a body */
+#define IPC_MESSAGE_MAX 65536 /* bytes of a body */
 #define IPC_FDS_MAX	16
 
 struct ipc_message {
@@ -27,7 +27,7 @@ int ipc_pair(int fds[2]);
 int ipc_send(int fd, uint32_t type, const void *body, size_t len, const int *fds, size_t nfds);
 /* Receives one message into memory (size bytes, aligned for any type; IPC_MESSAGE_MAX suffices for
  * all). 1: *m is filled; 0: end of file; -EAGAIN: none there; -EBADMSG: not one of ours or longer
- * than size (it is dropped, its fds are closed, the next call goes on); or another negative errno. */
+ * than size (dropped, its fds closed; the next call goes on); or another negative errno. */
 int ipc_receive(int fd, void *memory, size_t size, struct ipc_message *m);
 /* Closes the fds that nobody took: a taker sets fds[i] to -1. */
 void ipc_close_fds(struct ipc_message *m);

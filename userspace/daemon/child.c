@@ -148,7 +148,8 @@ static int read_config(struct child *child, struct why *why)
 	error = file_read_fd(fd, CONFIG_BYTES_MAX, &text, why);
 	close(fd);
 	if (!error)
-		error = config_parse(child->boot.config_path, buf_slice(&text), &child->config, why);
+		error = config_parse(
+			child->boot.config_path, buf_slice(&text), &child->config, why);
 	buf_free(&text);
 	child->context.config = child->config;
 	return error;
@@ -313,8 +314,10 @@ static void on_control(struct ev_loop *loop, ev_io *watcher, int events)
 		if (result <= 0) {
 			ev_io_stop(loop, watcher);
 			log_warning("the parent is gone: draining");
-			drain(child, child->config->processes.drain_ns +
-					(child->boot.kind == ROLE_SHIPPER ? 2 * CHILD_OVERTIME_NS : 0));
+			drain(child,
+				child->config->processes.drain_ns +
+					(child->boot.kind == ROLE_SHIPPER ? 2 * CHILD_OVERTIME_NS
+									  : 0));
 			return;
 		}
 		take_message(child, &m);
@@ -386,7 +389,7 @@ static int prepare(struct child *child, const struct role_table *table, struct w
 
 static void finish(struct child *child)
 {
-	list_for_each_safe(node, &child->peers)
+	list_for_each_safe (node, &child->peers)
 		forget_peer(list_entry(node, struct child_peer, node));
 	for (size_t i = 0; i < child->nfds; i++) {
 		if (child->fds[i].fd >= 0)

@@ -331,7 +331,8 @@ static int start_worker(struct slot *slot, struct package *package, struct why *
 	struct handout_ring *ring;
 
 	if (error)
-		return why_set(why, -error, "worker: no socket to the signer: %s", strerror(-error));
+		return why_set(
+			why, -error, "worker: no socket to the signer: %s", strerror(-error));
 	ring = handout_ring_make(&parent->handout, slot->number,
 		slot->generation->config->audit.ring_bytes, &life, why);
 	if (!ring) {
@@ -422,7 +423,7 @@ static int start_shipper(struct slot *slot, struct package *package, struct why 
 	error = start(slot, package, why);
 	if (error)
 		return error;
-	list_for_each(node, &slot->parent->handout.rings)
+	list_for_each (node, &slot->parent->handout.rings)
 		introduce_to_shipper(slot->process, list_entry(node, struct handout_ring, node));
 	return 0;
 }

@@ -20,19 +20,19 @@ struct slot {
 	struct generation *generation;
 	enum role_kind kind;
 	unsigned index;
-	uint32_t number; /* of the process in it */
+	uint32_t number;	 /* of the process in it */
 	struct process *process; /* NULL: none now */
-	unsigned failures; /* in a row */
-	bool temporary;	   /* the last failure said that it may go better the next time */
+	unsigned failures;	 /* in a row */
+	bool temporary;		 /* the last failure said that it may go better the next time */
 	ev_timer restart;
 };
 
 struct generation {
 	struct list node; /* in parent->generations */
 	struct config *config;
-	int config_fd;	/* its text */
+	int config_fd; /* its text */
 	int ca_certificate;
-	int *keys;	/* of the backends, by index; -1: none */
+	int *keys; /* of the backends, by index; -1: none */
 	bool draining;
 	struct slot *slots; /* signer, scout, then the workers */
 	unsigned nslots;

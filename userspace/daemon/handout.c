@@ -37,7 +37,7 @@ int handout_open(struct handout *handout, struct why *why)
 
 void handout_close(struct handout *handout)
 {
-	list_for_each_safe(node, &handout->rings)
+	list_for_each_safe (node, &handout->rings)
 		handout_ring_free(list_entry(node, struct handout_ring, node));
 	handout_listeners_shrink(handout, 0);
 	ticket_keys_unmap(handout->ticket_keys);
@@ -95,7 +95,8 @@ int handout_listeners_grow(struct handout *handout, const struct config *config,
 	unsigned before = handout->nlisteners;
 
 	if (n > WORKERS_MAX)
-		return why_set(why, EINVAL, "appliance.workers: at most %d, not %u", WORKERS_MAX, n);
+		return why_set(
+			why, EINVAL, "appliance.workers: at most %d, not %u", WORKERS_MAX, n);
 	while (handout->nlisteners < n) {
 		int error = listener_open(&handout->listeners[handout->nlisteners], config,
 			datapath, handout->nlisteners, why);
@@ -121,8 +122,8 @@ void handout_listeners_shrink(struct handout *handout, unsigned n)
 
 /* ---- rings ---- */
 
-struct handout_ring *handout_ring_make(struct handout *handout, uint32_t number, uint64_t bytes,
-	int *worker_life, struct why *why)
+struct handout_ring *handout_ring_make(
+	struct handout *handout, uint32_t number, uint64_t bytes, int *worker_life, struct why *why)
 {
 	struct handout_ring *ring = malloc(sizeof(*ring));
 	int life[2] = {-1, -1};
@@ -155,7 +156,7 @@ failed:
 
 struct handout_ring *handout_ring_find(struct handout *handout, uint32_t number)
 {
-	list_for_each(node, &handout->rings) {
+	list_for_each (node, &handout->rings) {
 		struct handout_ring *ring = list_entry(node, struct handout_ring, node);
 
 		if (ring->number == number)

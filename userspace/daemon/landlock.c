@@ -25,7 +25,7 @@ static uint64_t rights(enum landlock_right right, uint64_t handled)
 
 	if (right == LANDLOCK_PATH_SPOOL)
 		access |= LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-			LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
+			  LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
 	return access & handled;
 }
 
@@ -48,7 +48,8 @@ static int add_path(int rules, const struct landlock_path *path, uint64_t handle
 int landlock_enter(const struct landlock_path *paths, size_t npaths, struct why *why)
 {
 	struct landlock_ruleset_attr attr = {.handled_access_fs = FIRST_VERSION};
-	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	long version =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	int rules, error = 0;
 
 	if (version < 0) {

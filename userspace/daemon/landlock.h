@@ -18,7 +18,8 @@ struct landlock_path {
 };
 
 /* From now on this process reaches, besides what it has open, only those paths. Needs no_new_privs.
- * 0, also where the kernel has no landlock (ownership and seccomp still hold); or negative errno. */
+ * 0, also where the kernel has no landlock (ownership and seccomp still hold); or negative errno.
+ */
 int landlock_enter(const struct landlock_path *paths, size_t npaths, struct why *why);
 
 #endif

@@ -26,12 +26,13 @@ static const char usage[] =
 
 /* A process per privilege. */
 static const struct role_table roles = {
-	.roles = {
-		[ROLE_SIGNER] = &signer_role,
-		[ROLE_SCOUT] = &scout_role,
-		[ROLE_SHIPPER] = &shipper_role,
-		[ROLE_WORKER] = &worker_role,
-	},
+	.roles =
+		{
+			[ROLE_SIGNER] = &signer_role,
+			[ROLE_SCOUT] = &scout_role,
+			[ROLE_SHIPPER] = &shipper_role,
+			[ROLE_WORKER] = &worker_role,
+		},
 };
 
 static int daemon_check(const char *path)

@@ -103,13 +103,14 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 }
 
 /* What follows for the place of a process that ended. */
-static void refill(struct slot *slot, bool was_ready, bool was_draining,
-	const struct process_end *end)
+static void refill(
+	struct slot *slot, bool was_ready, bool was_draining, const struct process_end *end)
 {
 	struct parent *parent = slot->parent;
 	bool stopping = parent->stage >= PARENT_STOPPING_WORKERS;
 
-	slot->failures = end->clean && was_draining ? 0 : process_failures(slot->failures, end->lived_ns);
+	slot->failures =
+		end->clean && was_draining ? 0 : process_failures(slot->failures, end->lived_ns);
 	if (parent->stage == PARENT_STARTING && !was_ready && !slot->temporary) {
 		fail_start(parent);
 		return;
@@ -158,7 +159,7 @@ const struct process_owner parent_owner = {
 
 static void drain_all(struct parent *parent, enum role_kind kind, uint64_t within_ns)
 {
-	list_for_each(node, &parent->generations) {
+	list_for_each (node, &parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
 
 		for (unsigned i = 0; i < generation->nslots; i++) {
@@ -174,7 +175,7 @@ static unsigned running(struct parent *parent, enum role_kind kind)
 {
 	unsigned n = 0;
 
-	list_for_each(node, &parent->generations)
+	list_for_each (node, &parent->generations)
 		n += generation_running(list_entry(node, struct generation, node), kind);
 	return n;
 }
@@ -182,7 +183,7 @@ static unsigned running(struct parent *parent, enum role_kind kind)
 /* The signer of a retired generation serves until its last worker is gone. */
 static void clear_retired(struct parent *parent)
 {
-	list_for_each_safe(node, &parent->generations) {
+	list_for_each_safe (node, &parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
 		struct process *signer = generation->slots[GENERATION_SIGNER].process;
 
@@ -199,8 +200,8 @@ static void clear_retired(struct parent *parent)
 
 static void step_starting(struct parent *parent)
 {
-	if (!parent->current || !generation_is_ready(parent->current) ||
-		!parent->shipper.process || !process_is_ready(parent->shipper.process))
+	if (!parent->current || !generation_is_ready(parent->current) || !parent->shipper.process ||
+		!process_is_ready(parent->shipper.process))
 		return;
 	parent->stage = PARENT_RUNNING;
 	log_info("ready: %u workers on %s", parent->current->config->appliance.workers,
@@ -216,8 +217,7 @@ static void step_last(struct parent *parent)
 
 	if (shipper->process && !process_is_draining(shipper->process))
 		process_drain(shipper->process, SPOOL_NS);
-	if (!shipper->process && !ev_is_active(&shipper->restart) &&
-		!running(parent, ROLE_KINDS))
+	if (!shipper->process && !ev_is_active(&shipper->restart) && !running(parent, ROLE_KINDS))
 		ev_break(parent->loop, EVBREAK_ALL);
 }
 
@@ -257,7 +257,7 @@ static void on_stop_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void cancel_restarts(struct parent *parent)
 {
-	list_for_each(node, &parent->generations) {
+	list_for_each (node, &parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
 
 		generation->draining = true;
@@ -365,9 +365,6 @@ static void watch(struct parent *parent)
 	uint64_t watchdog_us = 0;
 	double half;
 
-	watch_signal(parent, &parent->terminate, SIGTERM, on_terminate);
-	watch_signal(parent, &parent->interrupt, SIGINT, on_terminate);
-	watch_signal(parent, &parent->hangup, SIGHUP, on_hangup);
 	ev_timer_start(parent->loop, &parent->sweep);
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
 		half = (double)watchdog_us / 2e6;
@@ -452,8 +449,8 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 	if (!error)
 		error = datapath_open(config, &parent->datapath, why);
 	if (!error)
-		error = handout_listeners_grow(&parent->handout, config, parent->datapath,
-			config->appliance.workers, why);
+		error = handout_listeners_grow(
+			&parent->handout, config, parent->datapath, config->appliance.workers, why);
 	if (error)
 		return error;
 	error = datapath_workers(parent->datapath, config->appliance.workers);
@@ -515,7 +512,7 @@ static int run(struct parent *parent, struct why *why)
 static void finish(struct parent *parent)
 {
 	ev_timer_stop(parent->loop, &parent->shipper.restart);
-	list_for_each_safe(node, &parent->generations)
+	list_for_each_safe (node, &parent->generations)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);
 	handout_close(&parent->handout);
@@ -526,6 +523,10 @@ static void finish(struct parent *parent)
 	free(parent->counters_path);
 	if (parent->lock >= 0)
 		close(parent->lock);
+	/* libev's handlers know the loop. */
+	ev_signal_stop(parent->loop, &parent->terminate);
+	ev_signal_stop(parent->loop, &parent->interrupt);
+	ev_signal_stop(parent->loop, &parent->hangup);
 	ev_loop_destroy(parent->loop);
 	free(parent);
 }
@@ -562,6 +563,10 @@ int parent_main(const struct parent_options *options)
 	init_timer(parent, &parent->reload_deadline, reload_on_deadline, 0.);
 	init_timer(parent, &parent->settle, reload_on_settled, 0.);
 	signal(SIGPIPE, SIG_IGN);
+	/* From now on, so that none ends the process halfway; they are looked at by the loop. */
+	watch_signal(parent, &parent->terminate, SIGTERM, on_terminate);
+	watch_signal(parent, &parent->interrupt, SIGINT, on_terminate);
+	watch_signal(parent, &parent->hangup, SIGHUP, on_hangup);
 	umask(022);
 	raise_descriptors();
 	if (sandbox_no_dump(&why) || run(parent, &why)) {

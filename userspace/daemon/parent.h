@@ -38,11 +38,11 @@ struct parent {
 	struct datapath *datapath;
 	struct handout handout;
 	struct list generations;
-	struct generation *current; /* NULL before the first */
-	struct generation *pending; /* reload under way; NULL: none */
+	struct generation *current;  /* NULL before the first */
+	struct generation *pending;  /* reload under way; NULL: none */
 	struct generation *retiring; /* the one before, until its drain begins; NULL: none */
-	bool swapping;		    /* the reload is at the change of the shipper */
-	bool reload_again;	    /* SIGHUP came during a reload */
+	bool swapping;		     /* the reload is at the change of the shipper */
+	bool reload_again;	     /* SIGHUP came during a reload */
 	struct slot shipper;
 	ev_signal terminate, interrupt, hangup;
 	ev_timer watchdog, sweep, rotate, reload_deadline, settle, stop_deadline;

@@ -254,8 +254,7 @@ static void on_ended(struct ev_loop *loop, ev_io *watcher, int events)
 	siginfo_t info = {0};
 
 	(void)events;
-	if (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG) < 0 ||
-		info.si_pid == 0)
+	if (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 		return;
 	/* Its last words may still wait in the socket. */
 	for (int i = 0; i < MESSAGES_AT_ONCE && take_message(process) == 1; i++)
@@ -416,8 +415,8 @@ int process_start(const struct process_start *start, struct process **started, s
 out:
 	if (error) {
 		process_free(process);
-		return why_set(why, -error, "%s: cannot be started: %s", start->title,
-			strerror(-error));
+		return why_set(
+			why, -error, "%s: cannot be started: %s", start->title, strerror(-error));
 	}
 	*started = process;
 	return 0;

@@ -195,16 +195,16 @@ void reload_on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 	reload_abort(timer->data, "its processes were not ready in time");
 }
 
-static int start_pending(struct parent *parent, struct config *config, struct slice text,
-	struct why *why)
+static int start_pending(
+	struct parent *parent, struct config *config, struct slice text, struct why *why)
 {
 	int error = 0;
 
 	parent->pending = generation_new(parent, config, text, why);
 	if (!parent->pending)
 		return -EINVAL;
-	error = handout_listeners_grow(&parent->handout, parent->pending->config,
-		parent->datapath, parent->pending->config->appliance.workers, why);
+	error = handout_listeners_grow(&parent->handout, parent->pending->config, parent->datapath,
+		parent->pending->config->appliance.workers, why);
 	for (unsigned i = 0; i < parent->pending->nslots && !error; i++)
 		error = slot_start(&parent->pending->slots[i], why);
 	return error;

@@ -121,7 +121,7 @@ static const struct call calls[] = {
 	{"recvmmsg", NETWORK, ANY},
 	{"accept4", WORKER, ANY},
 	{"accept", WORKER, ANY},
-	{"pipe2", WORKER, ANY},	 /* bypassed flows are spliced */
+	{"pipe2", WORKER, ANY}, /* bypassed flows are spliced */
 	{"splice", WORKER, ANY},
 	/* the resolver's files; which, landlock says */
 	{"openat", WORKER | SCOUT, READ_ONLY},
@@ -238,8 +238,8 @@ static int allow(scmp_filter_ctx filter, int number, enum condition condition)
 	case READ_ONLY:
 		/* The flags are the third argument of openat, the second of open. */
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
-			SCMP_CMP((unsigned)(number == SCMP_SYS(openat) ? 2 : 1),
-				SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
+			SCMP_CMP((unsigned)(number == SCMP_SYS(openat) ? 2 : 1), SCMP_CMP_MASKED_EQ,
+				writing, O_RDONLY));
 	case ITSELF:
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
 			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
@@ -273,7 +273,8 @@ static int confine_calls(enum role_kind kind, struct why *why)
 		error = seccomp_load(filter);
 		if (error)
 			why_set(why, -error,
-				"seccomp: cannot load the filter: %s (is CONFIG_SECCOMP_FILTER set?)",
+				"seccomp: cannot load the filter: %s (is CONFIG_SECCOMP_FILTER "
+				"set?)",
 				strerror(-error));
 	}
 	seccomp_release(filter);
@@ -300,8 +301,9 @@ static int drop_capabilities(struct why *why)
 static int lock_capabilities(struct why *why)
 {
 	const unsigned long secure = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
-		SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+				     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+				     SECBIT_NO_CAP_AMBIENT_RAISE |
+				     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
 	for (unsigned long capability = 0; capability < 64; capability++) {
 		if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) < 0)
@@ -320,12 +322,12 @@ static int lock_capabilities(struct why *why)
 static int change_identity(const struct config_identity *to, struct why *why)
 {
 	if (to->uid == 0 || to->gid == 0)
-		return why_set(why, EPERM,
-			"the role may not run as root: set its user under 'processes'");
+		return why_set(
+			why, EPERM, "the role may not run as root: set its user under 'processes'");
 	if (setgroups(0, NULL) < 0 || setresgid(to->gid, to->gid, to->gid) < 0 ||
 		setresuid(to->uid, to->uid, to->uid) < 0)
-		return why_set(why, errno, "cannot become user %u, group %u: %m",
-			(unsigned)to->uid, (unsigned)to->gid);
+		return why_set(why, errno, "cannot become user %u, group %u: %m", (unsigned)to->uid,
+			(unsigned)to->gid);
 	if (setresuid(0, 0, 0) == 0 || getuid() != to->uid || geteuid() != to->uid ||
 		getgid() != to->gid || getegid() != to->gid)
 		return why_set(why, EPERM, "root could be taken back after it was dropped");
@@ -353,8 +355,8 @@ static int confine_files(enum role_kind kind, const struct config *config, struc
 	if (kind == ROLE_WORKER || kind == ROLE_SCOUT)
 		paths[n++] = (struct landlock_path){"/etc", LANDLOCK_PATH_READ};
 	if (kind == ROLE_SHIPPER)
-		paths[n++] = (struct landlock_path){
-			config->audit.spool_directory, LANDLOCK_PATH_SPOOL};
+		paths[n++] =
+			(struct landlock_path){config->audit.spool_directory, LANDLOCK_PATH_SPOOL};
 #ifdef SALLYPORT_SANITIZE
 	paths[n++] = (struct landlock_path){"/", LANDLOCK_PATH_READ};
 #endif

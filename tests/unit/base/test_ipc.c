@@ -80,8 +80,7 @@ static void the_longest_body_passes_and_a_longer_one_is_refused(void **state)
 	char *body = calloc(1, IPC_MESSAGE_MAX + 1);
 
 	memset(body, 'x', IPC_MESSAGE_MAX + 1);
-	assert_int_equal(
-		ipc_send(f->ends[0], 1, body, IPC_MESSAGE_MAX + 1, NULL, 0), -EMSGSIZE);
+	assert_int_equal(ipc_send(f->ends[0], 1, body, IPC_MESSAGE_MAX + 1, NULL, 0), -EMSGSIZE);
 	assert_int_equal(ipc_send(f->ends[0], 1, body, IPC_MESSAGE_MAX, NULL, 0), 0);
 	assert_int_equal(receive(f), 1);
 	assert_int_equal(f->m.len, IPC_MESSAGE_MAX);
@@ -98,8 +97,7 @@ static void descriptors_arrive_as_others_of_the_same_file(void **state)
 	assert_int_equal(pipe(pipe_ends), 0);
 	for (int i = 0; i <= IPC_FDS_MAX; i++)
 		fds[i] = pipe_ends[1];
-	assert_int_equal(
-		ipc_send(f->ends[0], 1, NULL, 0, fds, IPC_FDS_MAX + 1), -EMSGSIZE);
+	assert_int_equal(ipc_send(f->ends[0], 1, NULL, 0, fds, IPC_FDS_MAX + 1), -EMSGSIZE);
 	assert_int_equal(ipc_send(f->ends[0], 1, "b", 1, fds, IPC_FDS_MAX), 0);
 	close(pipe_ends[1]);
 	assert_int_equal(receive(f), 1);

@@ -542,6 +542,26 @@ static void what_hinders_the_start_is_said(void **state)
 	close(port);
 }
 
+static void root_is_needed(void **state)
+{
+	struct appliance *a = *state;
+
+	appliance_start_as(a, 65534);
+	assert_int_equal(appliance_expect_end(a), 1);
+	appliance_expect_log(a, "must be started as root");
+}
+
+static void a_role_may_not_be_root(void **state)
+{
+	struct appliance *a = *state;
+	char text[2048];
+
+	snprintf(text, sizeof(text), "%s", file_text(appliance_path(a, "config.yaml")));
+	memcpy(strstr(text, "4001:4101"), "0:0      ", 9);
+	appliance_write(a, "config.yaml", 0644, text);
+	expect_no_start(a, "root");
+}
+
 /* ---- a network and mounts of our own ---- */
 
 static int enter_namespaces(void **state)
@@ -559,8 +579,7 @@ static int enter_namespaces(void **state)
 	return error;
 }
 
-#define TEST(name) \
-	cmocka_unit_test_setup_teardown(name, appliance_setup, appliance_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, appliance_setup, appliance_teardown)
 
 int main(int argc, char **argv)
 {
@@ -583,6 +602,8 @@ int main(int argc, char **argv)
 		TEST(a_killed_parent_takes_its_children_along_and_can_be_started_again),
 		TEST(a_second_instance_is_refused),
 		TEST(what_hinders_the_start_is_said),
+		TEST(root_is_needed),
+		TEST(a_role_may_not_be_root),
 	};
 	struct parent_options options = {.log_level = LOG_LEVEL_INFO, .table = &test_roles};
 

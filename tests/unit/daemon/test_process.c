@@ -36,7 +36,8 @@ static void the_kernel_log_names_the_refused_call(void **state)
 {
 	static const char line[] =
 		"5,1203,1274500879,-;audit: type=1326 audit(1795558685.171:2): auid=4294967295 "
-		"uid=0 gid=0 ses=4294967295 pid=8911 comm=\"worker 1\" exe=\"/usr/sbin/sallyportd\" "
+		"uid=0 gid=0 ses=4294967295 pid=8911 comm=\"worker 1\" "
+		"exe=\"/usr/sbin/sallyportd\" "
 		"sig=31 arch=c000003e syscall=110 compat=0 ip=0x7fe438e28829 code=0x80000000\n";
 	static const char other[] =
 		"5,1203,1274500879,-;audit: type=1326 audit(1.1:2): pid=8911 sig=0 syscall=110\n";
