@@ -59,6 +59,7 @@ class Appliance:
         self.directory = directory
         self.namespace = lab.network.appliance
         self.config_path = os.path.join(directory, "sallyport.yaml")
+        self.running_path = os.path.join(directory, "running.yaml")  # what the daemon started with
         self.bpf_directory = os.path.join(lab.bpf_directory, os.path.basename(directory))
         self.spool_directory = os.path.join(directory, "spool")
         self.run_directory = os.path.join(directory, "run")
@@ -145,6 +146,7 @@ class Appliance:
         self._close_notify()
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._notify.bind(path)
+        shutil.copy(self.config_path, self.running_path)
         self.daemon = Process(
             "sallyportd",
             [self.lab.program("sallyportd"), "--config", self.config_path],
@@ -167,6 +169,8 @@ class Appliance:
         wait_for(notified, lambda: f"{wanted} from sallyportd:\n{self.daemon.log()}", seconds)
 
     def start(self):
+        others = [one for one in self.lab.appliances if one.daemon and one.daemon.running]
+        assert not others, "one appliance at a time: a test file uses `standing` or makes its own"
         self.write_config()
         self.make_ca()
         self.start_collector()
@@ -222,8 +226,7 @@ class Appliance:
         found = [json.loads(line) for line in reversed(done.stdout.splitlines())]
         for event in found:
             for name in JSON_FIELDS & event.keys():
-                if not isinstance(event[name], str):
-                    event[name] = json.dumps(event[name], ensure_ascii=False)
+                event[name] = json.dumps(event[name], ensure_ascii=False)
         return found
 
     def wait_for_events(self, enough, where=lambda event: True, seconds=90.0):
@@ -259,7 +262,7 @@ class Appliance:
 
     def counters(self):
         """The daemon's counters by name."""
-        return json.loads(self.cli("status", "--config", self.config_path, "--json").stdout)["counters"]
+        return json.loads(self.cli("status", "--config", self.running_path, "--json").stdout)["counters"]
 
     def logs(self):
         return "\n".join(p.log() for p in (self.daemon, self.collector) if p)
