@@ -54,12 +54,17 @@ enum drop { DROPS(ABI_ENUM_DROP) DROP_COUNT };
 #define ABI_ENUM_OUTCOME(NAME, name, help) OUTCOME_##NAME,
 enum outcome { OUTCOMES(ABI_ENUM_OUTCOME) OUTCOME_COUNT };
 
+/* Times are taken once a tick of 32 jiffies (32 ms at 1000 Hz, 320 ms at 100 Hz), for reading the
+ * clock costs more than the rest of the counting. */
+#define TICK_JIFFIES_SHIFT 5
+
 /* Value of the map sources (key: struct abi_address), one per CPU. */
 struct source_counters {
 	__u64 packets;
 	__u64 bytes;   /* on the wire, from the Ethernet header on */
 	__u64 syns;    /* SYN without ACK */
-	__u64 seen_ns; /* CLOCK_MONOTONIC, coarse: the last packet */
+	__u64 seen_ns; /* CLOCK_MONOTONIC: the first packet of the last tick */
+	__u64 tick;
 	__u64 drops[DROP_COUNT];
 };
 
@@ -89,11 +94,11 @@ enum flow_decision { FLOW_STEER = 1, FLOW_DIRECT = 2 };
 
 /* Taken at the SYN; every later segment follows it, whatever becomes of the endpoint. */
 struct flow {
-	__u64 seen_ns; /* CLOCK_MONOTONIC, coarse */
+	__u64 seen_ns; /* CLOCK_MONOTONIC: the first segment of the last tick */
 	__u32 isn;     /* host order: the same SYN again is no new decision */
 	__u8 decision; /* enum flow_decision */
 	__u8 closed;   /* a FIN or RST of the client was seen */
-	__u16 reserved;
+	__u16 tick;
 };
 
 /* The one element of the map settings. */

@@ -41,7 +41,10 @@ static __always_inline enum drop source_account(
 	if (counters) {
 		counters->packets += packets;
 		counters->bytes += bytes;
-		counters->seen_ns = bpf_ktime_get_coarse_ns();
+		if (counters->tick != tick_now()) {
+			counters->tick = tick_now();
+			counters->seen_ns = bpf_ktime_get_coarse_ns();
+		}
 		if (packet->kind == PACKET_TCP && packet_is_syn(packet))
 			counters->syns += 1;
 		source_drop(counters, drop);

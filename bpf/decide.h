@@ -13,7 +13,7 @@ struct facts {
 	bool endpoint; /* the destination is an endpoint: known for SYNs and hidden packets */
 	bool steered;  /* the flow table says FLOW_STEER */
 	bool repeated; /* a SYN with the ISN of the flow: sent again */
-	bool worker;   /* the slot of the source's worker holds a listener */
+	bool worker;   /* the slot of the source's worker holds a listener, or did just now */
 	bool socket;   /* a socket of this connection exists: known where worker is false */
 };
 

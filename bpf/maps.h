@@ -67,6 +67,11 @@ struct {
 	__type(value, __u64);
 } outcomes SEC(".maps");
 
+static __always_inline __u64 tick_now(void)
+{
+	return bpf_jiffies64() >> TICK_JIFFIES_SHIFT;
+}
+
 static __always_inline void outcome_count(enum outcome outcome)
 {
 	__u32 key = outcome;

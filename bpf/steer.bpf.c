@@ -107,8 +107,10 @@ static __always_inline struct flow *facts_gather(struct __sk_buff *skb, const st
 	if (flow) {
 		facts->steered = flow->decision == FLOW_STEER;
 		facts->repeated = syn && flow->isn == packet->sequence;
+		/* Looked for once a tick: what a dead worker leaves is reset a tick later. */
+		facts->worker = !syn && flow->tick == (__u16)tick_now();
 	}
-	if (packet->kind == PACKET_TCP && (facts->steered || facts->endpoint)) {
+	if (packet->kind == PACKET_TCP && !facts->worker && (facts->steered || facts->endpoint)) {
 		facts->worker = worker_listens(packet);
 		if (!facts->worker && !syn)
 			facts->socket = connection_exists(skb, packet);
@@ -120,23 +122,26 @@ static __always_inline struct flow *facts_gather(struct __sk_buff *skb, const st
 static __always_inline bool flow_note(const struct packet *packet, const struct flow_key *key,
 	struct flow *flow, const struct verdict *verdict)
 {
-	__u64 now;
+	__u16 tick = (__u16)tick_now();
 
 	if (verdict->record) {
 		const struct flow fresh = {
 			.seen_ns = bpf_ktime_get_coarse_ns(),
 			.isn = packet->sequence,
 			.decision = verdict->record,
+			.tick = tick,
 		};
 
 		return bpf_map_update_elem(&flows, key, &fresh, BPF_ANY) == 0;
 	}
 	if (!flow || packet->kind != PACKET_TCP)
 		return true;
-	/* Written when it changes: the line is shared between CPUs. */
-	now = bpf_ktime_get_coarse_ns();
-	if (flow->seen_ns != now)
-		flow->seen_ns = now;
+	/* Written only when it changes: CPUs share the line. A reset leaves the tick alone, so that
+	 * the worker is looked for again. */
+	if (verdict->action == ACTION_STEER && flow->tick != tick) {
+		flow->tick = tick;
+		flow->seen_ns = bpf_ktime_get_coarse_ns();
+	}
 	if ((packet->flags & (TCP_FIN | TCP_RST)) && !flow->closed)
 		flow->closed = 1;
 	return true;

@@ -90,6 +90,17 @@ void attached_select(const struct pins *pins, struct attached *attached)
 	close(fd);
 }
 
+void detach_link(const struct pins *pins, const char *name)
+{
+	int fd = pins_get(pins, name);
+
+	if (fd >= 0) {
+		bpf_link_detach(fd);
+		close(fd);
+	}
+	pins_drop(pins, name);
+}
+
 /* The link that an earlier life pinned, now with the new program: fd. Or -ENOENT, after a pin that
  * does not fit (interface gone, another namespace) was dropped. */
 static int link_adopt(
@@ -107,8 +118,8 @@ static int link_adopt(
 		place == (type == BPF_LINK_TYPE_XDP ? info.xdp.ifindex : info.netns.netns_ino) &&
 		bpf_link_update(fd, program, NULL) == 0)
 		return fd;
-	pins_drop(pins, name);
 	close(fd);
+	detach_link(pins, name);
 	return -ENOENT;
 }
 
@@ -227,7 +238,7 @@ int attach_account(const struct pins *pins, const char *interface, int ifindex,
 
 	attached_account(ifindex, &now);
 	if (now.there && strcmp(now.name, PROGRAM_ACCOUNT) == 0 && !mode_fits(mode, now.mode))
-		pins_drop(pins, PIN_ACCOUNT);
+		detach_link(pins, PIN_ACCOUNT);
 	link = link_adopt(pins, PIN_ACCOUNT, BPF_LINK_TYPE_XDP, (uint64_t)ifindex, program);
 	if (link >= 0)
 		return link;

@@ -42,6 +42,8 @@ int attach_select(const struct pins *pins, int program, struct why *why);
  * somebody else's filter has our place. */
 int attach_steer(const char *interface, int ifindex, int program, bool *made, struct why *why);
 
+/* Detaches and unpins a link at once: what is only unpinned goes some time later. */
+void detach_link(const struct pins *pins, const char *name);
 /* Removes the filter when it is ours, and the qdisc when it was made by us and is empty. */
 void detach_steer(int netlink, int ifindex, bool made);
 

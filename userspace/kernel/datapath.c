@@ -169,7 +169,7 @@ static int attach_all(struct datapath *datapath, struct why *why)
 	if (datapath->select_link < 0)
 		return datapath->select_link;
 	if (config->xdp == CONFIG_XDP_OFF) {
-		pins_drop(&datapath->pins, PIN_ACCOUNT);
+		detach_link(&datapath->pins, PIN_ACCOUNT);
 	} else {
 		datapath->account_link = attach_account(&datapath->pins, datapath->inside,
 			datapath->ifindex, config->xdp, datapath->programs.account_fd, why);
@@ -263,11 +263,13 @@ void datapath_close(struct datapath *datapath)
 		return;
 	if (datapath->steering)
 		detach_steer(datapath->netlink, datapath->ifindex, datapath->clsact_made);
-	if (datapath->pinned)
+	if (datapath->pinned) {
+		detach_link(&datapath->pins, PIN_ACCOUNT);
+		detach_link(&datapath->pins, PIN_SELECT);
 		pins_remove(&datapath->pins);
-	else if (datapath->pins.lock >= 0)
+	} else if (datapath->pins.lock >= 0) {
 		pins_rmdir(&datapath->pins);
-	/* Closed after they were unpinned: that detaches them. */
+	}
 	if (datapath->account_link >= 0)
 		close(datapath->account_link);
 	if (datapath->select_link >= 0)
