@@ -351,7 +351,8 @@ static void client_handshake_failed(struct client *client)
 		client->stream.ssl, client->stream.ssl_error, client->stream.error_number, &why);
 
 	counter_add(client->worker->counters, COUNTER_HANDSHAKE_FAILED, 1);
-	if (strcmp(name, "client_rejected_certificate") == 0)
+	if (strcmp(name, "client_rejected_certificate") == 0 ||
+		strcmp(name, "client_closed_at_certificate") == 0)
 		counter_add(client->worker->counters, COUNTER_HANDSHAKE_REJECTED, 1);
 	log_info("%s: handshake for %s failed: %s", address_port_format(&client->source).text,
 		client->sni, why.text);
