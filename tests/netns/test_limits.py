@@ -163,6 +163,22 @@ def test_a_client_that_left_while_sending_reaches_no_answer(standing, client, or
     assert [r for r in origin.requests("half") if r.outcome == "complete"] == []
 
 
+def test_clients_that_leave_while_their_answer_is_written(standing, client, prompt):
+    died = standing.counters()["process.died"]
+
+    def leave(thread):
+        for i in range(100):
+            connection = client.tls(AZURE)
+            connection.request("POST", azure_path(), AZURE, {"api-key": "k"}, chat_body(prompt))
+            time.sleep(i * 0.00004)  # the answer comes within some milliseconds
+            connection.reset()
+
+    together(4, leave)
+    client.chat(AZURE, f"{prompt} last")
+    standing.event(f"{prompt} last")
+    assert standing.counters()["process.died"] == died
+
+
 def test_idle_connections_of_clients_are_cheap(standing, client):
     before = sum(int(status(pid)["VmRSS"].split()[0]) for pid in standing.children("worker"))
     connections = [client.tls(AZURE) for _ in range(200)]

@@ -50,6 +50,8 @@ static void exchange_end(struct exchange *ex)
 	worker_discard(ex->worker, &ex->garbage, exchange_free);
 	ex->client = NULL;
 	if (client) {
+		/* A client that turns out to be gone now must not come back to this exchange. */
+		client->exchange = NULL;
 		if (stream_hold(&client->stream, false) < 0)
 			client_close(client, false);
 		else
