@@ -222,6 +222,25 @@ static void a_ticket_is_good_at_every_worker(void **state)
 	}
 }
 
+static void every_connection_can_be_resumed_by_the_next(void **state)
+{
+	struct scene *scene = *state;
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	for (int i = 0; i < 2; i++) {
+		struct meeting m;
+
+		SSL_CTX_set_max_proto_version(scene->client, versions[i]);
+		m = meet(scene, 0, "api.openai.com", false);
+		part(&m);
+		for (int j = 0; j < 4; j++) {
+			m = meet(scene, j % 2, "api.openai.com", true);
+			assert_true(m.done && SSL_session_reused(m.client));
+			part(&m);
+		}
+	}
+}
+
 static void a_ticket_of_one_host_is_no_good_at_another(void **state)
 {
 	struct scene *scene = *state;
@@ -474,6 +493,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(both_versions_shake_hands_with_good_ciphers),
 		ROW(a_ticket_is_good_at_every_worker),
+		ROW(every_connection_can_be_resumed_by_the_next),
 		ROW(a_ticket_of_one_host_is_no_good_at_another),
 		ROW(a_ticket_outlives_one_rotation_and_not_two),
 		ROW(without_keys_there_are_no_tickets),
