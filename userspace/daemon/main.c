@@ -9,7 +9,6 @@
 #include "daemon/child.h"
 #include "daemon/parent.h"
 
-#define DAEMON_CONFIG "/etc/sallyport/sallyport.yaml"
 
 static const char usage[] =
 	"usage: sallyportd [-c FILE] [-f] [-t] [-v]\n"
@@ -17,7 +16,7 @@ static const char usage[] =
 	"Runs in the foreground, as systemd likes it. SIGHUP reloads the configuration, SIGTERM\n"
 	"ends after what is in progress, a second SIGTERM cuts it.\n"
 	"\n"
-	"  -c, --config FILE  default " DAEMON_CONFIG "\n"
+	"  -c, --config FILE  default " CONFIG_DEFAULT_PATH "\n"
 	"  -f, --foreground   what it does anyway\n"
 	"  -t, --check        says what is wrong with the configuration, on this system, and ends\n"
 	"  -v, --verbose      logs for debugging\n"
@@ -53,7 +52,7 @@ int main(int argc, char **argv)
 		{"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 't'},
 		{"verbose", no_argument, NULL, 'v'}, {"version", no_argument, NULL, OPTION_VERSION},
 		{"help", no_argument, NULL, 'h'}, {0}};
-	struct parent_options parent = {DAEMON_CONFIG, LOG_LEVEL_INFO, &roles};
+	struct parent_options parent = {CONFIG_DEFAULT_PATH, LOG_LEVEL_INFO, &roles};
 	bool check = false;
 	int option;
 

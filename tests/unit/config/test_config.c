@@ -348,6 +348,37 @@ static void the_reference_file_has_every_key(void **state)
 	buf_free(&text);
 }
 
+static bool is_key(const struct section *section, struct slice name)
+{
+	for (size_t i = 0; i < section->nkeys; i++)
+		if (slice_equal(slice_of_string(section->keys[i].name), name))
+			return true;
+	return false;
+}
+
+/* A comment that begins as "word: " is taken for a key, by readers and for the manual page. */
+static void the_reference_file_comments_out_nothing_but_keys(void **state)
+{
+	struct buf text = BUF_EMPTY;
+	const char *at;
+
+	(void)state;
+	assert_int_equal(file_read(REFERENCE, 1 << 20, &text, NULL), 0);
+	buf_append(&text, "", 1);
+	for (at = buf_slice(&text).data; (at = strstr(at, "\n  # ")); at++) {
+		struct slice name = slice_of(at + 5, strspn(at + 5, "abcdefghijklmnopqrstuvwxyz_"));
+		bool known = false;
+
+		if (!name.len || strncmp(name.data + name.len, ": ", 2) != 0)
+			continue;
+		for (size_t i = 0; i < SECTION_COUNT; i++)
+			known = known || is_key(&sections[i], name);
+		if (!known)
+			fail_msg("'%.*s' is no key", SLICE_ARG(name));
+	}
+	buf_free(&text);
+}
+
 struct told {
 	size_t count;
 	char text[4096];
@@ -425,6 +456,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_host_name_is_not_found),
 		cmocka_unit_test(the_reference_file_is_the_defaults),
 		cmocka_unit_test(the_reference_file_has_every_key),
+		cmocka_unit_test(the_reference_file_comments_out_nothing_but_keys),
 		cmocka_unit_test(what_the_machine_lacks_is_told_with_its_line),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 	};
