@@ -105,6 +105,9 @@ endif
 ifneq ($(FUZZ),)
 CODE += -fsanitize=fuzzer-no-link
 endif
+# gcc sees the programs as a whole; tests link the ordinary code of the same objects, which is fast.
+LTO := $(if $(SANITIZE)$(FUZZ)$(findstring clang,$(CC)),,-flto=auto)
+CODE += $(if $(LTO),$(LTO) -ffat-lto-objects)
 
 COMPILE = $(CC) $(OURS) $(CODE) $(WARNINGS) $(PKG_CFLAGS) $(CFLAGS) $(CPPFLAGS)
 LINKED = $(CC) $(CODE) $(CFLAGS) $(LINK) $(LDFLAGS)
@@ -164,7 +167,8 @@ $(FUZZ_TARGETS): LINK += $(if $(FUZZ),-fsanitize=fuzzer)
 
 $(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
 	$(call say,LINK,$@)
-	$(Q)$(LINKED) -o $@ $(filter %.o,$^) $(filter %/libsupport.a,$^) $(B)/libsallyport.a \
+	$(Q)$(LINKED) $(if $(filter $(B)/tests/%,$@),$(LTO:%=-fno-lto)) -o $@ $(filter %.o,$^) \
+		$(filter %/libsupport.a,$^) $(B)/libsallyport.a \
 		$(if $(filter $(B)/tests/%,$@),$(TEST_LIBS)) $(PKG_LIBS)
 
 # Kernel programs: object, then the skeleton with the object inside.

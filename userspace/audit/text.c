@@ -46,6 +46,18 @@ static bool is_stop(unsigned char here, unsigned char next)
 	}
 }
 
+/* The first lane of all ones, of which there is one. */
+static size_t first_lane(lane_words found)
+{
+	size_t word = found[0] ? 0 : 1;
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return word * 8 + (size_t)__builtin_ctzll(found[word]) / 8;
+#else
+	return word * 8 + (size_t)__builtin_clzll(found[word]) / 8;
+#endif
+}
+
 /* The first stop of s at or after from, or s.len. */
 static size_t next_stop(struct slice s, size_t from)
 {
@@ -55,18 +67,13 @@ static size_t next_stop(struct slice s, size_t from)
 	while (s.len - at > LANES) {
 		lane_words found;
 		lanes here, next;
-		size_t end = at + LANES;
 
 		memcpy(&here, p + at, LANES);
 		memcpy(&next, p + at + 1, LANES);
 		found = (lane_words)stops(here, next);
-		if (found[0] | found[1]) {
-			while (at < end && !is_stop(p[at], p[at + 1]))
-				at++;
-			if (at < end)
-				return at;
-		}
-		at = end;
+		if (found[0] | found[1])
+			return at + first_lane(found);
+		at += LANES;
 	}
 	while (at < s.len && !is_stop(p[at], at + 1 < s.len ? p[at + 1] : 0))
 		at++;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/buf.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,13 +8,11 @@
 
 #define BUF_SMALLEST 256
 
-char *buf_reserve(struct buf *b, size_t len)
+char *buf_grow(struct buf *b, size_t len)
 {
 	size_t used = buf_len(b), capacity = b->capacity ? b->capacity : BUF_SMALLEST;
 	char *memory;
 
-	if (b->capacity - b->end >= len && b->memory)
-		return b->memory + b->end;
 	if (len > SIZE_MAX / 4 - used)
 		return NULL;
 	/* Consumed room at the front is reused before the memory grows. */
@@ -37,30 +34,6 @@ char *buf_reserve(struct buf *b, size_t len)
 	free(b->memory);
 	*b = (struct buf){memory, 0, used, capacity};
 	return memory + used;
-}
-
-void buf_commit(struct buf *b, size_t len)
-{
-	b->end += len;
-}
-
-int buf_append(struct buf *b, const void *data, size_t len)
-{
-	char *room;
-
-	if (!len)
-		return 0;
-	room = buf_reserve(b, len);
-	if (!room)
-		return -ENOMEM;
-	memcpy(room, data, len);
-	b->end += len;
-	return 0;
-}
-
-int buf_append_slice(struct buf *b, struct slice s)
-{
-	return buf_append(b, s.data, s.len);
 }
 
 int buf_printf(struct buf *b, const char *format, ...)
@@ -87,11 +60,6 @@ void buf_consume(struct buf *b, size_t len)
 	b->start += len < buf_len(b) ? len : buf_len(b);
 	if (b->start == b->end)
 		buf_clear(b);
-}
-
-void buf_clear(struct buf *b)
-{
-	b->start = b->end = 0;
 }
 
 void buf_free(struct buf *b)

@@ -40,22 +40,33 @@ size_t utf8_sequence(struct slice s, size_t at, size_t *bad)
 	return len;
 }
 
+/* The bytes from at on that are ASCII, as far as whole groups of them go. */
+static size_t utf8_plain(struct slice s, size_t at)
+{
+	uint64_t words[4];
+	size_t from = at;
+
+	for (; s.len - at >= sizeof(words); at += sizeof(words)) {
+		memcpy(words, s.data + at, sizeof(words));
+		if ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080ULL)
+			break;
+	}
+	for (; s.len - at >= sizeof(words[0]); at += sizeof(words[0])) {
+		memcpy(words, s.data + at, sizeof(words[0]));
+		if (words[0] & 0x8080808080808080ULL)
+			break;
+	}
+	return at - from;
+}
+
 bool utf8_valid(struct slice s)
 {
-	size_t at = 0, bad, len;
+	size_t at = utf8_plain(s, 0), bad, len;
 
 	while (at < s.len) {
-		uint64_t word;
-
-		if (s.len - at >= sizeof(word)) {
-			memcpy(&word, s.data + at, sizeof(word));
-			if (!(word & 0x8080808080808080ULL)) {
-				at += sizeof(word);
-				continue;
-			}
-		}
 		if (!((unsigned char)s.data[at] & 0x80)) {
 			at++;
+			at += utf8_plain(s, at);
 			continue;
 		}
 		len = utf8_sequence(s, at, &bad);

@@ -143,6 +143,13 @@ static struct frame *frame_of(struct json_scan *s)
 	return s->depth && s->depth <= JSON_SCAN_WATCHED ? &s->frames[s->depth - 1] : NULL;
 }
 
+static bool rule_matches(const struct json_rule *rule, struct slice key)
+{
+	if (!rule->key)
+		return true;
+	return key.len && *rule->key == *key.data && slice_equal(slice_of_string(rule->key), key);
+}
+
 /* The node of a value in the container on top, 0 when nobody watches it. */
 static uint8_t find_node(const struct json_scan *s, const struct frame *parent)
 {
@@ -155,8 +162,7 @@ static uint8_t find_node(const struct json_scan *s, const struct frame *parent)
 	if (!parent || !parent->node)
 		return 0;
 	for (i = 0; i < h->nrules; i++)
-		if (h->rules[i].parent == parent->node &&
-			(!h->rules[i].key || slice_equal(slice_of_string(h->rules[i].key), key)))
+		if (h->rules[i].parent == parent->node && rule_matches(&h->rules[i], key))
 			return h->rules[i].node;
 	return 0;
 }
