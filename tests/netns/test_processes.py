@@ -114,7 +114,7 @@ def test_collector_down_from_the_start(lab, appliance, prompt):
 
 def test_reload_under_load_cuts_nothing(gate, client, prompt):
     with Load(client, AZURE, prompt) as load:
-        for _ in range(3):
+        for _ in range(6):
             before = gate.children("worker")
             wait_for(load.more(20), "calls")
             gate.reload()

@@ -545,7 +545,9 @@ void client_resume(struct client *client)
 void client_exchange_done(struct client *client, bool keep)
 {
 	client->exchange = NULL;
-	if (!keep || client->close_after || client->worker->draining) {
+	/* A worker that drains closes only where the response said so: else the client may be sending
+	 * its next request already, and that is served first. */
+	if (!keep || client->close_after) {
 		client_linger(client);
 		return;
 	}

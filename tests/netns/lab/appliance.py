@@ -195,6 +195,8 @@ class Appliance:
         self._close_notify()
         self.lab.network.clean_appliance()
         shutil.rmtree(self.bpf_directory, ignore_errors=True)
+        if self in self.lab.appliances:
+            self.lab.appliances.remove(self)
 
     def _close_notify(self):
         if self._notify:

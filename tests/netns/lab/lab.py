@@ -33,6 +33,7 @@ class Lab:
         os.chmod(self.directory, 0o755)
         self.network = self.names = self.origin = None
         self.appliances, self.origins = [], []
+        self._made = 0
         try:
             self._raise(origin_processes, journal, origin_environment)
         except BaseException:
@@ -89,7 +90,8 @@ class Lab:
 
     def appliance(self, changes=None, name=None):
         """An appliance that is configured, not started."""
-        name = name or f"appliance{len(self.appliances)}"
+        self._made += 1
+        name = name or f"appliance{self._made}"
         made = Appliance(self, os.path.join(self.directory, name), changes)
         self.appliances.append(made)
         return made
@@ -100,7 +102,7 @@ class Lab:
         return Client(self.network.client, self.names, ca)
 
     def close(self):
-        for appliance in self.appliances:
+        for appliance in list(self.appliances):
             appliance.close()
         for origin in self.origins:
             origin.process.kill()
