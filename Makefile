@@ -7,6 +7,7 @@
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
 #	make demo		real calls through an appliance in network namespaces
 #	make bench		the comparison with other proxies
+#	make check-kernels	tests of the kernel programs on Debian's kernels, in qemu (vm/)
 #	make install		to DESTDIR and PREFIX
 #	make format clean
 #
@@ -67,6 +68,7 @@ BPF_TESTS := $(BPF_TEST_SOURCES:%.c=$(B)/%)
 FUZZ_TARGETS := $(FUZZ_SOURCES:%.c=$(B)/%)
 SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
 ORIGIN := $(if $(ORIGIN_SOURCES),$(B)/tests/origin/origin)
+VERIFIED := $(if $(wildcard vm/verified.c),$(B)/vm/verified)
 BENCH_LOAD := $(if $(wildcard tests/bench/load.c),$(B)/tests/bench/load)
 
 # --- how it is compiled ------------------------------------------------------------------------
@@ -118,8 +120,8 @@ BPF_COMPILE = $(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -O2 -g
 
 KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
-.PHONY: all check checks check-unit check-fuzz check-bpf check-netns check-sdk demo bench fuzz \
-	fuzz-run asan install clean format deps tests force
+.PHONY: all check checks check-unit check-fuzz check-bpf check-netns check-sdk check-kernels \
+	demo bench fuzz fuzz-run asan install clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
 # Everything is compiled again when the command to compile it changes, and the library is made
@@ -160,12 +162,13 @@ $(B)/sallyport: $(B)/userspace/cli/main.o
 $(B)/sallyport-collector: $(B)/userspace/collector/main.o
 $(B)/tests/origin/origin: $(ORIGIN_OBJECTS)
 $(B)/tests/bench/load: $(B)/tests/bench/load.o
+$(B)/vm/verified: $(B)/vm/verified.o
 $(FUZZ_TARGETS): $(if $(FUZZ),,$(B)/tests/fuzz/replay.o)
 $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/%: $(B)/%.o $(B)/libsupport.a
 TEST_LIBS = -lcmocka -lbrotlienc
 $(FUZZ_TARGETS): LINK += $(if $(FUZZ),-fsanitize=fuzzer)
 
-$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
+$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(VERIFIED) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
 	$(call say,LINK,$@)
 	$(Q)$(LINKED) $(if $(filter $(B)/tests/%,$@),$(LTO:%=-fno-lto)) -o $@ $(filter %.o,$^) \
 		$(filter %/libsupport.a,$^) $(B)/libsallyport.a \
@@ -196,7 +199,7 @@ $(filter $(B)/userspace/kernel/%,$(LIB_OBJECTS)) $(BPF_TESTS:%=%.o): $(SKELETONS
 
 -include $(LIB_OBJECTS:.o=.d) $(SUPPORT_OBJECTS:.o=.d) $(ORIGIN_OBJECTS:.o=.d) \
 	$(BPF_SOURCES:%.c=$(B)/%.d) $(wildcard $(B)/userspace/*/main.d $(B)/tests/*/*.d \
-	$(B)/tests/unit/*/*.d)
+	$(B)/tests/unit/*/*.d $(B)/vm/*.d)
 
 # --- checks ------------------------------------------------------------------------------------
 
@@ -227,6 +230,13 @@ check-netns: all $(ORIGIN)
 		$(PYTHON) -m pytest -q -p no:cacheprovider tests/netns; fi
 check-sdk: all $(ORIGIN)
 	@if [ -x tests/sdk/run ]; then echo "  official clients"; tests/sdk/run; fi
+
+# SERIES=SUITE: the kernels that are supported, and the Debian that has each.
+KERNELS ?= 6.1=bookworm 6.12=trixie
+check-kernels:
+	@appliance/deps kernels
+	@+$(MAKE) -s $(BPF_TESTS) $(VERIFIED)
+	@CLANG=$(CLANG) vm/check-kernels $(KERNELS) -- $(abspath $(BPF_TESTS))
 
 # ASan's leak check needs no ptrace of our dropped children; they end through exit as well.
 asan: deps
