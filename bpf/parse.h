@@ -21,6 +21,13 @@
 #define bpf_htonl htonl
 #endif
 
+/* A frame is aligned to two bytes: nothing to the kernel, but userspace must be told. */
+#ifdef __bpf__
+#define WIRE
+#else
+#define WIRE __attribute__((packed))
+#endif
+
 #define PARSE_VLANS	 2
 #define PARSE_EXTENSIONS 6
 
@@ -58,7 +65,7 @@ struct wire_ethernet {
 
 struct wire_vlan {
 	__u16 tci, type;
-};
+} WIRE;
 
 struct wire_ipv4 {
 	__u8 version_length, tos;
@@ -66,33 +73,33 @@ struct wire_ipv4 {
 	__u8 ttl, protocol;
 	__u16 checksum;
 	__u8 source[4], destination[4];
-};
+} WIRE;
 
 struct wire_ipv6 {
 	__u8 version, flow[3];
 	__u16 length;
 	__u8 next, hops;
 	__u8 source[16], destination[16];
-};
+} WIRE;
 
 struct wire_extension {
 	__u8 next, length;
 	__u16 fragment;
 	__u32 id;
-};
+} WIRE;
 
 struct wire_tcp {
 	__u16 source, destination;
 	__u32 sequence, acknowledgement;
 	__u8 offset, flags;
 	__u16 window, checksum, urgent;
-};
+} WIRE;
 
 struct wire_icmp {
 	__u8 type, code;
 	__u16 checksum;
 	__u32 rest;
-};
+} WIRE;
 
 enum packet_kind {
 	PACKET_NOT_IP,
