@@ -9,7 +9,6 @@
 #include "daemon/child.h"
 #include "daemon/parent.h"
 
-
 static const char usage[] =
 	"usage: sallyportd [-c FILE] [-f] [-t] [-v]\n"
 	"\n"
