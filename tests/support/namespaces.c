@@ -197,6 +197,13 @@ int namespaces_accept(int listener)
 	return fd == -1 ? -errno : fd;
 }
 
+bool namespaces_ended(int fd)
+{
+	char byte;
+
+	return wait_for(fd, POLLIN, 5000) == 0 && recv(fd, &byte, 1, 0) == 0;
+}
+
 bool namespaces_carries(int from, int to, uint32_t bytes)
 {
 	uint64_t until = clock_monotonic_ns() + 5 * NS_PER_S;

@@ -43,6 +43,8 @@ int namespaces_connect(const struct namespaces *namespaces, const char *address,
 	uint16_t source_port, int milliseconds);
 /* Takes a connection off a non-blocking listener within 2 seconds: fd, or a negative errno. */
 int namespaces_accept(int listener);
+/* Whether the other side's end of file arrives within 5 seconds. */
+bool namespaces_ended(int fd);
 /* Whether bytes sent on one end arrive at the other within 5 seconds. */
 bool namespaces_carries(int from, int to, uint32_t bytes);
 
