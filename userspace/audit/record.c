@@ -36,14 +36,25 @@ static bool take_be(struct slice *input, size_t len, uint64_t *value)
 	return true;
 }
 
+static bool take_text(struct slice *input, size_t len, struct scalar *scalar)
+{
+	scalar->kind = SCALAR_TEXT;
+	return take(input, len, &scalar->text) && utf8_valid(scalar->text);
+}
+
 /* One scalar from the front of the input; false for a container, bin, ext, or a torn one. */
 static bool take_scalar(struct slice *input, struct scalar *scalar)
 {
 	uint64_t first, len;
 
 	scalar->kind = SCALAR_OTHER;
-	if (!take_be(input, 1, &first))
+	if (!input->len)
 		return false;
+	first = (unsigned char)input->data[0];
+	*input = (struct slice){input->data + 1, input->len - 1};
+	/* Every name, and most values. */
+	if (first >= 0xa0 && first <= 0xbf)
+		return take_text(input, first & 0x1f, scalar);
 	if (first >= 0xe0 || first == 0xc0 || first == 0xc2 || first == 0xc3)
 		return true;
 	if (first <= 0x7f) {
@@ -59,13 +70,9 @@ static bool take_scalar(struct slice *input, struct scalar *scalar)
 		return take_be(input, (size_t)1 << (first - 0xd0), &len);
 	if (first == 0xca || first == 0xcb)
 		return take_be(input, first == 0xca ? 4 : 8, &len);
-	if (first >= 0xa0 && first <= 0xbf)
-		len = first & 0x1f;
-	else if (first < 0xd9 || first > 0xdb ||
-		!take_be(input, (size_t)1 << (first - 0xd9), &len))
+	if (first < 0xd9 || first > 0xdb || !take_be(input, (size_t)1 << (first - 0xd9), &len))
 		return false;
-	scalar->kind = SCALAR_TEXT;
-	return take(input, len, &scalar->text) && utf8_valid(scalar->text);
+	return take_text(input, len, scalar);
 }
 
 static bool take_map(struct slice *input, uint64_t *pairs)

@@ -40,33 +40,52 @@ size_t utf8_sequence(struct slice s, size_t at, size_t *bad)
 	return len;
 }
 
-/* The bytes from at on that are ASCII, as far as whole groups of them go. */
-static size_t utf8_plain(struct slice s, size_t at)
+#define TOP_BITS 0x8080808080808080ULL
+
+/* Whether all of it is ASCII, as nearly everything is. */
+static bool utf8_is_ascii(struct slice s)
 {
 	uint64_t words[4];
-	size_t from = at;
+	unsigned char any = 0;
+	size_t at = 0;
 
+	if (s.len < sizeof(words[0])) {
+		while (at < s.len)
+			any |= (unsigned char)s.data[at++];
+		return any < 0x80;
+	}
 	for (; s.len - at >= sizeof(words); at += sizeof(words)) {
 		memcpy(words, s.data + at, sizeof(words));
-		if ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080ULL)
-			break;
+		if ((words[0] | words[1] | words[2] | words[3]) & TOP_BITS)
+			return false;
 	}
 	for (; s.len - at >= sizeof(words[0]); at += sizeof(words[0])) {
 		memcpy(words, s.data + at, sizeof(words[0]));
-		if (words[0] & 0x8080808080808080ULL)
-			break;
+		if (words[0] & TOP_BITS)
+			return false;
 	}
-	return at - from;
+	memcpy(words, s.data + s.len - sizeof(words[0]), sizeof(words[0]));
+	return !(words[0] & TOP_BITS);
 }
 
 bool utf8_valid(struct slice s)
 {
-	size_t at = utf8_plain(s, 0), bad, len;
+	size_t at = 0, bad, len;
 
+	if (utf8_is_ascii(s))
+		return true;
 	while (at < s.len) {
+		uint64_t word;
+
+		if (s.len - at >= sizeof(word)) {
+			memcpy(&word, s.data + at, sizeof(word));
+			if (!(word & TOP_BITS)) {
+				at += sizeof(word);
+				continue;
+			}
+		}
 		if (!((unsigned char)s.data[at] & 0x80)) {
 			at++;
-			at += utf8_plain(s, at);
 			continue;
 		}
 		len = utf8_sequence(s, at, &bad);

@@ -20,6 +20,7 @@
 #define LINK_BACKOFF_FIRST (100 * NS_PER_MS)
 #define LINK_BACKOFF_MOST  (10 * NS_PER_S)
 #define LINK_READ_RETRY	   NS_PER_S	 /* after the spool could not be read */
+#define LINK_SETTLE	   (100 * NS_PER_MS) /* between two writes of the cursor while more is due */
 
 struct chunk {
 	struct buf bytes;
@@ -45,6 +46,10 @@ struct collector_link {
 	bool told_down, hurry, backlog, reading_failed;
 	struct chunk chunks[LINK_WINDOW]; /* oldest first */
 	size_t nchunks;
+	struct buf spare; /* of a chunk that was let go, for the next one */
+	struct spool_position settled; /* acknowledged up to here … */
+	bool unsettled;		       /* … which the spool was not told yet */
+	uint64_t settled_ns;	       /* when it was told last */
 	struct spool_position at; /* what comes next out of the spool */
 	uint64_t unsent;	  /* records behind it, as far as they are known */
 	uint64_t last_ack_ns;
@@ -70,6 +75,31 @@ static void link_events(struct collector_link *link, int events)
 	ev_io_start(link->options.loop, &link->io);
 }
 
+/* Tells the spool what was acknowledged. While more acknowledgements are on their way it is not told
+ * of each: a cursor that a crash leaves behind costs repetitions, which collectors store once. */
+static void link_settled(struct collector_link *link, bool now)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (!link->unsettled || (!now && now_ns - link->settled_ns < LINK_SETTLE))
+		return;
+	link->unsettled = false;
+	link->settled_ns = now_ns;
+	spool_acknowledge(link->options.spool, &link->settled);
+}
+
+/* Keeps the memory for the next chunk, unless it is unusually large. */
+static void chunk_release(struct collector_link *link, struct chunk *chunk)
+{
+	if (link->spare.memory || chunk->bytes.capacity > 4 * LINK_CHUNK_BYTES) {
+		buf_free(&chunk->bytes);
+		return;
+	}
+	buf_clear(&chunk->bytes);
+	link->spare = chunk->bytes;
+	chunk->bytes = BUF_EMPTY;
+}
+
 /* Ends the connection; what was not acknowledged is sent again on the next, as it is. */
 static void link_down(struct collector_link *link, const char *what, int error)
 {
@@ -80,6 +110,7 @@ static void link_down(struct collector_link *link, const char *what, int error)
 	}
 	ev_timer_stop(link->options.loop, &link->deadline);
 	link->state = LINK_DOWN;
+	link_settled(link, true);
 	buf_clear(&link->input);
 	for (size_t i = 0; i < link->nchunks; i++) {
 		if (!link->chunks[i].acknowledged && link->chunks[i].begun_ns)
@@ -143,7 +174,8 @@ static int link_take(struct collector_link *link)
 	uint64_t begin;
 	int n;
 
-	*chunk = (struct chunk){.bytes = BUF_EMPTY};
+	*chunk = (struct chunk){.bytes = link->spare};
+	link->spare = BUF_EMPTY;
 	n = forward_chunk_begin(&making, slice_of_string(config->tag), &chunk->bytes);
 	if (!n)
 		n = spool_read(link->options.spool, &end, config->batch, LINK_CHUNK_BYTES, chunk_add,
@@ -158,7 +190,7 @@ static int link_take(struct collector_link *link)
 			n = -ENOMEM;
 	}
 	if (n <= 0) {
-		buf_free(&chunk->bytes);
+		chunk_release(link, chunk);
 		if (n < 0)
 			return n;
 	}
@@ -270,14 +302,14 @@ static void link_pump(struct collector_link *link)
 /* Lets go of the chunks in front that are acknowledged. */
 static void link_settle(struct collector_link *link)
 {
-	struct spool_position end;
 	size_t n = 0;
 
 	while (n < link->nchunks && link->chunks[n].acknowledged) {
 		counter_add(link->options.counters, COUNTER_FORWARD_ACKNOWLEDGED,
 			link->chunks[n].records);
-		end = link->chunks[n].end;
-		buf_free(&link->chunks[n].bytes);
+		link->settled = link->chunks[n].end;
+		link->unsettled = true;
+		chunk_release(link, &link->chunks[n]);
 		n++;
 	}
 	if (!n)
@@ -290,7 +322,7 @@ static void link_settle(struct collector_link *link)
 		log_info("collector %s takes events again",
 			address_port_format(&link->options.config->collector).text);
 	link->told_down = false;
-	spool_acknowledge(link->options.spool, &end);
+	link_settled(link, !link->nchunks);
 	link->options.acknowledged(link->options.context);
 }
 
@@ -461,10 +493,12 @@ void collector_link_free(struct collector_link *link)
 	ev_timer_stop(link->options.loop, &link->again);
 	ev_timer_stop(link->options.loop, &link->flush);
 	ev_timer_stop(link->options.loop, &link->deadline);
+	link_settled(link, true);
 	if (link->fd >= 0)
 		close(link->fd);
 	for (size_t i = 0; i < link->nchunks; i++)
 		buf_free(&link->chunks[i].bytes);
+	buf_free(&link->spare);
 	buf_free(&link->input);
 	free(link);
 }
