@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The way of the events when it is blocked, narrow or cut; and the questions they answer."""
+
+import json
+import threading
+
+import pytest
+
+from lab import network
+from lab.appliance import AZURE, OPENAI, about
+from lab.client import chat_body
+from lab.process import wait_for
+
+NARROW = {"spool_size": "1MiB", "segment_size": "64KiB", "ring_size": "128KiB", "content_max": "16KiB"}
+
+
+@pytest.fixture
+def prompt(request):
+    return f"prompt of {request.node.name}."
+
+
+def without_collector(appliance, **audit):
+    gate = appliance({"audit": {**NARROW, **audit}}, start=False)
+    gate.write_config()
+    gate.make_ca()
+    gate.start_daemon()
+    return gate
+
+
+def test_a_full_spool_blocks_and_loses_nothing(lab, appliance, prompt):
+    gate = without_collector(appliance, when_full="block")
+    client = lab.client(gate)
+    answered = []
+
+    def calls():
+        for i in range(200):
+            assert client.chat(AZURE, f"{prompt} {i:03} " + "x" * 10000).status == 200
+            answered.append(i)
+
+    thread = threading.Thread(target=calls)
+    thread.start()
+    try:
+        wait_for(lambda: gate.counters()["audit.blocked"], "a call that waits", 60)
+        assert len(answered) < 200
+    finally:
+        gate.start_collector()
+        thread.join(120)
+    assert len(answered) == 200
+    gate.wait_events(200, lambda event: about(event, prompt))
+    gate.assert_no_gaps()
+
+
+def test_a_full_spool_may_drop_and_count(lab, appliance, prompt):
+    gate = without_collector(appliance, when_full="drop")
+    client = lab.client(gate)
+    for i in range(200):
+        assert client.chat(AZURE, f"{prompt} {i:03} " + "x" * 10000).status == 200
+    counters = gate.counters()
+    dropped = counters["audit.dropped"] + counters["spool.dropped"]
+    assert dropped > 0
+    gate.start_collector()
+    # Every event is either stored or counted as dropped.
+    gate.wait_for_events(lambda events: len(events) == 200 - dropped, lambda e: about(e, prompt))
+
+
+def test_content_can_be_left_out(lab, appliance, prompt):
+    gate = appliance({"audit": {"content": False}})
+    assert lab.client(gate).chat(AZURE, prompt).status == 200
+    event = gate.wait_events(1, lambda e: e["event.kind"] == "exchange")[0]
+    assert event["gen_ai.usage.source"] == "provider"
+    assert prompt not in str(event)
+    assert "Answer to" not in str(event)
+
+
+def test_the_two_questions(lab, appliance):
+    """Usage by address and model; recent prompts and completions with model and tokens."""
+    gate = appliance()
+    client = lab.client(gate)
+    openai = {"Authorization": "Bearer sk-x"}
+    for source, n in ((network.CLIENT, 3), (network.OTHER_CLIENTS[0], 2)):
+        for i in range(n):
+            assert client.chat(AZURE, f"question {i}", source=source).status == 200
+    body = chat_body("question", model="gpt-4o-mini")
+    assert client.call(OPENAI, "/v1/chat/completions", body, headers=openai).status == 200
+    assert client.chat(AZURE, "refused", headers={"x-test-status": "429"}).status == 429
+    events = gate.wait_events(7, lambda e: e["event.kind"] == "exchange")
+
+    def expected(ip, model):
+        mine = [
+            e for e in events
+            if e["source.ip"] == ip and e.get("gen_ai.response.model") == model
+            and e["event.outcome"] == "success"
+        ]
+        return [sum(e[f"gen_ai.usage.{kind}_tokens"] for e in mine) for kind in ("input", "output", "total")]
+
+    done = gate.cli("usage", "--store", gate.store_path, "--by", "ip,model", "--json")
+    rows = {(row["ip"], row["model"]): row for row in map(json.loads, done.stdout.splitlines())}
+    assert len(rows) == 3
+    for (ip, model), row in rows.items():
+        assert [row["input_tokens"], row["output_tokens"], row["total_tokens"]] == expected(ip, model)
+    assert rows[network.CLIENT, "gpt-4o-2024-11-20"]["calls"] == 3
+
+    shown = gate.cli("events", "--store", gate.store_path, "--ip", network.OTHER_CLIENTS[0]).stdout
+    assert shown.count("Answer to: question") == 2
+    assert shown.index("question 1") < shown.index("question 0")  # newest first
+    assert "gpt-4o-2024-11-20" in shown
