@@ -180,6 +180,18 @@ def test_reload_takes_a_new_configuration(lab, gate, client, prompt):
     assert gate.event(prompt)["server.address"] == host
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_reload_changes_the_number_of_workers(gate, client, prompt, workers):
+    with Load(client, AZURE, prompt) as load:
+        wait_for(load.more(20), "calls")
+        gate.write_config({"appliance": {"workers": workers}})
+        gate.reload()
+        wait_for(lambda: len(gate.children("worker")) == workers, "workers")
+        wait_for(load.more(20), "calls")
+    load.assert_nothing_failed()
+    load.assert_recorded(gate)
+
+
 def refused_reload(gate):
     before = gate.children("worker")
     refused = gate.counters()["reload.refused"]
