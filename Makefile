@@ -68,7 +68,7 @@ BPF_TESTS := $(BPF_TEST_SOURCES:%.c=$(B)/%)
 FUZZ_TARGETS := $(FUZZ_SOURCES:%.c=$(B)/%)
 SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
 ORIGIN := $(if $(ORIGIN_SOURCES),$(B)/tests/origin/origin)
-VERIFIED := $(if $(wildcard vm/verified.c),$(B)/vm/verified)
+VM_PROGRAM := $(if $(wildcard vm/verified.c),$(B)/vm/verified)
 BENCH_LOAD := $(if $(wildcard tests/bench/load.c),$(B)/tests/bench/load)
 
 # --- how it is compiled ------------------------------------------------------------------------
@@ -168,7 +168,7 @@ $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/%: $(B)/%.o $(B)/libsupport.a
 TEST_LIBS = -lcmocka -lbrotlienc
 $(FUZZ_TARGETS): LINK += $(if $(FUZZ),-fsanitize=fuzzer)
 
-$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(VERIFIED) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
+$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(VM_PROGRAM) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
 	$(call say,LINK,$@)
 	$(Q)$(LINKED) $(if $(filter $(B)/tests/%,$@),$(LTO:%=-fno-lto)) -o $@ $(filter %.o,$^) \
 		$(filter %/libsupport.a,$^) $(B)/libsallyport.a \
@@ -235,7 +235,7 @@ check-sdk: all $(ORIGIN)
 KERNELS ?= 6.1=bookworm 6.12=trixie
 check-kernels:
 	@appliance/deps kernels
-	@+$(MAKE) -s $(BPF_TESTS) $(VERIFIED)
+	@+$(MAKE) -s $(BPF_TESTS) $(VM_PROGRAM)
 	@CLANG=$(CLANG) vm/check-kernels $(KERNELS) -- $(abspath $(BPF_TESTS))
 
 # ASan's leak check needs no ptrace of our dropped children; they end through exit as well.
