@@ -6,7 +6,7 @@
 #	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
 #	make demo		real calls through an appliance in network namespaces
-#	make bench		the comparison with other proxies
+#	make bench		the comparison with other proxies; BENCH="--rounds 1 …" are its options
 #	make check-kernels	tests of the kernel programs on Debian's kernels, in qemu (vm/)
 #	make install		to DESTDIR and PREFIX
 #	make format clean
@@ -253,7 +253,7 @@ demo: deps
 bench:
 	@appliance/deps bench
 	@+$(MAKE) all $(ORIGIN) $(BENCH_LOAD)
-	@tests/bench/run
+	@tests/bench/run $(BENCH)
 
 # --- install -----------------------------------------------------------------------------------
 
