@@ -237,6 +237,7 @@ static const struct role test_signer = {
 
 static int scout_init(struct role_context *context, void **state, struct why *why)
 {
+	role_send(context, CONTROL_SCOUTED, NULL, 0, NULL, 0);
 	(void)why;
 	*state = context;
 	return 0;

@@ -93,6 +93,9 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 
 	if (slot->kind == ROLE_SCOUT && message->type == CONTROL_ENDPOINT) {
 		learn_endpoints(slot->parent, message);
+	} else if (slot->kind == ROLE_SCOUT && message->type == CONTROL_SCOUTED) {
+		slot->parent->scouted = true;
+		parent_step(slot->parent);
 	} else if (slot->kind == ROLE_SHIPPER && message->type == CONTROL_PEER_GONE) {
 		forget_ring(slot->parent, message);
 	} else {
@@ -201,7 +204,7 @@ static void clear_retired(struct parent *parent)
 static void step_starting(struct parent *parent)
 {
 	if (!parent->current || !generation_is_ready(parent->current) || !parent->shipper.process ||
-		!process_is_ready(parent->shipper.process))
+		!process_is_ready(parent->shipper.process) || !parent->scouted)
 		return;
 	parent->stage = PARENT_RUNNING;
 	log_info("ready: %u workers on %s", parent->current->config->appliance.workers,

@@ -30,6 +30,7 @@ struct parent {
 	struct ev_loop *loop;
 	enum parent_stage stage;
 	bool failed; /* exit status */
+	bool scouted; /* the configured names were resolved once */
 	char epoch[17];
 	uint32_t next_number;
 	int lock;

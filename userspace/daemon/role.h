@@ -35,6 +35,9 @@ enum control_type {
 	CONTROL_PEER_GONE,
 	CONTROL_SIGNER,	  /* parent → worker: 1 fd, replaces the boot fd "signer" */
 	CONTROL_ENDPOINT, /* scout → parent: 1 .. n of struct datapath_endpoint */
+	/* scout → parent, once: every configured name was resolved, or could not be. Before that the
+	 * appliance is not ready: connections to addresses nobody knows yet would pass unseen. */
+	CONTROL_SCOUTED,
 };
 
 /* Both are child.c's business only. */

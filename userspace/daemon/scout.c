@@ -21,6 +21,7 @@ struct watched_name {
 	const char *name; /* the configuration's */
 	uint64_t ticket;
 	uint64_t retry_ns; /* 0: the last lookup succeeded */
+	bool answered;	   /* at least once, by an address or a failure */
 	ev_timer timer;
 };
 
@@ -28,7 +29,7 @@ struct scout {
 	struct role_context *context;
 	struct resolver *resolver;
 	struct watched_name *names;
-	size_t nnames;
+	size_t nnames, nanswered;
 };
 
 static void endpoints_send(
@@ -59,6 +60,18 @@ static void name_again(struct watched_name *name, uint64_t in_ns)
 	ev_timer_start(name->scout->context->loop, &name->timer);
 }
 
+/* Tells the parent when the last of the names has its first answer. */
+static void name_answered(struct watched_name *name)
+{
+	struct scout *scout = name->scout;
+
+	if (name->answered)
+		return;
+	name->answered = true;
+	if (++scout->nanswered == scout->nnames)
+		role_send(scout->context, CONTROL_SCOUTED, NULL, 0, NULL, 0);
+}
+
 static void name_failed(struct watched_name *name, int error)
 {
 	uint64_t floor_ns = name->scout->context->config->endpoints.ttl_floor_ns;
@@ -73,6 +86,7 @@ static void name_failed(struct watched_name *name, int error)
 	if (name->retry_ns > floor_ns)
 		name->retry_ns = floor_ns > RETRY_NS ? floor_ns : RETRY_NS;
 	name_again(name, name->retry_ns);
+	name_answered(name);
 }
 
 static void name_resolved(void *context, int error, const struct resolver_answer *answer)
@@ -92,6 +106,7 @@ static void name_resolved(void *context, int error, const struct resolver_answer
 	endpoints_send(
 		name->scout, answer, clock_monotonic_ns() + answer->ttl_ns + config->grace_ns);
 	name_again(name, answer->ttl_ns);
+	name_answered(name);
 }
 
 static void name_due(struct ev_loop *loop, ev_timer *timer, int events)
@@ -160,6 +175,8 @@ static int scout_init(struct role_context *context, void **state, struct why *wh
 	for (size_t i = 0; i < config->nbackends; i++)
 		if (config->backends[i].host)
 			name_watch(scout, config->backends[i].host);
+	if (!scout->nnames)
+		role_send(context, CONTROL_SCOUTED, NULL, 0, NULL, 0);
 	*state = scout;
 	return 0;
 }
