@@ -233,6 +233,7 @@ def test_every_bad_certificate_is_tried(installers):
     assert sorted(installers) == sorted(BAD)
 
 
+@pytest.mark.filterwarnings("ignore:SHA1")  # on purpose
 @pytest.mark.parametrize("shape", BAD)
 def test_a_bad_origin_certificate_means_no_byte_sent(lab, standing, client, origin, installers, prompt, shape):
     host = f"bad-{shape}.openai.azure.com"
