@@ -3,7 +3,7 @@
 #ifndef AUDIT_SPOOL_INTERNAL_H
 #define AUDIT_SPOOL_INTERNAL_H
 
-#include "audit/log_limit.h"
+#include "base/log_limit.h"
 #include "audit/spool.h"
 #include "audit/spool_cursor.h"
 #include "audit/spool_segment.h"

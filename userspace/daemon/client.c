@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -132,13 +133,16 @@ static void client_leaf_done(void *context, struct leaf *leaf, const char *error
 {
 	struct client *client = context;
 	struct worker *worker = client->worker;
+	uint64_t left_out;
 	int low = 1;
 	SSL *ssl;
 
 	client->state = CLIENT_HANDSHAKE;
 	if (!leaf) {
 		counter_add(worker->counters, COUNTER_LEAF_FAILED, 1);
-		log_warning("no leaf for %s: %s", client->sni, error);
+		if (log_limit(&worker->leaf_log, &left_out))
+			log_warning("no leaf for %s: %s (%" PRIu64 " more were not logged)",
+				client->sni, error, left_out);
 		client_close(client, true);
 		return;
 	}
@@ -347,6 +351,7 @@ static void client_ready(void *owner)
 static void client_handshake_failed(struct client *client)
 {
 	struct why why = {""};
+	uint64_t left_out;
 	const char *name = tls_client_leg_failure(
 		client->stream.ssl, client->stream.ssl_error, client->stream.error_number, &why);
 
@@ -354,8 +359,9 @@ static void client_handshake_failed(struct client *client)
 	if (strcmp(name, "client_rejected_certificate") == 0 ||
 		strcmp(name, "client_closed_at_certificate") == 0)
 		counter_add(client->worker->counters, COUNTER_HANDSHAKE_REJECTED, 1);
-	log_info("%s: handshake for %s failed: %s", address_port_format(&client->source).text,
-		client->sni, why.text);
+	if (log_limit(&client->worker->handshake_log, &left_out))
+		log_info("%s: handshake for %s failed: %s (%" PRIu64 " more were not logged)",
+			address_port_format(&client->source).text, client->sni, why.text, left_out);
 	exchange_record_handshake(client, name, why.text);
 }
 

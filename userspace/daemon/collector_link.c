@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "audit/forward_client.h"
-#include "audit/log_limit.h"
+#include "base/log_limit.h"
 #include "base/clock.h"
 #include "base/log.h"
 

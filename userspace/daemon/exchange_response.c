@@ -3,6 +3,7 @@
 #include "daemon/exchange.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,13 +302,23 @@ static void exchange_response_ended(struct exchange *ex, bool reusable)
 
 /* ---- the connection's events ---- */
 
+static void exchange_response_malformed(struct exchange *ex, const struct h1_error *error)
+{
+	uint64_t left_out;
+
+	counter_add(ex->worker->counters, COUNTER_RESPONSE_MALFORMED, 1);
+	if (log_limit(&ex->worker->response_log, &left_out))
+		log_warning("%s: malformed response: %s (%" PRIu64 " more were not logged)",
+			ex->origin_target.host, error->text, left_out);
+	exchange_fail(ex, 502, error->name, "The origin's response is malformed.", false);
+}
+
 /* Reads the input as far as the response goes; false: the exchange is over, or has failed. */
 static bool exchange_response_input(struct exchange *ex, struct slice input)
 {
 	struct origin_connection *connection = ex->connection;
 	size_t consumed;
 	struct h1_event event;
-	struct slice text;
 
 	for (;;) {
 		enum h1_result result = h1_read(connection->reader, input, &consumed, &event);
@@ -330,12 +341,7 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 			exchange_response_ended(ex, event.head->keep_alive && !input.len);
 			return false;
 		case H1_ERROR:
-			text = slice_of_string(event.error.text);
-			counter_add(ex->worker->counters, COUNTER_RESPONSE_MALFORMED, 1);
-			log_warning("%s: malformed response: %.*s", ex->origin_target.host,
-				SLICE_ARG(text));
-			exchange_fail(ex, 502, event.error.name,
-				"The origin's response is malformed.", false);
+			exchange_response_malformed(ex, &event.error);
 			return false;
 		}
 		if (ex->connection != connection || ex->waiting)

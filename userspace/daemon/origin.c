@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 
 /* More addresses of one name than this are not tried. */
 #define ORIGIN_ADDRESSES 8
@@ -36,6 +38,7 @@ struct origins {
 	struct h1_limits limits;
 	struct list all;
 	ev_timer sweep;
+	struct log_limit unverified_log;
 };
 
 /* A connection being made: name → addresses, one after the other → handshake → verdict. */
@@ -297,13 +300,15 @@ static void origin_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 static void origin_reject(struct origin_request *r, const char *name)
 {
 	struct origin_connection *c = r->connection;
+	uint64_t left_out;
 
 	r->failure.type = name;
 	r->failure.unverified = true;
 	r->failure.timeout = false;
 	r->connection = NULL;
 	counter_add(r->origins->counters, COUNTER_ORIGIN_UNVERIFIED, 1);
-	log_warning("%s", r->failure.why.text);
+	if (log_limit(&r->origins->unverified_log, &left_out))
+		log_warning("%s (%" PRIu64 " more were not logged)", r->failure.why.text, left_out);
 	origin_connection_free(c);
 	origin_answer(r, NULL);
 }

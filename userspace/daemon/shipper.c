@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "audit/log_limit.h"
+#include "base/log_limit.h"
 #include "audit/spool.h"
 #include "base/clock.h"
 #include "base/list.h"

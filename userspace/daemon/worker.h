@@ -8,6 +8,7 @@
 
 #include "backend/resolver.h"
 #include "base/list.h"
+#include "base/log_limit.h"
 #include "config/config.h"
 #include "daemon/origin.h"
 #include "daemon/recorder.h"
@@ -52,6 +53,7 @@ struct worker {
 	ev_prepare turn_end;
 	ev_timer accept_pause;
 	struct list clients, bypasses, exchanges, garbage;
+	struct log_limit leaf_log, handshake_log, response_log;
 	bool draining;
 	char scratch[WORKER_READ_SIZE]; /* of the one who reads right now */
 };

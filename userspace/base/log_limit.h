@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* For log lines about what may happen a thousand times a second: one line each ten seconds, which
  * says how many were left out. */
-#ifndef AUDIT_LOG_LIMIT_H
-#define AUDIT_LOG_LIMIT_H
+#ifndef BASE_LOG_LIMIT_H
+#define BASE_LOG_LIMIT_H
 
 #include <stdbool.h>
 #include <stdint.h>
