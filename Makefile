@@ -74,7 +74,7 @@ BENCH_LOAD := $(if $(wildcard tests/bench/load.c),$(B)/tests/bench/load)
 # --- how it is compiled ------------------------------------------------------------------------
 
 PACKAGES := libbpf openssl libcares libcyaml yaml-0.1 yyjson zlib libbrotlidec libzstd sqlite3 \
-	libseccomp libsystemd
+	libseccomp libsystemd libnetfilter_queue libmnl
 # Run once, and only by a rule that needs it: `make check` installs the libraries first.
 pkg_config = $(shell pkg-config $(1) $(PACKAGES) \
 	$$(pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack) || echo MISSING)

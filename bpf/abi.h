@@ -71,6 +71,8 @@ struct source_counters {
 enum endpoint_source {
 	ENDPOINT_CONFIGURED = 1, /* endpoints.prefixes */
 	ENDPOINT_RESOLVED = 2,	 /* a configured name, resolved by the scout */
+	ENDPOINT_DNS = 3,	 /* a DNS reply to a client */
+	ENDPOINT_SNI = 4,	 /* a ClientHello of a client, over TCP or QUIC */
 };
 
 /* Value of the maps endpoints (key: struct abi_address) and prefixes (struct prefix_key). */

@@ -21,10 +21,11 @@ def prompt(request):
 
 @pytest.fixture
 def gate(lab, appliance):
-    """No prefix at all: endpoints are learned from the DNS only."""
+    """No prefix at all: endpoints are what names resolve to, and nothing is learned from traffic."""
     lab.add_host(NAMED, network.REGION_A)
     lab.names.ttl = 1
-    endpoints = {"prefixes": None, "names": [NAMED], "ttl_floor": "1s", "grace": "1s"}
+    endpoints = {"prefixes": None, "names": [NAMED], "ttl_floor": "1s", "grace": "1s",
+                 "learn": "off"}
     try:
         yield appliance({"endpoints": endpoints})
     finally:

@@ -68,6 +68,32 @@
 	/* scout */                                                                            \
 	X(SCOUT_RESOLVED, "scout.resolved", "names of endpoints resolved, or resolved again")  \
 	X(SCOUT_UNRESOLVED, "scout.unresolved", "lookups of names of endpoints that failed")   \
+	X(QUEUE_PACKETS, "queue.packets", "packets that the kernel showed to the scout") \
+	X(QUEUE_UNREADABLE, "queue.unreadable", "of those: fragments, malformed or too long, passed unread") \
+	X(QUEUE_OVERRUN, "queue.overrun", "times the kernel had packets and the scout no room for them") \
+	X(QUEUE_VERDICT_FAILED, "queue.verdict_failed", "packets that were gone when their verdict came") \
+	X(LEARN_DNS, "learn.dns", "addresses learned from DNS replies") \
+	X(LEARN_DNS_HELD, "learn.dns_held", "DNS replies held until their addresses were endpoints") \
+	X(LEARN_DNS_MALFORMED, "learn.dns_malformed", "DNS replies that could not be read: passed") \
+	X(LEARN_DNS_DISARMED, "learn.dns_disarmed", "ech and h3 parameters taken out of replies for listed names") \
+	X(LEARN_DNS_SPREAD, "learn.dns_spread", "replies over TCP with records for listed names that began in an earlier segment: not edited") \
+	X(LEARN_SNI, "learn.sni", "addresses learned from a ClientHello that named a listed host") \
+	X(LEARN_SNI_RESET, "learn.sni_reset", "connections reset so that they are steered when tried again") \
+	X(LEARN_QUIC, "learn.quic", "addresses learned from QUIC that named a listed host") \
+	X(LEARN_QUIC_REJECTED, "learn.quic_rejected", "datagrams to endpoints answered with port unreachable, so that clients take TCP") \
+	X(LEARN_UNLISTED, "learn.unlisted", "connections passed because their name is not on the list") \
+	X(LEARN_NOT_TLS, "learn.not_tls", "connections passed because they begin neither as TLS nor as QUIC we can read") \
+	X(LEARN_HELLO_CUT, "learn.hello_cut", "connections passed because their ClientHello came in more pieces or bytes than are looked at") \
+	X(LEARN_UNSTEERED, "learn.unsteered", "connections to a listed host passed because its address is an endpoint and the kernel does not steer it") \
+	X(LEARN_LATE, "learn.late", "packets let go at their deadline, before their address was an endpoint") \
+	X(LEARN_UNTOLD, "learn.untold", "resets and rejects that could not be sent") \
+	X(LEARN_FULL, "learn.full", "packets passed unread because the scout's tables were full") \
+	X(POLICY_NO_SNI_PASSED, "policy.no_sni_passed", "connections to no endpoint, without a name: passed") \
+	X(POLICY_NO_SNI_REFUSED, "policy.no_sni_refused", "those refused by endpoints.no_sni") \
+	X(POLICY_ECH_PASSED, "policy.ech_passed", "connections to no endpoint whose name may be a cover (ECH, or its imitation): passed") \
+	X(POLICY_ECH_REFUSED, "policy.ech_refused", "those refused by endpoints.ech") \
+	X(POLICY_ENCRYPTED_DNS_PASSED, "policy.encrypted_dns_passed", "connections to known resolvers by TLS, HTTPS or QUIC: passed") \
+	X(POLICY_ENCRYPTED_DNS_REFUSED, "policy.encrypted_dns_refused", "those refused by endpoints.encrypted_dns") \
 	/* audit: the shipper's side */                                                        \
 	X(SPOOL_WRITTEN, "spool.written", "events written to the spool")                       \
 	X(SPOOL_REPEATED, "spool.repeated", "events met again after a shipper's death, and spooled once") \

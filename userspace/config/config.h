@@ -17,6 +17,11 @@
 enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC, CONFIG_XDP_OFF };
 enum config_fsync { CONFIG_FSYNC_ALWAYS, CONFIG_FSYNC_INTERVAL, CONFIG_FSYNC_NEVER };
 enum config_full { CONFIG_FULL_BLOCK, CONFIG_FULL_DROP };
+enum config_steer { CONFIG_STEER_ENDPOINTS, CONFIG_STEER_ALL };
+/* How endpoints are found besides active resolution: two bits. */
+enum config_learn { CONFIG_LEARN_OFF, CONFIG_LEARN_DNS, CONFIG_LEARN_SNI, CONFIG_LEARN_BOTH };
+/* What becomes of a connection that hides its name: reset tells the client, deny does not. */
+enum config_policy { CONFIG_POLICY_PASS, CONFIG_POLICY_RESET, CONFIG_POLICY_DENY };
 
 struct config_appliance {
 	char *name;		/* default: the host name; observer.name of every event */
@@ -30,6 +35,7 @@ struct config_datapath {
 	char *bpf_directory;	/* /sys/fs/bpf/sallyport */
 	uint32_t mark;		/* 0x5a11 */
 	uint32_t table;		/* routing table, 5111 */
+	uint16_t queue_base;	/* NFQUEUE numbers from here on, one per CPU: 5110 */
 	uint16_t listen_base;	/* worker i listens on 127.0.0.1 and ::1, port listen_base+i: 15100 */
 	uint32_t max_sources;	/* map sizes */
 	uint32_t max_flows;
@@ -47,6 +53,10 @@ struct config_endpoints {
 	size_t nresolvers;
 	uint64_t ttl_floor_ns;	/* a shorter TTL is treated as this: 30 s */
 	uint64_t ttl_ceiling_ns; /* 10 min */
+	enum config_steer steer;
+	enum config_learn learn;
+	uint64_t hold_ns;	/* the longest that a packet waits for its address to be learned: 100 ms */
+	enum config_policy no_sni, ech, encrypted_dns;
 	uint64_t grace_ns;	/* an address stays an endpoint this long after it left the DNS: 10 min */
 };
 

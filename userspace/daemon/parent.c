@@ -37,11 +37,45 @@ static void fail_start(struct parent *parent)
 		stop(parent, 0);
 }
 
+/* What the scout is told of, a message at a time. */
+struct telling {
+	struct process *scout;
+	struct datapath_endpoint endpoints[64];
+	size_t n;
+};
+
+static void telling_send(struct telling *telling)
+{
+	if (telling->n)
+		process_send(telling->scout, CONTROL_ENDPOINT, telling->endpoints,
+			telling->n * sizeof(telling->endpoints[0]), NULL, 0);
+	telling->n = 0;
+}
+
+static void tell_endpoint(
+	void *context, const struct address *address, const struct endpoint *endpoint)
+{
+	struct telling *telling = context;
+
+	telling->endpoints[telling->n++] = (struct datapath_endpoint){
+		.address = *address,
+		.expires_ns = endpoint->expires_ns,
+		.source = endpoint->source,
+	};
+	if (telling->n == sizeof(telling->endpoints) / sizeof(telling->endpoints[0]))
+		telling_send(telling);
+}
+
 static void on_ready(void *context, struct process *process)
 {
 	struct slot *slot = context;
+	struct telling telling = {.scout = process};
 
 	log_info("%s: ready", process_name(process));
+	if (slot->kind == ROLE_SCOUT) {
+		datapath_endpoints(slot->parent->datapath, tell_endpoint, &telling);
+		telling_send(&telling);
+	}
 	parent_step(slot->parent);
 }
 
@@ -53,9 +87,11 @@ static void on_failed(void *context, struct process *process, int error, const c
 	slot->temporary = error == -EAGAIN || error == -EBUSY;
 }
 
-static void learn_endpoints(struct parent *parent, const struct ipc_message *m)
+static void learn_endpoints(
+	struct parent *parent, struct process *scout, const struct ipc_message *m)
 {
 	const struct datapath_endpoint *endpoints = m->body;
+	struct telling telling = {.scout = scout};
 	int error;
 
 	if (m->len % sizeof(*endpoints))
@@ -63,6 +99,12 @@ static void learn_endpoints(struct parent *parent, const struct ipc_message *m)
 	for (size_t i = 0; i < m->len / sizeof(*endpoints); i++) {
 		error = datapath_endpoint_learn(parent->datapath, &endpoints[i].address,
 			endpoints[i].expires_ns, (enum endpoint_source)endpoints[i].source);
+		telling.endpoints[telling.n] = endpoints[i];
+		if (error)
+			telling.endpoints[telling.n].expires_ns = 0;
+		if ((!error || endpoints[i].ticket) &&
+			++telling.n == sizeof(telling.endpoints) / sizeof(telling.endpoints[0]))
+			telling_send(&telling);
 		if (!error)
 			continue;
 		counter_add(parent->counters, COUNTER_PROCESS_ENDPOINT_REFUSED, 1);
@@ -70,6 +112,7 @@ static void learn_endpoints(struct parent *parent, const struct ipc_message *m)
 			address_format(&endpoints[i].address).text,
 			error == -ENOSPC ? "datapath.max_endpoints is reached" : strerror(-error));
 	}
+	telling_send(&telling);
 }
 
 static void forget_ring(struct parent *parent, const struct ipc_message *m)
@@ -92,7 +135,7 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 	struct slot *slot = context;
 
 	if (slot->kind == ROLE_SCOUT && message->type == CONTROL_ENDPOINT) {
-		learn_endpoints(slot->parent, message);
+		learn_endpoints(slot->parent, process, message);
 	} else if (slot->kind == ROLE_SCOUT && message->type == CONTROL_SCOUTED) {
 		slot->parent->scouted = true;
 		parent_step(slot->parent);

@@ -34,7 +34,9 @@ enum control_type {
 	 * ring go. Until then every new shipper is told of this peer again. */
 	CONTROL_PEER_GONE,
 	CONTROL_SIGNER,	  /* parent → worker: 1 fd, replaces the boot fd "signer" */
-	CONTROL_ENDPOINT, /* scout → parent: 1 .. n of struct datapath_endpoint */
+	/* scout → parent: 1 .. n of struct datapath_endpoint. Parent → scout: the same told back, done
+	 * or refused; and when the scout is ready, all that there are. */
+	CONTROL_ENDPOINT,
 	/* scout → parent, once: every configured name was resolved, or could not be. Before that the
 	 * appliance is not ready: connections to addresses nobody knows yet would pass unseen. */
 	CONTROL_SCOUTED,

@@ -281,29 +281,41 @@ static int confine_calls(enum role_kind kind, struct why *why)
 	return error;
 }
 
-static int drop_capabilities(struct why *why)
+/* The kernel asks who gives a verdict on a queued packet for it, each time. */
+static uint32_t capabilities_kept(enum role_kind kind, const struct config *config)
+{
+	return kind == ROLE_SCOUT && config->endpoints.learn != CONFIG_LEARN_OFF
+		       ? 1u << CAP_NET_ADMIN
+		       : 0;
+}
+
+static int drop_capabilities(uint32_t kept, struct why *why)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}, {0, 0, 0}};
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {
+		{.effective = kept, .permitted = kept}};
 
-	if (syscall(SYS_capset, &head, none) < 0)
+	if (syscall(SYS_capset, &head, sets) < 0)
 		return why_set(why, errno, "cannot drop the capabilities: %m");
-	if (syscall(SYS_capget, &head, none) < 0)
+	if (syscall(SYS_capget, &head, sets) < 0)
 		return why_set(why, errno, "cannot read the capabilities: %m");
 	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		if (none[i].effective || none[i].permitted || none[i].inheritable)
+		uint32_t may = i == 0 ? kept : 0;
+
+		if (sets[i].effective != may || sets[i].permitted != may || sets[i].inheritable)
 			return why_set(why, EPERM, "capabilities are left after they were dropped");
 	}
 	return 0;
 }
 
 /* While still capable of it: nothing that this process does later can give it a capability. */
-static int lock_capabilities(struct why *why)
+static int lock_capabilities(bool keep, struct why *why)
 {
 	const unsigned long secure = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
 				     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
 				     SECBIT_NO_CAP_AMBIENT_RAISE |
-				     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+				     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |
+				     (keep ? SECBIT_KEEP_CAPS : 0);
 
 	for (unsigned long capability = 0; capability < 64; capability++) {
 		if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) < 0)
@@ -365,15 +377,16 @@ static int confine_files(enum role_kind kind, const struct config *config, struc
 
 int sandbox_enter(enum role_kind kind, const struct config *config, struct why *why)
 {
+	uint32_t kept = capabilities_kept(kind, config);
 	int error;
 
 	if (kind == ROLE_SIGNER)
 		lock_memory();
-	error = lock_capabilities(why);
+	error = lock_capabilities(kept != 0, why);
 	if (!error)
 		error = change_identity(sandbox_identity(kind, config), why);
 	if (!error)
-		error = drop_capabilities(why);
+		error = drop_capabilities(kept, why);
 	if (!error)
 		error = sandbox_no_dump(why);
 	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

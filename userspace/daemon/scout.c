@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The scout finds out which addresses are AI endpoints and tells the parent, who owns the maps.
- * Here: the configured names, resolved again whenever their TTL is over. */
+ * Here: the configured names, resolved again whenever their TTL is over. learning.c has what passes
+ * by. */
 #include <errno.h>
 #include <ev.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "backend/resolver.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/learning.h"
 #include "daemon/role.h"
 #include "kernel/datapath.h"
 
@@ -30,6 +32,7 @@ struct scout {
 	struct resolver *resolver;
 	struct watched_name *names;
 	size_t nnames, nanswered;
+	struct learning *learning; /* NULL: endpoints.learn is off */
 };
 
 static void endpoints_send(
@@ -143,6 +146,7 @@ static void scout_close(void *state)
 
 	for (size_t i = 0; i < scout->nnames; i++)
 		ev_timer_stop(scout->context->loop, &scout->names[i].timer);
+	learning_free(scout->learning);
 	resolver_free(scout->resolver);
 	free(scout->names);
 	free(scout);
@@ -161,7 +165,8 @@ static int scout_init(struct role_context *context, void **state, struct why *wh
 	scout->resolver = scout->names ? resolver_new(context->loop, config, why) : NULL;
 	if (!scout->names)
 		why_set(why, ENOMEM, "scout: no memory");
-	if (!scout->resolver) {
+	if (!scout->resolver || learning_new(context, &scout->learning, why)) {
+		resolver_free(scout->resolver);
 		free(scout->names);
 		free(scout);
 		return -EIO;
@@ -183,8 +188,10 @@ static int scout_init(struct role_context *context, void **state, struct why *wh
 
 static void scout_message(void *state, struct ipc_message *message)
 {
-	(void)state;
-	(void)message; /* the parent has nothing to say to it */
+	struct scout *scout = state;
+
+	if (message->type == CONTROL_ENDPOINT && scout->learning)
+		learning_told(scout->learning, message);
 }
 
 static void scout_drain(void *state, bool patient)

@@ -16,6 +16,7 @@
 #include "kernel/endpoint_map.h"
 #include "kernel/pins.h"
 #include "kernel/programs.h"
+#include "kernel/queue_rules.h"
 #include "kernel/route.h"
 
 #define LRU_PER_CPU 128 /* free elements each CPU keeps for itself */
@@ -26,6 +27,7 @@ struct datapath {
 	struct pins pins;
 	struct programs programs;
 	struct route route;
+	struct queue_rules *queue_rules;
 	int ifindex;
 	int netlink;
 	int account_link, select_link; /* fds; the pins hold the links as well */
@@ -124,6 +126,20 @@ static int ports_fill(const struct datapath *datapath, const struct config_endpo
 	return error;
 }
 
+/* `steer: all` is the prefix that all addresses fall under. */
+static int prefixes_fill(
+	const struct datapath *datapath, const struct config *config, struct why *why)
+{
+	const struct config_endpoints *endpoints = &config->endpoints;
+	static const struct prefix all = {.bits = 0};
+
+	if (endpoints->steer == CONFIG_STEER_ALL)
+		return endpoint_map_prefixes(datapath->programs.maps.prefixes, &all, 1,
+			config->datapath.max_endpoints, why);
+	return endpoint_map_prefixes(datapath->programs.maps.prefixes, endpoints->prefixes,
+		endpoints->nprefixes, config->datapath.max_endpoints, why);
+}
+
 static int configuration_fill(
 	const struct datapath *datapath, const struct config *config, struct why *why)
 {
@@ -132,8 +148,7 @@ static int configuration_fill(
 	if (error)
 		return why_set(
 			why, -error, "the steered ports cannot be set: %s", strerror(-error));
-	return endpoint_map_prefixes(datapath->programs.maps.prefixes, config->endpoints.prefixes,
-		config->endpoints.nprefixes, config->datapath.max_endpoints, why);
+	return prefixes_fill(datapath, config, why);
 }
 
 static int routes_add(struct datapath *datapath, struct why *why)
@@ -250,6 +265,8 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 	if (!error)
 		error = attach_all(datapath, why);
 	if (!error)
+		error = queue_rules_add(config, &datapath->queue_rules, why);
+	if (!error)
 		*opened = datapath;
 	else
 		datapath_close(datapath);
@@ -261,6 +278,7 @@ void datapath_close(struct datapath *datapath)
 {
 	if (!datapath)
 		return;
+	queue_rules_remove(datapath->queue_rules);
 	if (datapath->steering)
 		detach_steer(datapath->netlink, datapath->ifindex, datapath->clsact_made);
 	if (datapath->pinned) {
@@ -317,6 +335,13 @@ int datapath_endpoint_learn(struct datapath *datapath, const struct address *add
 	return endpoint_map_learn(datapath->programs.maps.endpoints, address, expires_ns, source);
 }
 
+void datapath_endpoints(struct datapath *datapath,
+	void (*each)(void *context, const struct address *address, const struct endpoint *endpoint),
+	void *context)
+{
+	endpoint_map_walk(datapath->programs.maps.endpoints, each, context);
+}
+
 size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns)
 {
 	return endpoint_map_sweep(datapath->programs.maps.endpoints, now_ns);
@@ -335,6 +360,8 @@ static const char *setting_changed(
 		return "mark";
 	if (old->table != new->table)
 		return "table";
+	if (old->queue_base != new->queue_base)
+		return "queue_base";
 	if (old->listen_base != new->listen_base)
 		return "listen_base";
 	if (old->max_sources != new->max_sources)
@@ -349,9 +376,11 @@ static const char *setting_changed(
 int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why)
 {
 	const char *changed = setting_changed(&datapath->config, &config->datapath);
+	int error;
 
 	if (changed)
 		return why_set(why, ENOTSUP,
 			"datapath.%s cannot change while the appliance runs: restart it", changed);
-	return configuration_fill(datapath, config, why);
+	error = queue_rules_change(&datapath->queue_rules, config, why);
+	return error ? error : configuration_fill(datapath, config, why);
 }

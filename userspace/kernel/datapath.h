@@ -17,9 +17,9 @@ struct datapath;
  * array of these. */
 struct datapath_endpoint {
 	struct address address;
-	uint64_t expires_ns; /* CLOCK_MONOTONIC; grace included */
+	uint64_t expires_ns; /* CLOCK_MONOTONIC; grace included. Told back as 0: refused */
 	uint32_t source;     /* enum endpoint_source, not ENDPOINT_CONFIGURED */
-	uint32_t reserved;   /* 0 */
+	uint32_t ticket;     /* 0, or what the scout waits for: told back when it is done */
 };
 
 /* Loads the programs, attaches them to datapath.inside, fills ports and prefixes, adds rules and
@@ -50,8 +50,12 @@ int datapath_endpoint_learn(struct datapath *datapath, const struct address *add
 /* Forgets endpoints that expired before now_ns (CLOCK_MONOTONIC); flows keep their decision.
  * Returns how many were forgotten. */
 size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns);
+/* Calls each for every address that is an endpoint by itself (prefixes are not told). */
+void datapath_endpoints(struct datapath *datapath,
+	void (*each)(void *context, const struct address *address, const struct endpoint *endpoint),
+	void *context);
 
-/* Takes over ports and prefixes of a new configuration; flows keep their decision. The rest of
+/* Takes over all of `endpoints` of a new configuration; flows keep their decision. The rest of
  * the datapath's settings cannot change in a running appliance: -ENOTSUP names the first that
  * differs, and nothing was changed. */
 int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why);

@@ -37,6 +37,10 @@ const char *endpoint_source_name(enum endpoint_source source)
 		return "configured";
 	case ENDPOINT_RESOLVED:
 		return "resolved";
+	case ENDPOINT_DNS:
+		return "dns";
+	case ENDPOINT_SNI:
+		return "sni";
 	}
 	return "unknown";
 }

@@ -99,3 +99,19 @@ size_t endpoint_map_sweep(int map, uint64_t now_ns)
 	}
 	return forgotten;
 }
+
+void endpoint_map_walk(int map,
+	void (*each)(void *context, const struct address *address, const struct endpoint *endpoint),
+	void *context)
+{
+	struct address key, next;
+	struct endpoint endpoint;
+	bool more = bpf_map_get_next_key(map, NULL, &next) == 0;
+
+	while (more) {
+		key = next;
+		if (bpf_map_lookup_elem(map, &key, &endpoint) == 0)
+			each(context, &key, &endpoint);
+		more = bpf_map_get_next_key(map, &key, &next) == 0;
+	}
+}

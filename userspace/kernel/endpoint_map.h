@@ -23,5 +23,9 @@ int endpoint_map_prefixes(
 int endpoint_map_learn(
 	int map, const struct address *address, uint64_t expires_ns, enum endpoint_source source);
 size_t endpoint_map_sweep(int map, uint64_t now_ns);
+/* See datapath_endpoints. each may not change the map. */
+void endpoint_map_walk(int map,
+	void (*each)(void *context, const struct address *address, const struct endpoint *endpoint),
+	void *context);
 
 #endif

@@ -182,3 +182,25 @@ enum clienthello_result clienthello_parse(struct slice bytes, struct clienthello
 more:
 	return bytes.len >= CLIENTHELLO_MAX ? CLIENTHELLO_TOO_LONG : CLIENTHELLO_MORE;
 }
+
+enum clienthello_result clienthello_parse_handshake(struct slice bytes, struct clienthello *hello)
+{
+	struct slice rest = bytes, message;
+	size_t type, len;
+
+	if (!take_number(&rest, 1, &type))
+		return CLIENTHELLO_MORE;
+	if (type != HANDSHAKE_CLIENT_HELLO)
+		return CLIENTHELLO_MALFORMED;
+	if (!take_number(&rest, 3, &len))
+		return CLIENTHELLO_MORE;
+	if (HANDSHAKE_HEADER + len > CLIENTHELLO_MAX - RECORD_HEADER)
+		return CLIENTHELLO_TOO_LONG;
+	if (rest.len < len)
+		return CLIENTHELLO_MORE;
+	message = slice_first(rest, len);
+	/* Nothing may follow before the server answered. */
+	if (rest.len > len || !read_hello(message, hello))
+		return CLIENTHELLO_MALFORMED;
+	return CLIENTHELLO_OK;
+}

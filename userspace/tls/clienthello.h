@@ -35,5 +35,7 @@ struct clienthello {
  * hello may span records and end anywhere within or before the end of the bytes. Only the result
  * CLIENTHELLO_OK fills hello. */
 enum clienthello_result clienthello_parse(struct slice bytes, struct clienthello *hello);
+/* The same of handshake messages without records, as QUIC carries them (RFC 9001 section 4.1.3). */
+enum clienthello_result clienthello_parse_handshake(struct slice bytes, struct clienthello *hello);
 
 #endif

@@ -15,6 +15,7 @@ class Names:
 
     def __init__(self, namespace, address, port=53):
         self.zone = {}
+        self.records = {}  # (name, type) → data of records of other types
         self.ttl = 60
         self.broken = False  # answer SERVFAIL to everything
         self.queries = []  # (name, type)
@@ -81,6 +82,8 @@ class Names:
             if kind == (A if address.version == 4 else AAAA):
                 data = address.packed
                 records.append(struct.pack("!HHHIH", 0xC00C, kind, 1, self.ttl, len(data)) + data)
+        for data in self.records.get((name, kind), ()) if code == NOERROR else ():
+            records.append(struct.pack("!HHHIH", 0xC00C, kind, 1, self.ttl, len(data)) + data)
         body = question + b"".join(records)
         truncated = 12 + len(body) > room
         if truncated:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The first datagrams of a QUIC client (RFC 9001, RFC 9369), sealed as a client seals them."""
+
+import hashlib
+import hmac
+import os
+import ssl
+import struct
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+VERSIONS = {
+    1: (1, 0, "38762cf7f55934b34d179ae6a4c80cadccbb7f0a", b"quic"),
+    2: (0x6B3343CF, 1, "0dede3def700a6db819381be6e269dcbf9bd2ed9", b"quicv2"),
+}
+
+
+def client_hello(name):
+    """The handshake message of the TLS library's own client."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    client = context.wrap_bio(incoming, outgoing, server_hostname=name)
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()[5:]
+
+
+def _expand(secret, label, length):
+    label = b"tls13 " + label
+    info = struct.pack("!HB", length, len(label)) + label + b"\0\1"
+    return hmac.new(secret, info, hashlib.sha256).digest()[:length]
+
+
+def _varint(value):
+    return struct.pack("!H", value | 0x4000)
+
+
+def _initial(version, destination, number, frames):
+    wire, kind, salt, prefix = VERSIONS[version]
+    secret = hmac.new(bytes.fromhex(salt), destination, hashlib.sha256).digest()
+    secret = _expand(secret, b"client in", 32)
+    key, iv, hp = (_expand(secret, prefix + label, n) for label, n in ((b" key", 16), (b" iv", 12), (b" hp", 16)))
+    frames += b"\0" * (1150 - len(frames))
+    head = bytes([0xC3 | kind << 4]) + struct.pack("!I", wire) + bytes([len(destination)]) + destination
+    head += b"\0\0" + _varint(4 + len(frames) + 16) + struct.pack("!I", number)
+    nonce = bytes(a ^ b for a, b in zip(iv, number.to_bytes(12, "big")))
+    sealed = AESGCM(key).encrypt(nonce, frames, head)
+    encryptor = Cipher(algorithms.AES(hp), modes.ECB()).encryptor()
+    mask = encryptor.update(sealed[:16])
+    head = bytearray(head)
+    head[0] ^= mask[0] & 0x0F
+    for i in range(4):
+        head[len(head) - 4 + i] ^= mask[1 + i]
+    return bytes(head) + sealed
+
+
+def initial_datagrams(name, version=1, pieces=1):
+    """The ClientHello for this name, in so many datagrams, the last part first."""
+    hello, destination = client_hello(name), os.urandom(8)
+    step = -(-len(hello) // pieces)
+    spans = [(at, hello[at : at + step]) for at in range(0, len(hello), step)]
+    return [
+        _initial(version, destination, number, b"\x06" + _varint(at) + _varint(len(data)) + data)
+        for number, (at, data) in enumerate(reversed(spans))
+    ]

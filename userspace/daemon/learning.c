@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/learning.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "kernel/queue_rules.h"
+#include "scout/learn.h"
+#include "scout/nfqueue.h"
+
+struct learning {
+	struct role_context *context;
+	struct learn *learn;
+	struct nfqueue *queue;
+	ev_timer due;
+	unsigned inside; /* index of the interface */
+	int raw4, raw6;	 /* -1: not there */
+};
+
+/* Sets the timer for what waits longest. */
+static void due_set(struct learning *learning, uint64_t now_ns)
+{
+	uint64_t due_ns = learn_due(learning->learn, now_ns);
+
+	ev_timer_stop(learning->context->loop, &learning->due);
+	if (due_ns == UINT64_MAX)
+		return;
+	/* libev's idea of now is the turn's beginning. */
+	ev_now_update(learning->context->loop);
+	ev_timer_set(&learning->due, (double)(due_ns - now_ns) / (double)NS_PER_S, 0.);
+	ev_timer_start(learning->context->loop, &learning->due);
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	due_set(timer->data, clock_monotonic_ns());
+}
+
+static void on_packet(
+	void *context, const struct nfqueue_packet *packet, char *bytes, size_t len)
+{
+	struct learning *learning = context;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	learn_packet(learning->learn, packet, packet->interface == learning->inside, bytes, len,
+		now_ns);
+	due_set(learning, now_ns);
+}
+
+static void output_verdict(
+	void *context, const struct nfqueue_packet *packet, bool pass, struct slice changed)
+{
+	struct learning *learning = context;
+
+	nfqueue_verdict(learning->queue, packet, pass, changed);
+}
+
+static void output_ask(void *context, const struct datapath_endpoint *endpoints, size_t n)
+{
+	struct learning *learning = context;
+
+	/* Whoever waits for the answer goes at its deadline. */
+	if (role_send(learning->context, CONTROL_ENDPOINT, endpoints, n * sizeof(endpoints[0]),
+		    NULL, 0) < 0)
+		counter_add(learning->context->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
+}
+
+static void output_emit(void *context, const struct address *destination, struct slice packet)
+{
+	struct learning *learning = context;
+	const struct address_port to = {.address = *destination};
+	struct sockaddr_storage sa;
+	socklen_t len = address_port_to_sockaddr(&to, &sa);
+	int fd = sa.ss_family == AF_INET ? learning->raw4 : learning->raw6;
+
+	if (fd < 0 || sendto(fd, packet.data, packet.len, MSG_DONTWAIT, (struct sockaddr *)&sa,
+			      len) != (ssize_t)packet.len)
+		counter_add(learning->context->counters, COUNTER_LEARN_UNTOLD, 1);
+}
+
+static int raw_open(int family, int *fd, struct why *why)
+{
+	*fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+	if (*fd < 0 && errno != EAFNOSUPPORT)
+		return why_set(why, errno, "raw socket: %m");
+	return 0;
+}
+
+int learning_new(struct role_context *context, struct learning **made, struct why *why)
+{
+	const struct config *config = context->config;
+	struct learning *learning;
+	struct nfqueue_options options = {
+		.first = config->datapath.queue_base,
+		.n = (uint16_t)queue_rules_queues(),
+		.fail_open = true,
+		.each = on_packet,
+	};
+	int error;
+
+	*made = NULL;
+	if (config->endpoints.learn == CONFIG_LEARN_OFF)
+		return 0;
+	learning = calloc(1, sizeof(*learning));
+	if (!learning)
+		return why_set(why, ENOMEM, "no memory");
+	learning->context = context;
+	learning->raw4 = learning->raw6 = -1;
+	learning->inside = if_nametoindex(config->datapath.inside);
+	ev_timer_init(&learning->due, on_due, 0., 0.);
+	learning->due.data = learning;
+	options.context = learning;
+	learning->learn = learn_new(config, context->counters,
+		&(struct learn_output){output_verdict, output_ask, output_emit, learning});
+	error = learning->learn ? 0 : why_set(why, ENOMEM, "no memory");
+	if (!error)
+		error = raw_open(AF_INET, &learning->raw4, why);
+	if (!error)
+		error = raw_open(AF_INET6, &learning->raw6, why);
+	if (!error)
+		error = nfqueue_open(
+			context->loop, &options, context->counters, &learning->queue, why);
+	if (error)
+		learning_free(learning);
+	else
+		*made = learning;
+	return error;
+}
+
+void learning_told(struct learning *learning, const struct ipc_message *message)
+{
+	const struct datapath_endpoint *endpoints = message->body;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	learn_told(learning->learn, endpoints, message->len / sizeof(*endpoints), now_ns);
+	due_set(learning, now_ns);
+}
+
+void learning_free(struct learning *learning)
+{
+	if (!learning)
+		return;
+	ev_timer_stop(learning->context->loop, &learning->due);
+	learn_free(learning->learn);
+	nfqueue_close(learning->queue);
+	if (learning->raw4 >= 0)
+		close(learning->raw4);
+	if (learning->raw6 >= 0)
+		close(learning->raw6);
+	free(learning);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The netfilter rules that show packets to the scout: tables of our own in nf_tables, so that they
+ * coexist with whatever else filters here, nftables or iptables, and go away as a whole. */
+#ifndef KERNEL_QUEUE_RULES_H
+#define KERNEL_QUEUE_RULES_H
+
+#include "base/why.h"
+#include "config/config.h"
+
+/* Packets of a connection, in its direction, that are shown before it is known. */
+#define QUEUE_RULES_TCP_PACKETS 24
+#define QUEUE_RULES_UDP_PACKETS 8
+
+struct queue_rules;
+
+/* How many queues there are from datapath.queue_base on: one per processor. */
+unsigned queue_rules_queues(void);
+
+/* Adds what endpoints.learn asks for, IPv4 and IPv6:
+ *  - dns: what leaves with source port 53 towards datapath.inside, forwarded or our own;
+ *  - sni: the first packets of TCP connections from there to endpoints.ports and to port 853, as far
+ *    as they are forwarded (what is steered is not);
+ *  - both: the first datagrams to endpoints.ports, and for sni or a policy, to port 853.
+ * A queue that nobody reads passes everything. The kernel takes the rules away when this process
+ * dies. Errors are explained in why. *rules is NULL for `learn: off`. */
+int queue_rules_add(const struct config *config, struct queue_rules **rules, struct why *why);
+/* As the new configuration says; on failure the old rules stay. */
+int queue_rules_change(
+	struct queue_rules **rules, const struct config *config, struct why *why);
+/* Takes the rules away; NULL is allowed. */
+void queue_rules_remove(struct queue_rules *rules);
+
+#endif

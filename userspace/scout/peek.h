@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The connections that are being looked at: what was seen of each, bounded in number and bytes. */
+#ifndef SCOUT_PEEK_H
+#define SCOUT_PEEK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/list.h"
+#include "scout/quic.h"
+#include "scout/segments.h"
+
+struct peek_key {
+	struct address source, destination;
+	uint16_t source_port, destination_port;
+	uint32_t protocol;
+};
+
+struct peek {
+	struct peek_key key;
+	struct list age;    /* the table's: oldest use first */
+	struct peek *chain; /* the table's */
+	size_t charged;	    /* the table's: bytes counted for it */
+	uint64_t start_ns, used_ns;
+	uint32_t base;		  /* TCP: sequence number of offset 0 */
+	bool done;		  /* decided: what still comes passes … */
+	bool refused;		  /* … or not */
+	struct segments segments; /* TCP */
+	struct quic quic;	  /* UDP */
+};
+
+struct peek_table;
+
+struct peek_table *peek_table_new(void);
+/* The one of this key, or NULL. One that was not used for PEEK_IDLE_NS is as if it were not. */
+struct peek *peek_find(struct peek_table *table, const struct peek_key *key, uint64_t now_ns);
+/* Begins one, which must not be there; the oldest makes room. NULL: no memory. */
+struct peek *peek_add(struct peek_table *table, const struct peek_key *key, uint64_t now_ns);
+/* To be called after its segments grew: others that are older make room. */
+void peek_charge(struct peek_table *table, struct peek *peek);
+/* Nothing more is read of it; its bytes go. */
+void peek_done(struct peek_table *table, struct peek *peek);
+void peek_remove(struct peek_table *table, struct peek *peek);
+void peek_table_free(struct peek_table *table);
+
+#define PEEK_IDLE_NS (60ULL * 1000000000ULL)
+
+#endif
