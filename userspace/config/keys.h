@@ -39,7 +39,7 @@
 	S(ttl_ceiling, DURATION, ttl_ceiling_ns, "10m", "1s..7d")                                 \
 	S(grace, DURATION, grace_ns, "10m", "0s..7d")                                             \
 	S(steer, CHOICE, steer, "endpoints", "endpoints|all")                                     \
-	S(learn, CHOICE, learn, "dns+sni", "off|dns|sni|dns+sni")                                 \
+	S(learn, CHOICE, learn, "off", "off|dns|sni|dns+sni")                                 \
 	S(hold, DURATION, hold_ns, "100ms", "1ms..2s")                                            \
 	S(no_sni, CHOICE, no_sni, "pass", "pass|reset|deny")                                      \
 	S(ech, CHOICE, ech, "pass", "pass|reset|deny")                                            \

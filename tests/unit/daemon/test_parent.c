@@ -191,11 +191,7 @@ static void children_have_given_their_privileges_up(void **state)
 		process_expect_status(pid, "NoNewPrivs", "1");
 		process_expect_status(pid, "Seccomp", "2");
 		for (size_t j = 0; j < sizeof(sets) / sizeof(sets[0]); j++)
-			/* The scout gives verdicts on packets: CAP_NET_ADMIN. */
-			process_expect_status(pid, sets[j],
-				strcmp(children[i].title, "scout") == 0 && (j == 1 || j == 2)
-					? "0000000000001000"
-					: "0000000000000000");
+			process_expect_status(pid, sets[j], "0000000000000000");
 		snprintf(path, sizeof(path), "/proc/%d/limits", (int)pid);
 		assert_non_null(strstr(file_text(path), "Max core file size        0          "));
 		snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
