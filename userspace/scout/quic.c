@@ -303,7 +303,7 @@ static enum quic_result packet_read(
 
 enum quic_result quic_read(struct quic *quic, struct slice datagram, struct clienthello *hello)
 {
-	enum quic_result result = QUIC_NOT_INITIAL, packet;
+	enum quic_result result = QUIC_NOT_INITIAL, packet = QUIC_NOT_INITIAL;
 	const struct version *version;
 	struct initial initial;
 
