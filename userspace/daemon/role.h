@@ -100,7 +100,8 @@ struct role_table {
 /* Takes the fd that was handed over at boot under this name (see generation.c); the caller owns it.
  * -1: there is none, or it was taken before. */
 int role_fd(struct role_context *context, const char *name);
-/* Sends to the parent: 0, or negative errno as ipc_send; -EAGAIN is waited out for a second. */
+/* Sends to the parent: 0, or negative errno as ipc_send; -EAGAIN is waited out for a second. A
+ * message that could not be sent is counted. */
 int role_send(struct role_context *context, uint32_t type, const void *body, size_t len,
 	const int *fds, size_t nfds);
 /* Breaks the loop: close() follows and the process ends with success. */

@@ -49,9 +49,8 @@ static void endpoints_send(
 		};
 		if (n < MESSAGE_MAX && i + 1 < answer->n)
 			continue;
-		if (role_send(scout->context, CONTROL_ENDPOINT, endpoints, n * sizeof(endpoints[0]),
-			    NULL, 0) < 0)
-			counter_add(scout->context->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
+		role_send(scout->context, CONTROL_ENDPOINT, endpoints, n * sizeof(endpoints[0]),
+			NULL, 0);
 		n = 0;
 	}
 }
