@@ -26,7 +26,10 @@ static int events_row(void *context, const struct query_event *event)
 
 int cmd_events(int argc, char **argv)
 {
-	struct review review = {.store = REVIEW_STORE, .limit = 50, .filter = {.kind = "exchange"}};
+	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ID | REVIEW_ALL,
+		.store = REVIEW_STORE,
+		.limit = 50,
+		.filter = {.kind = "exchange"}};
 	struct query *query = NULL;
 	struct why why = {""};
 	int error = review_read(&review, argc, argv, usage);

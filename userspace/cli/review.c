@@ -73,6 +73,23 @@ enum { OPTION_STORE = 256, OPTION_SINCE, OPTION_UNTIL, OPTION_IP, OPTION_MODEL, 
 	OPTION_OPERATION, OPTION_USER, OPTION_STATUS, OPTION_OUTCOME, OPTION_JSON, OPTION_LIMIT,
 	OPTION_ID, OPTION_BY, OPTION_ALL };
 
+/* Whether the subcommand has the option: one that would have no effect is an error. */
+static bool review_has(const struct review *review, int option)
+{
+	switch (option) {
+	case OPTION_LIMIT:
+		return review->extras & REVIEW_LIMIT;
+	case OPTION_ID:
+		return review->extras & REVIEW_ID;
+	case OPTION_BY:
+		return review->extras & REVIEW_BY;
+	case OPTION_ALL:
+		return review->extras & REVIEW_ALL;
+	default:
+		return true;
+	}
+}
+
 static int review_option(struct review *review, int option, const char *value)
 {
 	struct query_filter *filter = &review->filter;
@@ -131,6 +148,10 @@ int review_read(struct review *review, int argc, char **argv, const char *usage)
 		if (option == 'h') {
 			printf("%s\n%s", usage, review_options);
 			return 1;
+		}
+		if (option != '?' && !review_has(review, option)) {
+			fprintf(stderr, "--%s: not an option of %s\n", options[index].name, argv[0]);
+			option = '?';
 		}
 		if (option == '?' || review_option(review, option, optarg) < 0) {
 			if (option != '?')

@@ -10,7 +10,11 @@
 
 #define REVIEW_STORE "/var/lib/sallyport/events.db"
 
+/* Options that not every subcommand has. */
+enum review_extra { REVIEW_LIMIT = 1, REVIEW_ID = 2, REVIEW_BY = 4, REVIEW_ALL = 8 };
+
 struct review {
+	unsigned extras; /* of enum review_extra: those the subcommand has; others are refused */
 	const char *store;
 	struct query_filter filter;
 	uint64_t limit;

@@ -39,7 +39,9 @@ static int tail_row(void *context, const struct query_event *event)
 
 int cmd_tail(int argc, char **argv)
 {
-	struct review review = {.store = REVIEW_STORE, .filter = {.kind = "exchange"}};
+	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL,
+		.store = REVIEW_STORE,
+		.filter = {.kind = "exchange"}};
 	struct tail tail = {.review = &review};
 	struct query *query = NULL;
 	struct why why = {""};

@@ -96,7 +96,8 @@ static void usage_heading(const struct usage *u)
 
 int cmd_usage(int argc, char **argv)
 {
-	struct review review = {.store = REVIEW_STORE,
+	struct review review = {.extras = REVIEW_BY | REVIEW_ALL,
+		.store = REVIEW_STORE,
 		.by = USAGE_BY,
 		.filter = {.kind = "exchange", .outcome = "success", .completions = true}};
 	struct usage u = {.review = &review};
