@@ -387,16 +387,20 @@ static size_t disarm_record(char *message, const struct record *record)
 	return found + (ech && disarm_ech(message, ech, record->end, last));
 }
 
-size_t dns_disarm(char *message, size_t len)
+size_t dns_disarm(char *message, size_t len, size_t from, size_t *final)
 {
 	struct record record;
 	struct walk walk;
-	size_t found = 0;
+	size_t found = 0, start;
+	int more;
 
+	*final = len;
 	if (walk_start(&walk, slice_of(message, len)) != DNS_OK)
 		return 0;
-	while (walk_next(&walk, &record) > 0)
-		if (record.class == CLASS_IN && is_service(&record))
+	while (start = walk.at, (more = walk_next(&walk, &record)) > 0)
+		if (start >= from && record.class == CLASS_IN && is_service(&record))
 			found += disarm_record(message, &record);
+	if (more < 0)
+		*final = start;
 	return found;
 }

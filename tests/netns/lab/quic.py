@@ -39,12 +39,12 @@ def _varint(value):
     return struct.pack("!H", value | 0x4000)
 
 
-def _initial(version, destination, number, frames):
+def _initial(version, destination, number, frames, size):
     wire, kind, salt, prefix = VERSIONS[version]
     secret = hmac.new(bytes.fromhex(salt), destination, hashlib.sha256).digest()
     secret = _expand(secret, b"client in", 32)
     key, iv, hp = (_expand(secret, prefix + label, n) for label, n in ((b" key", 16), (b" iv", 12), (b" hp", 16)))
-    frames += b"\0" * (1150 - len(frames))
+    frames += b"\0" * (size - len(frames))
     head = bytes([0xC3 | kind << 4]) + struct.pack("!I", wire) + bytes([len(destination)]) + destination
     head += b"\0\0" + _varint(4 + len(frames) + 16) + struct.pack("!I", number)
     nonce = bytes(a ^ b for a, b in zip(iv, number.to_bytes(12, "big")))
@@ -58,12 +58,12 @@ def _initial(version, destination, number, frames):
     return bytes(head) + sealed
 
 
-def initial_datagrams(name, version=1, pieces=1):
-    """The ClientHello for this name, in so many datagrams, the last part first."""
+def initial_datagrams(name, version=1, pieces=1, size=1150):
+    """The ClientHello for this name, in so many datagrams of that size, the last part first."""
     hello, destination = client_hello(name), os.urandom(8)
     step = -(-len(hello) // pieces)
     spans = [(at, hello[at : at + step]) for at in range(0, len(hello), step)]
     return [
-        _initial(version, destination, number, b"\x06" + _varint(at) + _varint(len(data)) + data)
+        _initial(version, destination, number, b"\x06" + _varint(at) + _varint(len(data)) + data, size)
         for number, (at, data) in enumerate(reversed(spans))
     ]
