@@ -179,7 +179,7 @@ enum dns_result dns_read(struct slice message, struct dns_reply *reply)
 	*reply = (struct dns_reply){.type = 0};
 	if (result != DNS_OK)
 		return result;
-	if (!name_read(message, HEADER, reply->name))
+	if (!name_read(slice_first(message, walk.at), HEADER, reply->name))
 		return DNS_MALFORMED;
 	reply->type = (uint16_t)get16(message, walk.at - 4);
 	reply->records = walk.at;

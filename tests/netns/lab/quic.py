@@ -4,6 +4,7 @@
 import hashlib
 import hmac
 import os
+import socket
 import ssl
 import struct
 
@@ -27,6 +28,41 @@ def client_hello(name):
     except ssl.SSLWantReadError:
         pass
     return outgoing.read()[5:]
+
+
+def with_ech(hello):
+    """The handshake message with an encrypted_client_hello extension (RFC 9849) at its end."""
+    at = 4 + 2 + 32
+    at += 1 + hello[at]
+    at += 2 + struct.unpack("!H", hello[at : at + 2])[0]
+    at += 1 + hello[at]
+    extensions = hello[at + 2 :] + struct.pack("!HHBHHBHH", 0xFE0D, 10, 0, 1, 1, 7, 0, 0)
+    body = hello[4:at] + struct.pack("!H", len(extensions)) + extensions
+    return hello[:1] + len(body).to_bytes(3, "big") + body
+
+
+def record(hello):
+    """The handshake message as it goes over TCP."""
+    return b"\x16\3\1" + struct.pack("!H", len(hello)) + hello
+
+
+def send_datagrams(client, address, datagrams, port=443):
+    """Sends them one after the other; returns whether they were refused."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with client.namespace.inside():
+        stream = socket.socket(family, socket.SOCK_DGRAM)
+    with stream:
+        stream.settimeout(0.5)
+        stream.connect((address, port))
+        try:
+            for datagram in datagrams:
+                stream.send(datagram)
+            stream.recv(1)
+        except ConnectionRefusedError:
+            return True
+        except TimeoutError:
+            return False
+        return False
 
 
 def _expand(secret, label, length):
@@ -58,9 +94,9 @@ def _initial(version, destination, number, frames, size):
     return bytes(head) + sealed
 
 
-def initial_datagrams(name, version=1, pieces=1, size=1150):
+def initial_datagrams(name, version=1, pieces=1, size=1150, hello=None):
     """The ClientHello for this name, in so many datagrams of that size, the last part first."""
-    hello, destination = client_hello(name), os.urandom(8)
+    hello, destination = hello or client_hello(name), os.urandom(8)
     step = -(-len(hello) // pieces)
     spans = [(at, hello[at : at + step]) for at in range(0, len(hello), step)]
     return [
