@@ -60,6 +60,12 @@
 	X(PROCESS_DIED, "process.died", "child processes that ended unasked")                  \
 	X(PROCESS_REFUSED_CALL, "process.refused_call", "children ended by a system call that their role may not make") \
 	X(PROCESS_HUNG, "process.hung", "children killed because they no longer answered")     \
+	X(WORKER_HUNG, "worker.hung", "times that a worker gave no sign of life for datapath.heartbeat_timeout") \
+	X(WORKER_MISSING, "worker.missing", "times that a worker that died was not replaced in that time") \
+	X(WORKER_RECOVERED, "worker.recovered", "times that a worker was alive again after either") \
+	X(FAIL_CLOSED, "fail.closed", "times that no worker was alive, and hosts failed closed") \
+	X(FAIL_OPEN, "fail.open", "times that no worker was alive, and hosts failed open") \
+	X(FAIL_ENDED, "fail.ended", "times that a worker was alive again after that") \
 	X(PROCESS_OVERDUE, "process.overdue", "children killed because they did not end in time") \
 	X(PROCESS_MESSAGE_DROPPED, "process.message_dropped", "messages to or from a child that could not be sent or read") \
 	X(PROCESS_ENDPOINT_REFUSED, "process.endpoint_refused", "resolved addresses that could not be steered") \

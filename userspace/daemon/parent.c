@@ -322,6 +322,7 @@ static void stop(struct parent *parent, uint64_t within_ns)
 	ev_timer_stop(parent->loop, &parent->reload_deadline);
 	ev_timer_stop(parent->loop, &parent->settle);
 	ev_timer_stop(parent->loop, &parent->rotate);
+	vitals_stop(parent->vitals);
 	cancel_restarts(parent);
 	handout_listeners_shrink(&parent->handout, 0);
 	drain_all(parent, ROLE_WORKER, within_ns);
@@ -495,6 +496,8 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 	if (!error)
 		error = datapath_open(config, &parent->datapath, why);
 	if (!error)
+		error = vitals_new(parent, &parent->vitals, why);
+	if (!error)
 		error = handout_listeners_grow(
 			&parent->handout, config, parent->datapath, config->appliance.workers, why);
 	if (error)
@@ -562,6 +565,7 @@ static void finish(struct parent *parent)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);
 	handout_close(&parent->handout);
+	vitals_free(parent->vitals);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);
 	if (parent->counters_path)

@@ -329,6 +329,11 @@ int datapath_workers(struct datapath *datapath, unsigned n)
 	return n > WORKERS_MAX ? -EINVAL : settings_write(datapath, n);
 }
 
+int datapath_heartbeats(const struct datapath *datapath)
+{
+	return datapath->programs.maps.heartbeats;
+}
+
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
 	uint64_t expires_ns, enum endpoint_source source)
 {

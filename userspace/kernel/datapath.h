@@ -41,6 +41,9 @@ int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int
 /* How many slots (1 … WORKERS_MAX) the source addresses are hashed over, from the next SYN on; 0:
  * new connections are reset, and those that are open go on. */
 int datapath_workers(struct datapath *datapath, unsigned n);
+/* The map of stamps (kernel/heartbeat.h), by whose age a worker counts as alive. The fd stays the
+ * datapath's. */
+int datapath_heartbeats(const struct datapath *datapath);
 
 /* From the next SYN on this address is an endpoint, until the first sweep after expires_ns; a
  * known address is never shortened. 0, -ENOSPC (max_endpoints), -EINVAL (an address that no
