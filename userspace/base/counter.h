@@ -16,9 +16,11 @@
 #define COUNTERS(X)                                                                            \
 	/* audit */ \
 	X(AUDIT_RECORDED, "audit.recorded", "events handed to the shipper") \
-	X(AUDIT_DROPPED, "audit.dropped", "events lost because the ring was full or the worker had no more time") \
+	X(AUDIT_DROPPED, "audit.dropped", "events lost because the ring was full or their process had no more time") \
 	X(AUDIT_BLOCKED, "audit.blocked", "times exchanges began to wait for room in the ring") \
 	X(AUDIT_CONTENT_CUT, "audit.content_cut", "events without their content, which was longer than the ring takes") \
+	/* census */ \
+	X(CENSUS_STATES, "census.states", "transitions of the datapath that were told by an event") \
 	/* clients */ \
 	X(CLIENT_ACCEPTED, "client.accepted", "connections steered to a worker") \
 	X(CLIENT_NOT_ACCEPTED, "client.not_accepted", "connections that could not be accepted for want of descriptors or memory") \

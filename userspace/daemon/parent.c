@@ -261,6 +261,9 @@ static void step_last(struct parent *parent)
 {
 	struct slot *shipper = &parent->shipper;
 
+	/* What it has to tell at the end goes to the shipper as well. */
+	if (!census_stop(parent->census))
+		return;
 	if (shipper->process && !process_is_draining(shipper->process))
 		process_drain(shipper->process, SPOOL_NS);
 	if (!shipper->process && !ev_is_active(&shipper->restart) && !running(parent, ROLE_KINDS))
@@ -474,6 +477,23 @@ static void raise_descriptors(void)
 	}
 }
 
+static int start_census(struct parent *parent, const struct config *config, struct why *why)
+{
+	const struct census_options options = {
+		.loop = parent->loop,
+		.config = config,
+		.counters = parent->counters,
+		.handout = &parent->handout,
+		.maps = datapath_maps(parent->datapath),
+		.epoch = parent->epoch,
+		.stream = parent->next_number++,
+		.stopped = parent_step,
+		.parent = parent,
+	};
+
+	return census_new(&options, &parent->census, why);
+}
+
 /* Everything before the first child. */
 static int prepare(struct parent *parent, const struct config *config, struct why *why)
 {
@@ -504,9 +524,9 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 		return error;
 	error = datapath_workers(parent->datapath, config->appliance.workers);
 	if (error)
-		why_set(why, -error, "datapath: cannot set the number of workers: %s",
+		return why_set(why, -error, "datapath: cannot set the number of workers: %s",
 			strerror(-error));
-	return error;
+	return start_census(parent, config, why);
 }
 
 static int start_children(struct parent *parent, struct why *why)
@@ -564,6 +584,7 @@ static void finish(struct parent *parent)
 	list_for_each_safe (node, &parent->generations)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);
+	census_free(parent->census);
 	handout_close(&parent->handout);
 	vitals_free(parent->vitals);
 	datapath_close(parent->datapath);

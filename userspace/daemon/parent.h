@@ -4,6 +4,7 @@
 #define DAEMON_PARENT_H
 
 #include "base/log.h"
+#include "daemon/census.h"
 #include "daemon/generation.h"
 #include "daemon/handout.h"
 #include "daemon/role.h"
@@ -40,6 +41,7 @@ struct parent {
 	struct datapath *datapath;
 	struct vitals *vitals;
 	struct handout handout;
+	struct census *census;
 	struct list generations;
 	struct generation *current;  /* NULL before the first */
 	struct generation *pending;  /* reload under way; NULL: none */

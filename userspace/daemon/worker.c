@@ -283,6 +283,24 @@ out:
 	return error;
 }
 
+static int worker_open_recorder(struct worker *worker, struct why *why)
+{
+	struct role_context *context = worker->context;
+	const struct recorder_options options = {
+		.loop = worker->loop,
+		.counters = worker->counters,
+		.observer = worker->config->appliance.name,
+		.epoch = context->epoch,
+		.stream = context->number,
+		.waits = worker->config->audit.when_full == CONFIG_FULL_BLOCK,
+		.ring = role_fd(context, "ring"),
+		.wake_shipper = role_fd(context, "wake_shipper"),
+		.wake_worker = role_fd(context, "wake_worker"),
+	};
+
+	return recorder_new(&options, &worker->recorder, why);
+}
+
 static void worker_close(void *state)
 {
 	struct worker *worker = state;
@@ -357,7 +375,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 		error = worker->origins ? 0 : -ENOMEM;
 	}
 	if (!error)
-		error = recorder_new(context, &worker->recorder, why);
+		error = worker_open_recorder(worker, why);
 	if (!error)
 		error = worker_listen(worker, &worker->accept4, "listener4", why);
 	if (!error)
