@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/vitals.h"
 
+#include <errno.h>
 #include <ev.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -43,29 +45,29 @@ static enum vital worker_vital(
 	return worker_runs(vitals->parent, worker) ? VITAL_HUNG : VITAL_MISSING;
 }
 
-static void worker_changed(
-	struct vitals *vitals, unsigned worker, enum vital before, enum vital now, uint64_t now_ns)
+static void worker_changed(struct vitals *vitals, unsigned worker, enum vital now, uint64_t now_ns)
 {
-	struct counters *counters = vitals->parent->counters;
-	uint64_t *since_ns = &vitals->since_ns[worker];
-	double seconds;
+	static const struct {
+		const char *state, *reason;
+		enum counter counter;
+	} changes[] = {
+		[VITAL_ALIVE] = {"alive", "alive again after", COUNTER_WORKER_RECOVERED},
+		[VITAL_HUNG] = {"hung", "hangs, no sign of life for", COUNTER_WORKER_HUNG},
+		[VITAL_MISSING] = {"missing", "died and is not replaced since",
+			COUNTER_WORKER_MISSING},
+	};
+	struct parent *parent = vitals->parent;
+	char subject[32], reason[96];
 
-	if (before == VITAL_ALIVE)
-		*since_ns = heartbeat_read(vitals->heartbeat, worker);
-	seconds = (double)(now_ns - *since_ns) / 1e9;
-	switch (now) {
-	case VITAL_ALIVE:
-		counter_add(counters, COUNTER_WORKER_RECOVERED, 1);
-		log_info("worker %u: alive again after %.1f s", worker, seconds);
-		break;
-	case VITAL_HUNG:
-		counter_add(counters, COUNTER_WORKER_HUNG, 1);
-		log_error("worker %u: hangs: no sign of life for %.1f s", worker, seconds);
-		break;
-	default:
-		counter_add(counters, COUNTER_WORKER_MISSING, 1);
-		log_error("worker %u: not replaced for %.1f s", worker, seconds);
-	}
+	snprintf(subject, sizeof(subject), "worker %u", worker);
+	snprintf(reason, sizeof(reason), "%s %.1f s", changes[now].reason,
+		(double)(now_ns - vitals->since_ns[worker]) / 1e9);
+	if (now == VITAL_ALIVE)
+		log_info("%s: %s", subject, reason);
+	else
+		log_error("%s: %s", subject, reason);
+	counter_add(parent->counters, changes[now].counter, 1);
+	census_state(parent->census, subject, changes[now].state, reason);
 }
 
 static void worker_look(
@@ -79,45 +81,55 @@ static void worker_look(
 		(now != VITAL_ALIVE && before == VITAL_UNSEEN))
 		return;
 	vitals->workers[worker] = now;
+	if (before == VITAL_ALIVE)
+		vitals->since_ns[worker] = heartbeat_read(vitals->heartbeat, worker);
 	if (before != VITAL_UNSEEN)
-		worker_changed(vitals, worker, before, now, now_ns);
+		worker_changed(vitals, worker, now, now_ns);
 }
 
 /* ---- all of them ---- */
 
-/* Which fail modes there are. */
-static void fail_modes(const struct config *config, bool modes[2])
+static void failing_begins(struct vitals *vitals, uint64_t now_ns)
 {
+	struct parent *parent = vitals->parent;
+	const struct config *config = parent->current->config;
+	bool modes[2] = {false, false};
+	const char *state, *fate;
+
+	vitals->failing_since_ns = now_ns;
 	modes[config_fail_of(config, NULL)] = true;
 	for (size_t i = 0; i < config->nhosts; i++)
 		modes[config_fail_of(config, &config->hosts[i])] = true;
-}
-
-static void failing_begins(struct vitals *vitals, uint64_t now_ns)
-{
-	struct counters *counters = vitals->parent->counters;
-	bool modes[2] = {false, false};
-
-	vitals->failing_since_ns = now_ns;
-	fail_modes(vitals->parent->current->config, modes);
 	if (modes[CONFIG_FAIL_CLOSED])
-		counter_add(counters, COUNTER_FAIL_CLOSED, 1);
+		counter_add(parent->counters, COUNTER_FAIL_CLOSED, 1);
 	if (modes[CONFIG_FAIL_OPEN])
-		counter_add(counters, COUNTER_FAIL_OPEN, 1);
-	log_error(
-		"no worker is alive, nothing is inspected: new connections to AI endpoints are %s",
-		!modes[CONFIG_FAIL_OPEN]    ? "reset"
-		: modes[CONFIG_FAIL_CLOSED] ? "reset, or passed where the host fails open"
-					    : "passed unseen");
+		counter_add(parent->counters, COUNTER_FAIL_OPEN, 1);
+	if (!modes[CONFIG_FAIL_OPEN]) {
+		state = "closed";
+		fate = "no worker is alive: new connections to AI endpoints are reset";
+	} else if (!modes[CONFIG_FAIL_CLOSED]) {
+		state = "open";
+		fate = "no worker is alive: new connections to AI endpoints pass unseen";
+	} else {
+		state = "mixed";
+		fate = "no worker is alive: new connections to AI endpoints are reset, or pass "
+		       "unseen where the host fails open";
+	}
+	log_error("%s", fate);
+	census_state(parent->census, "appliance", state, fate);
 }
 
 static void failing_ends(struct vitals *vitals, uint64_t now_ns)
 {
-	double seconds = (double)(now_ns - vitals->failing_since_ns) / 1e9;
+	char reason[96];
 
+	snprintf(reason, sizeof(reason),
+		"new connections to AI endpoints are inspected again after %.1f s",
+		(double)(now_ns - vitals->failing_since_ns) / 1e9);
 	vitals->failing_since_ns = 0;
 	counter_add(vitals->parent->counters, COUNTER_FAIL_ENDED, 1);
-	log_info("new connections to AI endpoints are inspected again after %.1f s", seconds);
+	log_info("%s", reason);
+	census_state(vitals->parent->census, "appliance", "inspecting", reason);
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
