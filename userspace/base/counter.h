@@ -84,7 +84,10 @@
 	X(LEARN_DNS_HELD, "learn.dns_held", "DNS replies held until their addresses were endpoints") \
 	X(LEARN_DNS_MALFORMED, "learn.dns_malformed", "DNS replies that could not be read: passed") \
 	X(LEARN_DNS_DISARMED, "learn.dns_disarmed", "ech and h3 parameters taken out of replies for listed names") \
-	X(LEARN_DNS_SPREAD, "learn.dns_spread", "replies over TCP with records for listed names that began in an earlier segment: not edited") \
+	X(LEARN_DNS_SPREAD, "learn.dns_spread", "times that segments of DNS over TCP were let go before their message was whole") \
+	X(LEARN_DNS_ARMED, "learn.dns_armed", "replies for listed names that passed with ech or h3, for such a segment had passed") \
+	X(LEARN_ALIAS, "learn.alias", "names learned that a listed name leads to (CNAME, HTTPS)") \
+	X(LEARN_ALIAS_LOST, "learn.alias_lost", "such names forgotten too early, or not learned, for want of room") \
 	X(LEARN_SNI, "learn.sni", "addresses learned from a ClientHello that named a listed host") \
 	X(LEARN_SNI_RESET, "learn.sni_reset", "connections reset so that they are steered when tried again") \
 	X(LEARN_QUIC, "learn.quic", "addresses learned from QUIC that named a listed host") \

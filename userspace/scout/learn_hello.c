@@ -27,8 +27,8 @@ static enum config_policy policy_of(const struct learn *learn, enum hidden hidde
 				       : config->encrypted_dns;
 }
 
-/* By the policy; first: the packet that its connection is counted by when it passes. Returns whether
- * it was refused. */
+/* By the policy; first: the packet that its connection is counted by when it passes. Returns
+ * whether it was refused. */
 static bool apply(struct learn *learn, struct seen *seen, enum hidden hidden, bool first)
 {
 	enum config_policy policy = policy_of(learn, hidden);
@@ -80,14 +80,14 @@ static void teach(struct learn *learn, struct seen *seen, const struct peek *pee
 	} else {
 		counter_add(learn->counters, tcp ? COUNTER_LEARN_SNI : COUNTER_LEARN_QUIC, 1);
 	}
-	endpoint.ticket = learn_hold(learn, seen, THEN_REFUSE);
-	if (endpoint.ticket)
+	endpoint.ticket = learn_ticket(learn);
+	if (learn_hold(learn, seen, THEN_REFUSE, endpoint.ticket, false))
 		learn->output.ask(learn->output.context, &endpoint, 1);
 }
 
 /* The connection named what it wants, or does not. */
-static void decide(struct learn *learn, struct seen *seen, struct peek *peek,
-	const struct clienthello *hello)
+static void decide(
+	struct learn *learn, struct seen *seen, struct peek *peek, const struct clienthello *hello)
 {
 	struct slice name = slice_of_string(hello->sni);
 
@@ -109,8 +109,7 @@ static void decide(struct learn *learn, struct seen *seen, struct peek *peek,
 	}
 }
 
-static void give_up(
-	struct learn *learn, struct seen *seen, struct peek *peek, enum counter counter)
+static void give_up(struct learn *learn, struct seen *seen, struct peek *peek, enum counter counter)
 {
 	counter_add(learn->counters, counter, 1);
 	peek_done(learn->peeks, peek);

@@ -43,6 +43,10 @@ static const struct row {
 			RECORD("\1x\xc0\x17", A, "\x3c", "\4", "\xc0\0\2\1") RECORD("\1x\xc0\x17", AAAA,
 				"\x3c", "\x10", "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1")
 				RECORD(TO_QUESTION, CNAME, "\5", "\4", "\1x\xc0\x17")),
+	ROW("an alias of the service, with a shorter life", OK, OK, "api.openai.com", "192.0.2.1/5 ",
+		HEAD("\x81\x80", "\2", "\0") ASKED(HTTPS)
+			RECORD(TO_QUESTION, HTTPS, "\5", "\6", "\0\0\1x\xc0\x10")
+				RECORD("\1x\xc0\x10", A, "\x3c", "\4", "\xc0\0\2\1")),
 	ROW("EDNS behind it", OK, OK, "api.openai.com", "192.0.2.1/60 ",
 		HEAD("\x81\x80", "\1", "\1") ASKED(A)
 			RECORD(TO_QUESTION, A, "\x3c", "\4", "\xc0\0\2\1") "\0\0" OPT
@@ -102,6 +106,68 @@ static void replies_are_read(void **state)
 			fail_msg("%s: told %s", rows[i].title, buf_slice(&addresses).data);
 		buf_free(&addresses);
 	}
+}
+
+static const struct led_on {
+	const char *title, *bytes;
+	size_t len;
+	const char *told; /* "name/ttl " of each */
+} aliases[] = {
+#undef ROW
+#define ROW(title, told, text) {title, text, sizeof(text) - 1, told}
+	ROW("a chain", "b.openai.com/5 c.openai.com/60 ",
+		HEAD("\x81\x80", "\2", "\0") ASKED(A)
+			RECORD(TO_QUESTION, CNAME, "\5", "\4", "\1b\xc0\x10")
+				RECORD("\1b\xc0\x10", CNAME, "\x3c", "\4", "\1C\xc0\x10")),
+	ROW("alias mode", "b.openai.com/60 ",
+		HEAD("\x81\x80", "\1", "\0") ASKED(HTTPS) RECORD(TO_QUESTION, HTTPS, "\x3c", "\6",
+			"\0\0\1b\xc0\x10")),
+	ROW("a service elsewhere", "b.openai.com/60 ",
+		HEAD("\x81\x80", "\1", "\0") ASKED(HTTPS) RECORD(TO_QUESTION, HTTPS, "\x3c", "\x0d",
+			"\0\1\1b\xc0\x10\0\1\0\3\2h2")),
+	ROW("the owner itself", "",
+		HEAD("\x81\x80", "\1", "\0") ASKED(HTTPS) RECORD(TO_QUESTION, HTTPS, "\x3c", "\3",
+			"\0\1\0")),
+	ROW("a target that does not end", "",
+		HEAD("\x81\x80", "\1", "\0") ASKED(HTTPS) RECORD(TO_QUESTION, HTTPS, "\x3c", "\4",
+			"\0\0\1b")),
+	ROW("an address", "",
+		HEAD("\x81\x80", "\1", "\0") ASKED(A)
+			RECORD(TO_QUESTION, A, "\x3c", "\4", "\xc0\0\2\1")),
+};
+
+static void alias_told(void *context, const char *name, uint32_t ttl_s)
+{
+	buf_printf(context, "%s/%u ", name, ttl_s);
+}
+
+static void what_a_reply_leads_on_to_is_told(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		struct slice message = slice_of(aliases[i].bytes, aliases[i].len);
+		struct buf names = BUF_EMPTY;
+
+		if (dns_aliases(message, alias_told, &names) != DNS_OK)
+			fail_msg("%s: not read", aliases[i].title);
+		buf_append(&names, "", 1);
+		if (strcmp(buf_slice(&names).data, aliases[i].told) != 0)
+			fail_msg("%s: told %s", aliases[i].title, buf_slice(&names).data);
+		buf_free(&names);
+	}
+}
+
+static void a_question_is_read_before_the_message_is_whole(void **state)
+{
+	static const char message[] = HEAD("\x81\x80", "\1", "\0") ASKED(HTTPS);
+	struct dns_reply reply;
+
+	(void)state;
+	for (size_t len = 0; len < sizeof(message) - 1; len++)
+		assert_int_equal(dns_read(slice_of(message, len), &reply), DNS_MALFORMED);
+	assert_int_equal(dns_read(slice_of(message, sizeof(message) - 1), &reply), DNS_OK);
+	assert_string_equal(reply.name, "api.openai.com");
+	assert_int_equal(reply.records, sizeof(message) - 1);
 }
 
 static void all_of_many_addresses_are_told(void **state)
@@ -180,6 +246,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replies_are_read),
+		cmocka_unit_test(what_a_reply_leads_on_to_is_told),
+		cmocka_unit_test(a_question_is_read_before_the_message_is_whole),
 		cmocka_unit_test(all_of_many_addresses_are_told),
 		cmocka_unit_test(records_are_disarmed_in_place),
 	};
