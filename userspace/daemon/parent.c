@@ -61,6 +61,7 @@ static void tell_endpoint(
 		.address = *address,
 		.expires_ns = endpoint->expires_ns,
 		.source = endpoint->source,
+		.fail = endpoint->fail,
 	};
 	if (telling->n == sizeof(telling->endpoints) / sizeof(telling->endpoints[0]))
 		telling_send(telling);
@@ -98,7 +99,8 @@ static void learn_endpoints(
 		counter_add(parent->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
 	for (size_t i = 0; i < m->len / sizeof(*endpoints); i++) {
 		error = datapath_endpoint_learn(parent->datapath, &endpoints[i].address,
-			endpoints[i].expires_ns, (enum endpoint_source)endpoints[i].source);
+			endpoints[i].expires_ns, (enum endpoint_source)endpoints[i].source,
+			endpoints[i].fail == FAIL_OPEN ? FAIL_OPEN : FAIL_CLOSED);
 		telling.endpoints[telling.n] = endpoints[i];
 		if (error)
 			telling.endpoints[telling.n].expires_ns = 0;

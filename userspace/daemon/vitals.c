@@ -93,13 +93,11 @@ static void failing_begins(struct vitals *vitals, uint64_t now_ns)
 {
 	struct parent *parent = vitals->parent;
 	const struct config *config = parent->current->config;
-	bool modes[2] = {false, false};
+	bool modes[2];
 	const char *state, *fate;
 
 	vitals->failing_since_ns = now_ns;
-	modes[config_fail_of(config, NULL)] = true;
-	for (size_t i = 0; i < config->nhosts; i++)
-		modes[config_fail_of(config, &config->hosts[i])] = true;
+	config_fail_modes(config, modes);
 	if (modes[CONFIG_FAIL_CLOSED])
 		counter_add(parent->counters, COUNTER_FAIL_CLOSED, 1);
 	if (modes[CONFIG_FAIL_OPEN])

@@ -101,7 +101,7 @@ static void read_message(
 
 	if (!learn_dns_wanted(learn, asking->seen->now_ns, slice_of(bytes, len), &reply, &listed))
 		return;
-	learn_dns_read(asking, slice_of(bytes, len), listed);
+	learn_dns_read(asking, slice_of(bytes, len), &reply, listed);
 	if (!listed)
 		return;
 	if (peek->stream.passed <= at + 2 + reply.records) {

@@ -101,13 +101,20 @@ int datapath_heartbeats(const struct datapath *datapath)
 }
 
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
-	uint64_t expires_ns, enum endpoint_source source)
+	uint64_t expires_ns, enum endpoint_source source, enum fail fail)
 {
 	(void)datapath;
 	(void)address;
 	(void)expires_ns;
 	(void)source;
+	(void)fail;
 	return 0;
+}
+
+void datapath_endpoint_fail(struct datapath *datapath, const struct config *config)
+{
+	(void)datapath;
+	(void)config;
 }
 
 void datapath_endpoints(struct datapath *datapath,
