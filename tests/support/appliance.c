@@ -140,6 +140,10 @@ bool appliance_log_has(const struct appliance *a, const char *text)
 
 void appliance_expect_log(const struct appliance *a, const char *text)
 {
+	uint64_t until = clock_monotonic_ns() + APPLIANCE_PATIENCE_NS;
+
+	while (!appliance_log_has(a, text) && clock_monotonic_ns() < until)
+		usleep(10000);
 	if (!appliance_log_has(a, text)) {
 		print_error("not in the log: %s\n%s", text, file_text(appliance_path(a, "log")));
 		fail();

@@ -16,9 +16,11 @@
 #define COUNTERS(X)                                                                            \
 	/* audit */ \
 	X(AUDIT_RECORDED, "audit.recorded", "events handed to the shipper") \
-	X(AUDIT_DROPPED, "audit.dropped", "events lost because the ring was full or the worker had no more time") \
+	X(AUDIT_DROPPED, "audit.dropped", "events lost because the ring was full or their process had no more time") \
 	X(AUDIT_BLOCKED, "audit.blocked", "times exchanges began to wait for room in the ring") \
 	X(AUDIT_CONTENT_CUT, "audit.content_cut", "events without their content, which was longer than the ring takes") \
+	/* census */ \
+	X(CENSUS_STATES, "census.states", "transitions of the datapath that were told by an event") \
 	/* clients */ \
 	X(CLIENT_ACCEPTED, "client.accepted", "connections steered to a worker") \
 	X(CLIENT_NOT_ACCEPTED, "client.not_accepted", "connections that could not be accepted for want of descriptors or memory") \
@@ -60,6 +62,12 @@
 	X(PROCESS_DIED, "process.died", "child processes that ended unasked")                  \
 	X(PROCESS_REFUSED_CALL, "process.refused_call", "children ended by a system call that their role may not make") \
 	X(PROCESS_HUNG, "process.hung", "children killed because they no longer answered")     \
+	X(WORKER_HUNG, "worker.hung", "times that a worker gave no sign of life for datapath.heartbeat_timeout") \
+	X(WORKER_MISSING, "worker.missing", "times that a worker that died was not replaced in that time") \
+	X(WORKER_RECOVERED, "worker.recovered", "times that a worker was alive again after either") \
+	X(FAIL_CLOSED, "fail.closed", "times that no worker was alive, and hosts failed closed") \
+	X(FAIL_OPEN, "fail.open", "times that no worker was alive, and hosts failed open") \
+	X(FAIL_ENDED, "fail.ended", "times that a worker was alive again after that") \
 	X(PROCESS_OVERDUE, "process.overdue", "children killed because they did not end in time") \
 	X(PROCESS_MESSAGE_DROPPED, "process.message_dropped", "messages to or from a child that could not be sent or read") \
 	X(PROCESS_ENDPOINT_REFUSED, "process.endpoint_refused", "resolved addresses that could not be steered") \

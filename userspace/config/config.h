@@ -204,6 +204,10 @@ void config_free(struct config *config);
 /* CONFIG_FAIL_CLOSED or CONFIG_FAIL_OPEN: what holds for the addresses of this host, or with NULL
  * for those that belong to no host (endpoints.prefixes). */
 enum config_fail config_fail_of(const struct config *config, const struct config_host *host);
+/* Which of CONFIG_FAIL_CLOSED and CONFIG_FAIL_OPEN holds for any address at all. */
+void config_fail_modes(const struct config *config, bool modes[2]);
+/* Whether a host of either configuration has another mode in the other. */
+bool config_fail_differs(const struct config *a, const struct config *b);
 
 /* The host entry that a lower-case name falls under: exact before patterns; NULL: not ours. */
 const struct config_host *config_host_find(const struct config *config, struct slice name);

@@ -61,6 +61,7 @@ static void tell_endpoint(
 		.address = *address,
 		.expires_ns = endpoint->expires_ns,
 		.source = endpoint->source,
+		.fail = endpoint->fail,
 	};
 	if (telling->n == sizeof(telling->endpoints) / sizeof(telling->endpoints[0]))
 		telling_send(telling);
@@ -98,7 +99,8 @@ static void learn_endpoints(
 		counter_add(parent->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
 	for (size_t i = 0; i < m->len / sizeof(*endpoints); i++) {
 		error = datapath_endpoint_learn(parent->datapath, &endpoints[i].address,
-			endpoints[i].expires_ns, (enum endpoint_source)endpoints[i].source);
+			endpoints[i].expires_ns, (enum endpoint_source)endpoints[i].source,
+			endpoints[i].fail == FAIL_OPEN ? FAIL_OPEN : FAIL_CLOSED);
 		telling.endpoints[telling.n] = endpoints[i];
 		if (error)
 			telling.endpoints[telling.n].expires_ns = 0;
@@ -261,6 +263,9 @@ static void step_last(struct parent *parent)
 {
 	struct slot *shipper = &parent->shipper;
 
+	/* What it has to tell at the end goes to the shipper as well. */
+	if (!census_stop(parent->census))
+		return;
 	if (shipper->process && !process_is_draining(shipper->process))
 		process_drain(shipper->process, SPOOL_NS);
 	if (!shipper->process && !ev_is_active(&shipper->restart) && !running(parent, ROLE_KINDS))
@@ -322,6 +327,7 @@ static void stop(struct parent *parent, uint64_t within_ns)
 	ev_timer_stop(parent->loop, &parent->reload_deadline);
 	ev_timer_stop(parent->loop, &parent->settle);
 	ev_timer_stop(parent->loop, &parent->rotate);
+	vitals_stop(parent->vitals);
 	cancel_restarts(parent);
 	handout_listeners_shrink(&parent->handout, 0);
 	drain_all(parent, ROLE_WORKER, within_ns);
@@ -473,6 +479,23 @@ static void raise_descriptors(void)
 	}
 }
 
+static int start_census(struct parent *parent, const struct config *config, struct why *why)
+{
+	const struct census_options options = {
+		.loop = parent->loop,
+		.config = config,
+		.counters = parent->counters,
+		.handout = &parent->handout,
+		.maps = datapath_maps(parent->datapath),
+		.epoch = parent->epoch,
+		.stream = parent->next_number++,
+		.stopped = parent_step,
+		.parent = parent,
+	};
+
+	return census_new(&options, &parent->census, why);
+}
+
 /* Everything before the first child. */
 static int prepare(struct parent *parent, const struct config *config, struct why *why)
 {
@@ -495,15 +518,17 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 	if (!error)
 		error = datapath_open(config, &parent->datapath, why);
 	if (!error)
+		error = vitals_new(parent, &parent->vitals, why);
+	if (!error)
 		error = handout_listeners_grow(
 			&parent->handout, config, parent->datapath, config->appliance.workers, why);
 	if (error)
 		return error;
 	error = datapath_workers(parent->datapath, config->appliance.workers);
 	if (error)
-		why_set(why, -error, "datapath: cannot set the number of workers: %s",
+		return why_set(why, -error, "datapath: cannot set the number of workers: %s",
 			strerror(-error));
-	return error;
+	return start_census(parent, config, why);
 }
 
 static int start_children(struct parent *parent, struct why *why)
@@ -561,7 +586,9 @@ static void finish(struct parent *parent)
 	list_for_each_safe (node, &parent->generations)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);
+	census_free(parent->census);
 	handout_close(&parent->handout);
+	vitals_free(parent->vitals);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);
 	if (parent->counters_path)

@@ -4,9 +4,11 @@
 #define DAEMON_PARENT_H
 
 #include "base/log.h"
+#include "daemon/census.h"
 #include "daemon/generation.h"
 #include "daemon/handout.h"
 #include "daemon/role.h"
+#include "daemon/vitals.h"
 
 struct parent_options {
 	const char *config_path;
@@ -24,7 +26,7 @@ enum parent_stage {
 	PARENT_STOPPING_REST,
 };
 
-/* For parent.c, generation.c and reload.c only. */
+/* For parent.c, generation.c, reload.c and vitals.c only. */
 struct parent {
 	const struct parent_options *options;
 	struct ev_loop *loop;
@@ -37,7 +39,9 @@ struct parent {
 	char *counters_path;
 	struct counters *counters;
 	struct datapath *datapath;
+	struct vitals *vitals;
 	struct handout handout;
+	struct census *census;
 	struct list generations;
 	struct generation *current;  /* NULL before the first */
 	struct generation *pending;  /* reload under way; NULL: none */

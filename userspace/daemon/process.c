@@ -22,9 +22,11 @@
 /* Whoever lived that long failed by accident, not by its start. */
 #define BACKOFF_FORGIVEN_NS (30 * NS_PER_S)
 
-/* A child answers in the same turn of its loop; a shipper may sit in fsync(2) on a slow disk. */
-#define PING_S	  5.
-#define PINGS_MAX 12
+/* What becomes of new connections meanwhile is the kernel's to decide, by heartbeats (vitals.c):
+ * pings are there to replace who no longer answers. */
+#define PING_S 1.
+/* Until it is ready it only reads its files. */
+#define PATIENCE_START 60
 /* After the deadline of a drain, and the overtime of the child, it is killed. */
 #define OVERDUE_NS (10 * NS_PER_S)
 
@@ -39,7 +41,7 @@ struct process {
 	int pidfd;
 	int control;
 	uint64_t started_ns;
-	unsigned unanswered; /* pings */
+	unsigned patience, unanswered; /* pings, one a second */
 	bool ready, draining;
 	char name[64];
 	ev_io readable, ended;
@@ -149,9 +151,9 @@ static void on_ping(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	if (process->unanswered++ >= PINGS_MAX) {
-		log_error("%s: has not answered for %.0f seconds and is killed", process->name,
-			PINGS_MAX * PING_S);
+	if (process->unanswered++ >= (process->ready ? process->patience : PATIENCE_START)) {
+		log_error("%s: has not answered for %u seconds and is killed", process->name,
+			process->unanswered - 1);
 		counter_add(process->counters, COUNTER_PROCESS_HUNG, 1);
 		process_kill(process);
 		return;
@@ -387,6 +389,7 @@ int process_start(const struct process_start *start, struct process **started, s
 	process->owner = start->owner;
 	process->context = start->context;
 	process->counters = start->counters;
+	process->patience = start->patience;
 	process->pidfd = process->control = -1;
 	name_process(process, start, 0);
 	error = ipc_pair(pair);

@@ -47,7 +47,8 @@ struct process_start {
 	const char *title;	   /* of the role; for the command line */
 	const struct control_boot *boot;
 	const struct process_fd *fds;
-	size_t nfds; /* boot->nfds is set from it */
+	size_t nfds;	   /* boot->nfds is set from it */
+	unsigned patience; /* seconds that it may leave pings unanswered, once it is ready */
 	const struct process_owner *owner;
 	void *context;
 };

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "kernel/attach.h"
 #include "kernel/endpoint_map.h"
@@ -18,6 +19,10 @@
 #include "kernel/programs.h"
 #include "kernel/queue_rules.h"
 #include "kernel/route.h"
+
+_Static_assert(
+	(int)FAIL_CLOSED == (int)CONFIG_FAIL_CLOSED && (int)FAIL_OPEN == (int)CONFIG_FAIL_OPEN,
+	"the kernel has the configuration's modes");
 
 #define LRU_PER_CPU 128 /* free elements each CPU keeps for itself */
 
@@ -132,12 +137,13 @@ static int prefixes_fill(
 {
 	const struct config_endpoints *endpoints = &config->endpoints;
 	static const struct prefix all = {.bits = 0};
+	enum fail fail = (enum fail)config_fail_of(config, NULL);
 
 	if (endpoints->steer == CONFIG_STEER_ALL)
 		return endpoint_map_prefixes(datapath->programs.maps.prefixes, &all, 1,
-			config->datapath.max_endpoints, why);
+			config->datapath.max_endpoints, fail, why);
 	return endpoint_map_prefixes(datapath->programs.maps.prefixes, endpoints->prefixes,
-		endpoints->nprefixes, config->datapath.max_endpoints, why);
+		endpoints->nprefixes, config->datapath.max_endpoints, fail, why);
 }
 
 static int configuration_fill(
@@ -259,6 +265,8 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 	error = datapath_load(datapath, config, why);
 	if (!error) {
 		datapath->clsact_made = settings_clsact(datapath);
+		/* Known from an earlier life, by its configuration. */
+		datapath_endpoint_fail(datapath, config);
 		datapath->pinned = true;
 		error = programs_pin(&datapath->programs, &datapath->pins, why);
 	}
@@ -304,6 +312,11 @@ void datapath_close(struct datapath *datapath)
 	free(datapath);
 }
 
+const struct map_fds *datapath_maps(const struct datapath *datapath)
+{
+	return &datapath->programs.maps;
+}
+
 int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int fd6)
 {
 	const int fds[2] = {fd4, fd6};
@@ -329,10 +342,25 @@ int datapath_workers(struct datapath *datapath, unsigned n)
 	return n > WORKERS_MAX ? -EINVAL : settings_write(datapath, n);
 }
 
-int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
-	uint64_t expires_ns, enum endpoint_source source)
+int datapath_heartbeats(const struct datapath *datapath)
 {
-	return endpoint_map_learn(datapath->programs.maps.endpoints, address, expires_ns, source);
+	return datapath->programs.maps.heartbeats;
+}
+
+int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
+	uint64_t expires_ns, enum endpoint_source source, enum fail fail)
+{
+	return endpoint_map_learn(datapath->programs.maps.endpoints, address, expires_ns, source,
+		fail, clock_monotonic_ns());
+}
+
+void datapath_endpoint_fail(struct datapath *datapath, const struct config *config)
+{
+	bool modes[2];
+
+	config_fail_modes(config, modes);
+	endpoint_map_fail(datapath->programs.maps.endpoints, modes[CONFIG_FAIL_CLOSED],
+		modes[CONFIG_FAIL_OPEN]);
 }
 
 void datapath_endpoints(struct datapath *datapath,

@@ -13,6 +13,7 @@ struct alias {
 	struct alias *chain; /* the table's */
 	uint64_t expires_ns;
 	bool listed;
+	enum fail fail;
 	char name[];
 };
 
@@ -58,7 +59,7 @@ static void alias_remove(struct alias_table *table, struct alias **link)
 }
 
 enum alias_result alias_add(struct alias_table *table, const char *name, bool listed,
-	uint64_t expires_ns, uint64_t now_ns)
+	enum fail fail, uint64_t expires_ns, uint64_t now_ns)
 {
 	struct alias **link = link_of(table, name), *alias = *link;
 	enum alias_result result = ALIAS_NEW;
@@ -69,6 +70,8 @@ enum alias_result alias_add(struct alias_table *table, const char *name, bool li
 		if (!lived || alias->expires_ns < expires_ns)
 			alias->expires_ns = expires_ns;
 		alias->listed = listed || (lived && alias->listed);
+		if (!lived || alias->fail > fail)
+			alias->fail = fail;
 		list_remove(&alias->age);
 		list_append(&table->ages, &alias->age);
 		return lived ? ALIAS_KNOWN : ALIAS_NEW;
@@ -78,6 +81,7 @@ enum alias_result alias_add(struct alias_table *table, const char *name, bool li
 		return ALIAS_NO_MEMORY;
 	alias->expires_ns = expires_ns;
 	alias->listed = listed;
+	alias->fail = fail;
 	strcpy(alias->name, name);
 	if (table->n >= table->max) {
 		struct alias *oldest = list_entry(table->ages.next, struct alias, age);
@@ -94,7 +98,8 @@ enum alias_result alias_add(struct alias_table *table, const char *name, bool li
 	return result;
 }
 
-bool alias_find(struct alias_table *table, const char *name, uint64_t now_ns, bool *listed)
+bool alias_find(
+	struct alias_table *table, const char *name, uint64_t now_ns, bool *listed, enum fail *fail)
 {
 	struct alias **link = link_of(table, name);
 
@@ -106,6 +111,7 @@ bool alias_find(struct alias_table *table, const char *name, uint64_t now_ns, bo
 		return false;
 	}
 	*listed = (*link)->listed;
+	*fail = (*link)->fail;
 	return true;
 }
 

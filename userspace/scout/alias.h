@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bpf/abi.h"
+
 struct alias_table;
 
 enum alias_result {
@@ -19,11 +21,13 @@ enum alias_result {
 
 /* Holds at most max names. NULL: no memory. */
 struct alias_table *alias_table_new(size_t max);
-/* A lower-case name is an alias until expires_ns. listed: of a host whose calls are inspected. */
+/* A lower-case name is an alias until expires_ns, of a host with this mode (of several the
+ * strictest). listed: of one whose calls are inspected. */
 enum alias_result alias_add(struct alias_table *table, const char *name, bool listed,
-	uint64_t expires_ns, uint64_t now_ns);
-/* Whether the name is one now, and in *listed whether of such a host. */
-bool alias_find(struct alias_table *table, const char *name, uint64_t now_ns, bool *listed);
+	enum fail fail, uint64_t expires_ns, uint64_t now_ns);
+/* Whether the name is one now, in *listed whether of such a host, and the mode. */
+bool alias_find(struct alias_table *table, const char *name, uint64_t now_ns, bool *listed,
+	enum fail *fail);
 /* NULL is allowed. */
 void alias_table_free(struct alias_table *table);
 

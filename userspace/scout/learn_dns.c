@@ -26,17 +26,19 @@ static bool name_wanted(const struct config *config, const char *name)
 
 bool learn_dns_listed(struct learn *learn, uint64_t now_ns, const struct dns_reply *reply)
 {
+	enum fail fail;
 	bool listed;
 
 	return reply->name[0] &&
 	       (config_host_find(learn->config, slice_of_string(reply->name)) ||
-		       (alias_find(learn->aliases, reply->name, now_ns, &listed) && listed));
+		       (alias_find(learn->aliases, reply->name, now_ns, &listed, &fail) && listed));
 }
 
 bool learn_dns_wanted(struct learn *learn, uint64_t now_ns, struct slice message,
 	struct dns_reply *reply, bool *listed)
 {
 	enum dns_result result = dns_read(message, reply);
+	enum fail fail;
 
 	*listed = false;
 	if (result == DNS_MALFORMED)
@@ -45,7 +47,7 @@ bool learn_dns_wanted(struct learn *learn, uint64_t now_ns, struct slice message
 		return false;
 	*listed = learn_dns_listed(learn, now_ns, reply);
 	return *listed || name_wanted(learn->config, reply->name) ||
-	       alias_find(learn->aliases, reply->name, now_ns, listed);
+	       alias_find(learn->aliases, reply->name, now_ns, listed, &fail);
 }
 
 void learn_asking_send(struct learn_asking *asking, uint32_t ticket)
@@ -86,6 +88,7 @@ static void on_address(void *context, const struct address *address, uint32_t tt
 		.address = *address,
 		.expires_ns = expiry(asking, ttl_s),
 		.source = ENDPOINT_DNS,
+		.fail = asking->fail,
 	};
 }
 
@@ -96,7 +99,7 @@ static void on_alias(void *context, const char *name, uint32_t ttl_s)
 
 	if (config_host_find(learn->config, slice_of_string(name)))
 		return;
-	switch (alias_add(learn->aliases, name, asking->listed, expiry(asking, ttl_s),
+	switch (alias_add(learn->aliases, name, asking->listed, asking->fail, expiry(asking, ttl_s),
 		asking->seen->now_ns)) {
 	case ALIAS_KNOWN:
 		break;
@@ -111,9 +114,26 @@ static void on_alias(void *context, const char *name, uint32_t ttl_s)
 	}
 }
 
-void learn_dns_read(struct learn_asking *asking, struct slice message, bool listed)
+/* The strictest mode of those whose name it is. */
+static enum fail fail_of(struct learn *learn, const char *name, uint64_t now_ns)
+{
+	const struct config *config = learn->config;
+	enum fail fail = FAIL_OPEN, alias_fail;
+	bool listed;
+
+	if (name_wanted(config, name))
+		fail = (enum fail)config_fail_of(
+			config, config_host_find(config, slice_of_string(name)));
+	if (alias_find(learn->aliases, name, now_ns, &listed, &alias_fail) && alias_fail < fail)
+		fail = alias_fail;
+	return fail;
+}
+
+void learn_dns_read(struct learn_asking *asking, struct slice message,
+	const struct dns_reply *reply, bool listed)
 {
 	asking->listed = listed;
+	asking->fail = fail_of(asking->learn, reply->name, asking->seen->now_ns);
 	if (dns_addresses(message, on_address, asking) != DNS_OK)
 		counter_add(asking->learn->counters, COUNTER_LEARN_DNS_MALFORMED, 1);
 	(void)dns_aliases(message, on_alias, asking);
@@ -145,7 +165,7 @@ static void datagram(struct learn *learn, struct seen *seen)
 	}
 	if (listed)
 		message_disarm(learn, seen);
-	learn_dns_read(&asking, message, listed);
+	learn_dns_read(&asking, message, &reply, listed);
 	if (!asking.news) {
 		learn_asking_send(&asking, 0);
 		learn_pass(learn, seen);

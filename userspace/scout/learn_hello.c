@@ -59,7 +59,8 @@ static bool is_endpoint(const struct learn *learn, const struct seen *seen, uint
 }
 
 /* A listed name on an address that is no endpoint, or was none when the connection began. */
-static void teach(struct learn *learn, struct seen *seen, const struct peek *peek)
+static void teach(struct learn *learn, struct seen *seen, const struct peek *peek,
+	const struct config_host *host)
 {
 	bool tcp = seen->packet.protocol == IP_PACKET_TCP;
 	const struct config_endpoints *config = &learn->config->endpoints;
@@ -67,6 +68,7 @@ static void teach(struct learn *learn, struct seen *seen, const struct peek *pee
 		.address = seen->packet.destination,
 		.expires_ns = seen->now_ns + config->ttl_floor_ns + config->grace_ns,
 		.source = ENDPOINT_SNI,
+		.fail = (uint32_t)config_fail_of(learn->config, host),
 	};
 	uint64_t since_ns = 0;
 
@@ -90,9 +92,11 @@ static void decide(
 	struct learn *learn, struct seen *seen, struct peek *peek, const struct clienthello *hello)
 {
 	struct slice name = slice_of_string(hello->sni);
+	const struct config_host *host =
+		hello->sni_valid ? config_host_find(learn->config, name) : NULL;
 
-	if (hello->sni_valid && config_host_find(learn->config, name)) {
-		teach(learn, seen, peek);
+	if (host) {
+		teach(learn, seen, peek, host);
 		return;
 	}
 	peek_done(learn->peeks, peek);

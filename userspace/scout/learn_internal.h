@@ -64,8 +64,9 @@ struct learn_asking {
 	struct seen *seen;
 	struct datapath_endpoint endpoints[LEARN_ASK_MAX];
 	size_t n;
-	bool listed; /* the reply is for a host whose calls are inspected */
-	bool news;   /* one of them was not known */
+	bool listed;	/* the reply is for a host whose calls are inspected */
+	enum fail fail; /* the mode of whom the reply is for */
+	bool news;	/* one of them was not known */
 };
 
 /* learn_dns.c: a packet from port 53 to a client. */
@@ -77,7 +78,8 @@ bool learn_dns_wanted(struct learn *learn, uint64_t now_ns, struct slice message
 /* The latter, of a message of which there is the question. */
 bool learn_dns_listed(struct learn *learn, uint64_t now_ns, const struct dns_reply *reply);
 /* Takes the addresses and aliases of such a reply. */
-void learn_dns_read(struct learn_asking *asking, struct slice message, bool listed);
+void learn_dns_read(struct learn_asking *asking, struct slice message,
+	const struct dns_reply *reply, bool listed);
 /* Asks for the rest of them; ticket: what the packet waits for, 0: nothing. */
 void learn_asking_send(struct learn_asking *asking, uint32_t ticket);
 

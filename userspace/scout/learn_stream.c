@@ -124,7 +124,7 @@ static void read_message(
 
 	if (!learn_dns_wanted(learn, asking->seen->now_ns, message, &reply, &listed))
 		return;
-	learn_dns_read(asking, message, listed);
+	learn_dns_read(asking, message, &reply, listed);
 	if (!listed)
 		return;
 	(void)edit(learn, peek, at, len);

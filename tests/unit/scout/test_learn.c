@@ -89,6 +89,37 @@ static void nothing_is_kept_at_the_end(void **state)
 	scene_close(&scene);
 }
 
+/* By DNS and by SNI; and a name that is only watched, by datapath.fail. */
+static void an_address_has_the_fail_mode_of_the_host_it_was_learned_for(void **state)
+{
+	static const struct {
+		const char *endpoints, *host;
+		enum fail dns;
+	} cases[] = {
+		{"", "api.openai.com", FAIL_CLOSED},
+		{"", "api.openai.com, fail: open", FAIL_OPEN},
+		{"names: [api.openai.com]", "a.example.com, fail: open", FAIL_CLOSED},
+	};
+	struct scene scene;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		scene_open_host(&scene, cases[i].endpoints, cases[i].host);
+		give_dns(&scene, REPLY);
+		assert_done(&scene, "A1 ");
+		assert_int_equal(scene.asked[0].fail, cases[i].dns);
+		scene_close(&scene);
+	}
+	for (int open = 0; open < 2; open++) {
+		scene_open_host(&scene, "", open ? "api.openai, fail: open" : "api.openai");
+		give_tcp(&scene, 99, IP_PACKET_SYN, SLICE_NONE);
+		give_tcp(&scene, 100, IP_PACKET_ACK, HELLO("api.openai"));
+		assert_done(&scene, "P1 A1 ");
+		assert_int_equal(scene.asked[0].fail, open ? FAIL_OPEN : FAIL_CLOSED);
+		scene_close(&scene);
+	}
+}
+
 static void other_replies_pass(void **state)
 {
 	struct scene scene;
@@ -191,6 +222,7 @@ int main(void)
 		cmocka_unit_test(a_refused_endpoint_holds_nobody),
 		cmocka_unit_test(nothing_is_kept_at_the_end),
 		cmocka_unit_test(other_replies_pass),
+		cmocka_unit_test(an_address_has_the_fail_mode_of_the_host_it_was_learned_for),
 		cmocka_unit_test(a_listed_name_is_learned_and_its_connection_reset),
 		cmocka_unit_test(a_hidden_name_is_treated_by_policy),
 		cmocka_unit_test(dns_over_tls_is_treated_by_policy),

@@ -284,6 +284,10 @@ static void nothing_waits_without_bounds(void **state)
 	      "\0\x11\0\0\1x\7example\3net\0")
 /* Replies to x.example.net: its address, and its HTTPS record. */
 #define TARGET "\1x\7example\3net\0"
+/* A reply to www.example.org A: an alias and nothing else. */
+#define WATCHED_LED_ON                                                                             \
+	SLICE("\0\1\x81\x80\0\1\0\1\0\0\0\0\3www\7example\3org\0\0\1\0\1\xc0\x0c\0\5\0\1"          \
+	      "\0\0\0\x3c\0\x0f" TARGET)
 #define TARGET_ADDRESS                                                                             \
 	SLICE("\0\1\x81\x80\0\1\0\1\0\0\0\0" TARGET "\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4"       \
 	      "\xc0\0\2\x0a")
@@ -327,12 +331,30 @@ static void an_alias_of_a_name_that_is_only_watched_is_not_edited(void **state)
 
 	(void)state;
 	scene_open(&scene, "names: [www.example.org]");
-	give_dns(&scene, SLICE("\0\1\x81\x80\0\1\0\1\0\0\0\0\3www\7example\3org\0\0\1\0\1\xc0\x0c\0"
-			       "\5\0\1\0\0\0\x3c\0\x0f" TARGET));
+	give_dns(&scene, WATCHED_LED_ON);
 	give_dns(&scene, TARGET_ARMED);
 	assert_done(&scene, "P1 P2 ");
 	give_dns(&scene, TARGET_ADDRESS);
 	assert_done(&scene, "A1 ");
+	scene_close(&scene);
+}
+
+static void an_alias_has_the_strictest_fail_mode_of_those_it_is_of(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	/* The watched name fails as datapath.fail: closed. */
+	scene_open_host(&scene, "names: [www.example.org]", "api.openai.com, fail: open");
+	give_dns(&scene, LED_ON);
+	give_dns(&scene, TARGET_ADDRESS);
+	assert_done(&scene, "P1 A1 ");
+	assert_int_equal(scene.asked[0].fail, FAIL_OPEN);
+	give_dns(&scene, WATCHED_LED_ON);
+	give_dns(&scene, LED_ON);
+	give_dns(&scene, TARGET_ADDRESS);
+	assert_done(&scene, "P3 P4 A1 ");
+	assert_int_equal(scene.asked[0].fail, FAIL_CLOSED);
 	scene_close(&scene);
 }
 
@@ -351,6 +373,7 @@ int main(void)
 		cmocka_unit_test(nothing_waits_without_bounds),
 		cmocka_unit_test(an_alias_is_followed_as_long_as_it_lives),
 		cmocka_unit_test(an_alias_of_a_name_that_is_only_watched_is_not_edited),
+		cmocka_unit_test(an_alias_has_the_strictest_fail_mode_of_those_it_is_of),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
