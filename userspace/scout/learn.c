@@ -200,6 +200,14 @@ void learn_rest(struct learn *learn, const struct peek_key *key,
 	}
 }
 
+/* All that wait with it go without, and it may be gone. */
+static void rest_give_up(struct learn *learn, const struct held *held, uint64_t now_ns)
+{
+	const struct peek_key key = held->key;
+
+	learn_stream_give_up(learn, &key, peek_find(learn->peeks, &key, now_ns));
+}
+
 uint64_t learn_due(struct learn *learn, uint64_t now_ns)
 {
 	while (!list_empty(&learn->held)) {
@@ -208,9 +216,7 @@ uint64_t learn_due(struct learn *learn, uint64_t now_ns)
 		if (held->deadline_ns > now_ns)
 			return held->deadline_ns;
 		if (held->rest) {
-			struct peek_key key = held->key;
-
-			learn_stream_give_up(learn, &key, peek_find(learn->peeks, &key, now_ns));
+			rest_give_up(learn, held, now_ns);
 			continue;
 		}
 		counter_add(learn->counters, COUNTER_LEARN_LATE, 1);
@@ -223,8 +229,14 @@ void learn_free(struct learn *learn)
 {
 	if (!learn)
 		return;
-	list_for_each_safe (node, &learn->held)
-		held_go(learn, list_entry(node, struct held, node), false);
+	while (!list_empty(&learn->held)) {
+		struct held *held = list_entry(learn->held.next, struct held, node);
+
+		if (held->rest)
+			rest_give_up(learn, held, held->seen.now_ns);
+		else
+			held_go(learn, held, false);
+	}
 	known_free(learn->known);
 	peek_table_free(learn->peeks);
 	alias_table_free(learn->aliases);
