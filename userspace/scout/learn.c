@@ -96,16 +96,27 @@ uint32_t learn_ticket(struct learn *learn)
 	return learn->ticket;
 }
 
+/* What becomes of a packet whose address is no endpoint after all. */
+static void unlearned(struct learn *learn, const struct seen *seen, enum then then)
+{
+	if (then == THEN_REFUSE_ALWAYS) {
+		counter_add(learn->counters, COUNTER_LEARN_UNLEARNED, 1);
+		learn_refuse(learn, seen);
+	} else {
+		learn_pass(learn, seen);
+	}
+}
+
 bool learn_hold(
 	struct learn *learn, const struct seen *seen, enum then then, uint32_t ticket, bool rest)
 {
-	size_t copied = seen->changed || rest || then == THEN_REFUSE ? seen->len : 0;
+	size_t copied = seen->changed || rest || then != THEN_PASS ? seen->len : 0;
 	bool room = learn->nheld < HELD_MAX && learn->held_bytes + copied <= HELD_BYTES_MAX;
 	struct held *held = room ? malloc(sizeof(*held) + copied) : NULL;
 
 	if (!held) {
 		counter_add(learn->counters, COUNTER_LEARN_FULL, 1);
-		learn_pass(learn, seen);
+		unlearned(learn, seen, then);
 		return false;
 	}
 	*held = (struct held){
@@ -137,12 +148,12 @@ static void held_go(struct learn *learn, struct held *held, bool learned)
 {
 	bool tcp = held->seen.packet.protocol == IP_PACKET_TCP;
 
-	if (held->then == THEN_REFUSE && learned) {
+	if (held->then != THEN_PASS && learned) {
 		counter_add(learn->counters,
 			tcp ? COUNTER_LEARN_SNI_RESET : COUNTER_LEARN_QUIC_REJECTED, 1);
 		learn_refuse(learn, &held->seen);
 	} else {
-		learn_pass(learn, &held->seen);
+		unlearned(learn, &held->seen, held->then);
 	}
 	held_free(learn, held);
 }
