@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,13 @@ bool process_is_ready(const struct process *process)
 bool process_is_draining(const struct process *process)
 {
 	return process->draining;
+}
+
+bool process_has_ended(const struct process *process)
+{
+	struct pollfd end = {.fd = process->pidfd, .events = POLLIN};
+
+	return process->pidfd < 0 || poll(&end, 1, 0) > 0;
 }
 
 void *process_context(const struct process *process)
