@@ -167,8 +167,7 @@ def ask(connection, prompt):
 def answers(connection, prompt):
     got = connection.response()
     assert got.status == 200
-    # The origin repeats the beginning.
-    assert f"Answer to: {prompt}".startswith(got.text().split(" t1 ")[0].rstrip("."))
+    assert got.text().startswith(f"Answer to: {prompt}"[:50])  # it repeats the beginning only
 
 
 # --- what is told ---
