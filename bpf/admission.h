@@ -64,7 +64,7 @@ static __always_inline bool connections_left(const struct abi_address *source,
 
 	if (!swept)
 		open = (__s32)(limit->attempts - limit->ended);
-	else if (bpf_ktime_get_coarse_ns() - swept->swept_ns > SWEEP_STALE_NS)
+	else if (bpf_ktime_get_ns() - swept->swept_ns > SWEEP_STALE_NS)
 		return true;
 	else
 		open = (__s32)(swept->active + swept->opening +
