@@ -37,7 +37,8 @@ def prompt(request):
 def gate(appliance):
     """Makes a running appliance that fails like this."""
     def make(mode, changes=None):
-        return appliance({**(changes or {}), "datapath": {"fail": mode, **(changes or {}).get("datapath", {})}})
+        datapath = {"fail": mode, "heartbeat_timeout": "800ms", **(changes or {}).get("datapath", {})}
+        return appliance({**(changes or {}), "datapath": datapath})
 
     return make
 
@@ -350,6 +351,23 @@ def test_everybody_killed(lab, gate, mode, ipv6, prompt):
     gate.event(prompt)
 
 
+@both_modes
+def test_what_is_new_while_the_appliance_ends(lab, gate, origin, mode, prompt):
+    gate = gate(mode)
+    client = lab.client(gate)
+    slow = {"x-test-events": "60", "x-test-pace-ms": "100", "x-test-id": "slow"}
+    with client.tls(AZURE) as connection:
+        connection.request("POST", azure_path(), AZURE, {"api-key": "k", **slow},
+                           chat_body(prompt, stream=True))
+        origin.request("slow")
+        gate.daemon.send(signal.SIGTERM)
+        gate.wait_notified("STOPPING=1")
+        becomes(FATES[mode], client, AZURE)
+        assert connection.response().text().endswith(" t59")
+    assert gate.daemon.wait() == 0
+    becomes("unseen", client, AZURE)
+
+
 # --- by host ---
 
 
@@ -413,7 +431,8 @@ def test_a_steered_connection_waits_for_its_worker(lab, gate, wire, mode, ipv6, 
     with client.tls(AZURE, ipv6=ipv6) as connection:
         ask(connection, "before " + prompt)
         answers(connection, "before " + prompt)
-        with stopped(workers(gate).values()):
+        # The parent would kill them after a while.
+        with stopped([gate.daemon.pid, *workers(gate).values()]):
             becomes(FATES[mode], client, AZURE, ipv6)
             ask(connection, "meanwhile " + prompt)
             if mode == "open":

@@ -74,7 +74,10 @@ class Appliance:
     def _defaults(self):
         return {
             "appliance": {"name": "gate", "run_directory": self.run_directory, "workers": 2},
-            "datapath": {"inside": network.INSIDE_INTERFACE, "bpf_directory": self.bpf_directory},
+            "datapath": {
+                "inside": network.INSIDE_INTERFACE, "bpf_directory": self.bpf_directory,
+                "heartbeat_timeout": "5s",  # a machine under load is no failure
+            },
             "endpoints": {
                 "prefixes": [
                     network.REGION_A, network.REGION_A6, network.REGION_B, network.REGION_B6,
