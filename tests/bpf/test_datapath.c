@@ -216,10 +216,12 @@ static void path_mtu_is_learned_from_errors_to_the_server(void **state)
 		int ends[2];
 
 		pair_open(gate->listeners[family], gate_endpoints[family], 0, ends);
-		namespaces_run(&gate_net, PLACE_HOP, "ip link set c1 mtu 1300");
+		namespaces_run(&gate_net, PLACE_HOP, "ip link set c1 mtu %u", family ? 1280 : 1200);
 		assert_true(namespaces_carries(ends[1], ends[0], 200000));
 		pair_close(ends);
-		namespaces_run(&gate_net, PLACE_HOP, "ip link set c1 mtu 1500");
+		/* Below 1280 the interface has lost its IPv6. */
+		namespaces_run(&gate_net, PLACE_HOP,
+			"ip link set c1 mtu 1500; ip address replace fd77:1::1/64 dev c1 nodad");
 	}
 }
 
