@@ -200,9 +200,8 @@ static void source_sum(struct source_counters *sum, const struct source_counters
 {
 	memset(sum, 0, sizeof(*sum));
 	for (int cpu = 0; cpu < cpus; cpu++) {
-		sum->packets += each[cpu].packets;
-		sum->bytes += each[cpu].bytes;
-		sum->syns += each[cpu].syns;
+#define SOURCE_SUM(member, name, help) sum->member += each[cpu].member;
+		SOURCE_COUNTS(SOURCE_SUM)
 		if (each[cpu].seen_ns > sum->seen_ns)
 			sum->seen_ns = each[cpu].seen_ns;
 		for (int drop = 0; drop < DROP_COUNT; drop++)
