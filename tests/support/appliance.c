@@ -49,6 +49,7 @@ void appliance_configure(const struct appliance *a, unsigned workers, const char
 
 	snprintf(text, sizeof(text),
 		"appliance:\n  run_directory: %s/run/deep\n  workers: %u\n"
+		"endpoints:\n  learn: off\n"
 		"datapath:\n  inside: lo\n  bpf_directory: %s/bpf/sallyport\n  listen_base: %d\n"
 		"hosts:\n  - pattern: api.openai.com\n    provider: openai\n    backend: main\n"
 		"backends:\n  - name: main\n    key_file: %s/service.key\n"

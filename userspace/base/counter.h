@@ -76,6 +76,8 @@
 	/* scout */                                                                            \
 	X(SCOUT_RESOLVED, "scout.resolved", "names of endpoints resolved, or resolved again")  \
 	X(SCOUT_UNRESOLVED, "scout.unresolved", "lookups of names of endpoints that failed")   \
+	X(SCOUT_HUNG, "scout.hung", "scouts killed because they gave no sign of life for datapath.heartbeat_timeout") \
+	X(SCOUT_MISSING, "scout.missing", "times that there was no scout that read the packet queues for datapath.heartbeat_timeout") \
 	X(QUEUE_PACKETS, "queue.packets", "packets that the kernel showed to the scout") \
 	X(QUEUE_UNREADABLE, "queue.unreadable", "of those: fragments, malformed or too long, passed unread") \
 	X(QUEUE_OVERRUN, "queue.overrun", "times the kernel had packets and the scout no room for them") \

@@ -42,7 +42,7 @@ struct config_datapath {
 	enum config_forward forward;
 	uint32_t mark;		/* 0x5a11 */
 	uint32_t table;		/* routing table, 5111 */
-	uint16_t queue_base;	/* NFQUEUE numbers from here on, one per CPU: 5110 */
+	uint16_t queue_base;	/* NFQUEUE numbers from here on, two per CPU: 5110 */
 	uint16_t listen_base;	/* worker i listens on 127.0.0.1 and ::1, port listen_base+i: 15100 */
 	uint32_t max_sources;	/* map sizes */
 	uint32_t max_flows;

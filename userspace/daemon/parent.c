@@ -520,6 +520,8 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 	if (!error)
 		error = vitals_new(parent, &parent->vitals, why);
 	if (!error)
+		error = scout_watch_new(parent, &parent->scout_watch, why);
+	if (!error)
 		error = handout_listeners_grow(
 			&parent->handout, config, parent->datapath, config->appliance.workers, why);
 	if (error)
@@ -589,6 +591,7 @@ static void finish(struct parent *parent)
 	census_free(parent->census);
 	handout_close(&parent->handout);
 	vitals_free(parent->vitals);
+	scout_watch_free(parent->scout_watch);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);
 	if (parent->counters_path)

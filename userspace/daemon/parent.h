@@ -8,6 +8,7 @@
 #include "daemon/generation.h"
 #include "daemon/handout.h"
 #include "daemon/role.h"
+#include "daemon/scout_watch.h"
 #include "daemon/vitals.h"
 
 struct parent_options {
@@ -26,7 +27,7 @@ enum parent_stage {
 	PARENT_STOPPING_REST,
 };
 
-/* For parent.c, generation.c, reload.c and vitals.c only. */
+/* For parent.c, generation.c, reload.c, scout_watch.c and vitals.c only. */
 struct parent {
 	const struct parent_options *options;
 	struct ev_loop *loop;
@@ -40,6 +41,7 @@ struct parent {
 	struct counters *counters;
 	struct datapath *datapath;
 	struct vitals *vitals;
+	struct scout_watch *scout_watch;
 	struct handout handout;
 	struct census *census;
 	struct list generations;

@@ -179,7 +179,7 @@ enum dns_result dns_read(struct slice message, struct dns_reply *reply)
 	*reply = (struct dns_reply){.type = 0};
 	if (result != DNS_OK)
 		return result;
-	if (!name_read(message, HEADER, reply->name))
+	if (!name_read(slice_first(message, walk.at), HEADER, reply->name))
 		return DNS_MALFORMED;
 	reply->type = (uint16_t)get16(message, walk.at - 4);
 	reply->records = walk.at;
@@ -387,16 +387,20 @@ static size_t disarm_record(char *message, const struct record *record)
 	return found + (ech && disarm_ech(message, ech, record->end, last));
 }
 
-size_t dns_disarm(char *message, size_t len)
+size_t dns_disarm(char *message, size_t len, size_t from, size_t *final)
 {
 	struct record record;
 	struct walk walk;
-	size_t found = 0;
+	size_t found = 0, start;
+	int more;
 
+	*final = len;
 	if (walk_start(&walk, slice_of(message, len)) != DNS_OK)
 		return 0;
-	while (walk_next(&walk, &record) > 0)
-		if (record.class == CLASS_IN && is_service(&record))
+	while (start = walk.at, (more = walk_next(&walk, &record)) > 0)
+		if (start >= from && record.class == CLASS_IN && is_service(&record))
 			found += disarm_record(message, &record);
+	if (more < 0)
+		*final = start;
 	return found;
 }

@@ -50,7 +50,9 @@ enum dns_result dns_aliases(struct slice message,
  * stream and no offset in it moves: the parameter ech makes room for one of the private range at
  * the end of the list, full of zeros, which clients must ignore (section 8); a protocol h3 or h3-…
  * becomes a reserved value that is nobody's protocol (RFC 8701). Returns how many were taken out;
- * records it cannot read stay as they are, as no client can read them either. */
-size_t dns_disarm(char *message, size_t len);
+ * records it cannot read stay as they are, as no client can read them either.
+ * The message may be the beginning of one: *final is how far it will not change any more, however
+ * it goes on. Records that begin before the offset from are left alone. */
+size_t dns_disarm(char *message, size_t len, size_t from, size_t *final);
 
 #endif

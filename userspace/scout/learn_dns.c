@@ -141,8 +141,8 @@ void learn_dns_read(struct learn_asking *asking, struct slice message,
 
 static void message_disarm(struct learn *learn, struct seen *seen)
 {
-	size_t len = seen->packet.end - seen->packet.payload;
-	size_t found = dns_disarm(seen->bytes + seen->packet.payload, len);
+	size_t len = seen->packet.end - seen->packet.payload, final;
+	size_t found = dns_disarm(seen->bytes + seen->packet.payload, len, 0, &final);
 
 	if (!found)
 		return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* DNS over TCP (RFC 1035 section 4.2.2): messages one after the other, each with its length in
- * front, cut into segments as it comes. A message for a listed name is edited as a whole, so its
- * segments wait for each other, behind its question, where nothing is ever edited. */
+ * front, cut into segments as it comes. What a client gets of a message for a listed name are whole
+ * records, edited: segments wait until theirs are. */
 #include <stdlib.h>
 
 #include "scout/dns.h"
@@ -89,35 +89,47 @@ void learn_stream_give_up(struct learn *learn, const struct peek_key *key, struc
 
 /* --- messages --- */
 
-/* A whole message at an offset of the stream, its length in front. */
+/* Edits what there is of a message for a listed name at an offset of the stream (behind its
+ * length). Returns how far it may pass. */
+static size_t edit(struct learn *learn, struct peek *peek, size_t at, size_t len)
+{
+	size_t passed = peek->stream.passed > at ? peek->stream.passed - at : 0, final;
+	size_t found = dns_disarm(peek->segments.memory + at, len, passed, &final);
+
+	counter_add(learn->counters, COUNTER_LEARN_DNS_DISARMED, found);
+	peek->stream.edited |= found > 0;
+	return at + final;
+}
+
+/* Whether records are left that were let go before they were whole. */
+static void count_armed(struct learn *learn, struct slice message)
+{
+	char *copy = malloc(message.len);
+	size_t final;
+
+	if (!copy)
+		return;
+	memcpy(copy, message.data, message.len);
+	if (dns_disarm(copy, message.len, 0, &final))
+		counter_add(learn->counters, COUNTER_LEARN_DNS_ARMED, 1);
+	free(copy);
+}
+
 static void read_message(
 	struct learn *learn, struct peek *peek, size_t at, size_t len, struct learn_asking *asking)
 {
-	char *bytes = peek->segments.memory + at + 2;
+	struct slice message = slice_of(peek->segments.memory + at, len);
 	struct dns_reply reply;
 	bool listed;
-	size_t found;
-	char *copy;
 
-	if (!learn_dns_wanted(learn, asking->seen->now_ns, slice_of(bytes, len), &reply, &listed))
+	if (!learn_dns_wanted(learn, asking->seen->now_ns, message, &reply, &listed))
 		return;
-	learn_dns_read(asking, slice_of(bytes, len), &reply, listed);
+	learn_dns_read(asking, message, &reply, listed);
 	if (!listed)
 		return;
-	if (peek->stream.passed <= at + 2 + reply.records) {
-		found = dns_disarm(bytes, len);
-		counter_add(learn->counters, COUNTER_LEARN_DNS_DISARMED, found);
-		peek->stream.edited |= found > 0;
-		return;
-	}
-	/* Some of it was let go as it was, so all of it is. */
-	copy = malloc(len);
-	if (!copy)
-		return;
-	memcpy(copy, bytes, len);
-	if (dns_disarm(copy, len))
-		counter_add(learn->counters, COUNTER_LEARN_DNS_ARMED, 1);
-	free(copy);
+	(void)edit(learn, peek, at, len);
+	if (peek->stream.passed > at + reply.records)
+		count_armed(learn, message);
 }
 
 static void read_messages(struct learn *learn, struct peek *peek, struct learn_asking *asking)
@@ -131,19 +143,18 @@ static void read_messages(struct learn *learn, struct peek *peek, struct learn_a
 
 		if (front.len - at - 2 < len)
 			break;
-		read_message(learn, peek, at, len, asking);
+		read_message(learn, peek, at + 2, len, asking);
 		at += 2 + len;
 	}
 	peek->stream.whole = at;
 }
 
 /* How far the stream may pass while its last message is not whole. */
-static size_t may_pass(struct learn *learn, const struct peek *peek, uint64_t now_ns)
+static size_t may_pass(struct learn *learn, struct peek *peek, uint64_t now_ns)
 {
 	struct slice front = segments_front(&peek->segments), message;
-	size_t at = peek->stream.whole, end;
+	size_t at = peek->stream.whole, end, until;
 	struct dns_reply reply;
-	bool listed;
 
 	/* Before its length is known nothing is. */
 	if (front.len < at + 2)
@@ -152,10 +163,11 @@ static size_t may_pass(struct learn *learn, const struct peek *peek, uint64_t no
 	end = at + 2 + ((size_t)(uint8_t)front.data[at] << 8 | (uint8_t)front.data[at + 1]);
 	switch (dns_read(message, &reply)) {
 	case DNS_OK:
-		listed = learn_dns_listed(learn, now_ns, &reply);
-		return listed && peek->stream.passed <= at + 2 + reply.records
-			       ? at + 2 + reply.records
-			       : end;
+		if (!learn_dns_listed(learn, now_ns, &reply))
+			return end;
+		until = edit(learn, peek, at + 2, message.len);
+		/* A record of which some was let go as it was is to pass as it is. */
+		return peek->stream.passed > until ? end : until;
 	case DNS_MALFORMED:
 		return message.len < QUESTION_MAX ? front.len : end;
 	default:

@@ -138,6 +138,31 @@ static void records_over_many_segments_are_edited_in_order(void **state)
 	scene_close(&scene);
 }
 
+/* A server sends no more than a few segments before the first is acknowledged (RFC 6928). */
+static void a_record_waits_for_its_own_rest_only(void **state)
+{
+	static const char head[] = "\0\x58\0\1\x81\x80\0\1\0\2\0\0\0\0" QUESTION "\0\x41\0\1";
+	struct slice records = slice_after(ARMED, RECORDS);
+	struct buf stream = BUF_EMPTY;
+	struct scene scene;
+	struct slice whole;
+
+	(void)state;
+	buf_append(&stream, head, sizeof(head) - 1);
+	buf_append(&stream, records.data, records.len);
+	buf_append(&stream, records.data, records.len);
+	whole = buf_slice(&stream);
+	begin(&scene, "");
+	part(&scene, whole, 0, RECORDS + 10);
+	assert_done(&scene, "");
+	part(&scene, whole, RECORDS + 10, RECORDS + records.len);
+	assert_done(&scene, "P2 C3 ");
+	part(&scene, whole, RECORDS + records.len, whole.len);
+	assert_done(&scene, "C4 ");
+	buf_free(&stream);
+	scene_close(&scene);
+}
+
 static void a_name_that_is_not_listed_waits_for_nothing(void **state)
 {
 	struct slice other = OTHER;
@@ -229,7 +254,8 @@ static void the_end_of_a_connection_lets_go(void **state)
 /* More waits than there is room for. */
 static void nothing_waits_without_bounds(void **state)
 {
-	static const char head[] = "\xff\xff\0\1\x81\x80\0\1\0\1\0\0\0\0" QUESTION "\0\x41\0\1";
+	static const char head[] = "\xff\xff\0\1\x81\x80\0\1\0\1\0\0\0\0" QUESTION
+				   "\0\x41\0\1\xc0\x0c\0\x41\0\1\0\0\0\x3c\xff\xf0";
 	struct scene scene;
 	char bytes[64] = {0};
 
@@ -339,6 +365,7 @@ int main(void)
 		cmocka_unit_test(a_reply_out_of_order_waits_for_its_beginning),
 		cmocka_unit_test(records_over_segments_are_edited),
 		cmocka_unit_test(records_over_many_segments_are_edited_in_order),
+		cmocka_unit_test(a_record_waits_for_its_own_rest_only),
 		cmocka_unit_test(a_name_that_is_not_listed_waits_for_nothing),
 		cmocka_unit_test(messages_that_share_segments_are_edited),
 		cmocka_unit_test(segments_go_at_their_deadline),
