@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #endif
 
-#define SALLYPORT_ABI 1
+#define SALLYPORT_ABI 2
 
 #define WORKERS_MAX 256
 
@@ -27,23 +27,29 @@ struct abi_address {
 	X(MALFORMED, "malformed", "IP or TCP header that contradicts itself or is cut short")      \
 	X(MARTIAN, "martian", "source address that cannot arrive on a wire")                       \
 	X(FLAGS, "flags", "TCP flags that no stack sends: SYN with FIN or RST, none at all")       \
+	X(DENIED, "denied", "source that admission.deny names, or admission.allow does not")       \
+	X(SYN_RATE, "syn_rate", "SYN beyond admission.syn_rate of its source")                     \
+	X(CONNECTIONS, "connections", "SYN beyond admission.connections of its source")            \
 	X(HIDDEN, "hidden", "fragment or header chain that can hide a SYN to an endpoint")         \
-	X(NO_WORKER, "no_worker", "reset: no worker listens for this source address")
+	X(NO_WORKER, "no_worker", "reset: no worker is alive for this source address")
 
 /* What became of a packet, counted once per packet that steer saw: X(NAME, "name", "help"). */
 #define OUTCOMES(X)                                                                                \
-	X(OTHER, "other", "not TCP to a steered port: passed")                                     \
+	X(OTHER, "other", "not TCP, or not to a steered port: passed")                             \
 	X(NOT_ENDPOINT, "not_endpoint", "SYN to a steered port of another destination: passed")    \
 	X(NO_FLOW, "no_flow", "segment of a connection that was not steered: passed")              \
 	X(OPENED, "opened", "SYN to an endpoint: steered")                                         \
 	X(STEERED, "steered", "later segment of a steered connection")                             \
 	X(ICMP_STEERED, "icmp_steered", "ICMP error about a steered connection: steered")          \
+	X(FAILED_OPEN, "failed_open", "SYN to an endpoint, passed unseen: no worker is alive and it fails open") \
 	X(FRAGMENT, "fragment", "IP fragment: passed")                                             \
 	X(VLAN, "vlan", "tagged, so for another interface: passed")                                \
 	X(UNREADABLE, "unreadable", "neither IPv4 nor IPv6 that can be read: passed")              \
-	X(RESET, "reset", "answered with a reset: no worker listens")                              \
+	X(RESET, "reset", "answered with a reset: no worker is alive")                             \
 	X(DROPPED, "dropped", "dropped; the reason is counted with the source address")            \
 	X(FLOWS_FULL, "flows_full", "SYN reset because the flow table took no entry")              \
+	X(FLOOD, "flood", "connection not recorded, for there are more than admission.flood_rate") \
+	X(FORWARDED, "forwarded", "forwarded by XDP (datapath.forward)")                           \
 	X(SELECTED, "selected", "connection handed to its worker")                                 \
 	X(SELECT_EMPTY, "select_empty", "worker vanished between steering and selection")
 
@@ -58,15 +64,51 @@ enum outcome { OUTCOMES(ABI_ENUM_OUTCOME) OUTCOME_COUNT };
  * clock costs more than the rest of the counting. */
 #define TICK_JIFFIES_SHIFT 5
 
+/* What is counted of a source address, in segments as they are on the wire and bytes from the
+ * Ethernet header on: X(member, "name", "help"). */
+#define SOURCE_COUNTS(X)                                                                           \
+	X(packets, "packets", "packets from the source")                                           \
+	X(bytes, "bytes", "bytes from the source")                                                 \
+	X(packets_to, "packets_to", "packets to the source")                                       \
+	X(bytes_to, "bytes_to", "bytes to the source")                                             \
+	X(steered_packets, "steered_packets", "packets from the source that were steered")         \
+	X(steered_bytes, "steered_bytes", "bytes from the source that were steered")               \
+	X(syns, "syns", "connection attempts: SYNs, each counted once")                            \
+	X(syns_again, "syns_again", "SYNs sent again")                                             \
+	X(opened, "opened", "connections opened: the source answered the SYN-ACK")                 \
+	X(closed, "closed", "connections closed by both sides")                                    \
+	X(resets, "resets", "connections reset by either side")                                    \
+	X(steered, "steered", "connection attempts that were steered")                             \
+	X(passed, "passed", "connection attempts that were passed")
+
 /* Value of the map sources (key: struct abi_address), one per CPU. */
 struct source_counters {
-	__u64 packets;
-	__u64 bytes;   /* on the wire, from the Ethernet header on */
-	__u64 syns;    /* SYN without ACK */
+#define ABI_SOURCE_MEMBER(member, name, help) __u64 member;
+	SOURCE_COUNTS(ABI_SOURCE_MEMBER)
 	__u64 seen_ns; /* CLOCK_MONOTONIC: the first packet of the last tick */
 	__u64 tick;
 	__u64 drops[DROP_COUNT];
 };
+
+/* Value of the map limits (key: struct abi_address), shared by the CPUs: kept only while admission
+ * limits connections. */
+struct source_limit {
+	__u64 full_ns; /* CLOCK_MONOTONIC: when the bucket of SYNs will be full again (GCRA) */
+	__u32 attempts; /* SYNs admitted, ever */
+	__u32 reserved;
+};
+
+/* Value of the map actives (key: struct abi_address): written by userspace at every sweep of the
+ * flow table, so that it cannot drift. */
+struct source_active {
+	__u64 swept_ns; /* CLOCK_MONOTONIC, at the start of the sweep */
+	__u32 active;	/* connections open at the last sweep */
+	__u32 attempts; /* struct source_limit.attempts when the sweep began */
+};
+
+/* Key prefix_key, in the inner map of admission: what the longest prefix says. */
+enum admission { ADMISSION_ALLOW = 1, ADMISSION_DENY = 2 };
+#define ADMISSION_PREFIXES_MAX 65536
 
 enum endpoint_source {
 	ENDPOINT_CONFIGURED = 1, /* endpoints.prefixes */
@@ -75,11 +117,14 @@ enum endpoint_source {
 	ENDPOINT_SNI = 4,	 /* a ClientHello of a client, over TCP or QUIC */
 };
 
+/* What becomes of a SYN to an endpoint while its worker is not alive. As enum config_fail. */
+enum fail { FAIL_CLOSED = 0, FAIL_OPEN = 1 };
+
 /* Value of the maps endpoints (key: struct abi_address) and prefixes (struct prefix_key). */
 struct endpoint {
 	__u64 expires_ns; /* CLOCK_MONOTONIC; 0: never. Swept by userspace */
 	__u32 source;	  /* enum endpoint_source */
-	__u32 reserved;
+	__u32 fail;	  /* enum fail: of the strictest host that lives there */
 };
 
 struct prefix_key {
@@ -94,20 +139,53 @@ struct flow_key {
 
 enum flow_decision { FLOW_STEER = 1, FLOW_DIRECT = 2 };
 
-/* Taken at the SYN; every later segment follows it, whatever becomes of the endpoint. */
+/* X(NAME, "name", seconds that a flow stays without a packet, "help") */
+#define FLOW_STATES(X)                                                                             \
+	X(OPENING, "opening", 30, "SYN seen")                                                      \
+	X(OPEN, "open", 7200, "the client answered the SYN-ACK, or was there before us")           \
+	X(CLOSING, "closing", 300, "one side said FIN")                                            \
+	X(CLOSED, "closed", 10, "both said FIN, or one reset it")
+
+#define ABI_ENUM_FLOW_STATE(NAME, name, seconds, help) FLOW_##NAME,
+enum flow_state { FLOW_STATES(ABI_ENUM_FLOW_STATE) FLOW_STATE_COUNT };
+
+enum { FLOW_FIN_CLIENT = 1, FLOW_FIN_SERVER = 2 };
+
+/* Value of the map flows. Decided at the SYN; every later segment follows it, whatever becomes of
+ * the endpoint. A connection that was there before us is FLOW_DIRECT. */
 struct flow {
 	__u64 seen_ns; /* CLOCK_MONOTONIC: the first segment of the last tick */
 	__u32 isn;     /* host order: the same SYN again is no new decision */
-	__u8 decision; /* enum flow_decision */
-	__u8 closed;   /* a FIN or RST of the client was seen */
 	__u16 tick;
+	__u8 decision; /* enum flow_decision */
+	__u8 state;    /* enum flow_state */
+	__u8 fins;     /* FLOW_FIN_* */
+	__u8 reserved[7];
+};
+
+/* The one element of the map flood: connections recorded, counted by windows of 2^30 ns. */
+struct flood {
+	__u64 window;
+	__u32 now, before; /* in this window and in the one before it */
 };
 
 /* The one element of the map settings. */
 struct settings {
-	__u32 workers;	   /* slots that source addresses are hashed over */
-	__u32 clsact_ours; /* the clsact qdisc was made by the appliance */
+	__u64 heartbeat_ns;	/* a worker whose stamp is older is not alive; 0: not looked at */
+	__u64 syn_interval_ns;	/* between two SYNs of a source; 0: no limit */
+	__u64 syn_burst_ns;	/* syn_interval_ns times the burst */
+	__u32 connections_max;	/* of a source; 0: no limit */
+	__u32 flood_rate;	/* connections in a window beyond which none is recorded; 0: never */
+	__u32 workers;		/* slots that source addresses are hashed over */
+	__u32 clsact_ours;	/* the clsact qdisc was made by the appliance */
+	__u32 admission;	/* the map admission has prefixes */
+	__u32 reserved;
 };
+
+/* The map heartbeats, an array that can be mapped: CLOCK_MONOTONIC ns of the last sign of life of
+ * each worker, and of the scout. */
+#define HEARTBEAT_SCOUT	 WORKERS_MAX
+#define HEARTBEATS_MAX	 (WORKERS_MAX + 1)
 
 /* Index into the SOCKMAP of listeners. */
 #define WORKER_SLOT(worker, ipv6) (2 * (worker) + ((ipv6) ? 1 : 0))

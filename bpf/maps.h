@@ -38,13 +38,58 @@ struct {
 	__type(value, __u32);
 } ports SEC(".maps");
 
-/* LRU: a flood of SYNs evicts its own entries first, since nothing ever looks them up. */
+/* Every TCP connection, steered or not. LRU: a flood of SYNs evicts its own entries first, since
+ * nothing ever looks them up. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024); /* *max_flows */
 	__type(key, struct flow_key);
 	__type(value, struct flow);
 } flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flood);
+} flood SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024); /* *max_sources */
+	__type(key, struct abi_address);
+	__type(value, struct source_limit);
+} limits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024); /* *max_sources */
+	__type(key, struct abi_address);
+	__type(value, struct source_active);
+} actives SEC(".maps");
+
+/* Its one element is a trie that is replaced as a whole. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+			__uint(map_flags, BPF_F_NO_PREALLOC);
+			__uint(max_entries, ADMISSION_PREFIXES_MAX);
+			__type(key, struct prefix_key);
+			__type(value, __u32);
+		});
+} admission SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, HEARTBEATS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} heartbeats SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);

@@ -142,8 +142,8 @@ static __always_inline bool flow_note(const struct packet *packet, const struct 
 		flow->tick = tick;
 		flow->seen_ns = bpf_ktime_get_coarse_ns();
 	}
-	if ((packet->flags & (TCP_FIN | TCP_RST)) && !flow->closed)
-		flow->closed = 1;
+	if ((packet->flags & (TCP_FIN | TCP_RST)) && flow->state < FLOW_CLOSING)
+		flow->state = FLOW_CLOSING;
 	return true;
 }
 

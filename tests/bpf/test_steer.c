@@ -449,11 +449,11 @@ static void the_end_of_a_flow_is_noted(void **state)
 	open_flow(bench, false);
 	assert_int_equal(bpf_map_get_next_key(bench->programs.maps.flows, NULL, &key), 0);
 	assert_int_equal(bpf_map_lookup_elem(bench->programs.maps.flows, &key, &flow), 0);
-	assert_int_equal(flow.closed, 0);
+	assert_int_equal(flow.state, FLOW_OPENING);
 	assert_int_equal(flow.isn, 1000);
 	assert_int_equal(run(bench, &fin).mark, MARK);
 	assert_int_equal(bpf_map_lookup_elem(bench->programs.maps.flows, &key, &flow), 0);
-	assert_int_equal(flow.closed, 1);
+	assert_int_equal(flow.state, FLOW_CLOSING);
 }
 
 static void icmp_errors_follow_the_flow_they_are_about(void **state)

@@ -22,6 +22,10 @@ enum config_steer { CONFIG_STEER_ENDPOINTS, CONFIG_STEER_ALL };
 enum config_learn { CONFIG_LEARN_OFF, CONFIG_LEARN_DNS, CONFIG_LEARN_SNI, CONFIG_LEARN_BOTH };
 /* What becomes of a connection that hides its name: reset tells the client, deny does not. */
 enum config_policy { CONFIG_POLICY_PASS, CONFIG_POLICY_RESET, CONFIG_POLICY_DENY };
+/* What becomes of new AI connections while nobody is there to inspect them: reset, or passed. */
+enum config_fail { CONFIG_FAIL_CLOSED, CONFIG_FAIL_OPEN, CONFIG_FAIL_DEFAULT /* of hosts: datapath.fail */ };
+/* Who forwards established connections that are not steered. */
+enum config_forward { CONFIG_FORWARD_STACK, CONFIG_FORWARD_XDP };
 
 struct config_appliance {
 	char *name;		/* default: the host name; observer.name of every event */
@@ -33,6 +37,9 @@ struct config_datapath {
 	char *inside;		/* the interface clients arrive on; required */
 	enum config_xdp xdp;
 	char *bpf_directory;	/* /sys/fs/bpf/sallyport */
+	enum config_fail fail;	/* closed; hosts may differ */
+	uint64_t heartbeat_ns;	/* a worker that gave no sign of life for so long is none: 800 ms */
+	enum config_forward forward;
 	uint32_t mark;		/* 0x5a11 */
 	uint32_t table;		/* routing table, 5111 */
 	uint16_t queue_base;	/* NFQUEUE numbers from here on, one per CPU: 5110 */
@@ -40,6 +47,22 @@ struct config_datapath {
 	uint32_t max_sources;	/* map sizes */
 	uint32_t max_flows;
 	uint32_t max_endpoints;
+};
+
+/* Which sources may send, and how much of it. */
+struct config_admission {
+	struct prefix *allow;	/* empty: every source; else only these */
+	size_t nallow;
+	struct prefix *deny;	/* the longest prefix of both lists decides */
+	size_t ndeny;
+	uint32_t syn_rate;	/* SYNs per second and source; 0: no limit */
+	uint32_t syn_burst;	/* SYNs at once: 100 */
+	uint32_t connections;	/* connections at a time and source; 0: no limit */
+	uint32_t flood_rate;	/* new connections per second beyond which none is recorded: 20000; 0: never */
+};
+
+struct config_accounting {
+	uint64_t summary_ns;	/* between two source.summary events of a source: 60 s */
 };
 
 struct config_endpoints {
@@ -67,6 +90,7 @@ struct config_host {
 	char *pattern;		/* lower case */
 	enum config_provider provider;
 	struct config_backend *backend; /* NULL: the origin the client named */
+	enum config_fail fail;	/* CONFIG_FAIL_DEFAULT: as datapath.fail */
 };
 
 /* Where the calls of a host go instead of to the address that its name has. */
@@ -149,6 +173,8 @@ struct config_processes {
 struct config {
 	struct config_appliance appliance;
 	struct config_datapath datapath;
+	struct config_admission admission;
+	struct config_accounting accounting;
 	struct config_endpoints endpoints;
 	struct config_host *hosts;
 	size_t nhosts;
@@ -174,6 +200,10 @@ int config_load(const char *path, struct config **config, struct why *why);
 size_t config_check_system(const char *path, const struct config *config,
 	void (*told)(void *context, const char *problem), void *context);
 void config_free(struct config *config);
+
+/* CONFIG_FAIL_CLOSED or CONFIG_FAIL_OPEN: what holds for the addresses of this host, or with NULL
+ * for those that belong to no host (endpoints.prefixes). */
+enum config_fail config_fail_of(const struct config *config, const struct config_host *host);
 
 /* The host entry that a lower-case name falls under: exact before patterns; NULL: not ours. */
 const struct config_host *config_host_find(const struct config *config, struct slice name);

@@ -37,3 +37,8 @@ const struct config_host *config_host_find(const struct config *config, struct s
 	}
 	return wild;
 }
+
+enum config_fail config_fail_of(const struct config *config, const struct config_host *host)
+{
+	return host && host->fail != CONFIG_FAIL_DEFAULT ? host->fail : config->datapath.fail;
+}

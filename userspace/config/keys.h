@@ -22,6 +22,9 @@
 	S(inside, INTERFACE, inside, REQUIRED, "")                                                \
 	S(xdp, CHOICE, xdp, "auto", "auto|native|generic|off")                                    \
 	S(bpf_directory, PATH, bpf_directory, "/sys/fs/bpf/sallyport", "")                        \
+	S(fail, CHOICE, fail, "closed", "closed|open")                                            \
+	S(heartbeat_timeout, DURATION, heartbeat_ns, "800ms", "300ms..1m")                        \
+	S(forward, CHOICE, forward, "stack", "stack|xdp")                                         \
 	S(mark, U32, mark, "0x5a11", "1..0xffffffff")                                             \
 	S(table, U32, table, "5111", "1..0xffffffff")                                             \
 	S(listen_base, U16, listen_base, "15100", "1024..65535")                                  \
@@ -29,6 +32,17 @@
 	S(max_sources, U32, max_sources, "65536", "1024..16777216")                               \
 	S(max_flows, U32, max_flows, "262144", "1024..16777216")                                  \
 	S(max_endpoints, U32, max_endpoints, "16384", "64..1048576")
+
+#define KEYS_ADMISSION(S, L)                                                                      \
+	L(allow, PREFIX, allow, NULL, "")                                                         \
+	L(deny, PREFIX, deny, NULL, "")                                                           \
+	S(syn_rate, U32, syn_rate, "0", "0..1000000")                                             \
+	S(syn_burst, U32, syn_burst, "100", "1..1000000")                                         \
+	S(connections, U32, connections, "0", "0..16777216")                                      \
+	S(flood_rate, U32, flood_rate, "20000", "0..100000000")
+
+#define KEYS_ACCOUNTING(S, L)                                                                     \
+	S(summary_interval, DURATION, summary_ns, "60s", "1s..1d")
 
 #define KEYS_ENDPOINTS(S, L)                                                                      \
 	L(ports, U16, ports, "443", "1..65535")                                                   \
@@ -48,7 +62,8 @@
 #define KEYS_HOST(S, L)                                                                           \
 	S(pattern, PATTERN, pattern, REQUIRED, "")                                                \
 	S(provider, CHOICE, provider, REQUIRED, "azure|openai")                                   \
-	S(backend, BACKEND, backend, NULL, "")
+	S(backend, BACKEND, backend, NULL, "")                                                    \
+	S(fail, CHOICE, fail, "default", "closed|open|default")
 
 #define KEYS_BACKEND(S, L)                                                                        \
 	S(name, NAME, name, REQUIRED, "")                                                         \
@@ -117,6 +132,8 @@
 #define SECTIONS(X)                                                                               \
 	X(appliance, APPLIANCE)                                                                   \
 	X(datapath, DATAPATH)                                                                     \
+	X(admission, ADMISSION)                                                                   \
+	X(accounting, ACCOUNTING)                                                                 \
 	X(endpoints, ENDPOINTS)                                                                   \
 	X(tls, TLS)                                                                               \
 	X(http, HTTP)                                                                             \

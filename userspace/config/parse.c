@@ -174,6 +174,7 @@ static int reader_default_hosts(const struct reader *r)
 		return reader_memory(r);
 	for (size_t i = 0; i < count; i++) {
 		r->config->hosts[i].provider = defaults[i].provider;
+		r->config->hosts[i].fail = CONFIG_FAIL_DEFAULT;
 		r->config->hosts[i].pattern = strdup(defaults[i].pattern);
 		if (!r->config->hosts[i].pattern)
 			return reader_memory(r);

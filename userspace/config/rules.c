@@ -64,13 +64,44 @@ static int rules_names(const struct rules *r)
 	return 0;
 }
 
+/* Addresses of both families share the tries of the kernel programs. */
+static int rules_prefixes(const struct rules *r, const char *section, const char *key,
+	const struct prefix *prefixes, size_t n)
+{
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	struct address ipv4 = {{0}};
+
+	memcpy(ipv4.bytes, mapped, sizeof(mapped));
+	for (size_t i = 0; i < n; i++)
+		if (prefixes[i].bits < 96 && prefix_contains(&prefixes[i], &ipv4))
+			return refuse(r, section, key,
+				"expected \"0.0.0.0/0\" for all of IPv4 and \"2000::/3\" for IPv6, found "
+				"an IPv6 prefix that contains IPv4 as well");
+	return 0;
+}
+
+static int rules_admission(const struct rules *r)
+{
+	const struct config_admission *a = &r->config->admission;
+	int error = rules_prefixes(r, "admission", "allow", a->allow, a->nallow);
+
+	if (!error)
+		error = rules_prefixes(r, "admission", "deny", a->deny, a->ndeny);
+	for (size_t i = 0; !error && i < a->nallow; i++)
+		for (size_t j = 0; !error && j < a->ndeny; j++)
+			if (a->allow[i].bits == a->deny[j].bits &&
+				address_equal(&a->allow[i].address, &a->deny[j].address))
+				error = refuse(r, "admission", "deny",
+					"expected each prefix in one of the lists, found one that stands in "
+					"allow as well");
+	return error;
+}
+
 static int rules_datapath(const struct rules *r)
 {
 	const struct config *c = r->config;
 	const struct config_datapath *d = &c->datapath;
 	const struct config_endpoints *e = &c->endpoints;
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	struct address ipv4 = {{0}};
 
 	if (d->table >= 253 && d->table <= 255)
 		return refuse(r, "datapath", "table",
@@ -90,13 +121,7 @@ static int rules_datapath(const struct rules *r)
 	if (e->ttl_floor_ns > e->ttl_ceiling_ns)
 		return refuse(r, "endpoints", "ttl_ceiling",
 			"expected at least ttl_floor, found less than it");
-	memcpy(ipv4.bytes, mapped, sizeof(mapped));
-	for (size_t i = 0; i < e->nprefixes; i++)
-		if (e->prefixes[i].bits < 96 && prefix_contains(&e->prefixes[i], &ipv4))
-			return refuse(r, "endpoints", "prefixes",
-				"expected \"0.0.0.0/0\" for all of IPv4 and \"2000::/3\" for IPv6, found "
-				"an IPv6 prefix that contains IPv4 as well");
-	return 0;
+	return rules_prefixes(r, "endpoints", "prefixes", e->prefixes, e->nprefixes);
 }
 
 static int rules_audit(const struct rules *r)
@@ -165,6 +190,8 @@ int rules_check(const char *name, const struct node *root, const struct config *
 
 	if (error == 0)
 		error = rules_datapath(&r);
+	if (error == 0)
+		error = rules_admission(&r);
 	if (error == 0)
 		error = rules_tls(&r);
 	if (error == 0)

@@ -29,6 +29,14 @@ static const cyaml_schema_field_t appliance_fields[] = {
 static const cyaml_schema_field_t datapath_fields[] = {
 	KEYS_DATAPATH(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
 #undef RAW
+#define RAW raw_admission
+static const cyaml_schema_field_t admission_fields[] = {
+	KEYS_ADMISSION(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+#undef RAW
+#define RAW raw_accounting
+static const cyaml_schema_field_t accounting_fields[] = {
+	KEYS_ACCOUNTING(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+#undef RAW
 #define RAW raw_endpoints
 static const cyaml_schema_field_t endpoints_fields[] = {
 	KEYS_ENDPOINTS(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
@@ -114,6 +122,16 @@ static const struct key appliance_keys[] = {KEYS_APPLIANCE(ROW_SCALAR, ROW_LIST)
 #define RAW raw_datapath
 #define OUT config_datapath
 static const struct key datapath_keys[] = {KEYS_DATAPATH(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_admission
+#define OUT config_admission
+static const struct key admission_keys[] = {KEYS_ADMISSION(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_accounting
+#define OUT config_accounting
+static const struct key accounting_keys[] = {KEYS_ACCOUNTING(ROW_SCALAR, ROW_LIST)};
 #undef RAW
 #undef OUT
 #define RAW raw_endpoints

@@ -139,7 +139,7 @@ static void flows_read(struct datapath_status *status, int map)
 		if (bpf_map_lookup_elem(map, &walk.key, &flow) < 0 || flow.decision != FLOW_STEER)
 			continue;
 		status->flows++;
-		status->flows_active += !flow.closed && now - flow.seen_ns < ACTIVE_NS;
+		status->flows_active += flow.state < FLOW_CLOSING && now - flow.seen_ns < ACTIVE_NS;
 	}
 }
 

@@ -36,7 +36,8 @@ void programs_quiet(void)
 
 static uint32_t map_size(const struct config_datapath *config, const char *name)
 {
-	if (strcmp(name, "sources") == 0)
+	if (strcmp(name, "sources") == 0 || strcmp(name, "limits") == 0 ||
+		strcmp(name, "actives") == 0)
 		return config->max_sources;
 	if (strcmp(name, "flows") == 0)
 		return config->max_flows;

@@ -24,6 +24,11 @@ struct select_bpf;
 	X(prefixes)                                                                                \
 	X(ports)                                                                                   \
 	X(flows)                                                                                   \
+	X(flood)                                                                                   \
+	X(limits)                                                                                  \
+	X(actives)                                                                                 \
+	X(admission)                                                                               \
+	X(heartbeats)                                                                              \
 	X(workers)                                                                                 \
 	X(settings)                                                                                \
 	X(outcomes)

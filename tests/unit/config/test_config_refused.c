@@ -76,12 +76,12 @@ static void unknown_and_repeated_keys(void **state)
 {
 	ASSERT_REFUSED(
 		{INSIDE "nonsense: 1\n",
-			"f:2: nonsense: expected one of the keys appliance, datapath, endpoints, tls, "
+			"f:2: nonsense: expected one of the keys appliance, datapath, admission, accounting, endpoints, tls, "
 			"http, origin, audit, processes, hosts, backends"},
 		{INSIDE "appliance:\n  nme: x\n",
 			"f:3: appliance.nme: expected one of the keys name, run_directory, workers"},
 		{INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n    back\x65nds: x\n",
-			"f:5: hosts[0].backends: expected one of the keys pattern, provider, backend"},
+			"f:5: hosts[0].backends: expected one of the keys pattern, provider, backend, fail"},
 		{INSIDE "appliance:\n  \"a\\tb\": x\n",
 			"f:3: expected text of one line, found a line break or control character"},
 		{INSIDE "appliance:\n  \xc3\xa9: x\n",
