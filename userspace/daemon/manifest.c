@@ -190,7 +190,11 @@ static bool record_fits(struct place *place, const struct manifest_record *recor
 
 static bool epoch_fits(const char epoch[24])
 {
-	return strspn(epoch, "0123456789abcdef") == 16 && epoch[16] == '\0';
+	static const char none[24];
+
+	/* The 16 digits end before the end, since the rest is 0. */
+	return memcmp(epoch + 16, none, sizeof(none) - 16) == 0 &&
+	       strspn(epoch, "0123456789abcdef") == 16;
 }
 
 static int check_records(const struct manifest *manifest, struct why *why)
