@@ -287,6 +287,20 @@ static void pack_worker(struct package *package, const struct slot *slot,
 	pack_keys(package, slot->generation);
 }
 
+static struct process_start start_of(struct slot *slot, const struct control_boot *boot)
+{
+	struct parent *parent = slot->parent;
+
+	return (struct process_start){
+		.loop = parent->loop,
+		.counters = parent->counters,
+		.title = parent->options->table->roles[slot->kind]->title,
+		.boot = boot,
+		.owner = &parent_owner,
+		.context = slot,
+	};
+}
+
 static int start(struct slot *slot, struct package *package, struct why *why)
 {
 	struct parent *parent = slot->parent;
@@ -296,14 +310,7 @@ static int start(struct slot *slot, struct package *package, struct why *why)
 		.number = slot->number,
 		.log_level = parent->options->log_level,
 	};
-	struct process_start start = {
-		.loop = parent->loop,
-		.counters = parent->counters,
-		.title = parent->options->table->roles[slot->kind]->title,
-		.boot = &boot,
-		.owner = &parent_owner,
-		.context = slot,
-	};
+	struct process_start start = start_of(slot, &boot);
 
 	memcpy(boot.epoch, parent->epoch, sizeof(boot.epoch));
 	snprintf(boot.config_path, sizeof(boot.config_path), "%s", parent->options->config_path);
@@ -455,16 +462,8 @@ struct slot *generation_slot(struct generation *generation, enum role_kind kind,
 int slot_adopt(
 	struct slot *slot, const struct process_state *state, uint32_t number, struct why *why)
 {
-	struct parent *parent = slot->parent;
 	struct control_boot boot = {.kind = slot->kind, .index = slot->index};
-	struct process_start start = {
-		.loop = parent->loop,
-		.counters = parent->counters,
-		.title = parent->options->table->roles[slot->kind]->title,
-		.boot = &boot,
-		.owner = &parent_owner,
-		.context = slot,
-	};
+	struct process_start start = start_of(slot, &boot);
 
 	slot->number = number;
 	return process_adopt(&start, state, &slot->process, why);

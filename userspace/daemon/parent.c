@@ -448,7 +448,7 @@ int parent_name_counters(struct parent *parent, const struct config *config, str
 	return why_set(why, ENOMEM, "no memory");
 }
 
-static int attach(struct parent *parent, const struct config *config, struct why *why)
+int parent_attach(struct parent *parent, const struct config *config, struct why *why)
 {
 	unsigned workers = config->appliance.workers;
 	int error = datapath_open(config, &parent->datapath, why);
@@ -485,7 +485,7 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 		error = counters_create(parent->counters_path, &parent->counters, why);
 	if (!error)
 		error = handout_open(&parent->handout, why);
-	return error ? error : attach(parent, config, why);
+	return error ? error : parent_attach(parent, config, why);
 }
 
 static int start_children(struct parent *parent, struct why *why)
@@ -527,38 +527,21 @@ static int begin(struct parent *parent, struct why *why)
 	return error ? error : start_children(parent, why);
 }
 
-/* In place of a parent before, whose children go on under this one. */
-static int resume(struct parent *parent, const struct manifest *manifest, struct why *why)
-{
-	int error;
-
-	parent->upgrade.taken_over = true;
-	error = takeover(parent, manifest, why);
-	if (!error)
-		error = attach(parent, parent->current->config, why);
-	if (error) {
-		/* As if it had been killed: who is left drains, and the next start mends. */
-		log_error("upgrade: the daemon has to be started anew: %s", why->text);
-		_exit(EXIT_FAILURE);
-	}
-	parent->stage = PARENT_RUNNING;
-	reload_begin(parent);
-	return 0;
-}
-
 static int run(struct parent *parent, struct why *why)
 {
 	struct manifest manifest;
-	int error;
+	int error, handed_over;
 
 	if (geteuid() != 0)
 		return why_set(why, EPERM,
 			"must be started as root: it gives root up in every process that sees "
 			"traffic");
-	error = takeover_read(&manifest, why);
-	if (error < 0)
-		return error;
-	error = error ? resume(parent, &manifest, why) : begin(parent, why);
+	handed_over = takeover_read(&manifest, why);
+	error = handed_over < 0 ? handed_over : 0;
+	if (handed_over > 0)
+		takeover(parent, &manifest);
+	else if (!error)
+		error = begin(parent, why);
 	manifest_free(&manifest);
 	if (error)
 		return error;

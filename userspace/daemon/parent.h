@@ -61,6 +61,8 @@ void parent_step(struct parent *parent);
 void parent_schedule_rotation(struct parent *parent);
 /* Sets the path of its file of counters. */
 int parent_name_counters(struct parent *parent, const struct config *config, struct why *why);
+/* Opens the datapath and makes the listeners that are not there yet. */
+int parent_attach(struct parent *parent, const struct config *config, struct why *why);
 
 /* reload.c */
 void reload_begin(struct parent *parent);

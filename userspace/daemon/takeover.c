@@ -299,7 +299,7 @@ static void fill_places(struct parent *parent)
 			slot_start_later(&parent->current->slots[i]);
 }
 
-int takeover(struct parent *parent, const struct manifest *manifest, struct why *why)
+static int take_all(struct parent *parent, const struct manifest *manifest, struct why *why)
 {
 	struct config *config;
 	int error = running_config(parent->options, manifest, &config, why);
@@ -327,4 +327,20 @@ int takeover(struct parent *parent, const struct manifest *manifest, struct why 
 	if (!error)
 		fill_places(parent);
 	return error;
+}
+
+void takeover(struct parent *parent, const struct manifest *manifest)
+{
+	struct why why = {""};
+	int error = take_all(parent, manifest, &why);
+
+	if (!error)
+		error = parent_attach(parent, parent->current->config, &why);
+	if (error) {
+		log_error("upgrade: the daemon has to be started anew: %s", why.text);
+		_exit(EXIT_FAILURE);
+	}
+	parent->upgrade.taken_over = true;
+	parent->stage = PARENT_RUNNING;
+	reload_begin(parent);
 }

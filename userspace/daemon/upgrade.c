@@ -203,6 +203,16 @@ static void pass_on(const struct manifest *manifest, int fd)
 
 /* ---- execve in place ---- */
 
+static bool is_the_one_tried(const struct upgrade *upgrade)
+{
+	struct stat now;
+
+	return stat(upgrade->program, &now) == 0 && now.st_dev == upgrade->tried.st_dev &&
+	       now.st_ino == upgrade->tried.st_ino &&
+	       now.st_ctim.tv_sec == upgrade->tried.st_ctim.tv_sec &&
+	       now.st_ctim.tv_nsec == upgrade->tried.st_ctim.tv_nsec;
+}
+
 static void replace(struct parent *parent)
 {
 	struct manifest manifest;
@@ -295,7 +305,10 @@ static void on_trial_ended(struct ev_loop *loop, ev_io *watcher, int events)
 	read_answer(upgrade, answer);
 	forget_trial(parent);
 	if (info.si_code == CLD_EXITED && info.si_status == 0 && takeover_agreed(answer)) {
-		replace(parent);
+		if (is_the_one_tried(upgrade))
+			replace(parent);
+		else
+			refuse(parent, "another program came in its place meanwhile: try again");
 		return;
 	}
 	if (upgrade->late)
@@ -344,6 +357,10 @@ static int start_trial(struct parent *parent, struct why *why)
 
 	if (fd < 0) {
 		error = fd;
+		goto out;
+	}
+	if (stat(upgrade->program, &upgrade->tried) < 0) {
+		error = why_set(why, errno, "%s: %m", upgrade->program);
 		goto out;
 	}
 	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0) {

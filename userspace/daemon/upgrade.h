@@ -7,8 +7,8 @@
  *	old parent			the new program
  *	upgrade_begin
  *	  a trial of it: manifest  -->	takeover_check: could it take over?
- *	  execve in place          -->	takeover: goes on with what there is
- *					reload_begin … upgrade_told */
+ *	  execve in place          -->	takeover: goes on with what there is, by
+ *					  reload_begin … upgrade_told */
 #ifndef DAEMON_UPGRADE_H
 #define DAEMON_UPGRADE_H
 
@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/why.h"
@@ -42,6 +43,7 @@ struct upgrade {
 	bool taken_over;	/* of a parent before, and what came of it is not told yet */
 	bool late;		/* the trial did not answer in time */
 	pid_t trial;		/* 0: none */
+	struct stat tried;	/* the program on trial */
 	int pidfd, answer;
 	struct counters *older[UPGRADE_OLDER]; /* where processes of before still count */
 	size_t nolder;
@@ -76,8 +78,9 @@ int takeover_read(struct manifest *manifest, struct why *why);
 int takeover_check(const struct parent_options *options);
 /* Whether that is what a program says that can. */
 bool takeover_agreed(const char *answer);
-/* Makes the parent the one that the manifest describes, up to its datapath. Its descriptors are
- * the parent's. Negative errno with why: then the process has to end, and its children drain. */
-int takeover(struct parent *parent, const struct manifest *manifest, struct why *why);
+/* Makes the parent the one that the manifest describes, whose descriptors are the parent's, and
+ * begins the reload by which processes of this program take the place of the others. A failure ends
+ * the process as a kill would, so that its children drain by themselves. */
+void takeover(struct parent *parent, const struct manifest *manifest);
 
 #endif
