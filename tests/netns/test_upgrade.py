@@ -44,7 +44,11 @@ class Installed:
         os.rename(new, self.path)
 
     def upgrade(self, check=True):
-        return self.gate.cli("upgrade", "--config", self.gate.config_path, check=check)
+        """Runs the command; self.notified is what the daemon told the service manager."""
+        self.gate.notifications()
+        done = self.gate.cli("upgrade", "--config", self.gate.config_path, check=check)
+        self.notified = self.gate.notifications()
+        return done
 
     def refused(self, reason):
         """An upgrade that leaves everything as it was."""
@@ -82,6 +86,9 @@ def test_an_upgrade_takes_over(installed, gate, client, prompt):
     installed.install()
     done = installed.upgrade()
     assert f"has taken over (pid {gate.daemon.pid})" in done.stdout
+    assert "RELOADING=1" in installed.notified[0]
+    # The command may see the end a little before the service manager.
+    wait_for(lambda: "READY=1" in installed.notified[-1] or gate.notifications(), "readiness")
     wait_for(lambda: workers_replaced(gate, before), "end of the old workers")
     assert os.readlink(f"/proc/{gate.daemon.pid}/exe") == installed.path
     assert client.chat(AZURE, prompt).status == 200

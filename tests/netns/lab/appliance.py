@@ -169,6 +169,15 @@ class Appliance:
 
         wait_for(notified, lambda: f"{wanted} from sallyportd:\n{self.daemon.log()}", seconds)
 
+    def notifications(self):
+        """The sd_notify(3) messages that nobody has waited for yet, each as its lines. One that is
+        never read makes the daemon wait in the end."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(self._notify.recv(4096).decode().splitlines())
+        return found
+
     def start(self):
         others = [one for one in self.lab.appliances if one.daemon and one.daemon.running]
         assert not others, "one appliance at a time: a test file uses `standing` or makes its own"
