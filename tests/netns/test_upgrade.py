@@ -96,7 +96,7 @@ def test_an_upgrade_takes_over(installed, gate, client, prompt):
 
 
 def test_what_is_open_goes_on(installed, gate, client, origin, prompt):
-    stream = slow_stream(client, f"{prompt} streamed", events=100)
+    stream = slow_stream(client, f"{prompt} streamed", events=200)
     origin.request("slow")
     with client.tls(AZURE) as kept:
         assert client.chat(AZURE, f"{prompt} kept 1", connection=kept).status == 200
@@ -109,8 +109,8 @@ def test_what_is_open_goes_on(installed, gate, client, origin, prompt):
         assert last.status == 200 and last.header("connection") == "close"
     got = stream.join()
     assert got.body.endswith(b"data: [DONE]\n\n")
-    assert got.text().endswith(" t99")
-    assert gate.event(f"{prompt} streamed")["gen_ai.usage.output_tokens"] == 100
+    assert got.text().endswith(" t199")
+    assert gate.event(f"{prompt} streamed")["gen_ai.usage.output_tokens"] == 200
     gate.event(f"{prompt} kept 1")
     gate.event(f"{prompt} kept 2")
     gate.assert_no_gaps()
@@ -183,7 +183,7 @@ def patched(lab, *changes):
 def test_another_version_counts_on_in_a_table_of_its_own(lab, installed, gate, client, origin, prompt):
     for i in range(5):
         assert client.chat(AZURE, f"{prompt} {i}").status == 200
-    stream = slow_stream(client, f"{prompt} streamed", events=200)
+    stream = slow_stream(client, f"{prompt} streamed", events=300)
     origin.request("slow")
     gate.wait_events(5, lambda e: prompt in e.get("gen_ai.input.messages", ""))
     before = gate.counters()
@@ -248,6 +248,62 @@ def test_a_program_that_cannot_take_over_is_refused(installed, gate, client, pro
     assert client.chat(AZURE, f"{prompt} afterwards").status == 200
 
 
+AGREES = b"""#!/bin/sh
+for argument; do test "$argument" = --check-handover && echo takes over version 1 && %b exit 0; done
+exit 1
+"""
+
+
+def test_what_was_tried_is_what_runs(installed, gate, client, prompt):
+    """A package manager at work between the trial and the exec."""
+    installed.install(AGREES % b'cp "$0" "$0.new" && mv "$0.new" "$0" &&')
+    assert installed.refused("another program came in its place meanwhile") == 1
+    assert client.chat(AZURE, prompt).status == 200
+
+
+def test_a_program_that_promised_too_much_is_a_kill(installed, gate, client, origin, prompt):
+    """Who is left drains, and the next start mends."""
+    stream = slow_stream(client, f"{prompt} streamed")
+    origin.request("slow")
+    children = descendants_of(gate.daemon.pid)
+    installed.install(AGREES % b"")
+    done = installed.upgrade(check=False)
+    assert done.returncode == 1
+    assert f"sallyportd (pid {gate.daemon.pid}) ended meanwhile" in done.stderr
+    assert gate.daemon.wait() == 1
+    installed.install()
+    gate.start_daemon()
+    assert client.chat(AZURE, f"{prompt} after").status == 200
+    assert stream.join().text().endswith(" t59")
+    gate.event(f"{prompt} streamed")
+    gate.event(f"{prompt} after")
+    wait_for(lambda: not [p for p in children if os.path.exists(f"/proc/{p}")], "end of the children", 60)
+
+
+def test_a_program_that_says_nothing_is_given_up(installed, gate, client, prompt):
+    """Meanwhile nothing stands still, and a reload waits for the end of the trial."""
+    before = gate.children("worker")
+    installed.install(b"#!/bin/sh\nexec sleep 100\n")
+    gate.daemon.send(signal.SIGUSR2)
+    gate.wait_notified("RELOADING=1")
+    gate.daemon.send(signal.SIGHUP)
+    assert client.chat(AZURE, f"{prompt} meanwhile").status == 200
+    assert gate.children("worker") == before
+    wait_for(lambda: gate.counters()["upgrade.refused"] == 1, "refusal", 40)
+    assert "does not say in 20 s" in gate.daemon.log()
+    wait_for(lambda: workers_replaced(gate, before), "end of the old workers")
+    assert gate.counters()["reload.done"] == 1
+
+
+def test_a_stop_ends_the_trial(installed, gate):
+    installed.install(b"#!/bin/sh\nexec sleep 100\n")
+    gate.daemon.send(signal.SIGUSR2)
+    gate.wait_notified("RELOADING=1")
+    children = wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 6 and descendants_of(gate.daemon.pid), "trial")
+    assert gate.daemon.stop() == 0
+    assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
+
+
 def test_a_program_that_is_gone_is_refused(installed, gate, client, prompt):
     os.unlink(installed.path)
     assert installed.refused("No such file") == 1
@@ -287,7 +343,7 @@ def test_an_upgrade_takes_a_new_configuration(installed, gate, client, prompt):
 
 def test_reloads_and_upgrades_during_a_drain(installed, gate, client, origin, prompt):
     """A stream that began three generations ago, with another program."""
-    stream = slow_stream(client, f"{prompt} streamed", events=300)
+    stream = slow_stream(client, f"{prompt} streamed", events=400)
     origin.request("slow")
     first = gate.children("worker")
     gate.reload()
@@ -300,8 +356,8 @@ def test_reloads_and_upgrades_during_a_drain(installed, gate, client, origin, pr
     assert set(first) & set(gate.children("worker")), "its worker drains"
     assert client.chat(AZURE, f"{prompt} meanwhile").status == 200
     got = stream.join()
-    assert got.text().endswith(" t299")
-    assert gate.event(f"{prompt} streamed")["gen_ai.usage.output_tokens"] == 300
+    assert got.text().endswith(" t399")
+    assert gate.event(f"{prompt} streamed")["gen_ai.usage.output_tokens"] == 400
     gate.event(f"{prompt} meanwhile")
     gate.assert_no_gaps()
     wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 5, "end of all that drained")
