@@ -20,6 +20,12 @@
 	X(AUDIT_BLOCKED, "audit.blocked", "times exchanges began to wait for room in the ring") \
 	X(AUDIT_CONTENT_CUT, "audit.content_cut", "events without their content, which was longer than the ring takes") \
 	/* census */ \
+	X(CENSUS_ROUNDS, "census.rounds", "times the flow table was swept") \
+	X(CENSUS_ROUNDS_FAILED, "census.rounds_failed", "sweeps given up because the kernel or memory failed") \
+	X(CENSUS_BATCHES_RETRIED, "census.batches_retried", "reads of a kernel map repeated with more room") \
+	X(CENSUS_FLOWS_FORGOTTEN, "census.flows_forgotten", "connections forgotten because they were silent beyond the timeout of their state") \
+	X(CENSUS_FLOWS_CHANGED, "census.flows_changed", "connections that came alive while they were about to be forgotten, and stayed") \
+	X(CENSUS_FLOWS_RESTORED, "census.flows_restored", "of those: put back, for they were already taken out") \
 	X(CENSUS_STATES, "census.states", "transitions of the datapath that were told by an event") \
 	/* clients */ \
 	X(CLIENT_ACCEPTED, "client.accepted", "connections steered to a worker") \
