@@ -16,7 +16,9 @@ static const char usage[] =
 	"Shows events as they are stored, until interrupted.\n"
 	"\n"
 	"  --limit NUMBER     ends after that many events; default 0: never\n"
-	"  --all              failures of handshakes as well, not only exchanges";
+	"  --kind KIND        exchange (the default), handshake (failed ones), source.summary,\n"
+	"                     source.drop, datapath.state, or all\n"
+	"  --all              the same as --kind all";
 
 struct tail {
 	struct review *review;
@@ -39,7 +41,7 @@ static int tail_row(void *context, const struct query_event *event)
 
 int cmd_tail(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL,
+	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL | REVIEW_KIND,
 		.store = REVIEW_STORE,
 		.filter = {.kind = "exchange"}};
 	struct tail tail = {.review = &review};

@@ -38,6 +38,9 @@ void census_free(struct census *census);
 /* After a reload: from now on by this configuration. */
 void census_reconfigure(struct census *census, const struct config *config);
 
+/* The descriptor of the source board, for workers; the census keeps it. */
+int census_board(const struct census *census);
+
 /* Records that the state of a part of the datapath changed, at once: event datapath.state with
  * subject ("worker 1", "scout", "endpoints"), the new state ("hung", "alive", "closed", "open") and
  * the reason, for a person; NULL or "": none. The texts are copied. census may be NULL. */
