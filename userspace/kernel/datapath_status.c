@@ -84,10 +84,12 @@ static void programs_read(struct datapath_status *status, const struct pins *pin
 	struct attached attached;
 
 	if (status->ifindex) {
-		attached_account(status->ifindex, &attached);
-		program_read(&attached, PROGRAM_ACCOUNT, &status->account);
-		attached_steer(status->ifindex, &attached);
+		attached_admit(status->ifindex, &attached);
+		program_read(&attached, PROGRAM_ADMIT, &status->admit);
+		attached_tc(pins, status->ifindex, TC_STEER, &attached);
 		program_read(&attached, PROGRAM_STEER, &status->steer);
+		attached_tc(pins, status->ifindex, TC_REPLY, &attached);
+		program_read(&attached, PROGRAM_REPLY, &status->reply);
 	}
 	attached_select(pins, &attached);
 	program_read(&attached, PROGRAM_SELECT, &status->select);
@@ -139,7 +141,7 @@ static void flows_read(struct datapath_status *status, int map)
 		if (bpf_map_lookup_elem(map, &walk.key, &flow) < 0 || flow.decision != FLOW_STEER)
 			continue;
 		status->flows++;
-		status->flows_active += flow.state < FLOW_CLOSING && now - flow.seen_ns < ACTIVE_NS;
+		status->flows_active += flow_state(flow.marks) < FLOW_CLOSING && now - flow.seen_ns < ACTIVE_NS;
 	}
 }
 
