@@ -23,6 +23,10 @@
 #define ROUND_NS (2 * NS_PER_S)
 /* After each step a pause of so many times its length: of one CPU it takes 5 % at most. */
 #define PAUSES 19
+/* A round that takes so long has shorter pauses: what it found must not be stale (SWEEP_STALE_NS).
+ */
+#define ROUND_LONG_NS (15 * NS_PER_S)
+#define PAUSES_LONG   3
 /* Between two looks whether the ring has room, and how long a round waits for that. */
 #define ROOM_NS	     (20 * NS_PER_MS)
 #define ROOM_WAIT_NS (2 * NS_PER_S)
@@ -244,8 +248,9 @@ static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	recorder_flush(census->recorder);
 	busy_ns = clock_monotonic_ns() - begin_ns;
-	if (!census->stopping && pause_ns < PAUSES * busy_ns)
-		pause_ns = PAUSES * busy_ns;
+	busy_ns *= begin_ns < census->round_ns + ROUND_LONG_NS ? PAUSES : PAUSES_LONG;
+	if (!census->stopping && pause_ns < busy_ns)
+		pause_ns = busy_ns;
 	ev_timer_set(timer, (double)pause_ns / (double)NS_PER_S, 0.);
 	ev_timer_start(loop, timer);
 }

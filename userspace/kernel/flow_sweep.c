@@ -17,8 +17,8 @@
 struct counted {
 	struct address address;
 	uint32_t active, opening;
-	uint32_t attempts; /* struct source_limit.attempts when the round began */
-	uint32_t limited;  /* it has such an entry */
+	uint32_t attempts, ended; /* of struct source_limit when the round began */
+	uint32_t limited;	  /* it has such an entry */
 };
 
 enum phase { PHASE_BEGIN, PHASE_LIMITS, PHASE_FLOWS, PHASE_WRITE, PHASE_PRUNE };
@@ -43,10 +43,8 @@ static const uint64_t flow_timeouts_ns[FLOW_STATE_COUNT] = {
 
 bool flow_is_expired(const struct flow *flow, uint64_t now_ns)
 {
-	/* A state that we do not know was written by who is not ours. */
-	enum flow_state state = flow->state < FLOW_STATE_COUNT ? flow->state : FLOW_CLOSED;
-
-	return flow->seen_ns < now_ns && now_ns - flow->seen_ns >= flow_timeouts_ns[state];
+	return flow->seen_ns < now_ns &&
+	       now_ns - flow->seen_ns >= flow_timeouts_ns[flow_state(flow->marks)];
 }
 
 enum flow_end flow_end(
@@ -95,6 +93,7 @@ static int step_limits(struct flow_sweep *sweep)
 		if (!counted)
 			return -errno;
 		counted->attempts = limit->attempts;
+		counted->ended = limit->ended;
 		counted->limited = 1;
 	}
 	return n < 0 ? n : !batch->done;
@@ -102,19 +101,18 @@ static int step_limits(struct flow_sweep *sweep)
 
 static int flow_count(struct flow_sweep *sweep, const struct flow_key *key, const struct flow *flow)
 {
+	enum flow_state state = flow_state(flow->marks);
 	struct counted *counted;
 
-	if (flow->state >= FLOW_STATE_COUNT)
-		return 0;
-	sweep->round.states[flow->state]++;
-	if (flow->state == FLOW_CLOSED)
+	sweep->round.states[state]++;
+	if (state == FLOW_CLOSED)
 		return 0;
 	counted = counted_put(sweep, &key->client);
 	if (!counted)
 		return -errno;
 	if (!counted->active && !counted->opening)
 		sweep->round.sources++;
-	if (flow->state == FLOW_OPENING)
+	if (state == FLOW_OPENING)
 		counted->opening++;
 	else
 		counted->active++;
@@ -166,15 +164,17 @@ static int step_write(struct flow_sweep *sweep)
 	for (; n < STEP_WRITES && sweep->written < sweep->now.n; sweep->written++) {
 		const struct counted *counted = address_table_at(&sweep->now, sweep->written);
 
-		/* An attempt that is known as of now must not count as a new one, also of a source
+		/* What was attempted and ended by now must not count as new, also of a source
 		 * without connections. */
-		if (!counted->active && !counted->limited)
+		if (!counted->active && !counted->opening && !counted->limited)
 			continue;
 		memcpy(&sweep->write_keys[n], &counted->address, sizeof(sweep->write_keys[n]));
 		sweep->write_values[n] = (struct source_active){
 			.swept_ns = sweep->round.started_ns,
 			.active = counted->active,
+			.opening = counted->opening,
 			.attempts = counted->attempts,
+			.ended = counted->ended,
 		};
 		n++;
 	}
