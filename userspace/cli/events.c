@@ -43,7 +43,7 @@ int cmd_events(int argc, char **argv)
 		error = -EIO;
 	} else {
 		if (!review.json)
-			review_print_heading(stdout);
+			review_print_heading(stdout, review.filter.kind);
 		error = query_events(
 			query, &review.filter, review.limit, false, events_row, &review, &why);
 	}

@@ -259,8 +259,18 @@ static void review_print_field(FILE *out, int width, struct slice text)
 	fprintf(out, "%-*s ", width, len ? copy : "-");
 }
 
-void review_print_heading(FILE *out)
+static bool kind_has_facts(struct slice kind)
 {
+	return slice_starts_with(kind, SLICE("source.")) ||
+		slice_starts_with(kind, SLICE("datapath."));
+}
+
+void review_print_heading(FILE *out, const char *kind)
+{
+	if (kind_has_facts(slice_of_string(kind))) {
+		fprintf(out, "%-20s %-15s %s\n", "TIME", "SOURCE", "KIND");
+		return;
+	}
 	fprintf(out, "%-20s %-15s %-24s %6s %7s %7s %-9s %s\n", "TIME", "SOURCE", "MODEL", "STATUS",
 		"INPUT", "OUTPUT", "USAGE", "ANSWER");
 }
@@ -282,6 +292,7 @@ static void review_print_facts(FILE *out, const struct query_event *event)
 	static const struct slice prefixes[] = {
 		{"source.", 7}, {"drop.", 5}, {"datapath.", 9}};
 	msgpack_unpacked unpacked;
+	const char *gap = "";
 	size_t offset = 0;
 
 	msgpack_unpacked_init(&unpacked);
@@ -302,12 +313,15 @@ static void review_print_facts(FILE *out, const struct query_event *event)
 		if (!wanted || slice_equal(name, SLICE("source.ip")))
 			continue;
 		if (pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER && pair->val.via.u64)
-			fprintf(out, " %s=%llu", log_quote(name).text,
+			fprintf(out, "%s%s=%llu", gap, log_quote(name).text,
 				(unsigned long long)pair->val.via.u64);
 		else if (pair->val.type == MSGPACK_OBJECT_STR)
-			fprintf(out, " %s=%s", log_quote(name).text,
+			fprintf(out, "%s%s=%s", gap, log_quote(name).text,
 				log_quote(slice_of(pair->val.via.str.ptr, pair->val.via.str.size))
 					.text);
+		else
+			continue;
+		gap = " ";
 	}
 out:
 	msgpack_unpacked_destroy(&unpacked);
@@ -318,8 +332,7 @@ void review_print_event(FILE *out, const struct query_event *event)
 {
 	fprintf(out, "%-20s ", review_time_format(event->time_ns).text);
 	review_print_field(out, 15, event->source_ip);
-	if (slice_starts_with(event->kind, SLICE("source.")) ||
-		slice_starts_with(event->kind, SLICE("datapath."))) {
+	if (kind_has_facts(event->kind)) {
 		review_print_field(out, 0, event->kind);
 		review_print_facts(out, event);
 		return;

@@ -37,8 +37,8 @@ extern const char review_options[];
  * wrong was said on standard error. defaults are what review holds before. */
 int review_read(struct review *review, int argc, char **argv, const char *usage);
 
-/* Prints the heading of review_print_event's lines. */
-void review_print_heading(FILE *out);
+/* Prints the heading of review_print_event's lines; kind as in the filter. */
+void review_print_heading(FILE *out, const char *kind);
 /* One line: time, source, model, tokens, outcome, and the first 100 characters of the answer; or what
  * an event of another kind has to tell. */
 void review_print_event(FILE *out, const struct query_event *event);

@@ -56,7 +56,7 @@ int cmd_tail(int argc, char **argv)
 	error = query ? query_last_id(query, &last, &why) : -EIO;
 	review.filter.after_id = last > TAIL_BEFORE ? last - TAIL_BEFORE : 0;
 	if (!error && !review.json)
-		review_print_heading(stdout);
+		review_print_heading(stdout, review.filter.kind);
 	while (!error && (!review.limit || tail.shown < review.limit)) {
 		error = query_events(query, &review.filter,
 			review.limit ? review.limit - tail.shown : 0, true, tail_row, &tail, &why);

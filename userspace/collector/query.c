@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <msgpack.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,19 +12,19 @@
 #include "base/buf.h"
 
 /* X("name", "SQL") */
-#define QUERY_BY(X)                                             \
-	X("ip", "source_ip")                                    \
-	X("model", "model")                                     \
-	X("family", "model_family")                             \
-	X("operation", "operation")                             \
-	X("provider", "provider")                               \
-	X("host", "host")                                       \
-	X("backend", "backend")                                 \
-	X("user", "request_user")                               \
-	X("observer", "observer")                               \
-	X("source", "usage_source")                             \
-	X("status", "status")                                   \
-	X("day", "strftime('%Y-%m-%d', time_ns / 1000000000, 'unixepoch')")     \
+#define QUERY_BY(X)                                                                                \
+	X("ip", "source_ip")                                                                       \
+	X("model", "model")                                                                        \
+	X("family", "model_family")                                                                \
+	X("operation", "operation")                                                                \
+	X("provider", "provider")                                                                  \
+	X("host", "host")                                                                          \
+	X("backend", "backend")                                                                    \
+	X("user", "request_user")                                                                  \
+	X("observer", "observer")                                                                  \
+	X("source", "usage_source")                                                                \
+	X("status", "status")                                                                      \
+	X("day", "strftime('%Y-%m-%d', time_ns / 1000000000, 'unixepoch')")                        \
 	X("hour", "strftime('%Y-%m-%dT%H:00Z', time_ns / 1000000000, 'unixepoch')")
 
 static const struct {
@@ -90,13 +91,10 @@ static const char query_where[] =
 	" AND time_ns >= ?9 AND time_ns < ?10 AND (?11 = 0 OR status = ?11) AND id > ?12"
 	" AND (?13 = 0 OR operation IN ('chat', 'text_completion'))";
 
-/* The rest of it: a comparison that an index can be used for. Who reads in the order of storing from
- * a certain row on does better without. */
-static const char *query_where_kind(const struct query_filter *filter, bool by_row)
+/* The rest of it: a comparison that an index can be used for. */
+static const char *query_where_kind(const struct query_filter *filter)
 {
-	if (!filter->kind)
-		return " AND ?6 IS NULL";
-	return by_row ? " AND +kind = ?6" : " AND kind = ?6";
+	return filter->kind ? " AND kind = ?6" : " AND ?6 IS NULL";
 }
 
 static void query_bind(sqlite3_stmt *statement, const struct query_filter *filter)
@@ -206,7 +204,7 @@ int query_usage(struct query *query, const char *const *by, size_t nby,
 		error = buf_printf(&sql,
 			"count(*), sum(input_tokens), sum(output_tokens), sum(total_tokens),"
 			" avg(total_tokens) FROM event%s%s",
-			query_where, query_where_kind(filter, false));
+			query_where, query_where_kind(filter));
 	for (size_t i = 0; i < nby && !error; i++)
 		error = buf_printf(&sql, "%s %zu", i ? "," : " GROUP BY", i + 1);
 	if (!error)
@@ -252,8 +250,8 @@ static int query_event_told(void *context, sqlite3_stmt *statement)
 		.kind = query_text(statement, 15),
 	};
 
-	event.record = slice_of(sqlite3_column_blob(statement, 14),
-		(size_t)sqlite3_column_bytes(statement, 14));
+	event.record = slice_of(
+		sqlite3_column_blob(statement, 14), (size_t)sqlite3_column_bytes(statement, 14));
 	return told->row(told->context, &event);
 }
 
@@ -267,8 +265,10 @@ int query_events(struct query *query, const struct query_filter *filter, uint64_
 	int error = buf_printf(&sql,
 		"SELECT id, time_ns, source_ip, host, operation, model, outcome, error_type,"
 		" usage_source, status, input_tokens, output_tokens, input_messages,"
-		" output_messages, record, kind FROM event%s%s ORDER BY %s LIMIT %lld",
-		query_where, query_where_kind(filter, oldest_first), oldest_first ? "id" : "time_ns DESC, id DESC",
+		" output_messages, record, kind FROM event%s%s%s ORDER BY %s LIMIT %lld",
+		/* From a certain row on, in the order of storing. */
+		oldest_first ? " NOT INDEXED" : "", query_where, query_where_kind(filter),
+		oldest_first ? "id" : "time_ns DESC, id DESC",
 		limit && limit < INT64_MAX ? (long long)limit : -1LL);
 
 	if (!error)
@@ -305,8 +305,8 @@ static struct slice query_keep(struct buf *text, struct slice slice)
 }
 
 /* The members that are told, by the names of the schema. */
-static void query_source_field(struct query_source *source, struct slice name,
-	const msgpack_object *value)
+static void query_source_field(
+	struct query_source *source, struct slice name, const msgpack_object *value)
 {
 	const struct {
 		enum schema_id id;
@@ -360,8 +360,8 @@ static int query_source_told(void *context, sqlite3_stmt *statement)
 {
 	struct query_sources *sources = context;
 	struct slice observer = query_text(statement, 0), source_ip = query_text(statement, 1);
-	struct slice record = slice_of(sqlite3_column_blob(statement, 3),
-		(size_t)sqlite3_column_bytes(statement, 3));
+	struct slice record = slice_of(
+		sqlite3_column_blob(statement, 3), (size_t)sqlite3_column_bytes(statement, 3));
 	struct query_source_row *row;
 
 	if (sources->n == sources->room) {
@@ -399,22 +399,31 @@ static int query_source_compare(const void *a, const void *b)
 	return memcmp(x->observer.data, y->observer.data, of_x < of_y ? of_x : of_y);
 }
 
+/* The inner one is answered by its index alone, for which SQLite would take another; the store of
+ * an older collector has neither. */
+static int query_sources_prepare(struct query *query, const char *indexed, sqlite3_stmt **statement)
+{
+	char sql[512];
+
+	snprintf(sql, sizeof(sql),
+		"SELECT event.observer, event.source_ip, event.time_ns, event.record FROM"
+		" (SELECT max(time_ns), id AS last FROM event%s WHERE kind = 'source.summary'"
+		"  AND (?1 IS NULL OR source_ip = ?1) AND time_ns >= ?2 AND time_ns < ?3"
+		"  GROUP BY observer, source_ip) JOIN event ON event.id = last",
+		indexed);
+	return sqlite3_prepare_v2(query->database, sql, -1, statement, NULL);
+}
+
 int query_sources(struct query *query, const struct query_filter *filter, uint64_t limit,
 	int (*row)(void *context, const struct query_source *source), void *context,
 	struct why *why)
 {
-	/* The inner one is answered by the index alone. */
-	static const char sql[] =
-		"SELECT event.observer, event.source_ip, event.time_ns, event.record FROM"
-		" (SELECT max(time_ns), id AS last FROM event WHERE kind = 'source.summary'"
-		"  AND (?1 IS NULL OR source_ip = ?1) AND time_ns >= ?2 AND time_ns < ?3"
-		"  GROUP BY observer, source_ip) JOIN event ON event.id = last";
 	struct query_sources sources = {0};
 	sqlite3_stmt *statement = NULL;
 	int error = 0;
 
-	if (sqlite3_prepare_v2(query->database, sql, sizeof(sql) - 1, &statement, NULL) !=
-		SQLITE_OK) {
+	if (query_sources_prepare(query, " INDEXED BY event_summary", &statement) != SQLITE_OK &&
+		query_sources_prepare(query, "", &statement) != SQLITE_OK) {
 		error = query_error(query, why);
 	} else {
 		sqlite3_bind_text(statement, 1, filter->source_ip, -1, SQLITE_STATIC);
