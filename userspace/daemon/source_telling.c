@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "daemon/source_event.h"
 #include "kernel/datapath_status.h"
 

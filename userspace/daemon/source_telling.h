@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/address_table.h"
+#include "base/clock.h"
 #include "base/counter.h"
 #include "daemon/recorder.h"
 #include "daemon/source_board.h"
