@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "daemon/parent.h"
 #include "daemon/recorder.h"
 #include "daemon/source_board.h"
 #include "daemon/source_telling.h"
@@ -320,6 +321,23 @@ int census_new(const struct census_options *options, struct census **opened, str
 	if (!census->board)
 		return -ENOMEM;
 	return options->maps ? census_open_maps(census, why) : 0;
+}
+
+int census_start(struct parent *parent, const struct config *config, struct why *why)
+{
+	const struct census_options options = {
+		.loop = parent->loop,
+		.config = config,
+		.counters = parent->counters,
+		.handout = &parent->handout,
+		.maps = datapath_maps(parent->datapath),
+		.epoch = parent->epoch,
+		.stream = parent->next_number++,
+		.stopped = parent_step,
+		.parent = parent,
+	};
+
+	return census_new(&options, &parent->census, why);
 }
 
 static void census_end(struct census *census)

@@ -33,6 +33,8 @@ struct census_options {
 
 /* 0, or negative errno with why. */
 int census_new(const struct census_options *options, struct census **census, struct why *why);
+/* Makes parent->census; as census_new. */
+int census_start(struct parent *parent, const struct config *config, struct why *why);
 /* NULL is fine. */
 void census_free(struct census *census);
 /* After a reload: from now on by this configuration. */

@@ -476,23 +476,6 @@ static void raise_descriptors(void)
 	}
 }
 
-static int start_census(struct parent *parent, const struct config *config, struct why *why)
-{
-	const struct census_options options = {
-		.loop = parent->loop,
-		.config = config,
-		.counters = parent->counters,
-		.handout = &parent->handout,
-		.maps = datapath_maps(parent->datapath),
-		.epoch = parent->epoch,
-		.stream = parent->next_number++,
-		.stopped = parent_step,
-		.parent = parent,
-	};
-
-	return census_new(&options, &parent->census, why);
-}
-
 /* Everything before the first child. */
 static int prepare(struct parent *parent, const struct config *config, struct why *why)
 {
@@ -523,7 +506,7 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 	if (error)
 		return why_set(why, -error, "datapath: cannot set the number of workers: %s",
 			strerror(-error));
-	return start_census(parent, config, why);
+	return census_start(parent, config, why);
 }
 
 static int start_children(struct parent *parent, struct why *why)

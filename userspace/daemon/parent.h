@@ -25,7 +25,7 @@ enum parent_stage {
 	PARENT_STOPPING_REST,
 };
 
-/* For parent.c, generation.c and reload.c only. */
+/* For parent.c, generation.c, reload.c and census_start only. */
 struct parent {
 	const struct parent_options *options;
 	struct ev_loop *loop;

@@ -4,7 +4,7 @@
  * told, so that nothing is told twice and a period of many sources can be told in several passes,
  * as the ring has room.
  *
- * Memory: 144 bytes for each of datapath.max_sources, and 8 to 16 for its place; only of sources
+ * Memory: 136 bytes for each of datapath.max_sources, and 8 to 16 for its place; only of sources
  * that were there. */
 #ifndef DAEMON_SOURCE_TELLING_H
 #define DAEMON_SOURCE_TELLING_H
