@@ -208,8 +208,8 @@ static void live(struct bench *bench, const char *name, const struct step *steps
 		now = flow_state(only_flow(bench).marks);
 		if (now != steps[i].state || counters.opened != steps[i].opened ||
 			counters.closed != steps[i].closed || counters.resets != steps[i].resets)
-			fail_msg("%s, step %zu: state %d, %llu opened, %llu closed, %llu reset", name,
-				i, now, counters.opened, counters.closed, counters.resets);
+			fail_msg("%s, step %zu: state %d, %llu opened, %llu closed, %llu reset",
+				name, i, now, counters.opened, counters.closed, counters.resets);
 	}
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What becomes of connections to endpoints while their worker is not alive, or in a flood, on hand-made
- * packets (BPF_PROG_TEST_RUN). */
+/* What becomes of connections to endpoints while their worker is not alive, or in a flood, on
+ * hand-made packets (BPF_PROG_TEST_RUN). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,8 +23,8 @@ static void endpoint_fails(struct bench *bench, bool ipv6, enum fail fail)
 	struct address address;
 
 	address_of(ipv6 ? ENDPOINT6 : ENDPOINT4, &address);
-	assert_int_equal(bpf_map_update_elem(
-				 bench->programs.maps.endpoints, &address, &endpoint, BPF_ANY),
+	assert_int_equal(
+		bpf_map_update_elem(bench->programs.maps.endpoints, &address, &endpoint, BPF_ANY),
 		0);
 }
 
@@ -34,9 +34,8 @@ static void beat(struct bench *bench, uint64_t ago_ns)
 	const uint64_t stamp = clock_monotonic_ns() - ago_ns;
 	const uint32_t worker = 0;
 
-	assert_int_equal(bpf_map_update_elem(
-				 bench->programs.maps.heartbeats, &worker, &stamp, BPF_ANY),
-		0);
+	assert_int_equal(
+		bpf_map_update_elem(bench->programs.maps.heartbeats, &worker, &stamp, BPF_ANY), 0);
 }
 
 static int fresh(void **state)
@@ -93,9 +92,8 @@ static void before_its_first_sign_of_life_connections_wait_for_a_worker(void **s
 
 	bench->settings.heartbeat_ns = NS_PER_MS;
 	bench_settings(bench);
-	assert_int_equal(bpf_map_update_elem(
-				 bench->programs.maps.heartbeats, &worker, &never, BPF_ANY),
-		0);
+	assert_int_equal(
+		bpf_map_update_elem(bench->programs.maps.heartbeats, &worker, &never, BPF_ANY), 0);
 	assert_int_equal(run(bench, &syn).mark, MARK);
 }
 
@@ -193,8 +191,7 @@ static void flood(struct bench *bench)
 
 	bench->settings.flood_rate = 100;
 	bench_settings(bench);
-	assert_int_equal(
-		bpf_map_update_elem(bench->programs.maps.flood, &zero, &now, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bench->programs.maps.flood, &zero, &now, BPF_ANY), 0);
 }
 
 static void more_connections_than_the_flood_rate_are_not_recorded(void **state)
