@@ -269,7 +269,7 @@ struct packet_plan segment(bool ipv6, uint8_t flags)
 	};
 }
 
-struct packet_plan answer(bool ipv6, uint8_t flags)
+struct packet_plan segment_back(bool ipv6, uint8_t flags)
 {
 	return (struct packet_plan){
 		.source = ipv6 ? ENDPOINT6 : ENDPOINT4,
