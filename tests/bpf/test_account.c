@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The XDP program on hand-made packets, run by the kernel (BPF_PROG_TEST_RUN). */
+/* What is counted of a source and followed of its connections, on hand-made packets that the TC
+ * programs are given by the kernel (BPF_PROG_TEST_RUN). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,293 +9,277 @@
 #include <cmocka.h>
 
 #include <bpf/bpf.h>
-#include <errno.h>
-#include <linux/bpf.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "bpf/parse.h"
-#include "kernel/programs.h"
-#include "tests/support/packet.h"
+#include "tests/support/bench.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define SERVER4	     "203.0.113.1"
-#define SERVER6	     "2001:db8:4::1"
-
-static int setup(void **state)
+static void reply(struct bench *bench, const struct packet_plan *plan)
 {
-	static struct programs programs;
-	const struct config_datapath config = {
-		.max_sources = 4096, .max_flows = 64, .max_endpoints = 64};
-	struct why why = {""};
-
-	if (programs_load(&programs, &config, NULL, false, &why) < 0)
-		fail_msg("%s", why.text);
-	*state = &programs;
-	return 0;
+	assert_int_equal(bench_run(bench, bench->programs.reply_fd, plan).action, PASSED);
 }
 
-static int teardown(void **state)
-{
-	programs_free(*state);
-	return 0;
-}
-
-static int run_bytes(
-	struct programs *programs, const struct packet_bytes *packet, int repeat, uint32_t *ns)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet->bytes,
-		.data_size_in = (uint32_t)packet->len, .repeat = repeat);
-
-	if (bpf_prog_test_run_opts(programs->account_fd, &options) < 0)
-		fail_msg("test run: %s", strerror(errno));
-	if (ns)
-		*ns = options.duration;
-	return (int)options.retval;
-}
-
-static int run(struct programs *programs, const struct packet_plan *plan)
-{
-	struct packet_bytes packet;
-
-	packet_build(plan, &packet);
-	return run_bytes(programs, &packet, 1, NULL);
-}
-
-static struct source_counters counted(struct programs *programs, const char *source)
-{
-	struct source_counters each[1024], sum = {0};
-	struct address address;
-
-	memset(each, 0, sizeof(each));
-	assert_int_equal(address_parse(source, &address), 0);
-	bpf_map_lookup_elem(programs->maps.sources, &address, each);
-	for (size_t cpu = 0; cpu < COUNT(each); cpu++) {
-		sum.packets += each[cpu].packets;
-		sum.bytes += each[cpu].bytes;
-		sum.syns += each[cpu].syns;
-		for (int drop = 0; drop < DROP_COUNT; drop++)
-			sum.drops[drop] += each[cpu].drops[drop];
-	}
-	return sum;
-}
-
-static uint64_t drops(const struct source_counters *counters)
-{
-	uint64_t sum = 0;
-
-	for (int drop = 0; drop < DROP_COUNT; drop++)
-		sum += counters->drops[drop];
-	return sum;
-}
+/* --- packets and bytes --- */
 
 static void each_source_is_counted_apart(void **state)
 {
-	struct packet_plan one = {.source = "10.0.0.1",
-		.destination = SERVER4,
-		.flags = TCP_SYN,
-		.destination_port = 443};
-	struct packet_plan two = {.source = "2001:db8::2",
-		.destination = SERVER6,
-		.flags = TCP_ACK,
-		.destination_port = 443,
-		.payload = 100};
+	struct packet_plan one = segment(false, TCP_SYN), two = segment(true, TCP_ACK);
 	struct source_counters counters;
 
-	assert_int_equal(run(*state, &one), XDP_PASS);
+	run(*state, &one);
 	one.flags = TCP_ACK;
 	one.payload = 46;
-	assert_int_equal(run(*state, &one), XDP_PASS);
+	run(*state, &one);
+	two.payload = 100;
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(run(*state, &two), XDP_PASS);
-	counters = counted(*state, "10.0.0.1");
+		run(*state, &two);
+	counters = counted_source(*state, CLIENT4);
 	assert_int_equal(counters.packets, 2);
 	assert_int_equal(counters.bytes, 14 + 20 + 20 + 14 + 20 + 20 + 46);
 	assert_int_equal(counters.syns, 1);
-	assert_int_equal(drops(&counters), 0);
-	counters = counted(*state, "2001:db8::2");
+	assert_int_equal(drops_of(&counters), 0);
+	counters = counted_source(*state, CLIENT6);
 	assert_int_equal(counters.packets, 3);
 	assert_int_equal(counters.bytes, 3 * (14 + 40 + 20 + 100));
 	assert_int_equal(counters.syns, 0);
 }
 
-static void what_is_no_tcp_is_counted_too(void **state)
-{
-	struct packet_plan plan = {
-		.source = "10.0.0.2", .destination = SERVER4, .protocol = IPPROTO_UDP};
-
-	assert_int_equal(run(*state, &plan), XDP_PASS);
-	plan.vlans = 2;
-	plan.vlan = 5;
-	assert_int_equal(run(*state, &plan), XDP_PASS);
-	plan.fragment = 0x2000;
-	assert_int_equal(run(*state, &plan), XDP_PASS);
-	assert_int_equal(counted(*state, "10.0.0.2").packets, 3);
-	assert_int_equal(counted(*state, "10.0.0.2").syns, 0);
-}
-
-struct row {
-	const char *name;
-	struct packet_plan plan;
-	enum drop drop;
-};
-
-static const struct row rows[] = {
-	{"IP length beyond the frame",
-		{.source = "10.0.1.1", .destination = SERVER4, .bad_length = true}, DROP_MALFORMED},
-	{"IPv6 length beyond the frame",
-		{.source = "2001:db8::1:1", .destination = SERVER6, .bad_length = true},
-		DROP_MALFORMED},
-	{"version 5 as IPv4", {.source = "10.0.1.2", .destination = SERVER4, .version = 5},
-		DROP_MALFORMED},
-	{"TCP header longer than its packet",
-		{.source = "10.0.1.3", .destination = SERVER4, .flags = TCP_ACK, .tcp_offset = 15},
-		DROP_MALFORMED},
-	{"TCP header shorter than any",
-		{.source = "10.0.1.4", .destination = SERVER4, .flags = TCP_ACK, .tcp_offset = 4},
-		DROP_MALFORMED},
-	{"from loopback", {.source = "127.0.0.9", .destination = SERVER4, .flags = TCP_SYN},
-		DROP_MARTIAN},
-	{"from a group", {.source = "224.0.0.9", .destination = SERVER4, .flags = TCP_SYN},
-		DROP_MARTIAN},
-	{"from everybody", {.source = "255.255.255.255", .destination = SERVER4, .flags = TCP_SYN},
-		DROP_MARTIAN},
-	{"from ::1", {.source = "::1", .destination = SERVER6, .flags = TCP_SYN}, DROP_MARTIAN},
-	{"from a group, IPv6", {.source = "ff02::9", .destination = SERVER6, .flags = TCP_SYN},
-		DROP_MARTIAN},
-	{"SYN and FIN", {.source = "10.0.1.5", .destination = SERVER4, .flags = TCP_SYN | TCP_FIN},
-		DROP_FLAGS},
-	{"SYN and RST", {.source = "10.0.1.6", .destination = SERVER4, .flags = TCP_SYN | TCP_RST},
-		DROP_FLAGS},
-	{"no flags", {.source = "10.0.1.7", .destination = SERVER4}, DROP_FLAGS},
-};
-
-static void what_no_stack_sends_is_dropped_for_a_reason(void **state)
-{
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		int action = run(*state, &rows[i].plan);
-		struct source_counters counters = counted(*state, rows[i].plan.source);
-
-		if (action != XDP_DROP || counters.drops[rows[i].drop] != 1 ||
-			drops(&counters) != 1)
-			fail_msg("%s: action %d, %llu drops for the reason expected", rows[i].name,
-				action, counters.drops[rows[i].drop]);
-	}
-}
-
-/* An IPv6 packet from ::ffff:10.0.2.1 must not count as 10.0.2.1. */
-static void mapped_addresses_on_the_wire_are_martians(void **state)
-{
-	static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [14] = 2, [15] = 1};
-	struct packet_plan plan = {
-		.source = "2001:db8::3", .destination = SERVER6, .flags = TCP_SYN};
-	struct packet_bytes packet;
-
-	packet_build(&plan, &packet);
-	memcpy(packet.bytes + 22, mapped, 16);
-	assert_int_equal(run_bytes(*state, &packet, 1, NULL), XDP_DROP);
-	packet_build(&plan, &packet);
-	memcpy(packet.bytes + 38, mapped, 16);
-	assert_int_equal(run_bytes(*state, &packet, 1, NULL), XDP_DROP);
-	assert_int_equal(counted(*state, "2001:db8::3").drops[DROP_MARTIAN], 1);
-}
-
-static void honest_packets_pass(void **state)
+static void whatever_its_shape_a_packet_is_counted_once(void **state)
 {
 	static const struct packet_plan plans[] = {
-		{.source = "0.0.0.0", .destination = "255.255.255.255", .protocol = IPPROTO_UDP},
-		{.source = "::", .destination = "ff02::1", .protocol = IPPROTO_ICMPV6},
-		{.source = "fe80::1", .destination = "ff02::2", .protocol = IPPROTO_ICMPV6},
-		{.source = "10.0.3.1", .destination = SERVER4, .flags = TCP_SYN | 0xc0},
-		{.source = "10.0.3.1", .destination = SERVER4, .flags = TCP_RST},
-		{.source = "10.0.3.1",
-			.destination = SERVER4,
-			.flags = TCP_ACK | 0x20,
-			.tcp_options = 40,
-			.ip_options = 40},
-		{.source = "2001:db8::4",
-			.destination = SERVER6,
-			.flags = TCP_SYN,
-			.extensions = 6},
-		{.source = "2001:db8::4",
-			.destination = SERVER6,
-			.flags = TCP_SYN,
-			.extensions = 7},
-		{.source = "10.0.3.1",
-			.destination = SERVER4,
-			.flags = TCP_SYN,
-			.fragment = 0x2000},
+		{.source = CLIENT4, .destination = OTHER4, .protocol = IPPROTO_UDP},
+		{.source = CLIENT4, .destination = OTHER4, .protocol = IPPROTO_ICMP},
+		{.source = CLIENT4, .destination = OTHER4, .flags = TCP_ACK, .ip_options = 40},
+		{.source = CLIENT4, .destination = OTHER4, .flags = TCP_ACK, .vlans = 1, .vlan = 7},
+		{.source = CLIENT4, .destination = OTHER4, .flags = TCP_ACK, .vlans = 2, .vlan = 7},
+		{.source = CLIENT4, .destination = OTHER4, .flags = TCP_ACK, .fragment = 0x2000},
+		{.source = CLIENT4, .destination = OTHER4, .fragment = 100},
+		{.source = CLIENT4, .destination = OTHER4, .protocol = 132},
+		{.source = CLIENT6, .destination = OTHER6, .protocol = IPPROTO_UDP},
+		{.source = CLIENT6, .destination = OTHER6, .flags = TCP_ACK, .extensions = 6},
+		{.source = CLIENT6, .destination = OTHER6, .flags = TCP_ACK, .extensions = 9},
+		{.source = CLIENT6, .destination = OTHER6, .flags = TCP_ACK, .fragment = 1},
+		{.source = CLIENT6, .destination = OTHER6, .fragment = 800},
+		{.source = CLIENT6, .destination = OTHER6, .flags = TCP_ACK, .vlans = 2},
 	};
-
-	for (size_t i = 0; i < COUNT(plans); i++)
-		if (run(*state, &plans[i]) != XDP_PASS)
-			fail_msg("plan %zu is dropped", i);
-}
-
-static void frames_that_are_not_ip_pass_uncounted(void **state)
-{
-	struct packet_bytes arp = {.bytes = {[12] = 0x08, [13] = 0x06}, .len = 42};
-	struct packet_bytes small = {.bytes = {[12] = 0x81}, .len = 14};
-	uint64_t before = counted(*state, "::").packets;
-
-	assert_int_equal(run_bytes(*state, &arp, 1, NULL), XDP_PASS);
-	assert_int_equal(run_bytes(*state, &small, 1, NULL), XDP_PASS);
-	assert_int_equal(counted(*state, "::").packets, before);
-}
-
-/* Whatever the length: no verdict but pass or drop, and cut headers are dropped. */
-static void a_packet_cut_anywhere_is_dropped(void **state)
-{
-	static const struct packet_plan plans[] = {
-		{.source = "10.0.4.1", .destination = SERVER4, .flags = TCP_SYN},
-		{.source = "2001:db8::5",
-			.destination = SERVER6,
-			.flags = TCP_SYN,
-			.extensions = 3},
-	};
+	struct bench *bench = *state;
 
 	for (size_t i = 0; i < COUNT(plans); i++) {
 		struct packet_bytes packet;
-		size_t whole;
+		struct source_counters counters;
 
+		bench_fresh(state);
 		packet_build(&plans[i], &packet);
-		whole = packet.len;
-		for (packet.len = 15; packet.len < whole; packet.len++)
-			if (run_bytes(*state, &packet, 1, NULL) != XDP_DROP)
-				fail_msg("plan %zu passes with %zu bytes", i, packet.len);
+		run(bench, &plans[i]);
+		counters = counted_source(bench, plans[i].source);
+		if (counters.packets != 1 || counters.bytes != packet.len || counters.syns ||
+			drops_of(&counters))
+			fail_msg("plan %zu: %llu packets, %llu bytes of %zu", i, counters.packets,
+				counters.bytes, packet.len);
 	}
 }
 
-/* Not a test of speed, which is the machine's: it prints what the design counts with. */
-static void the_cost_per_packet_is_told(void **state)
+/* What GRO merged, or a device that segments will take apart. */
+static void a_merged_packet_counts_as_its_segments(void **state)
 {
-	static const int repeat = 200000;
-	struct packet_plan plan = {.source = "10.0.5.1", .destination = SERVER4, .flags = TCP_ACK};
-	struct packet_plan plan6 = {
-		.source = "2001:db8::6", .destination = SERVER6, .flags = TCP_ACK};
+	static const struct {
+		const char *name;
+		struct __sk_buff skb;
+		uint64_t packets;
+	} rows[] = {
+		{"not merged", {.ifindex = 1}, 1},
+		{"told how many", {.ifindex = 1, .gso_segs = 3, .gso_size = 500}, 3},
+		{"told how long alone", {.ifindex = 1, .gso_size = 500}, 3},
+		{"one segment", {.ifindex = 1, .gso_segs = 1, .gso_size = 1400}, 1},
+	};
+	struct bench *bench = *state;
+	struct packet_plan in = segment(false, TCP_ACK), out = segment_back(false, TCP_ACK);
 	struct packet_bytes packet;
-	uint32_t ns4, ns6;
 
-	packet_build(&plan, &packet);
-	run_bytes(*state, &packet, repeat, &ns4);
-	packet_build(&plan6, &packet);
-	run_bytes(*state, &packet, repeat, &ns6);
-	printf("          account: %u ns IPv4, %u ns IPv6\n", ns4, ns6);
+	in.payload = out.payload = 1400;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		uint64_t bytes = 54 * rows[i].packets + 1400;
+		struct source_counters counters;
+
+		bench_fresh(state);
+		packet_build(&in, &packet);
+		bench_run_bytes(bench, bench->programs.steer_fd, &packet, &rows[i].skb, 1);
+		packet_build(&out, &packet);
+		bench_run_bytes(bench, bench->programs.reply_fd, &packet, &rows[i].skb, 1);
+		counters = counted_source(bench, CLIENT4);
+		if (counters.packets != rows[i].packets || counters.bytes != bytes ||
+			counters.packets_to != rows[i].packets || counters.bytes_to != bytes)
+			fail_msg("%s: %llu packets, %llu bytes; back %llu, %llu", rows[i].name,
+				counters.packets, counters.bytes, counters.packets_to,
+				counters.bytes_to);
+	}
 }
+
+static void what_goes_back_is_counted_with_whom_it_goes_to(void **state)
+{
+	struct bench *bench = *state;
+	struct packet_plan syn = segment(true, TCP_SYN), back = segment_back(true, TCP_SYN | TCP_ACK);
+	struct packet_plan datagram = {
+		.source = OTHER6, .destination = CLIENT6, .protocol = IPPROTO_UDP};
+	struct source_counters counters;
+
+	/* Who never sent anything is no source. */
+	reply(bench, &back);
+	assert_int_equal(counted_source(bench, CLIENT6).packets_to, 0);
+	run(bench, &syn);
+	reply(bench, &back);
+	reply(bench, &datagram);
+	counters = counted_source(bench, CLIENT6);
+	assert_int_equal(counters.packets, 1);
+	assert_int_equal(counters.packets_to, 2);
+	assert_int_equal(counters.bytes_to, 14 + 40 + 20 + 14 + 40 + 8);
+	assert_int_equal(counted_source(bench, ENDPOINT6).packets, 0);
+}
+
+static void what_is_steered_is_told_apart(void **state)
+{
+	struct packet_plan steered = segment(false, TCP_SYN), passed = steered;
+	struct source_counters counters;
+
+	passed.destination = OTHER4;
+	run(*state, &steered);
+	run(*state, &passed);
+	steered.flags = passed.flags = TCP_ACK;
+	steered.payload = passed.payload = 10;
+	run(*state, &steered);
+	run(*state, &passed);
+	run(*state, &passed);
+	counters = counted_source(*state, CLIENT4);
+	assert_int_equal(counters.packets, 5);
+	assert_int_equal(counters.steered, 1);
+	assert_int_equal(counters.passed, 1);
+	assert_int_equal(counters.steered_packets, 2);
+	assert_int_equal(counters.steered_bytes, 54 + 64);
+}
+
+/* --- connections --- */
+
+static void a_syn_sent_again_is_counted_apart(void **state)
+{
+	struct packet_plan steered = segment(false, TCP_SYN), passed = segment(true, TCP_SYN);
+	struct source_counters counters;
+
+	passed.destination = OTHER6;
+	for (int i = 0; i < 3; i++) {
+		run(*state, &steered);
+		run(*state, &passed);
+	}
+	counters = counted_source(*state, CLIENT4);
+	assert_int_equal(counters.syns, 1);
+	assert_int_equal(counters.syns_again, 2);
+	assert_int_equal(counters.steered, 1);
+	counters = counted_source(*state, CLIENT6);
+	assert_int_equal(counters.syns, 1);
+	assert_int_equal(counters.syns_again, 2);
+	assert_int_equal(counters.passed, 1);
+	/* With another number it is another connection. */
+	steered.sequence++;
+	run(*state, &steered);
+	assert_int_equal(counted_source(*state, CLIENT4).syns, 2);
+}
+
+/* A step of a connection's life: a segment of the client's (or the server's), and what is known of
+ * it afterwards. */
+struct step {
+	bool server;
+	uint8_t flags;
+	enum flow_state state;
+	unsigned opened, closed, resets;
+};
+
+static void live(struct bench *bench, const char *name, const struct step *steps, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct packet_plan plan = steps[i].server ? segment_back(false, steps[i].flags)
+							  : segment(false, steps[i].flags);
+		struct source_counters counters;
+		enum flow_state now;
+
+		if (steps[i].server)
+			reply(bench, &plan);
+		else
+			run(bench, &plan);
+		counters = counted_source(bench, CLIENT4);
+		now = flow_state(only_flow(bench).marks);
+		if (now != steps[i].state || counters.opened != steps[i].opened ||
+			counters.closed != steps[i].closed || counters.resets != steps[i].resets)
+			fail_msg("%s, step %zu: state %d, %llu opened, %llu closed, %llu reset",
+				name, i, now, counters.opened, counters.closed, counters.resets);
+	}
+}
+
+#define LIFE(...)                                                                                  \
+	do {                                                                                       \
+		static const struct step steps[] = {__VA_ARGS__};                                  \
+		bench_fresh(state);                                                                \
+		live(*state, #__VA_ARGS__, steps, COUNT(steps));                                   \
+	} while (0)
+
+static void a_connection_is_followed_from_its_syn_to_its_end(void **state)
+{
+	/* The client closes first; what comes late changes nothing. */
+	LIFE({false, TCP_SYN, FLOW_OPENING, 0, 0, 0},
+		{true, TCP_SYN | TCP_ACK, FLOW_OPENING, 0, 0, 0},
+		{false, TCP_ACK, FLOW_OPEN, 1, 0, 0}, {false, TCP_ACK, FLOW_OPEN, 1, 0, 0},
+		{true, TCP_ACK, FLOW_OPEN, 1, 0, 0},
+		{false, TCP_ACK | TCP_FIN, FLOW_CLOSING, 1, 0, 0},
+		{false, TCP_ACK | TCP_FIN, FLOW_CLOSING, 1, 0, 0},
+		{true, TCP_ACK | TCP_FIN, FLOW_CLOSED, 1, 1, 0},
+		{true, TCP_ACK | TCP_FIN, FLOW_CLOSED, 1, 1, 0},
+		{false, TCP_ACK, FLOW_CLOSED, 1, 1, 0}, {false, TCP_RST, FLOW_CLOSED, 1, 1, 0});
+	/* The server does. */
+	LIFE({false, TCP_SYN, FLOW_OPENING, 0, 0, 0}, {false, TCP_ACK, FLOW_OPEN, 1, 0, 0},
+		{true, TCP_ACK | TCP_FIN, FLOW_CLOSING, 1, 0, 0},
+		{false, TCP_ACK | TCP_FIN, FLOW_CLOSED, 1, 1, 0});
+	/* The answer comes another way: its half is not seen. */
+	LIFE({false, TCP_SYN, FLOW_OPENING, 0, 0, 0}, {false, TCP_ACK, FLOW_OPEN, 1, 0, 0},
+		{false, TCP_ACK | TCP_FIN, FLOW_CLOSING, 1, 0, 0});
+	/* Resets, from either side, of a connection that is open, closing, or never was. */
+	LIFE({false, TCP_SYN, FLOW_OPENING, 0, 0, 0}, {false, TCP_ACK, FLOW_OPEN, 1, 0, 0},
+		{false, TCP_RST | TCP_ACK, FLOW_CLOSED, 1, 0, 1},
+		{true, TCP_RST, FLOW_CLOSED, 1, 0, 1});
+	LIFE({false, TCP_SYN, FLOW_OPENING, 0, 0, 0}, {false, TCP_ACK, FLOW_OPEN, 1, 0, 0},
+		{false, TCP_ACK | TCP_FIN, FLOW_CLOSING, 1, 0, 0},
+		{true, TCP_RST, FLOW_CLOSED, 1, 0, 1});
+	LIFE({false, TCP_SYN, FLOW_OPENING, 0, 0, 0},
+		{true, TCP_RST | TCP_ACK, FLOW_CLOSED, 0, 0, 1});
+	/* The same numbers used again begin a new one, even with the same sequence number. */
+	LIFE({false, TCP_SYN, FLOW_OPENING, 0, 0, 0},
+		{true, TCP_RST | TCP_ACK, FLOW_CLOSED, 0, 0, 1},
+		{false, TCP_SYN, FLOW_OPENING, 0, 0, 1}, {false, TCP_ACK, FLOW_OPEN, 1, 0, 1});
+}
+
+static void a_connection_that_was_there_before_us_is_none_of_ours(void **state)
+{
+	struct bench *bench = *state;
+	struct packet_plan data = segment(false, TCP_ACK);
+	struct flow_key key;
+
+	data.payload = 100;
+	assert_int_equal(run(bench, &data).mark, 0);
+	assert_int_not_equal(bpf_map_get_next_key(bench->programs.maps.flows, NULL, &key), 0);
+	assert_int_equal(counted_source(bench, CLIENT4).opened, 0);
+}
+
+#define FRESH(test) cmocka_unit_test_setup(test, bench_fresh)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_source_is_counted_apart),
-		cmocka_unit_test(what_is_no_tcp_is_counted_too),
-		cmocka_unit_test(what_no_stack_sends_is_dropped_for_a_reason),
-		cmocka_unit_test(mapped_addresses_on_the_wire_are_martians),
-		cmocka_unit_test(honest_packets_pass),
-		cmocka_unit_test(frames_that_are_not_ip_pass_uncounted),
-		cmocka_unit_test(a_packet_cut_anywhere_is_dropped),
-		cmocka_unit_test(the_cost_per_packet_is_told),
+		FRESH(each_source_is_counted_apart),
+		FRESH(whatever_its_shape_a_packet_is_counted_once),
+		FRESH(a_merged_packet_counts_as_its_segments),
+		FRESH(what_goes_back_is_counted_with_whom_it_goes_to),
+		FRESH(what_is_steered_is_told_apart),
+		FRESH(a_syn_sent_again_is_counted_apart),
+		FRESH(a_connection_is_followed_from_its_syn_to_its_end),
+		FRESH(a_connection_that_was_there_before_us_is_none_of_ours),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

@@ -20,7 +20,23 @@
 	X(AUDIT_BLOCKED, "audit.blocked", "times exchanges began to wait for room in the ring") \
 	X(AUDIT_CONTENT_CUT, "audit.content_cut", "events without their content, which was longer than the ring takes") \
 	/* census */ \
+	X(CENSUS_ROUNDS, "census.rounds", "times the flow table was swept") \
+	X(CENSUS_ROUNDS_FAILED, "census.rounds_failed", "sweeps given up because the kernel or memory failed") \
+	X(CENSUS_BATCHES_RETRIED, "census.batches_retried", "reads of a kernel map repeated with more room") \
+	X(CENSUS_FLOWS_FORGOTTEN, "census.flows_forgotten", "connections forgotten because they were silent beyond the timeout of their state") \
+	X(CENSUS_FLOWS_CHANGED, "census.flows_changed", "connections that came alive while they were about to be forgotten, and stayed") \
+	X(CENSUS_FLOWS_RESTORED, "census.flows_restored", "of those: put back, for they were already taken out") \
+	X(CENSUS_LOOKS, "census.looks", "times the totals of the source addresses were read and published") \
+	X(CENSUS_LOOKS_FAILED, "census.looks_failed", "those given up because the kernel or memory failed") \
+	X(CENSUS_SOURCES_FULL, "census.sources_full", "sources passed over because there are more than datapath.max_sources") \
+	X(CENSUS_SUMMARIES, "census.summaries", "source.summary events") \
+	X(CENSUS_SUMMARIES_LATE, "census.summaries_late", "times summaries had to wait for the next look because the ring was half full") \
+	X(CENSUS_SUMMARIES_CUT, "census.summaries_cut", "times the last summaries could not all be told at the end") \
+	X(CENSUS_DROPS, "census.drops", "source.drop events") \
+	X(CENSUS_DROPS_PUT_OFF, "census.drops_put_off", "times a source.drop event was put off for its rate: the next one has its count") \
 	X(CENSUS_STATES, "census.states", "transitions of the datapath that were told by an event") \
+	X(TOTALS_UNKNOWN, "totals.unknown", "events of calls without totals of their source, which were not published yet") \
+	X(TOTALS_TORN, "totals.torn", "events of calls without totals of their source, which were being written") \
 	/* clients */ \
 	X(CLIENT_ACCEPTED, "client.accepted", "connections steered to a worker") \
 	X(CLIENT_NOT_ACCEPTED, "client.not_accepted", "connections that could not be accepted for want of descriptors or memory") \
@@ -73,6 +89,8 @@
 	X(PROCESS_ENDPOINT_REFUSED, "process.endpoint_refused", "resolved addresses that could not be steered") \
 	X(RELOAD_DONE, "reload.done", "configurations that were reloaded")                     \
 	X(RELOAD_REFUSED, "reload.refused", "reloads that failed and kept the old configuration") \
+	X(UPGRADE_DONE, "upgrade.done", "times that a new program took over") \
+	X(UPGRADE_REFUSED, "upgrade.refused", "upgrades that failed and kept the old processes") \
 	/* scout */                                                                            \
 	X(SCOUT_RESOLVED, "scout.resolved", "names of endpoints resolved, or resolved again")  \
 	X(SCOUT_UNRESOLVED, "scout.unresolved", "lookups of names of endpoints that failed")   \
@@ -168,6 +186,17 @@ const char *counter_help(enum counter which);
 
 /* Makes the file anew at path (an older one is replaced), mapped whole, own slot the parent's. */
 int counters_create(const char *path, struct counters **counters, struct why *why);
+/* Goes on with the file at fd, which an earlier program made at path. *older is NULL and the file
+ * itself is taken when its table is ours. Else a new file replaces it, which has the totals of the
+ * counters of the same names, and *older is the old one for those who still count in it: see
+ * counters_move. fd stays the caller's. 0, or negative errno with why. */
+int counters_take(const char *path, int fd, struct counters **counters, struct counters **older,
+	struct why *why);
+/* An older file that was handed on once more. fd stays the caller's. */
+int counters_take_older(int fd, struct counters **older, struct why *why);
+/* Moves what was counted in the older file to the caller's own slot, by name; nothing that is
+ * counted at the same time is lost. What has no such name any more goes. */
+void counters_move(struct counters *older, struct counters *to);
 /* Maps one slot (enum counter_slot; nothing else of the file is reachable) from the fd that
  * counters_create made. The fd stays the caller's. */
 int counters_map(int fd, unsigned slot, struct counters **counters, struct why *why);

@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{"check", cmd_check, "tell what is wrong with a configuration, by file, line and key"},
 	{"ca", cmd_ca, "make, import, export or judge the authority that clients trust"},
 	{"status", cmd_status, "show what the kernel has attached now, and the counters"},
+	{"upgrade", cmd_upgrade, "replace the running daemon by the program installed now"},
 	{"usage", cmd_usage, "tokens by source address, model and more"},
 	{"events", cmd_events, "recent prompts and completions"},
 	{"tail", cmd_tail, "the same, as they come"},

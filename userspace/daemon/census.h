@@ -33,10 +33,15 @@ struct census_options {
 
 /* 0, or negative errno with why. */
 int census_new(const struct census_options *options, struct census **census, struct why *why);
+/* Makes parent->census; as census_new. */
+int census_start(struct parent *parent, const struct config *config, struct why *why);
 /* NULL is fine. */
 void census_free(struct census *census);
 /* After a reload: from now on by this configuration. */
 void census_reconfigure(struct census *census, const struct config *config);
+
+/* The descriptor of the source board, for workers; the census keeps it. */
+int census_board(const struct census *census);
 
 /* Records that the state of a part of the datapath changed, at once: event datapath.state with
  * subject ("worker 1", "scout", "endpoints"), the new state ("hung", "alive", "closed", "open") and

@@ -31,7 +31,7 @@ static bool worker_runs(const struct parent *parent, unsigned worker)
 {
 	const struct process *process = parent->current->slots[GENERATION_WORKER + worker].process;
 
-	return process && process_is_ready(process);
+	return process && process_is_ready(process) && !process_has_ended(process);
 }
 
 static enum vital worker_vital(

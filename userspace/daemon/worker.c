@@ -301,6 +301,16 @@ static int worker_open_recorder(struct worker *worker, struct why *why)
 	return recorder_new(&options, &worker->recorder, why);
 }
 
+static int worker_open_board(struct worker *worker, struct why *why)
+{
+	int fd = role_fd(worker->context, "board");
+
+	worker->board = source_board_map(fd, why);
+	if (fd >= 0)
+		close(fd);
+	return worker->board ? 0 : -EINVAL;
+}
+
 static void worker_close(void *state)
 {
 	struct worker *worker = state;
@@ -324,6 +334,7 @@ static void worker_close(void *state)
 		ev_prepare_stop(worker->loop, &worker->turn_end);
 	}
 	recorder_free(worker->recorder);
+	source_board_free(worker->board);
 	origins_free(worker->origins);
 	resolver_free(worker->resolver);
 	leaf_cache_free(worker->leaves);
@@ -376,6 +387,8 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	}
 	if (!error)
 		error = worker_open_recorder(worker, why);
+	if (!error)
+		error = worker_open_board(worker, why);
 	if (!error)
 		error = worker_listen(worker, &worker->accept4, "listener4", why);
 	if (!error)

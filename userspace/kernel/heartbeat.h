@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Signs of life: the map heartbeats, one page of stamps that every worker and the scout write and
- * the kernel programs and the parent read. A stamp that is too old, or 0, is of one that is not
- * alive. Stamps are CLOCK_MONOTONIC, which stands still while the machine is suspended: nobody
- * wakes up dead. */
+ * the kernel programs and the parent read. Whose stamp is too old is not alive; whose stamp is 0
+ * has not begun yet, and its connections wait in its listener.
+ *
+ * Stamps are CLOCK_MONOTONIC, which is the kernel programs' clock as well, and stands still while
+ * the machine is suspended: nobody wakes up dead. A machine with so much to do that a worker does
+ * not get to run for datapath.heartbeat_timeout does have nobody who inspects. Every process has
+ * the whole page: a worker in foreign hands could keep another's stamp fresh or old, which resets
+ * connections or, where hosts fail open, lets them pass unseen. */
 #ifndef KERNEL_HEARTBEAT_H
 #define KERNEL_HEARTBEAT_H
 

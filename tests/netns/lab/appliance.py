@@ -70,6 +70,7 @@ class Appliance:
         self.store_path = os.path.join(directory, "store.db")
         self.ca_path = os.path.join(directory, "ca.crt")
         self.ca_key_path = os.path.join(directory, "ca.key")
+        self.daemon_path = lab.program("sallyportd")
         self.daemon = self.collector = None
         self._notify = None
         os.makedirs(directory, exist_ok=True)
@@ -78,7 +79,10 @@ class Appliance:
     def _defaults(self):
         return {
             "appliance": {"name": "gate", "run_directory": self.run_directory, "workers": 2},
-            "datapath": {"inside": network.INSIDE_INTERFACE, "bpf_directory": self.bpf_directory},
+            "datapath": {
+                "inside": network.INSIDE_INTERFACE, "bpf_directory": self.bpf_directory,
+                "heartbeat_timeout": "5s",  # a machine under load is no failure
+            },
             "endpoints": {
                 "prefixes": [
                     network.REGION_A, network.REGION_A6, network.REGION_B, network.REGION_B6,
@@ -153,7 +157,7 @@ class Appliance:
         shutil.copy(self.config_path, self.running_path)
         self.daemon = Process(
             "sallyportd",
-            [self.lab.program("sallyportd"), "--config", self.config_path],
+            [self.daemon_path, "--config", self.config_path],
             self.directory, self.namespace,
             environment={"NOTIFY_SOCKET": path}, death=signal.SIGTERM,
         )
@@ -171,6 +175,15 @@ class Appliance:
                 return True
 
         wait_for(notified, lambda: f"{wanted} from sallyportd:\n{self.daemon.log()}", seconds)
+
+    def notifications(self):
+        """The sd_notify(3) messages that nobody has waited for yet, each as its lines. One that is
+        never read makes the daemon wait in the end."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(self._notify.recv(4096).decode().splitlines())
+        return found
 
     def start(self):
         others = [one for one in self.lab.appliances if one.daemon and one.daemon.running]

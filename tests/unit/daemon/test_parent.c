@@ -250,8 +250,8 @@ static void a_worker_gets_what_it_needs_and_no_more(void **state)
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
 	assert_string_equal(ask(0, 'n'),
-		"listener4 ring wake_shipper key:main leaf_key ca_certificate tickets wake_worker "
-		"signer heartbeats");
+		"listener4 ring wake_shipper key:main leaf_key ca_certificate tickets board "
+		"wake_worker signer heartbeats");
 	/* Each reads from the beginning of the file. */
 	assert_string_equal(ask(0, 'k'), "sesame");
 	assert_string_equal(ask(1, 'k'), "sesame");
