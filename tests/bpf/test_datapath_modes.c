@@ -9,24 +9,16 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <linux/virtio_net.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bpf/parse.h"
 #include "tests/support/gate.h"
-#include "tests/support/packet.h"
+#include "tests/support/wire.h"
 
 #define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
-#define HOP_INTERFACE "h0"
 #define SOMEBODY4     "203.0.113.1"
 #define SOMEBODY6     "2001:db8:4::1"
 #define DENIED4	      "10.66.0.9"
@@ -121,43 +113,6 @@ static const struct row {
 		0, 1, DROP_HIDDEN},
 };
 
-static int wire_open(void)
-{
-	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
-	int on = 1, fd;
-
-	namespaces_enter(&gate_net, PLACE_HOP);
-	address.sll_ifindex = (int)if_nametoindex(HOP_INTERFACE);
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) < 0 ||
-		bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		fail_msg("packet socket: %s", strerror(errno));
-	namespaces_enter(&gate_net, PLACE_GATE);
-	return fd;
-}
-
-static void wire_send(int fd, const struct row *row)
-{
-	struct virtio_net_hdr header = {0};
-	struct packet_bytes packet;
-	struct iovec parts[2] = {{&header, sizeof(header)}, {packet.bytes, 0}};
-	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-	bool ipv6 = strchr(row->plan.source, ':') != NULL;
-
-	packet_build(&row->plan, &packet);
-	parts[1].iov_len = packet.len;
-	if (row->gso_size) {
-		header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		header.gso_type = ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
-		header.gso_size = row->gso_size;
-		header.hdr_len = (uint16_t)(14 + (ipv6 ? 40 : 20) + 20);
-		header.csum_start = (uint16_t)(14 + (ipv6 ? 40 : 20));
-		header.csum_offset = 16;
-	}
-	if (sendmsg(fd, &message, 0) != (ssize_t)(sizeof(header) + packet.len))
-		fail_msg("%s: %s", row->name, strerror(errno));
-}
-
 /* What one frame of the row has on the wire, in all its segments. */
 static uint64_t bytes_of(const struct row *row)
 {
@@ -214,10 +169,10 @@ static void each_way_to_receive_counts_and_drops_the_same(void **state)
 		config.admission.deny = &denied;
 		config.admission.ndeny = 1;
 		gate = gate_open(config);
-		wire = wire_open();
+		wire = wire_open(&gate_net);
 		for (int round = 0; round < 3; round++)
 			for (size_t row = 0; row < COUNT(rows); row++)
-				wire_send(wire, &rows[row]);
+				wire_send(wire, &rows[row].plan, rows[row].gso_size);
 		close(wire);
 		usleep(100000);
 		for (size_t row = 0; row < COUNT(rows); row++)

@@ -355,6 +355,7 @@ static void another_version_that_died_is_taken_over(void **state)
 	char ours[128], other[128];
 	struct gate *gate;
 	struct stat st;
+	bool tcx;
 
 	(void)state;
 	snprintf(ours, sizeof(ours), "%s/v%d", config.datapath.bpf_directory, SALLYPORT_ABI);
@@ -364,7 +365,11 @@ static void another_version_that_died_is_taken_over(void **state)
 	gate = gate_open(config);
 	assert_int_not_equal(stat(other, &st), 0);
 	gate_steers(gate, 0, gate_endpoints[0]);
+	tcx = has_tcx(gate);
 	gate_close(gate);
+	/* Whose qdisc it is was written down in the maps that went. */
+	if (!tcx)
+		namespaces_run(&gate_net, PLACE_GATE, "tc qdisc delete dev inside clsact");
 	assert_nothing_is_left();
 }
 

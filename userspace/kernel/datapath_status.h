@@ -10,6 +10,7 @@
 #include "base/why.h"
 #include "bpf/abi.h"
 #include "config/config.h"
+#include "kernel/source_map.h"
 
 struct datapath_program {
 	bool attached;
@@ -18,11 +19,6 @@ struct datapath_program {
 	uint32_t id;   /* of the program, as bpftool prog shows it */
 	char name[16];
 	uint64_t loaded_ns; /* CLOCK_BOOTTIME */
-};
-
-struct datapath_source {
-	struct address address;
-	struct source_counters counters; /* summed over the CPUs */
 };
 
 struct datapath_known_endpoint {
