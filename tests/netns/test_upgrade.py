@@ -259,6 +259,28 @@ def test_processes_that_cannot_start_leave_those_of_before(installed, gate, clie
     gate.assert_no_gaps()
 
 
+def test_what_the_parent_itself_records_goes_on(lab, appliance, prompt):
+    """Each parent has a stream of its own; also the shipper of before takes what the next writes."""
+    installed = Installed(lab, appliance, {"accounting": {"summary_interval": "1s"}})
+    gate, client = installed.gate, lab.client(installed.gate)
+
+    def told(after):
+        """The stream of source summaries that is newer than this one; None yet."""
+        assert client.chat(AZURE, prompt).status == 200  # something new to be told
+        streams = [e["event.stream"] for e in gate.events() if e["event.kind"] == "source.summary"]
+        return max((stream for stream in streams if stream > after), default=None)
+
+    first = wait_for(lambda: told(0), "a source summary")
+    installed.upgrade()
+    second = wait_for(lambda: told(first), "a source summary of the next parent")
+    shipper = gate.children("shipper")
+    gate.namespace.run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", gate.ca_key_path)
+    assert installed.upgrade(check=False).returncode == 1
+    assert gate.children("shipper") == shipper
+    wait_for(lambda: told(second), "a source summary by the shipper of before")
+    gate.assert_no_gaps()
+
+
 REFUSED = {
     "fails": (b"#!/bin/sh\nexit 7\n", "ended with status 7"),
     "another program": (b"#!/bin/sh\nexit 0\n", "did not say that it can take over"),
