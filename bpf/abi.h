@@ -132,6 +132,7 @@ struct endpoint {
 	__u64 expires_ns; /* CLOCK_MONOTONIC; 0: never. Swept by userspace */
 	__u32 source;	  /* enum endpoint_source */
 	__u32 fail;	  /* enum fail: of the strictest host that lives there */
+	__u64 closed_ns;  /* userspace's: until when one that fails closed is known to live there */
 };
 
 struct prefix_key {

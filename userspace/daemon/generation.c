@@ -17,7 +17,11 @@
 
 #define CONFIG_BYTES_MAX (16u << 20)
 /* The named descriptors of one process: those of the worker, and one per backend. */
-#define FDS_FIXED 16
+#define FDS_FIXED 17
+/* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
+ * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
+#define PATIENCE	 10
+#define PATIENCE_SHIPPER 60
 
 static void close_fd(int fd)
 {
@@ -297,6 +301,7 @@ static struct process_start start_of(struct slot *slot, const struct control_boo
 		.loop = parent->loop,
 		.counters = parent->counters,
 		.title = parent->options->table->roles[slot->kind]->title,
+		.patience = slot->kind == ROLE_SHIPPER ? PATIENCE_SHIPPER : PATIENCE,
 		.boot = boot,
 		.owner = &parent_owner,
 		.context = slot,
@@ -318,6 +323,8 @@ static int start(struct slot *slot, struct package *package, struct why *why)
 	snprintf(boot.config_path, sizeof(boot.config_path), "%s", parent->options->config_path);
 	pack_copy(package, "config", slot->generation->config_fd);
 	pack(package, "counters", parent->counters->fd);
+	if (slot->kind == ROLE_WORKER || slot->kind == ROLE_SCOUT)
+		pack(package, "heartbeats", datapath_heartbeats(parent->datapath));
 	if (package->error)
 		return why_set(why, -package->error, "%s: cannot open a file for it: %s",
 			start.title, strerror(-package->error));
@@ -375,6 +382,11 @@ static int start_worker(struct slot *slot, struct package *package, struct why *
 	if (error) {
 		handout_ring_free(ring);
 	} else {
+		/* Whoever died by accident is back within the timeout of its stamp: until it can
+		 * write one, connections wait in its listener. Not for one that dies again and
+		 * again, with whom they would wait in vain. */
+		if (slot->failures <= 1)
+			vitals_vouch(parent->vitals, slot->index);
 		if (parent->shipper.process)
 			introduce_to_shipper(parent->shipper.process, ring);
 		introduce_to_signer(
