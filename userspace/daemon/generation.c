@@ -343,6 +343,16 @@ static void introduce_to_shipper(struct process *shipper, const struct handout_r
 	process_send(shipper, CONTROL_PEER, &peer, sizeof(peer), fds, 4);
 }
 
+void slot_introduce(struct slot *shipper, uint32_t from)
+{
+	list_for_each (node, &shipper->parent->handout.rings) {
+		const struct handout_ring *ring = list_entry(node, struct handout_ring, node);
+
+		if (shipper->process && ring->number >= from)
+			introduce_to_shipper(shipper->process, ring);
+	}
+}
+
 static void introduce_to_signer(struct slot *signer, uint32_t worker, int socket)
 {
 	struct control_peer peer = {.number = worker};
@@ -455,8 +465,7 @@ static int start_shipper(struct slot *slot, struct package *package, struct why 
 	error = start(slot, package, why);
 	if (error)
 		return error;
-	list_for_each (node, &slot->parent->handout.rings)
-		introduce_to_shipper(slot->process, list_entry(node, struct handout_ring, node));
+	slot_introduce(slot, 0);
 	return 0;
 }
 
