@@ -74,14 +74,14 @@ BENCH_LOAD := $(if $(wildcard tests/bench/load.c),$(B)/tests/bench/load)
 # --- how it is compiled ------------------------------------------------------------------------
 
 PACKAGES := libbpf openssl libcares libcyaml yaml-0.1 yyjson zlib libbrotlidec libzstd sqlite3 \
-	libseccomp libsystemd libnetfilter_queue libmnl
+	libseccomp libsystemd libnetfilter_queue libmnl libmicrohttpd
 # Run once, and only by a rule that needs it: `make check` installs the libraries first.
 pkg_config = $(shell pkg-config $(1) $(PACKAGES) \
 	$$(pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack) || echo MISSING)
 pkg_checked = $(if $(filter MISSING,$(1)),$(error libraries are missing: run appliance/deps),$(1))
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg_checked,$$(patsubst -I%,-isystem %,\
 	$$(call pkg_config,--cflags))))$(PKG_CFLAGS)
-PKG_LIBS = $(eval PKG_LIBS := $$(call pkg_checked,$$(call pkg_config,--libs)) -lev \
+PKG_LIBS = $(eval PKG_LIBS := $$(call pkg_checked,$$(call pkg_config,--libs)) -lev -lncurses -ltinfo \
 	$$(if $$(LLHTTP_SOURCES),,-lllhttp))$(PKG_LIBS)
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)

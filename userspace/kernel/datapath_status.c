@@ -17,7 +17,8 @@
 #include "kernel/programs.h"
 #include "kernel/route.h"
 
-#define ACTIVE_NS (300 * NS_PER_S)
+/* The daemon sweeps the flow table every few seconds; what it counted longer ago is not now. */
+#define SWEEP_FRESH_NS (15 * NS_PER_S)
 
 /* Walks the keys of a map; entries that come and go meanwhile may be missed, and a key that is
  * deleted under the walk starts it again: bounded by twice the map's size. */
@@ -71,12 +72,27 @@ static void *grown(void **array, size_t n, size_t size)
 static void program_read(
 	const struct attached *attached, const char *name, struct datapath_program *program)
 {
-	program->foreign = attached->there && strcmp(attached->name, name) != 0;
+	program->foreign =
+		attached->there && !attached->hidden && strcmp(attached->name, name) != 0;
 	program->attached = attached->there && !program->foreign;
 	program->id = attached->program;
 	program->loaded_ns = attached->loaded_ns;
 	memcpy(program->mode, attached->mode, sizeof(program->mode));
 	memcpy(program->name, attached->name, sizeof(program->name));
+}
+
+/* XDP has one slot, which anybody may take: ours is the program of the pinned link. */
+static bool account_pinned(const struct pins *pins, uint32_t program)
+{
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = pins_get(pins, PIN_ACCOUNT);
+	bool ours;
+
+	ours = fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.prog_id == program;
+	if (fd >= 0)
+		close(fd);
+	return ours;
 }
 
 static void programs_read(struct datapath_status *status, const struct pins *pins)
@@ -85,6 +101,7 @@ static void programs_read(struct datapath_status *status, const struct pins *pin
 
 	if (status->ifindex) {
 		attached_account(status->ifindex, &attached);
+		attached.hidden = attached.hidden && account_pinned(pins, attached.program);
 		program_read(&attached, PROGRAM_ACCOUNT, &status->account);
 		attached_steer(status->ifindex, &attached);
 		program_read(&attached, PROGRAM_STEER, &status->steer);
@@ -112,34 +129,31 @@ static int routes_read(
 	return error ? why_set(why, -error, "routing rules: %s", strerror(-error)) : 0;
 }
 
-static void workers_read(struct datapath_status *status, int settings, int workers)
+static void settings_read(struct datapath_status *status, const struct map_fds *maps)
 {
-	struct settings current = {0};
 	const uint32_t zero = 0;
-	uint64_t cookie;
 
-	if (settings < 0 || bpf_map_lookup_elem(settings, &zero, &current) < 0)
-		return;
-	status->workers = current.workers;
-	for (uint32_t worker = 0; worker < current.workers && worker < WORKERS_MAX; worker++) {
-		uint32_t slot4 = WORKER_SLOT(worker, 0), slot6 = WORKER_SLOT(worker, 1);
-
-		status->listening4 += bpf_map_lookup_elem(workers, &slot4, &cookie) == 0;
-		status->listening6 += bpf_map_lookup_elem(workers, &slot6, &cookie) == 0;
-	}
+	if (bpf_map_lookup_elem(maps->settings, &zero, &status->settings) < 0)
+		memset(&status->settings, 0, sizeof(status->settings));
+	for (uint32_t i = 0; i < HEARTBEATS_MAX; i++)
+		if (bpf_map_lookup_elem(maps->heartbeats, &i, &status->heartbeats[i]) < 0)
+			status->heartbeats[i] = 0;
 }
 
-static void flows_read(struct datapath_status *status, int map)
+static void workers_read(struct datapath_status *status, int workers)
 {
-	struct walk walk = walk_start(map);
-	uint64_t now = clock_monotonic_ns();
-	struct flow flow;
+	uint64_t cookie, fresh = status->settings.heartbeat_ns;
 
-	while (walk_next(&walk)) {
-		if (bpf_map_lookup_elem(map, &walk.key, &flow) < 0 || flow.decision != FLOW_STEER)
-			continue;
-		status->flows++;
-		status->flows_active += flow.state < FLOW_CLOSING && now - flow.seen_ns < ACTIVE_NS;
+	status->workers = status->settings.workers;
+	for (uint32_t worker = 0; worker < status->workers && worker < WORKERS_MAX; worker++) {
+		uint32_t slot4 = WORKER_SLOT(worker, 0), slot6 = WORKER_SLOT(worker, 1);
+		bool ipv4 = bpf_map_lookup_elem(workers, &slot4, &cookie) == 0;
+		bool ipv6 = bpf_map_lookup_elem(workers, &slot6, &cookie) == 0;
+
+		status->listening4 += ipv4;
+		status->listening6 += ipv6;
+		status->alive += (ipv4 || ipv6) &&
+				 (!fresh || status->heartbeats[worker] + fresh > status->read_ns);
 	}
 }
 
@@ -163,6 +177,7 @@ static int endpoint_add(
 		.prefix = *prefix,
 		.expires_ns = value->expires_ns,
 		.source = (enum endpoint_source)value->source,
+		.fail = (enum fail)value->fail,
 	};
 	status->nendpoints++;
 	return 0;
@@ -198,9 +213,8 @@ static void source_sum(struct source_counters *sum, const struct source_counters
 {
 	memset(sum, 0, sizeof(*sum));
 	for (int cpu = 0; cpu < cpus; cpu++) {
-		sum->packets += each[cpu].packets;
-		sum->bytes += each[cpu].bytes;
-		sum->syns += each[cpu].syns;
+#define SOURCE_SUM(member, name, help) sum->member += each[cpu].member;
+		SOURCE_COUNTS(SOURCE_SUM)
 		if (each[cpu].seen_ns > sum->seen_ns)
 			sum->seen_ns = each[cpu].seen_ns;
 		for (int drop = 0; drop < DROP_COUNT; drop++)
@@ -258,12 +272,140 @@ static int sources_read(struct datapath_status *status, int map, int cpus)
 			break;
 		}
 		status->nsources++;
+		source->active = 0;
 		source->address = walk.key.address;
 		source_sum(&source->counters, each, cpus);
 	}
 	free(each);
 	sources_sort(status);
 	return error;
+}
+
+static int admission_compare(const void *a, const void *b)
+{
+	const struct datapath_admission *x = a, *y = b;
+	int addresses = memcmp(&x->prefix.address, &y->prefix.address, sizeof(struct address));
+
+	return addresses ? addresses : (int)x->prefix.bits - (int)y->prefix.bits;
+}
+
+static int admission_add(
+	struct datapath_status *status, const struct prefix_key *key, uint32_t rule)
+{
+	struct datapath_admission *row =
+		grown((void **)&status->admission, status->nadmission, sizeof(*row));
+
+	if (!row)
+		return -ENOMEM;
+	row->prefix.bits = (uint8_t)key->bits;
+	memcpy(row->prefix.address.bytes, key->address.bytes, 16);
+	row->rule = (enum admission)rule;
+	status->nadmission++;
+	return 0;
+}
+
+/* The trie that is in force now; it may be replaced under the walk, which goes on over the old. */
+static int admission_read(struct datapath_status *status, int outer)
+{
+	const uint32_t zero = 0;
+	uint32_t id = 0, rule;
+	struct walk walk;
+	int inner, error = 0;
+
+	if (bpf_map_lookup_elem(outer, &zero, &id) < 0 || id == 0)
+		return 0;
+	inner = bpf_map_get_fd_by_id(id);
+	status->admission_unread = inner == -EPERM;
+	walk = walk_start(inner);
+	while (!error && walk_next(&walk))
+		if (bpf_map_lookup_elem(inner, &walk.key, &rule) == 0)
+			error = admission_add(status, &walk.key.prefix, rule);
+	if (status->nadmission)
+		qsort(status->admission, status->nadmission, sizeof(*status->admission),
+			admission_compare);
+	if (inner >= 0)
+		close(inner);
+	return error;
+}
+
+/* Active connections of each source as the daemon's last sweep counted them; false: there was none
+ * lately. A sweep stamps all that it counts with its start. */
+static bool actives_read(struct datapath_status *status, int map)
+{
+	struct source_active last = {0};
+
+	for (size_t i = 0; i < status->nsources; i++) {
+		struct datapath_source *source = &status->sources[i];
+		uint64_t fresh =
+			status->read_ns > SWEEP_FRESH_NS ? status->read_ns - SWEEP_FRESH_NS : 0;
+
+		if (bpf_map_lookup_elem(map, &source->address, &last) < 0 || last.swept_ns < fresh)
+			continue;
+		source->active = last.active;
+		if (last.swept_ns > status->swept_ns)
+			status->swept_ns = last.swept_ns;
+	}
+	return status->swept_ns != 0;
+}
+
+struct owners {
+	struct datapath_source **sources; /* sorted by address; NULL: nobody is to be counted */
+	size_t n;
+};
+
+static int owner_order(const void *a, const void *b)
+{
+	struct datapath_source *const *x = a, *const *y = b;
+
+	return source_compare_address(*x, *y);
+}
+
+static int owner_compare(const void *key, const void *owner)
+{
+	struct datapath_source *const *source = owner;
+
+	return memcmp(key, &(*source)->address, sizeof(struct address));
+}
+
+static void owner_count(void *context, const struct flow_key *key)
+{
+	const struct owners *owners = context;
+	struct datapath_source **owner = bsearch(&key->client, owners->sources, owners->n,
+		sizeof(struct datapath_source *), owner_compare);
+
+	if (owner)
+		(*owner)->active++;
+}
+
+/* Counts the flow table, and with it the connections of each source where no sweep has. */
+static int flows_read(struct datapath_status *status, int map, bool by_source)
+{
+	struct owners owners = {NULL, by_source ? status->nsources : 0};
+	int error;
+
+	if (map < 0)
+		return 0;
+	if (owners.n) {
+		owners.sources = calloc(owners.n, sizeof(struct datapath_source *));
+		if (!owners.sources)
+			return -ENOMEM;
+		for (size_t i = 0; i < owners.n; i++)
+			owners.sources[i] = &status->sources[i];
+		qsort(owners.sources, owners.n, sizeof(struct datapath_source *), owner_order);
+	}
+	error = flow_count_read(
+		map, status->read_ns, &status->flows, owners.n ? owner_count : NULL, &owners);
+	free(owners.sources);
+	return error;
+}
+
+static int connections_read(
+	struct datapath_status *status, const struct map_fds *maps, unsigned parts)
+{
+	bool by_source = (parts & DATAPATH_SOURCES) && !actives_read(status, maps->actives);
+
+	return by_source || (parts & DATAPATH_FLOWS) ? flows_read(status, maps->flows, by_source)
+						     : 0;
 }
 
 static int outcomes_read(struct datapath_status *status, int map, int cpus)
@@ -280,7 +422,8 @@ static int outcomes_read(struct datapath_status *status, int map, int cpus)
 	return 0;
 }
 
-static int maps_read(struct datapath_status *status, const struct pins *pins, struct why *why)
+static int maps_read(
+	struct datapath_status *status, const struct pins *pins, unsigned parts, struct why *why)
 {
 	int cpus = libbpf_num_possible_cpus();
 	struct map_fds maps;
@@ -293,11 +436,18 @@ static int maps_read(struct datapath_status *status, const struct pins *pins, st
 		goto out;
 	}
 	status->pinned = maps.settings >= 0;
-	workers_read(status, maps.settings, maps.workers);
-	flows_read(status, maps.flows);
-	error = cpus < 1 ? -EIO : endpoints_read(status, maps.endpoints, maps.prefixes);
-	if (!error)
+	status->read_ns = clock_monotonic_ns();
+	settings_read(status, &maps);
+	workers_read(status, maps.workers);
+	error = cpus < 1 ? -EIO : 0;
+	if (!error && (parts & DATAPATH_ENDPOINTS))
+		error = endpoints_read(status, maps.endpoints, maps.prefixes);
+	if (!error && (parts & DATAPATH_ENDPOINTS))
+		error = admission_read(status, maps.admission);
+	if (!error && (parts & DATAPATH_SOURCES))
 		error = sources_read(status, maps.sources, cpus);
+	if (!error)
+		error = connections_read(status, &maps, parts);
 	if (!error)
 		error = outcomes_read(status, maps.outcomes, cpus);
 	if (error)
@@ -312,6 +462,12 @@ out:
 
 int datapath_status_read(
 	const struct config *config, struct datapath_status **read, struct why *why)
+{
+	return datapath_status_read_parts(config, DATAPATH_ALL, read, why);
+}
+
+int datapath_status_read_parts(
+	const struct config *config, unsigned parts, struct datapath_status **read, struct why *why)
 {
 	struct datapath_status *status = calloc(1, sizeof(*status));
 	struct pins pins;
@@ -331,7 +487,7 @@ int datapath_status_read(
 	programs_read(status, &pins);
 	error = routes_read(status, &config->datapath, why);
 	if (!error)
-		error = maps_read(status, &pins, why);
+		error = maps_read(status, &pins, parts, why);
 	if (error) {
 		datapath_status_free(status);
 		return error;
@@ -345,6 +501,7 @@ void datapath_status_free(struct datapath_status *status)
 	if (!status)
 		return;
 	free(status->endpoints);
+	free(status->admission);
 	free(status->sources);
 	free(status);
 }
