@@ -124,6 +124,7 @@ static void print_workers(const struct exposition *e, FILE *out)
 	const struct datapath_status *k = e->kernel;
 	bool open = e->config->datapath.fail == CONFIG_FAIL_OPEN;
 	const uint64_t scout = k->heartbeats[HEARTBEAT_SCOUT];
+	unsigned told = 0;
 
 	gauge(out, "workers", "workers that source addresses are spread over", k->workers);
 	family(out, "workers_listening", "gauge", "workers that listen");
@@ -131,13 +132,15 @@ static void print_workers(const struct exposition *e, FILE *out)
 	sample(out, "workers_listening", "family", "ipv6", k->listening6);
 	gauge(out, "workers_alive", "workers that listen and whose sign of life is fresh",
 		k->alive);
-	family(out, "worker_heartbeat_age_seconds", "gauge", "since the last sign of life");
 	for (unsigned worker = 0; worker < k->workers && worker < WORKERS_MAX; worker++) {
 		uint64_t last = k->heartbeats[worker];
 		char number[16];
 
 		if (!last)
 			continue;
+		if (!told++)
+			family(out, "worker_heartbeat_age_seconds", "gauge",
+				"since the last sign of life");
 		snprintf(number, sizeof(number), "%u", worker);
 		seconds(out, "worker_heartbeat_age_seconds", "worker", number,
 			k->read_ns > last ? k->read_ns - last : 0);

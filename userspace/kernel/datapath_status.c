@@ -339,7 +339,8 @@ static bool actives_read(struct datapath_status *status, int map)
 		uint64_t fresh =
 			status->read_ns > SWEEP_FRESH_NS ? status->read_ns - SWEEP_FRESH_NS : 0;
 
-		if (bpf_map_lookup_elem(map, &source->address, &last) < 0 || last.swept_ns < fresh)
+		if (bpf_map_lookup_elem(map, &source->address, &last) < 0 || last.swept_ns == 0 ||
+			last.swept_ns < fresh)
 			continue;
 		source->active = last.active;
 		if (last.swept_ns > status->swept_ns)
