@@ -289,6 +289,8 @@ static void print_sources(const struct exposition *e, FILE *out)
 
 	shown_make(&shown, e);
 	gauge(out, "sources", "source addresses that are counted", k->nsources);
+	if (k->nsources == 0)
+		return;
 	print_source_counts(&shown, out);
 	family(out, "source_connections_active", "gauge", "connections of the source, open now");
 	for (size_t i = 0; (source = shown_at(&shown, i, &label)); i++)
