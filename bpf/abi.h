@@ -35,9 +35,10 @@ struct abi_address {
 
 /* What became of a packet, counted once per packet that steer saw: X(NAME, "name", "help"). */
 #define OUTCOMES(X)                                                                                \
-	X(OTHER, "other", "not TCP, or not to a steered port: passed")                             \
-	X(NOT_ENDPOINT, "not_endpoint", "SYN to a steered port of another destination: passed")    \
-	X(NO_FLOW, "no_flow", "segment of a connection that was not steered: passed")              \
+	X(OTHER, "other", "not TCP: passed")                                                       \
+	X(NOT_ENDPOINT, "not_endpoint", "SYN to another destination or port: passed")              \
+	X(DIRECT, "direct", "later segment of a connection that is not steered: passed")           \
+	X(NO_FLOW, "no_flow", "segment of a connection that is not known: passed")                 \
 	X(OPENED, "opened", "SYN to an endpoint: steered")                                         \
 	X(STEERED, "steered", "later segment of a steered connection")                             \
 	X(ICMP_STEERED, "icmp_steered", "ICMP error about a steered connection: steered")          \
@@ -48,7 +49,7 @@ struct abi_address {
 	X(RESET, "reset", "answered with a reset: no worker is alive")                             \
 	X(DROPPED, "dropped", "dropped; the reason is counted with the source address")            \
 	X(FLOWS_FULL, "flows_full", "SYN reset because the flow table took no entry")              \
-	X(FLOOD, "flood", "connection not recorded, for there are more than admission.flood_rate") \
+	X(FLOOD, "flood", "of the SYNs: not recorded, for more than admission.flood_rate come")    \
 	X(FORWARDED, "forwarded", "forwarded by XDP (datapath.forward)")                           \
 	X(SELECTED, "selected", "connection handed to its worker")                                 \
 	X(SELECT_EMPTY, "select_empty", "worker vanished between steering and selection")
@@ -93,18 +94,23 @@ struct source_counters {
 /* Value of the map limits (key: struct abi_address), shared by the CPUs: kept only while admission
  * limits connections. */
 struct source_limit {
-	__u64 full_ns; /* CLOCK_MONOTONIC: when the bucket of SYNs will be full again (GCRA) */
-	__u32 attempts; /* SYNs admitted, ever */
-	__u32 reserved;
+	__u64 full_ns;	/* CLOCK_MONOTONIC: when the bucket of SYNs will be full again (GCRA) */
+	__u32 attempts; /* connections recorded, ever */
+	__u32 ended;	/* of these: closed, reset or replaced */
 };
 
 /* Value of the map actives (key: struct abi_address): written by userspace at every sweep of the
  * flow table, so that it cannot drift. */
 struct source_active {
 	__u64 swept_ns; /* CLOCK_MONOTONIC, at the start of the sweep */
-	__u32 active;	/* connections open at the last sweep */
-	__u32 attempts; /* struct source_limit.attempts when the sweep began */
+	__u32 active;	/* connections that are open */
+	__u32 opening;	/* connections that are not open yet */
+	__u32 attempts; /* as of struct source_limit when the sweep began */
+	__u32 ended;
 };
+
+/* An older sweep says nothing about now. */
+#define SWEEP_STALE_NS 60000000000ULL
 
 /* Key prefix_key, in the inner map of admission: what the longest prefix says. */
 enum admission { ADMISSION_ALLOW = 1, ADMISSION_DENY = 2 };
@@ -142,32 +148,52 @@ enum flow_decision { FLOW_STEER = 1, FLOW_DIRECT = 2 };
 /* X(NAME, "name", seconds that a flow stays without a packet, "help") */
 #define FLOW_STATES(X)                                                                             \
 	X(OPENING, "opening", 30, "SYN seen")                                                      \
-	X(OPEN, "open", 7200, "the client answered the SYN-ACK, or was there before us")           \
+	X(OPEN, "open", 7200, "the client answered the SYN-ACK")           \
 	X(CLOSING, "closing", 300, "one side said FIN")                                            \
 	X(CLOSED, "closed", 10, "both said FIN, or one reset it")
 
 #define ABI_ENUM_FLOW_STATE(NAME, name, seconds, help) FLOW_##NAME,
 enum flow_state { FLOW_STATES(ABI_ENUM_FLOW_STATE) FLOW_STATE_COUNT };
 
-enum { FLOW_FIN_CLIENT = 1, FLOW_FIN_SERVER = 2 };
+/* What was seen of a flow. Both directions set their bits, on any CPU, so nothing else is kept: the
+ * state follows from them. */
+enum flow_mark {
+	FLOW_SAW_ACK = 1, /* the client acknowledged */
+	FLOW_SAW_CLIENT_FIN = 2,
+	FLOW_SAW_SERVER_FIN = 4,
+	FLOW_SAW_RESET = 8,
+};
+#define FLOW_SAW_BOTH_FINS (FLOW_SAW_CLIENT_FIN | FLOW_SAW_SERVER_FIN)
 
 /* Value of the map flows. Decided at the SYN; every later segment follows it, whatever becomes of
- * the endpoint. A connection that was there before us is FLOW_DIRECT. */
+ * the endpoint. */
 struct flow {
 	__u64 seen_ns; /* CLOCK_MONOTONIC: the first segment of the last tick */
 	__u32 isn;     /* host order: the same SYN again is no new decision */
+	__u32 marks;   /* enum flow_mark */
 	__u16 tick;
 	__u8 decision; /* enum flow_decision */
-	__u8 state;    /* enum flow_state */
-	__u8 fins;     /* FLOW_FIN_* */
-	__u8 reserved[7];
+	__u8 reserved[5];
 };
+
+static inline enum flow_state flow_state(__u32 marks)
+{
+	if ((marks & FLOW_SAW_RESET) || (marks & FLOW_SAW_BOTH_FINS) == FLOW_SAW_BOTH_FINS)
+		return FLOW_CLOSED;
+	if (marks & FLOW_SAW_BOTH_FINS)
+		return FLOW_CLOSING;
+	return marks & FLOW_SAW_ACK ? FLOW_OPEN : FLOW_OPENING;
+}
 
 /* The one element of the map flood: connections recorded, counted by windows of 2^30 ns. */
 struct flood {
 	__u64 window;
 	__u32 now, before; /* in this window and in the one before it */
 };
+
+/* Where the XDP program is attached. Where it could see what GRO has merged (generic), it leaves
+ * to steer what may be merged: each segment is counted, wherever it is dropped. */
+enum xdp_mode { XDP_MODE_OFF, XDP_MODE_GENERIC, XDP_MODE_NATIVE };
 
 /* The one element of the map settings. */
 struct settings {
@@ -179,7 +205,7 @@ struct settings {
 	__u32 workers;		/* slots that source addresses are hashed over */
 	__u32 clsact_ours;	/* the clsact qdisc was made by the appliance */
 	__u32 admission;	/* the map admission has prefixes */
-	__u32 reserved;
+	__u32 xdp;		/* enum xdp_mode: where packets are admitted */
 };
 
 /* The map heartbeats, an array that can be mapped: CLOCK_MONOTONIC ns of the last sign of life of

@@ -9,19 +9,24 @@
 enum action { ACTION_PASS, ACTION_STEER, ACTION_RESET, ACTION_DROP };
 
 struct facts {
-	bool port;     /* TCP: the destination port is steered */
-	bool endpoint; /* the destination is an endpoint: known for SYNs and hidden packets */
-	bool steered;  /* the flow table says FLOW_STEER */
-	bool repeated; /* a SYN with the ISN of the flow: sent again */
-	bool worker;   /* the slot of the source's worker holds a listener, or did just now */
-	bool socket;   /* a socket of this connection exists: known where worker is false */
+	bool port; /* TCP: the destination port is steered; not looked at where the flow is known */
+	bool endpoint;	 /* the destination is an endpoint: known for SYNs and hidden packets … */
+	bool fails_open; /* … and so is what becomes of it while its worker is not alive */
+	bool known;	 /* the flow table has the connection */
+	bool steered;	 /* … as FLOW_STEER */
+	bool repeated;	 /* a SYN with the ISN of a flow that is opening: sent again */
+	bool worker;	 /* the source's worker listens; for a SYN: and gives signs of life */
+	bool socket;	 /* a socket of this connection exists: known where it matters */
+	bool flood;	 /* no new connection is recorded now */
 };
 
 struct verdict {
 	enum action action;
 	enum outcome outcome;
-	enum drop drop; /* of ACTION_DROP and ACTION_RESET, else DROP_NONE */
-	__u8 record;	/* enum flow_decision to write into the flow table, or 0 */
+	enum drop drop;	 /* of ACTION_DROP and ACTION_RESET, else DROP_NONE */
+	__u8 record;	 /* enum flow_decision to write into the flow table, or 0 */
+	bool repeated;	 /* a SYN that was seen before */
+	bool unrecorded; /* a decision that would have been written, but for the flood */
 };
 
 static __always_inline bool packet_is_syn(const struct packet *packet)
@@ -62,63 +67,97 @@ static __always_inline enum drop decide_admission(const struct packet *packet)
 	return DROP_NONE;
 }
 
-static __always_inline struct verdict verdict_pass(enum outcome outcome)
+static __always_inline struct verdict verdict_pass(enum outcome outcome, __u8 record)
 {
-	return (struct verdict){ACTION_PASS, outcome, DROP_NONE, 0};
+	return (struct verdict){
+		.action = ACTION_PASS, .outcome = outcome, .drop = DROP_NONE, .record = record};
 }
 
 static __always_inline struct verdict verdict_steer(enum outcome outcome, __u8 record)
 {
-	return (struct verdict){ACTION_STEER, outcome, DROP_NONE, record};
+	return (struct verdict){
+		.action = ACTION_STEER, .outcome = outcome, .drop = DROP_NONE, .record = record};
+}
+
+static __always_inline struct verdict verdict_reset(void)
+{
+	return (struct verdict){
+		.action = ACTION_RESET, .outcome = OUTCOME_RESET, .drop = DROP_NO_WORKER};
+}
+
+static __always_inline struct verdict verdict_drop(enum drop drop)
+{
+	return (struct verdict){.action = ACTION_DROP, .outcome = OUTCOME_DROPPED, .drop = drop};
 }
 
 static __always_inline struct verdict decide_syn(const struct facts *facts)
 {
+	bool again = facts->known && facts->repeated;
+	struct verdict verdict;
+
 	/* A SYN sent again follows the first one: half a connection must not change sides. */
-	bool again = facts->steered && facts->repeated;
-
-	if (!again && !facts->endpoint) {
-		struct verdict verdict = verdict_pass(OUTCOME_NOT_ENDPOINT);
-
-		verdict.record = facts->steered ? FLOW_DIRECT : 0;
-		return verdict;
+	if (again && !facts->steered)
+		verdict = verdict_pass(OUTCOME_DIRECT, 0);
+	else if (!again && !(facts->port && facts->endpoint))
+		verdict = verdict_pass(OUTCOME_NOT_ENDPOINT, FLOW_DIRECT);
+	else if (facts->worker)
+		verdict = again ? verdict_steer(OUTCOME_STEERED, 0)
+				: verdict_steer(OUTCOME_OPENED, FLOW_STEER);
+	else if (facts->fails_open)
+		verdict = verdict_pass(OUTCOME_FAILED_OPEN, FLOW_DIRECT);
+	else
+		verdict = verdict_reset();
+	verdict.repeated = again;
+	/* What is in the table is still written over: an old decision must not be followed. */
+	if (verdict.record && facts->flood && !facts->known) {
+		verdict.record = 0;
+		verdict.unrecorded = true;
 	}
-	if (!facts->worker)
-		return (struct verdict){ACTION_RESET, OUTCOME_RESET, DROP_NO_WORKER, 0};
-	return again ? verdict_steer(OUTCOME_STEERED, 0)
-		     : verdict_steer(OUTCOME_OPENED, FLOW_STEER);
+	return verdict;
+}
+
+/* A segment of a connection that the table does not know: forgotten, or not recorded in a flood, or
+ * there before us. Only for the last there is somebody else who knows it. */
+static __always_inline struct verdict decide_unknown(const struct facts *facts)
+{
+	if (!facts->port || !facts->endpoint)
+		return verdict_pass(OUTCOME_NO_FLOW, 0);
+	if (facts->socket)
+		return verdict_steer(OUTCOME_STEERED, FLOW_STEER);
+	/* The answer to a SYN cookie: no socket yet. */
+	return facts->flood ? verdict_steer(OUTCOME_STEERED, 0) : verdict_pass(OUTCOME_NO_FLOW, 0);
 }
 
 static __always_inline struct verdict decide(const struct packet *packet, const struct facts *facts)
 {
 	if (packet->vlan)
-		return verdict_pass(OUTCOME_VLAN);
+		return verdict_pass(OUTCOME_VLAN, 0);
 	switch (packet->kind) {
 	case PACKET_HIDDEN:
 		if (facts->endpoint)
-			return (struct verdict){ACTION_DROP, OUTCOME_DROPPED, DROP_HIDDEN, 0};
-		return verdict_pass(OUTCOME_FRAGMENT);
+			return verdict_drop(DROP_HIDDEN);
+		return verdict_pass(OUTCOME_FRAGMENT, 0);
 	case PACKET_FRAGMENT:
-		return verdict_pass(OUTCOME_FRAGMENT);
+		return verdict_pass(OUTCOME_FRAGMENT, 0);
 	case PACKET_ICMP_ERROR:
 		return facts->steered ? verdict_steer(OUTCOME_ICMP_STEERED, 0)
-				      : verdict_pass(OUTCOME_OTHER);
+				      : verdict_pass(OUTCOME_OTHER, 0);
 	case PACKET_TCP:
 		break;
 	case PACKET_OTHER:
-		return verdict_pass(OUTCOME_OTHER);
+		return verdict_pass(OUTCOME_OTHER, 0);
 	default:
-		return verdict_pass(OUTCOME_UNREADABLE);
+		return verdict_pass(OUTCOME_UNREADABLE, 0);
 	}
-	if (!facts->port)
-		return verdict_pass(OUTCOME_OTHER);
 	if (packet_is_syn(packet))
 		return decide_syn(facts);
+	if (!facts->known)
+		return decide_unknown(facts);
 	if (!facts->steered)
-		return verdict_pass(OUTCOME_NO_FLOW);
+		return verdict_pass(OUTCOME_DIRECT, 0);
 	/* A reset is never answered with a reset (RFC 9293 section 3.10.7.1). */
 	if (!facts->worker && !facts->socket && !(packet->flags & TCP_RST))
-		return (struct verdict){ACTION_RESET, OUTCOME_RESET, DROP_NO_WORKER, 0};
+		return verdict_reset();
 	return verdict_steer(OUTCOME_STEERED, 0);
 }
 

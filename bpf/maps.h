@@ -126,30 +126,4 @@ static __always_inline void outcome_count(enum outcome outcome)
 		*count += 1;
 }
 
-/* The slot in the map workers of all connections from this source, or -1 without workers. */
-static __always_inline int worker_slot(const struct abi_address *source, bool ipv6)
-{
-	__u32 zero = 0, hash = 0x9747b28c;
-	const struct settings *current = bpf_map_lookup_elem(&settings, &zero);
-
-	if (!current || current->workers == 0 || current->workers > WORKERS_MAX)
-		return -1;
-	/* Murmur3's mixing: neighbouring addresses fall on different workers. */
-	for (int i = 0; i < 16; i += 4) {
-		__u32 word;
-
-		__builtin_memcpy(&word, source->bytes + i, 4);
-		word *= 0xcc9e2d51;
-		word = (word << 15) | (word >> 17);
-		hash ^= word * 0x1b873593;
-		hash = ((hash << 13) | (hash >> 19)) * 5 + 0xe6546b64;
-	}
-	hash ^= hash >> 16;
-	hash *= 0x85ebca6b;
-	hash ^= hash >> 13;
-	hash *= 0xc2b2ae35;
-	hash ^= hash >> 16;
-	return WORKER_SLOT((int)(((__u64)hash * current->workers) >> 32), ipv6);
-}
-
 #endif

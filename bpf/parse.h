@@ -30,6 +30,8 @@
 
 #define PARSE_VLANS	 2
 #define PARSE_EXTENSIONS 6
+/* No transport header begins behind this, by the two numbers above. */
+#define PARSE_L4_MAX (14 + 4 * PARSE_VLANS + 40 + PARSE_EXTENSIONS * 256 * 8)
 
 enum {
 	ETHERTYPE_IPV4 = 0x0800,
@@ -42,6 +44,7 @@ enum {
 	IP_HOP_BY_HOP = 0,
 	IP_ICMP = 1,
 	IP_TCP = 6,
+	IP_UDP = 17,
 	IP_ROUTING = 43,
 	IP_FRAGMENT = 44,
 	IP_AH = 51,
@@ -110,22 +113,25 @@ enum packet_kind {
 	PACKET_TCP,
 	PACKET_ICMP_ERROR, /* about a TCP segment: the flow fields are those of that one */
 	PACKET_OTHER,
+	PACKET_TRANSPORT, /* between the two stages: TCP or ICMP, to be read by parse_transport() */
 };
 
 struct packet {
 	struct abi_address source, destination;		      /* of the IP header */
 	struct abi_address quoted_source, quoted_destination; /* PACKET_ICMP_ERROR */
 	__u32 sequence, acknowledgement;		      /* host order */
-	__u32 payload;					      /* bytes after the TCP header */
+	__u32 payload;					      /* bytes after the TCP header; PACKET_TRANSPORT: after IP's */
 	__u16 source_port, destination_port;		      /* network order */
 	__u16 l3, l4;					      /* offsets in the frame */
 	__u8 kind;					      /* enum packet_kind */
 	__u8 protocol;					      /* of the transport header */
 	__u8 flags;					      /* of TCP */
-	__u8 l4_header;					      /* bytes of the TCP header */
+	__u8 l4_header;					      /* bytes of the TCP or UDP header */
 	bool ipv6;
 	bool vlan; /* a tag with a VLAN number stands in the frame */
 };
+
+enum { UDP_HEADER = 8 };
 
 /* The frame: [start, end) can be read, and it is len bytes long. */
 struct frame {
@@ -233,6 +239,16 @@ static __always_inline int parse_icmpv6(
 	return parse_quoted_ports(frame, (const __u8 *)(ip + 1), packet);
 }
 
+/* What follows the IP headers. */
+static __always_inline int parse_protocol(struct packet *packet, __u8 icmp)
+{
+	if (packet->protocol == IP_TCP || packet->protocol == icmp)
+		return PACKET_TRANSPORT;
+	if (packet->protocol == IP_UDP)
+		packet->l4_header = UDP_HEADER;
+	return PACKET_OTHER;
+}
+
 static __always_inline int parse_ipv4(
 	const struct frame *frame, const __u8 *at, struct packet *packet)
 {
@@ -258,11 +274,8 @@ static __always_inline int parse_ipv4(
 	if (fragment & 0x3fff) /* more fragments, or an offset */
 		return parse_fragment(frame, at, length - header, (__u16)((fragment & 0x1fff) * 8),
 			packet->protocol);
-	if (packet->protocol == IP_TCP)
-		return parse_tcp(frame, at, length - header, packet);
-	if (packet->protocol == IP_ICMP)
-		return parse_icmp(frame, at, packet);
-	return PACKET_OTHER;
+	packet->payload = length - header;
+	return parse_protocol(packet, IP_ICMP);
 }
 
 static __always_inline int parse_ipv6_payload(
@@ -279,13 +292,10 @@ static __always_inline int parse_ipv6_payload(
 
 		packet->protocol = next;
 		packet->l4 = (__u16)(at - frame->start);
-		if (next == IP_TCP)
-			return parse_tcp(frame, at, left, packet);
-		if (next == IP_ICMPV6)
-			return parse_icmpv6(frame, at, packet);
+		packet->payload = left;
 		if (next != IP_HOP_BY_HOP && next != IP_ROUTING && next != IP_FRAGMENT &&
 			next != IP_AH && next != IP_DESTINATION && next != IP_MOBILITY)
-			return PACKET_OTHER;
+			return parse_protocol(packet, IP_ICMPV6);
 		if (at + sizeof(*extension) > frame->end)
 			return parse_short(frame);
 		length = (extension->length + 1u) * 8;
@@ -333,8 +343,8 @@ static __always_inline int parse_ipv6(
 	return parse_ipv6_payload(frame, at + sizeof(*ip), length, ip->next, packet);
 }
 
-/* Fills *packet, which must be zeroed, and sets its kind. */
-static __always_inline void parse(const struct frame *frame, struct packet *packet)
+/* The first stage: everything up to the transport header. *packet must be zeroed. */
+static __always_inline void parse_network(const struct frame *frame, struct packet *packet)
 {
 	const struct wire_ethernet *ethernet = (const void *)frame->start;
 	const __u8 *at = frame->start + sizeof(*ethernet);
@@ -365,6 +375,32 @@ static __always_inline void parse(const struct frame *frame, struct packet *pack
 		packet->kind = (__u8)parse_ipv4(frame, at, packet);
 	else if (type == bpf_htons(ETHERTYPE_IPV6))
 		packet->kind = (__u8)parse_ipv6(frame, at, packet);
+}
+
+/* The second stage, of PACKET_TRANSPORT. */
+static __always_inline void parse_transport(const struct frame *frame, struct packet *packet)
+{
+	__u32 l4 = packet->l4, left = packet->payload;
+	const __u8 *at = frame->start + l4;
+
+	packet->payload = 0;
+	if (l4 > PARSE_L4_MAX) /* never: the verifier has to know */
+		packet->kind = PACKET_HIDDEN;
+	else if (packet->protocol == IP_TCP)
+		packet->kind = (__u8)parse_tcp(frame, at, left, packet);
+	else if (packet->protocol == IP_ICMP)
+		packet->kind = (__u8)parse_icmp(frame, at, packet);
+	else
+		packet->kind = (__u8)parse_icmpv6(frame, at, packet);
+}
+
+/* Both. The kernel programs take them one by one: what the verifier goes through for the first is
+ * not gone through again with the second. */
+static __always_inline void parse(const struct frame *frame, struct packet *packet)
+{
+	parse_network(frame, packet);
+	if (packet->kind == PACKET_TRANSPORT)
+		parse_transport(frame, packet);
 }
 
 #endif

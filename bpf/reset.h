@@ -98,17 +98,22 @@ static __always_inline int reset_ipv6(struct __sk_buff *skb, const struct packet
 }
 
 /* 0: the skb is the reset, ready to be redirected to where it came from. Else it is spoilt and
- * has to be dropped; packets with IP options or extension headers always are. */
-static __always_inline int reset_make(struct __sk_buff *skb, const struct packet *packet)
+ * has to be dropped; packets with IP options or extension headers always are. Not inlined, see
+ * lookup.h. */
+__noinline int reset_make(struct __sk_buff *skb, const struct packet *packet)
 {
-	__u32 l4 = packet->l4, addresses = packet->ipv6 ? 32 : 8;
 	struct reset_tail tail = {
 		.length = bpf_htonl(sizeof(struct wire_tcp)),
 		.protocol = bpf_htonl(IP_TCP),
 	};
+	__u32 l4, addresses;
 	__s64 sum;
 	int partial;
 
+	if (!packet)
+		return -1;
+	l4 = packet->l4;
+	addresses = packet->ipv6 ? 32 : 8;
 	if (l4 - packet->l3 != (packet->ipv6 ? sizeof(struct wire_ipv6) : sizeof(struct wire_ipv4)))
 		return -1;
 	if (bpf_skb_change_tail(skb, l4 + sizeof(struct wire_tcp), 0))

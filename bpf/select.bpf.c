@@ -2,10 +2,20 @@
 /* sk_lookup: a steered connection gets the listener of its source's worker. Everything else that
  * looks for a listener in this network namespace (the appliance's own services too) passes. */
 #include "abi.h"
-#include "maps.h"
-#include "parse.h"
+#include "flow.h"
 
 enum { FAMILY_IPV6 = 10 };
+
+/* Whether steer has steered the connection. In a flood it may not have been recorded: then what
+ * comes here for an endpoint was. */
+static __always_inline bool connection_steered(const struct flow_key *key)
+{
+	const struct flow *flow = bpf_map_lookup_elem(&flows, key);
+
+	if (flow)
+		return flow->decision == FLOW_STEER;
+	return flood_now() && port_steered(key->server_port) && endpoint_look(&key->server) >= 0;
+}
 
 SEC("sk_lookup")
 int sally_select(struct bpf_sk_lookup *context)
@@ -13,7 +23,6 @@ int sally_select(struct bpf_sk_lookup *context)
 	bool ipv6 = context->family == FAMILY_IPV6;
 	struct flow_key key = {};
 	struct bpf_sock *listener;
-	struct flow *flow;
 	long error;
 	int slot;
 
@@ -34,8 +43,7 @@ int sally_select(struct bpf_sk_lookup *context)
 	}
 	key.client_port = context->remote_port;
 	key.server_port = bpf_htons((__u16)context->local_port);
-	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow || flow->decision != FLOW_STEER)
+	if (!connection_steered(&key))
 		return SK_PASS;
 	slot = worker_slot(&key.client, ipv6);
 	listener = slot < 0 ? NULL : bpf_map_lookup_elem(&workers, &slot);

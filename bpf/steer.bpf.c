@@ -1,57 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* TC ingress on the inside interface: connections to AI endpoints get the mark that the routing
- * rule delivers locally. Everything else passes untouched. */
+/* TC ingress on the inside interface: what comes from the sources is counted, their connections are
+ * followed, and those to AI endpoints get the mark that the routing rule delivers locally.
+ * Everything else passes untouched. */
 #include "abi.h"
+#include "admission.h"
 #include "count.h"
 #include "decide.h"
-#include "maps.h"
-#include "parse.h"
+#include "flow.h"
+#include "frame.h"
 #include "reset.h"
 
-/* As in linux/pkt_cls.h; UNSPEC goes on to the filters of others. */
-enum { TC_ACT_UNSPEC_ = -1, TC_ACT_SHOT_ = 2 };
-/* Ethernet, a tag, IPv6 with some options, TCP with all options. */
-enum { HEADERS_WANTED = 192 };
-
 const volatile __u32 steer_mark = 0;
-const volatile bool steer_accounts = false; /* XDP is off: count here */
-
-static __always_inline bool port_steered(__u16 port)
-{
-	__u32 host = bpf_ntohs(port), word = host / 32;
-	const __u32 *bits = bpf_map_lookup_elem(&ports, &word);
-
-	return bits && (*bits >> (host % 32) & 1);
-}
-
-static __always_inline bool endpoint_known(const struct abi_address *address)
-{
-	struct prefix_key key = {.bits = 128};
-
-	if (bpf_map_lookup_elem(&endpoints, address))
-		return true;
-	key.address = *address;
-	return bpf_map_lookup_elem(&prefixes, &key) != NULL;
-}
-
-static __always_inline bool worker_listens(const struct packet *packet)
-{
-	int slot = worker_slot(&packet->source, packet->ipv6);
-	struct bpf_sock *listener = slot < 0 ? NULL : bpf_map_lookup_elem(&workers, &slot);
-
-	if (!listener)
-		return false;
-	bpf_sk_release(listener);
-	return true;
-}
 
 /* A worker that drains has closed its listener and keeps its connections. */
-static __always_inline bool connection_exists(struct __sk_buff *skb, const struct packet *packet)
+__noinline int connection_exists(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct bpf_sock_tuple tuple = {};
 	struct bpf_sock *sock;
 	bool found;
 
+	if (!packet)
+		return false;
 	if (packet->ipv6) {
 		__builtin_memcpy(tuple.ipv6.saddr, &packet->source, 16);
 		__builtin_memcpy(tuple.ipv6.daddr, &packet->destination, 16);
@@ -73,82 +42,95 @@ static __always_inline bool connection_exists(struct __sk_buff *skb, const struc
 	return found;
 }
 
-static __always_inline void flow_key_of(const struct packet *packet, struct flow_key *key)
+static __always_inline void facts_of_flow(
+	const struct packet *packet, const struct flow *flow, struct facts *facts)
 {
-	if (packet->kind == PACKET_ICMP_ERROR) {
-		/* It quotes what we sent in the server's name. */
-		key->client = packet->quoted_destination;
-		key->server = packet->quoted_source;
-		key->client_port = packet->destination_port;
-		key->server_port = packet->source_port;
+	bool syn = packet->kind == PACKET_TCP && packet_is_syn(packet);
+
+	facts->known = true;
+	facts->steered = flow->decision == FLOW_STEER;
+	facts->repeated =
+		syn && flow->isn == packet->sequence && flow_state(flow->marks) != FLOW_CLOSED;
+	/* Looked for once a tick: what a dead worker leaves is reset a tick later. */
+	facts->worker = !syn && flow->tick == (__u16)tick_now();
+}
+
+/* Where a connection that is not known, or begins, wants to go. */
+static __always_inline void facts_of_destination(const struct packet *packet, struct facts *facts)
+{
+	int fail;
+
+	facts->port = packet->kind == PACKET_TCP && port_steered(packet->destination_port);
+	if (packet->kind != PACKET_HIDDEN && !facts->port)
 		return;
-	}
-	key->client = packet->source;
-	key->server = packet->destination;
-	key->client_port = packet->source_port;
-	key->server_port = packet->destination_port;
+	fail = endpoint_look(&packet->destination);
+	facts->endpoint = fail >= 0;
+	facts->fails_open = fail == FAIL_OPEN;
 }
 
 /* Looks up what decide() needs for this packet, and no more. */
-static __always_inline struct flow *facts_gather(struct __sk_buff *skb, const struct packet *packet,
+static __noinline struct flow *facts_gather(struct __sk_buff *skb, const struct packet *packet,
 	const struct flow_key *key, struct facts *facts)
 {
-	bool syn = packet->kind == PACKET_TCP && packet_is_syn(packet);
+	bool tcp = packet->kind == PACKET_TCP, syn = tcp && packet_is_syn(packet);
 	struct flow *flow = NULL;
+	int slot;
 
 	if (packet->vlan)
 		return NULL;
-	if (packet->kind == PACKET_TCP)
-		facts->port = port_steered(packet->destination_port);
-	if (packet->kind == PACKET_HIDDEN || (syn && facts->port))
-		facts->endpoint = endpoint_known(&packet->destination);
-	if (facts->port || packet->kind == PACKET_ICMP_ERROR)
+	if (tcp || packet->kind == PACKET_ICMP_ERROR)
 		flow = bpf_map_lookup_elem(&flows, key);
-	if (flow) {
-		facts->steered = flow->decision == FLOW_STEER;
-		facts->repeated = syn && flow->isn == packet->sequence;
-		/* Looked for once a tick: what a dead worker leaves is reset a tick later. */
-		facts->worker = !syn && flow->tick == (__u16)tick_now();
-	}
-	if (packet->kind == PACKET_TCP && !facts->worker && (facts->steered || facts->endpoint)) {
-		facts->worker = worker_listens(packet);
-		if (!facts->worker && !syn)
-			facts->socket = connection_exists(skb, packet);
-	}
+	if (flow)
+		facts_of_flow(packet, flow, facts);
+	if (packet->kind == PACKET_HIDDEN || (tcp && (syn || !flow)))
+		facts_of_destination(packet, facts);
+	if (syn || (tcp && !flow && facts->endpoint))
+		facts->flood = flood_now();
+	if (!tcp || facts->worker || !(facts->steered || facts->endpoint))
+		return flow;
+	slot = worker_slot(&packet->source, packet->ipv6);
+	facts->worker = slot_listens(slot) && (!syn || slot_beats(slot));
+	if (!syn && (!facts->worker || !flow))
+		facts->socket = connection_exists(skb, packet);
 	return flow;
 }
 
-/* false: the flow table took no entry. */
-static __always_inline bool flow_note(const struct packet *packet, const struct flow_key *key,
-	struct flow *flow, const struct verdict *verdict)
+/* What the source's counters and the flow table keep of a segment. false: the table took no entry.
+ */
+static __noinline bool segment_note(const struct packet *packet, const struct flow_key *key,
+	struct flow *flow, const struct verdict *verdict, struct source_counters *counters)
 {
-	__u16 tick = (__u16)tick_now();
+	bool syn = packet_is_syn(packet);
+	__u32 marks = 0;
 
-	if (verdict->record) {
-		const struct flow fresh = {
-			.seen_ns = bpf_ktime_get_coarse_ns(),
-			.isn = packet->sequence,
-			.decision = verdict->record,
-			.tick = tick,
-		};
-
-		return bpf_map_update_elem(&flows, key, &fresh, BPF_ANY) == 0;
+	if (syn && counters) {
+		counters->syns += !verdict->repeated;
+		counters->syns_again += verdict->repeated;
+		counters->steered += verdict->outcome == OUTCOME_OPENED;
+		counters->passed += verdict->action == ACTION_PASS && !verdict->repeated;
 	}
-	if (!flow || packet->kind != PACKET_TCP)
+	if (syn && !verdict->repeated)
+		flood_count();
+	if (verdict->unrecorded)
+		outcome_count(OUTCOME_FLOOD);
+	if (verdict->record)
+		return flow_record(key, packet, verdict->record,
+			       flow && flow_state(flow->marks) != FLOW_CLOSED) == 0;
+	/* A reset leaves the tick alone, so that the worker is looked for again. */
+	if (!flow || verdict->action == ACTION_RESET)
 		return true;
-	/* Written only when it changes: CPUs share the line. A reset leaves the tick alone, so that
-	 * the worker is looked for again. */
-	if (verdict->action == ACTION_STEER && flow->tick != tick) {
-		flow->tick = tick;
-		flow->seen_ns = bpf_ktime_get_coarse_ns();
-	}
-	if ((packet->flags & (TCP_FIN | TCP_RST)) && flow->state < FLOW_CLOSING)
-		flow->state = FLOW_CLOSING;
+	flow_touch(flow);
+	if (packet->flags & TCP_RST)
+		marks = FLOW_SAW_RESET;
+	else if (!syn)
+		marks = FLOW_SAW_ACK | (packet->flags & TCP_FIN ? FLOW_SAW_CLIENT_FIN : 0);
+	if (marks)
+		flow_mark(flow, marks, &key->client, counters);
 	return true;
 }
 
-static __always_inline int act(
-	struct __sk_buff *skb, const struct packet *packet, const struct verdict *verdict)
+static __noinline int act(struct __sk_buff *skb, const struct packet *packet,
+	const struct verdict *verdict, struct source_counters *counters)
 {
 	outcome_count(verdict->outcome);
 	switch (verdict->action) {
@@ -156,101 +138,74 @@ static __always_inline int act(
 		skb->mark = steer_mark;
 		return TC_ACT_UNSPEC_;
 	case ACTION_RESET:
-		source_drop(source_of(packet), verdict->drop);
+		source_drop(counters, verdict->drop);
 		if (reset_make(skb, packet))
 			return TC_ACT_SHOT_;
 		return (int)bpf_redirect(skb->ifindex, 0);
 	case ACTION_DROP:
-		source_drop(source_of(packet), verdict->drop);
+		source_drop(counters, verdict->drop);
 		return TC_ACT_SHOT_;
 	default:
 		return TC_ACT_UNSPEC_;
 	}
 }
 
-/* What GRO merged is counted as it was on the wire. */
-static __always_inline enum drop account_here(struct __sk_buff *skb, const struct packet *packet)
+/* Where XDP leaves it to us: enum drop. */
+__noinline int admit_here(const struct packet *packet)
 {
-	__u64 segments = skb->gso_segs > 1 ? skb->gso_segs : 1;
+	const struct settings *current = settings_now();
 
-	return source_account(
-		packet, segments, skb->len + (segments - 1) * (packet->l4 + packet->l4_header));
-}
-
-static __always_inline void frame_read(struct __sk_buff *skb, struct frame *frame)
-{
-	frame->start = (const __u8 *)(long)skb->data;
-	frame->end = (const __u8 *)(long)skb->data_end;
-	frame->len = skb->len;
-}
-
-/* Whether skb->data is at the Ethernet header, as it should be here. */
-static __always_inline bool frame_has_ethernet(struct __sk_buff *skb, const struct frame *frame)
-{
-	const struct wire_ethernet *header = (const void *)frame->start;
-	__u32 here[3], real[3];
-
-	if (frame->start + sizeof(*header) > frame->end)
-		return true;
-	if (header->type != skb->protocol)
-		return false;
-	/* The same type, and it looks like no IP header: this is all for most frames. */
-	if (header->destination[0] >> 4 != 4 && header->destination[0] >> 4 != 6)
-		return true;
-	__builtin_memcpy(here, header, sizeof(here));
-	return bpf_skb_load_bytes_relative(skb, 0, real, sizeof(real), BPF_HDR_START_MAC) ||
-	       (here[0] == real[0] && here[1] == real[1] && here[2] == real[2]);
-}
-
-/* On kernels from 6.9 on, data is at the network header after a generic XDP program that had the
- * packet copied: the copy has mac_len 0. Puts the header there again, and mac_len right. */
-static __always_inline int frame_repair(struct __sk_buff *skb)
-{
-	struct wire_ethernet header;
-
-	if (bpf_skb_load_bytes_relative(skb, 0, &header, sizeof(header), BPF_HDR_START_MAC) ||
-		bpf_skb_change_head(skb, sizeof(header), 0))
-		return -1;
-	return (int)bpf_skb_store_bytes(skb, 0, &header, sizeof(header), 0);
+	if (!packet)
+		return DROP_MALFORMED;
+	if (current && (current->xdp == XDP_MODE_NATIVE ||
+			       (current->xdp == XDP_MODE_GENERIC && !packet_mergeable(packet))))
+		return DROP_NONE;
+	return admit(packet, current);
 }
 
 SEC("tc")
 int sally_steer(struct __sk_buff *skb)
 {
+	struct verdict verdict;
+	struct source_counters *counters;
 	struct packet packet = {};
 	struct flow_key key = {};
 	struct facts facts = {};
-	struct verdict verdict;
-	struct frame frame;
+	struct wire_size size;
 	struct flow *flow;
 
-	if (skb->data_end - skb->data < HEADERS_WANTED && skb->data_end - skb->data < skb->len)
-		bpf_skb_pull_data(skb, skb->len < HEADERS_WANTED ? skb->len : HEADERS_WANTED);
-	frame_read(skb, &frame);
-	if (!frame_has_ethernet(skb, &frame)) {
-		if (frame_repair(skb)) {
-			outcome_count(OUTCOME_DROPPED);
-			return TC_ACT_SHOT_;
-		}
-		frame_read(skb, &frame);
-	}
-	parse(&frame, &packet);
-	/* The device may have taken the tag out of the frame. */
-	if (skb->vlan_present && (skb->vlan_tci & 0x0fff))
-		packet.vlan = true;
-	if (steer_accounts && account_here(skb, &packet) != DROP_NONE) {
+	frame_pull(skb);
+	if (!frame_has_ethernet(skb) && frame_repair(skb)) {
 		outcome_count(OUTCOME_DROPPED);
 		return TC_ACT_SHOT_;
 	}
+	frame_parse(skb, &packet);
+	packet.vlan = skb_tagged(skb, &packet);
+	if (packet.kind == PACKET_NOT_IP) {
+		outcome_count(packet.vlan ? OUTCOME_VLAN : OUTCOME_UNREADABLE);
+		return TC_ACT_UNSPEC_;
+	}
+	size = skb_wire_size(skb, &packet);
+	counters = source_of(&packet.source);
+	source_count(counters, size.packets, size.bytes);
+	verdict = verdict_drop((enum drop)admit_here(&packet));
+	if (verdict.drop != DROP_NONE)
+		return act(skb, &packet, &verdict, counters);
 	flow_key_of(&packet, &key);
 	flow = facts_gather(skb, &packet, &key, &facts);
 	verdict = decide(&packet, &facts);
-	if (!flow_note(&packet, &key, flow, &verdict)) {
+	if (packet.kind == PACKET_TCP && !packet.vlan &&
+		!segment_note(&packet, &key, flow, &verdict, counters) &&
+		verdict.action == ACTION_STEER) {
 		verdict.action = ACTION_RESET;
 		verdict.outcome = OUTCOME_FLOWS_FULL;
 		verdict.drop = DROP_NO_WORKER;
 	}
-	return act(skb, &packet, &verdict);
+	if (verdict.action == ACTION_STEER && counters) {
+		counters->steered_packets += size.packets;
+		counters->steered_bytes += size.bytes;
+	}
+	return act(skb, &packet, &verdict, counters);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -25,31 +25,29 @@ static int print_verified(const char *name, int program)
 	return 0;
 }
 
-/* steer differs when it accounts as well, for XDP is off. */
-static int print_programs(bool accounts)
-{
-	const struct config_datapath config = {
-		.mark = 1, .max_sources = 4096, .max_flows = 4096, .max_endpoints = 256};
-	struct programs programs;
-	struct why why = {""};
-	int error = programs_load(&programs, &config, NULL, accounts, &why);
-
-	if (error) {
-		fprintf(stderr, "%s\n", why.text);
-		return error;
-	}
-	error = print_verified(accounts ? "steer_accounts" : "steer", programs.steer_fd);
-	if (!error && !accounts)
-		error = print_verified("account", programs.account_fd);
-	if (!error && !accounts)
-		error = print_verified("select", programs.select_fd);
-	programs_free(&programs);
-	return error;
-}
-
 int main(void)
 {
+	const struct config_datapath config = {
+		.mark = 1, .max_sources = 4096, .max_flows = 4096, .max_endpoints = 256,
+		.forward = CONFIG_FORWARD_XDP};
+	struct programs programs;
+	struct why why = {""};
+	int error;
+
 	/* With the verifier's words when it refuses one. */
 	log_open("verified", LOG_LEVEL_DEBUG);
-	return print_programs(false) || print_programs(true) ? EXIT_FAILURE : EXIT_SUCCESS;
+	error = programs_load(&programs, &config, NULL, &why);
+	if (error) {
+		fprintf(stderr, "%s\n", why.text);
+		return EXIT_FAILURE;
+	}
+	error = print_verified("admit", programs.admit_fd);
+	if (!error)
+		error = print_verified("steer", programs.steer_fd);
+	if (!error)
+		error = print_verified("reply", programs.reply_fd);
+	if (!error)
+		error = print_verified("select", programs.select_fd);
+	programs_free(&programs);
+	return error ? EXIT_FAILURE : EXIT_SUCCESS;
 }

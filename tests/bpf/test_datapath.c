@@ -232,8 +232,8 @@ static void the_status_tells_what_is_attached(void **state)
 	pair_open(gate->listeners[0], gate_endpoints[0], 0, ends);
 	status = gate_status(gate);
 	assert_true(status->pinned);
-	assert_true(status->account.attached);
-	assert_string_equal(status->account.mode, "native");
+	assert_true(status->admit.attached);
+	assert_string_equal(status->admit.mode, "native");
 	assert_true(status->steer.attached);
 	assert_true(status->select.attached);
 	assert_true(status->rule4 && status->rule6 && status->route4 && status->route6);

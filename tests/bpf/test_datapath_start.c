@@ -22,14 +22,37 @@
 
 #include "tests/support/gate.h"
 
+enum { TCX_INGRESS = 46, TCX_EGRESS = 47 };
+
 static char plain[] = "plain", loopback[] = "lo", nowhere[] = "nowhere";
 static char other_directory[] = "/run/netns/bpf/second", no_bpffs[] = "/tmp/sallyport-no-bpffs";
+
+/* Programs at a TCX hook of the inside interface; none on kernels before it. */
+static unsigned tcx_programs(int hook)
+{
+	unsigned ids[64], n = 64;
+
+	return bpf_prog_query((int)if_nametoindex(GATE_INSIDE), (enum bpf_attach_type)hook, 0, NULL,
+		       ids, &n) < 0
+		       ? 0
+		       : n;
+}
+
+static bool has_tcx(struct gate *gate)
+{
+	struct datapath_status *status = gate_status(gate);
+	bool tcx = strcmp(status->steer.mode, "tcx") == 0;
+
+	datapath_status_free(status);
+	return tcx;
+}
 
 static void assert_nothing_is_left(void)
 {
 	const struct config directory = gate_configuration();
 	struct stat st;
 
+	assert_int_equal(tcx_programs(TCX_INGRESS) + tcx_programs(TCX_EGRESS), 0);
 	assert_int_not_equal(namespaces_try(&gate_net, PLACE_GATE, "ip rule | grep 5111"), 0);
 	assert_int_not_equal(namespaces_try(&gate_net, PLACE_GATE, "ip -6 rule | grep 5111"), 0);
 	assert_int_not_equal(
@@ -119,7 +142,7 @@ static void after_a_kill_another_configuration_replaces_all(void **state)
 	config.datapath.max_flows = 8192;
 	gate = gate_open(config);
 	status = gate_status(gate);
-	assert_string_equal(status->account.mode, "generic");
+	assert_string_equal(status->admit.mode, "generic");
 	assert_true(status->rule4 && status->rule6);
 	datapath_status_free(status);
 	assert_int_not_equal(namespaces_try(&gate_net, PLACE_GATE, "ip rule | grep 0x5a11"), 0);
@@ -147,7 +170,7 @@ static void with_xdp_off_tc_accounts(void **state)
 	config.datapath.xdp = CONFIG_XDP_OFF;
 	gate = gate_open(config);
 	status = gate_status(gate);
-	assert_false(status->account.attached);
+	assert_false(status->admit.attached);
 	datapath_status_free(status);
 	for (int family = 0; family < 2; family++) {
 		gate_steers(gate, family, gate_endpoints[family]);
@@ -169,7 +192,7 @@ static void with_xdp_off_tc_accounts(void **state)
 	assert_nothing_is_left();
 }
 
-static void an_interface_without_native_xdp_gets_generic(void **state)
+static void an_interface_without_native_xdp_leaves_it_to_tc(void **state)
 {
 	struct gate gate = {.config = gate_configuration()};
 	struct datapath_status *status;
@@ -180,7 +203,8 @@ static void an_interface_without_native_xdp_gets_generic(void **state)
 	gate.config.datapath.inside = plain;
 	gate_start(&gate);
 	status = gate_status(&gate);
-	assert_string_equal(status->account.mode, "generic");
+	assert_false(status->admit.attached);
+	assert_true(status->steer.attached);
 	datapath_status_free(status);
 	datapath_close(gate.datapath);
 	gate.config.datapath.xdp = CONFIG_XDP_NATIVE;
@@ -237,8 +261,10 @@ static void what_others_attached_stays_theirs(void **state)
 	assert_int_equal(
 		namespaces_try(&gate_net, PLACE_GATE, "tc qdisc show dev inside | grep clsact"), 0);
 	namespaces_run(&gate_net, PLACE_GATE, "tc qdisc delete dev inside clsact");
-	/* One of ours with filters of others in it. */
+	/* One of ours, or of theirs, with filters of others in it. */
 	gate = gate_open(config);
+	if (has_tcx(gate))
+		namespaces_run(&gate_net, PLACE_GATE, "tc qdisc add dev inside clsact");
 	filter = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", pass, 2, NULL);
 	filter_add(filter, BPF_TC_EGRESS, 9, 1);
 	close(filter);
@@ -274,6 +300,7 @@ static void foreign_programs_are_not_replaced(void **state)
 	int xdp = bpf_prog_load(BPF_PROG_TYPE_XDP, "other", "GPL", pass, 2, NULL);
 	int tc = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", pass, 2, NULL);
 	int ifindex = (int)if_nametoindex(GATE_INSIDE);
+	bool tcx;
 
 	(void)state;
 	gate_close(gate);
@@ -283,11 +310,19 @@ static void foreign_programs_are_not_replaced(void **state)
 	config.datapath.xdp = CONFIG_XDP_OFF;
 	gate = gate_open(config);
 	gate_steers(gate, 0, gate_endpoints[0]);
+	tcx = has_tcx(gate);
 	gate_close(gate);
 	assert_int_equal(bpf_xdp_detach(ifindex, 0, NULL), 0);
 	namespaces_run(&gate_net, PLACE_GATE, "tc qdisc add dev inside clsact");
 	filter_add(tc, BPF_TC_INGRESS, 1, 0x5a11);
-	refused(config, -EBUSY, "other");
+	/* TCX has a place for everybody. */
+	if (tcx)
+		gate_close(gate_open(config));
+	else
+		refused(config, -EBUSY, "other");
+	assert_int_equal(namespaces_try(&gate_net, PLACE_GATE,
+				 "tc filter show dev inside ingress | grep other"),
+		0);
 	namespaces_run(&gate_net, PLACE_GATE, "tc qdisc delete dev inside clsact");
 	assert_nothing_is_left();
 	close(xdp);
@@ -336,7 +371,7 @@ int main(void)
 		cmocka_unit_test(after_a_kill_connections_are_refused),
 		cmocka_unit_test(after_a_kill_another_configuration_replaces_all),
 		cmocka_unit_test(with_xdp_off_tc_accounts),
-		cmocka_unit_test(an_interface_without_native_xdp_gets_generic),
+		cmocka_unit_test(an_interface_without_native_xdp_leaves_it_to_tc),
 		cmocka_unit_test(what_others_attached_stays_theirs),
 		cmocka_unit_test(a_second_appliance_does_the_first_no_harm),
 		cmocka_unit_test(foreign_programs_are_not_replaced),

@@ -36,6 +36,12 @@ static void put(const struct gate *gate, const char *map, const void *key, const
 	close(fd);
 }
 
+static const uint32_t marks_of[FLOW_STATE_COUNT] = {
+	[FLOW_OPEN] = FLOW_SAW_ACK,
+	[FLOW_CLOSING] = FLOW_SAW_ACK | FLOW_SAW_SERVER_FIN,
+	[FLOW_CLOSED] = FLOW_SAW_RESET,
+};
+
 /* A source of which every CPU has counted i in the i-th count, and one drop of each kind. */
 static void source_put(const struct gate *gate, const char *text)
 {
@@ -61,7 +67,7 @@ static void flow_put(const struct gate *gate, const char *client, uint16_t port,
 {
 	struct flow flow = {.seen_ns = clock_monotonic_ns(),
 		.decision = (uint8_t)decision,
-		.state = (uint8_t)state};
+		.marks = marks_of[state]};
 	struct address address = parsed(client);
 	struct flow_key key = {.client_port = port, .server_port = 443};
 
@@ -84,7 +90,7 @@ static void active_put(
 
 static uint64_t long_ago(void)
 {
-	while (clock_monotonic_ns() < 20 * NS_PER_S)
+	while (clock_monotonic_ns() < SWEEP_STALE_NS + NS_PER_S)
 		usleep(100000);
 	return 1;
 }
@@ -129,8 +135,8 @@ static void a_connection_is_active_for_the_time_of_its_state(void **state)
 	const uint64_t seen = 1000 * NS_PER_S;
 
 	(void)state;
-	for (enum flow_state i = 0; i < FLOW_STATE_COUNT + 1; i++) {
-		const struct flow flow = {.seen_ns = seen, .state = (uint8_t)i};
+	for (enum flow_state i = 0; i < FLOW_STATE_COUNT; i++) {
+		const struct flow flow = {.seen_ns = seen, .marks = marks_of[i]};
 		uint64_t end = seen + flow_state_seconds(i) * NS_PER_S;
 		bool counts = i == FLOW_OPEN || i == FLOW_CLOSING;
 
@@ -211,7 +217,7 @@ static void parts_that_are_not_asked_for_are_not_read(void **state)
 /* Batches are bounded; a table larger than one is read whole. */
 static void a_large_table_is_read_whole(void **state)
 {
-	struct flow flow = {.seen_ns = clock_monotonic_ns(), .state = FLOW_OPEN};
+	struct flow flow = {.seen_ns = clock_monotonic_ns(), .marks = FLOW_SAW_ACK};
 	struct flow_count count;
 	int map = bpf_map_create(
 		BPF_MAP_TYPE_HASH, "flows", sizeof(struct flow_key), sizeof(flow), 20000, NULL);

@@ -9,204 +9,12 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <linux/bpf.h>
-#include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "bpf/parse.h"
-#include "kernel/endpoint_map.h"
-#include "kernel/programs.h"
-#include "tests/support/packet.h"
-
-#define MARK	     0x5a11u
-#define PASSED	     TC_ACT_UNSPEC
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* The cast: a client, an endpoint of each kind, somebody else. */
-#define CLIENT4	  "10.1.0.5"
-#define ENDPOINT4 "192.0.2.10"
-#define PREFIXED4 "198.51.100.77"
-#define OTHER4	  "203.0.113.1"
-#define CLIENT6	  "2001:db8:1::5"
-#define ENDPOINT6 "2001:db8:2::10"
-#define PREFIXED6 "2001:db8:3::77"
-#define OTHER6	  "2001:db8:4::1"
-
-struct bench {
-	struct programs programs;
-	int listener4, listener6;
-};
-
-struct run {
-	int action;
-	uint32_t mark;
-	uint8_t out[PACKET_BYTES_MAX];
-	size_t len;
-	uint32_t ns;
-};
-
-static void address_of(const char *text, struct address *address)
-{
-	assert_int_equal(address_parse(text, address), 0);
-}
-
-static void learn(struct bench *bench, const char *text)
-{
-	struct address address;
-
-	address_of(text, &address);
-	assert_int_equal(
-		endpoint_map_learn(bench->programs.maps.endpoints, &address, 0, ENDPOINT_RESOLVED),
-		0);
-}
-
-static void forget(struct bench *bench, const char *text)
-{
-	struct address address;
-
-	address_of(text, &address);
-	assert_int_equal(bpf_map_delete_elem(bench->programs.maps.endpoints, &address), 0);
-}
-
-static void slot_set(struct bench *bench, bool ipv6, int fd)
-{
-	const uint32_t slot = WORKER_SLOT(0, ipv6);
-	const uint64_t value = (uint64_t)fd;
-
-	if (fd < 0)
-		bpf_map_delete_elem(bench->programs.maps.workers, &slot);
-	else
-		assert_int_equal(
-			bpf_map_update_elem(bench->programs.maps.workers, &slot, &value, BPF_ANY),
-			0);
-}
-
-static int listener(int family)
-{
-	struct sockaddr_in6 address6 = {
-		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	struct sockaddr_in address4 = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(family, SOCK_STREAM, 0);
-
-	if (fd < 0 ||
-		bind(fd, family == AF_INET ? (struct sockaddr *)&address4 : (void *)&address6,
-			family == AF_INET ? sizeof(address4) : sizeof(address6)) < 0 ||
-		listen(fd, 8) < 0)
-		fail_msg("no listener: %s", strerror(errno));
-	return fd;
-}
-
-static int setup(void **state)
-{
-	static struct bench bench;
-	const struct config_datapath config = {
-		.mark = MARK, .max_sources = 4096, .max_flows = 4096, .max_endpoints = 64};
-	struct prefix prefixes[2];
-	const struct settings settings = {.workers = 1};
-	const uint32_t zero = 0, word = 443 / 32, bits = 1u << (443 % 32);
-	struct why why = {""};
-
-	if (programs_load(&bench.programs, &config, NULL, false, &why) < 0)
-		fail_msg("%s", why.text);
-	assert_int_equal(prefix_parse("198.51.100.0/24", &prefixes[0]), 0);
-	assert_int_equal(prefix_parse("2001:db8:3::/48", &prefixes[1]), 0);
-	assert_int_equal(
-		endpoint_map_prefixes(bench.programs.maps.prefixes, prefixes, 2, 64, &why), 0);
-	assert_int_equal(bpf_map_update_elem(bench.programs.maps.ports, &word, &bits, 0), 0);
-	assert_int_equal(bpf_map_update_elem(bench.programs.maps.settings, &zero, &settings, 0), 0);
-	bench.listener4 = listener(AF_INET);
-	bench.listener6 = listener(AF_INET6);
-	*state = &bench;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct bench *bench = *state;
-
-	close(bench->listener4);
-	close(bench->listener6);
-	programs_free(&bench->programs);
-	return 0;
-}
-
-/* Before each test: both workers listen, both endpoints are known, no flow is. */
-static int fresh(void **state)
-{
-	struct bench *bench = *state;
-	struct flow_key key;
-
-	slot_set(bench, false, bench->listener4);
-	slot_set(bench, true, bench->listener6);
-	learn(bench, ENDPOINT4);
-	learn(bench, ENDPOINT6);
-	while (bpf_map_get_next_key(bench->programs.maps.flows, NULL, &key) == 0)
-		bpf_map_delete_elem(bench->programs.maps.flows, &key);
-	return 0;
-}
-
-static struct run run_repeated(struct bench *bench, const struct packet_plan *plan, int repeat)
-{
-	struct packet_bytes packet;
-	struct __sk_buff context = {.ifindex = 1}, after = {0};
-	struct run run = {0};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.bytes, .data_out = run.out,
-		.data_size_out = sizeof(run.out), .ctx_in = &context,
-		.ctx_size_in = sizeof(context), .ctx_out = &after, .ctx_size_out = sizeof(after),
-		.repeat = repeat);
-
-	packet_build(plan, &packet);
-	options.data_size_in = (uint32_t)packet.len;
-	if (bpf_prog_test_run_opts(bench->programs.steer_fd, &options) < 0)
-		fail_msg("test run: %s", strerror(errno));
-	run.action = (int)options.retval;
-	run.mark = after.mark;
-	run.len = options.data_size_out;
-	run.ns = options.duration;
-	return run;
-}
-
-static struct run run(struct bench *bench, const struct packet_plan *plan)
-{
-	return run_repeated(bench, plan, 1);
-}
-
-static uint64_t counted(struct bench *bench, enum outcome outcome)
-{
-	uint64_t each[1024] = {0}, sum = 0;
-	const uint32_t key = outcome;
-
-	assert_int_equal(bpf_map_lookup_elem(bench->programs.maps.outcomes, &key, each), 0);
-	for (size_t i = 0; i < COUNT(each); i++)
-		sum += each[i];
-	return sum;
-}
-
-/* Plans of the usual segments; change what the test is about. */
-static struct packet_plan segment(bool ipv6, uint8_t flags)
-{
-	return (struct packet_plan){
-		.source = ipv6 ? CLIENT6 : CLIENT4,
-		.destination = ipv6 ? ENDPOINT6 : ENDPOINT4,
-		.source_port = 40000,
-		.destination_port = 443,
-		.flags = flags,
-		.sequence = 1000,
-		.acknowledgement = flags & TCP_ACK ? 5000 : 0,
-	};
-}
-
-static void open_flow(struct bench *bench, bool ipv6)
-{
-	struct packet_plan syn = segment(ipv6, TCP_SYN);
-
-	assert_int_equal(run(bench, &syn).mark, MARK);
-}
+#include "tests/support/bench.h"
 
 struct row {
 	const char *name;
@@ -257,7 +65,7 @@ static const struct row rows[] = {
 			.destination_port = 80,
 			.destination = ENDPOINT4,
 			.flags = TCP_SYN},
-		OUTCOME_OTHER, PASSED, 0},
+		OUTCOME_NOT_ENDPOINT, PASSED, 0},
 	{"segment of an unsteered connection to an endpoint",
 		{TCP4, .destination = ENDPOINT4, .flags = TCP_ACK, .payload = 100}, OUTCOME_NO_FLOW,
 		PASSED, 0},
@@ -339,7 +147,7 @@ static void each_packet_has_its_outcome(void **state)
 		uint64_t before = counted(bench, rows[i].outcome);
 		struct run result;
 
-		fresh(state);
+		bench_fresh(state);
 		result = run(bench, &rows[i].plan);
 		if (counted(bench, rows[i].outcome) != before + 1 ||
 			result.action != rows[i].action || result.mark != rows[i].mark)
@@ -437,23 +245,6 @@ static void a_new_syn_decides_anew(void **state)
 	syn.sequence = 99999;
 	assert_int_equal(run(bench, &syn).mark, MARK);
 	assert_int_equal(run(bench, &ack).mark, MARK);
-}
-
-static void the_end_of_a_flow_is_noted(void **state)
-{
-	struct bench *bench = *state;
-	struct packet_plan fin = segment(false, TCP_ACK | TCP_FIN);
-	struct flow_key key;
-	struct flow flow;
-
-	open_flow(bench, false);
-	assert_int_equal(bpf_map_get_next_key(bench->programs.maps.flows, NULL, &key), 0);
-	assert_int_equal(bpf_map_lookup_elem(bench->programs.maps.flows, &key, &flow), 0);
-	assert_int_equal(flow.state, FLOW_OPENING);
-	assert_int_equal(flow.isn, 1000);
-	assert_int_equal(run(bench, &fin).mark, MARK);
-	assert_int_equal(bpf_map_lookup_elem(bench->programs.maps.flows, &key, &flow), 0);
-	assert_int_equal(flow.state, FLOW_CLOSING);
 }
 
 static void icmp_errors_follow_the_flow_they_are_about(void **state)
@@ -581,9 +372,7 @@ static void resets_and_drops_are_counted_with_their_source(void **state)
 {
 	struct bench *bench = *state;
 	struct packet_plan syn = segment(false, TCP_SYN), hidden = syn;
-	struct source_counters each[1024];
-	struct address source;
-	uint64_t reset = 0, dropped = 0;
+	struct source_counters counters;
 
 	syn.source = hidden.source = "10.9.9.9";
 	slot_set(bench, false, -1);
@@ -591,15 +380,9 @@ static void resets_and_drops_are_counted_with_their_source(void **state)
 	hidden.fragment = 0x2000;
 	run(bench, &hidden);
 	run(bench, &hidden);
-	address_of(syn.source, &source);
-	memset(each, 0, sizeof(each));
-	assert_int_equal(bpf_map_lookup_elem(bench->programs.maps.sources, &source, each), 0);
-	for (size_t i = 0; i < COUNT(each); i++) {
-		reset += each[i].drops[DROP_NO_WORKER];
-		dropped += each[i].drops[DROP_HIDDEN];
-	}
-	assert_int_equal(reset, 1);
-	assert_int_equal(dropped, 2);
+	counters = counted_source(bench, "10.9.9.9");
+	assert_int_equal(counters.drops[DROP_NO_WORKER], 1);
+	assert_int_equal(counters.drops[DROP_HIDDEN], 2);
 }
 
 /* Not a test of speed, which is the machine's: it prints what the design counts with. */
@@ -625,21 +408,20 @@ static void the_cost_per_packet_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(each_packet_has_its_outcome, fresh),
-		cmocka_unit_test_setup(a_packet_cut_anywhere_is_not_steered, fresh),
-		cmocka_unit_test_setup(later_segments_follow_the_syn, fresh),
-		cmocka_unit_test_setup(a_flow_outlives_its_endpoint, fresh),
-		cmocka_unit_test_setup(a_new_endpoint_takes_no_running_connection, fresh),
-		cmocka_unit_test_setup(a_syn_sent_again_keeps_its_decision, fresh),
-		cmocka_unit_test_setup(a_new_syn_decides_anew, fresh),
-		cmocka_unit_test_setup(the_end_of_a_flow_is_noted, fresh),
-		cmocka_unit_test_setup(icmp_errors_follow_the_flow_they_are_about, fresh),
-		cmocka_unit_test_setup(without_a_worker_a_syn_is_reset, fresh),
-		cmocka_unit_test_setup(without_a_worker_and_socket_a_segment_is_reset, fresh),
-		cmocka_unit_test_setup(what_cannot_be_answered_is_dropped, fresh),
-		cmocka_unit_test_setup(resets_and_drops_are_counted_with_their_source, fresh),
-		cmocka_unit_test_setup(the_cost_per_packet_is_told, fresh),
+		cmocka_unit_test_setup(each_packet_has_its_outcome, bench_fresh),
+		cmocka_unit_test_setup(a_packet_cut_anywhere_is_not_steered, bench_fresh),
+		cmocka_unit_test_setup(later_segments_follow_the_syn, bench_fresh),
+		cmocka_unit_test_setup(a_flow_outlives_its_endpoint, bench_fresh),
+		cmocka_unit_test_setup(a_new_endpoint_takes_no_running_connection, bench_fresh),
+		cmocka_unit_test_setup(a_syn_sent_again_keeps_its_decision, bench_fresh),
+		cmocka_unit_test_setup(a_new_syn_decides_anew, bench_fresh),
+		cmocka_unit_test_setup(icmp_errors_follow_the_flow_they_are_about, bench_fresh),
+		cmocka_unit_test_setup(without_a_worker_a_syn_is_reset, bench_fresh),
+		cmocka_unit_test_setup(without_a_worker_and_socket_a_segment_is_reset, bench_fresh),
+		cmocka_unit_test_setup(what_cannot_be_answered_is_dropped, bench_fresh),
+		cmocka_unit_test_setup(resets_and_drops_are_counted_with_their_source, bench_fresh),
+		cmocka_unit_test_setup(the_cost_per_packet_is_told, bench_fresh),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

@@ -110,8 +110,9 @@ static void print_programs(const struct datapath_status *k, FILE *out)
 {
 	gauge(out, "inspecting", "whether new calls are inspected", inspecting(k));
 	family(out, "program_attached", "gauge", "whether the kernel program is attached");
-	sample(out, "program_attached", "program", "account", k->account.attached);
+	sample(out, "program_attached", "program", "admit", k->admit.attached);
 	sample(out, "program_attached", "program", "steer", k->steer.attached);
+	sample(out, "program_attached", "program", "reply", k->reply.attached);
 	sample(out, "program_attached", "program", "select", k->select.attached);
 	family(out, "routing", "gauge",
 		"whether the rule and the route that deliver steered packets are there");

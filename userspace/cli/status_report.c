@@ -103,8 +103,9 @@ static void text_kernel(const struct status_report *report, FILE *out)
 		fprintf(out, " (%d)\n", k->ifindex);
 	else
 		fprintf(out, ", which does not exist\n");
-	text_program(out, "account", "XDP", &k->account);
+	text_program(out, "admit", "XDP", &k->admit);
 	text_program(out, "steer", "TC", &k->steer);
+	text_program(out, "reply", "TC", &k->reply);
 	text_program(out, "select", "sk_lookup", &k->select);
 	fprintf(out, "  %-10s %s\n", "rules", text_both(k->rule4, k->rule6));
 	fprintf(out, "  %-10s %s\n", "routes", text_both(k->route4, k->route6));
@@ -301,8 +302,9 @@ static void json_kernel(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct 
 	yyjson_mut_val *programs = yyjson_mut_obj_add_obj(doc, o, "programs");
 	yyjson_mut_val *outcomes = yyjson_mut_obj_add_obj(doc, o, "packets");
 
-	json_program(doc, programs, "account", &k->account);
+	json_program(doc, programs, "admit", &k->admit);
 	json_program(doc, programs, "steer", &k->steer);
+	json_program(doc, programs, "reply", &k->reply);
 	json_program(doc, programs, "select", &k->select);
 	yyjson_mut_obj_add_str(doc, o, "inside", k->inside);
 	yyjson_mut_obj_add_int(doc, o, "ifindex", k->ifindex);

@@ -201,6 +201,11 @@ size_t config_check_system(const char *path, const struct config *config,
 	void (*told)(void *context, const char *problem), void *context);
 void config_free(struct config *config);
 
+/* The key of the first of these settings that cannot change in a running appliance and differs;
+ * NULL: none. */
+const char *config_datapath_restart(
+	const struct config_datapath *old, const struct config_datapath *new);
+
 /* CONFIG_FAIL_CLOSED or CONFIG_FAIL_OPEN: what holds for the addresses of this host, or with NULL
  * for those that belong to no host (endpoints.prefixes). */
 enum config_fail config_fail_of(const struct config *config, const struct config_host *host);

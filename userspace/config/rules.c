@@ -115,6 +115,10 @@ static int rules_datapath(const struct rules *r)
 		return refuse(r, "audit", "collector",
 			"expected a port outside the workers' %u to %u, found %u", d->listen_base,
 			d->listen_base + c->appliance.workers - 1, c->audit.collector.port);
+	if (d->forward == CONFIG_FORWARD_XDP &&
+		(d->xdp == CONFIG_XDP_OFF || d->xdp == CONFIG_XDP_GENERIC))
+		return refuse(r, "datapath", "forward",
+			"expected stack, for xdp needs datapath.xdp: native or auto, found xdp");
 	if (e->nports == 0)
 		return refuse(
 			r, "endpoints", "ports", "expected at least one port, found an empty list");

@@ -14,34 +14,12 @@
 /* Fewer workers: a handshake under way with a listener that goes away gets this long. */
 #define SETTLE_S 1.
 
-/* ---- what a running daemon cannot change ---- */
-
-/* The key of the first setting that differs; NULL: none. */
+/* What a running daemon cannot change: the key of the first setting that differs; NULL: none. */
 static const char *unchangeable(const struct config *old, const struct config *new)
 {
-	const struct config_datapath *a = &old->datapath, *b = &new->datapath;
-
 	if (strcmp(old->appliance.run_directory, new->appliance.run_directory) != 0)
 		return "appliance.run_directory";
-	if (strcmp(a->inside, b->inside) != 0)
-		return "datapath.inside";
-	if (a->xdp != b->xdp)
-		return "datapath.xdp";
-	if (strcmp(a->bpf_directory, b->bpf_directory) != 0)
-		return "datapath.bpf_directory";
-	if (a->mark != b->mark)
-		return "datapath.mark";
-	if (a->table != b->table)
-		return "datapath.table";
-	if (a->listen_base != b->listen_base)
-		return "datapath.listen_base";
-	if (a->max_sources != b->max_sources)
-		return "datapath.max_sources";
-	if (a->max_flows != b->max_flows)
-		return "datapath.max_flows";
-	if (a->max_endpoints != b->max_endpoints)
-		return "datapath.max_endpoints";
-	return NULL;
+	return config_datapath_restart(&old->datapath, &new->datapath);
 }
 
 /* ---- the end of a reload ---- */

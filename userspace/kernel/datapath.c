@@ -11,7 +11,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "kernel/admission_map.h"
 #include "kernel/attach.h"
 #include "kernel/endpoint_map.h"
 #include "kernel/pins.h"
@@ -30,30 +32,38 @@ struct datapath {
 	struct queue_rules *queue_rules;
 	int ifindex;
 	int netlink;
-	int account_link, select_link; /* fds; the pins hold the links as well */
-	bool clsact_made;
+	int admit_link, steer_link, reply_link,
+		select_link;	       /* fds; the pins hold the links as well */
+	struct settings settings;      /* as the kernel has them */
 	bool pinned, routed, steering; /* what there is to undo */
 };
 
-static int settings_write(const struct datapath *datapath, unsigned workers)
+static int settings_write(const struct datapath *datapath)
 {
-	const struct settings settings = {
-		.workers = workers,
-		.clsact_ours = datapath->clsact_made,
-	};
 	const uint32_t zero = 0;
 
-	return bpf_map_update_elem(datapath->programs.maps.settings, &zero, &settings, BPF_ANY);
+	return bpf_map_update_elem(
+		datapath->programs.maps.settings, &zero, &datapath->settings, BPF_ANY);
 }
 
-/* An earlier life may have made the qdisc. */
-static bool settings_clsact(const struct datapath *datapath)
+/* An earlier life may have made the qdisc, and its workers may listen still. */
+static void settings_read(struct datapath *datapath)
 {
-	struct settings settings = {0};
 	const uint32_t zero = 0;
 
-	bpf_map_lookup_elem(datapath->programs.maps.settings, &zero, &settings);
-	return settings.clsact_ours;
+	bpf_map_lookup_elem(datapath->programs.maps.settings, &zero, &datapath->settings);
+}
+
+static void settings_fill(struct settings *settings, const struct config *config)
+{
+	const struct config_admission *admission = &config->admission;
+
+	settings->heartbeat_ns = config->datapath.heartbeat_ns;
+	settings->syn_interval_ns = admission->syn_rate ? NS_PER_S / admission->syn_rate : 0;
+	settings->syn_burst_ns = settings->syn_interval_ns * admission->syn_burst;
+	settings->connections_max = admission->connections;
+	settings->flood_rate = admission->flood_rate;
+	settings->admission = admission->nallow || admission->ndeny;
 }
 
 static int interface_find(struct datapath *datapath, const char *name, struct why *why)
@@ -140,15 +150,24 @@ static int prefixes_fill(
 		endpoints->nprefixes, config->datapath.max_endpoints, why);
 }
 
+/* Everything that a reload may change. */
 static int configuration_fill(
-	const struct datapath *datapath, const struct config *config, struct why *why)
+	struct datapath *datapath, const struct config *config, struct why *why)
 {
 	int error = ports_fill(datapath, &config->endpoints);
 
 	if (error)
 		return why_set(
 			why, -error, "the steered ports cannot be set: %s", strerror(-error));
-	return prefixes_fill(datapath, config, why);
+	error = prefixes_fill(datapath, config, why);
+	if (!error)
+		error = admission_map_set(
+			datapath->programs.maps.admission, &config->admission, why);
+	if (error)
+		return error;
+	settings_fill(&datapath->settings, config);
+	error = settings_write(datapath);
+	return error ? why_set(why, -error, "settings: %s", strerror(-error)) : 0;
 }
 
 static int routes_add(struct datapath *datapath, struct why *why)
@@ -172,31 +191,43 @@ static int routes_add(struct datapath *datapath, struct why *why)
 	return error;
 }
 
+static int attach_both_sides(struct datapath *datapath, struct why *why)
+{
+	bool made = datapath->settings.clsact_ours;
+	int error = attach_tc(&datapath->pins, datapath->inside, datapath->ifindex, TC_REPLY,
+		datapath->programs.reply_fd, &datapath->reply_link, &made, why);
+
+	if (!error)
+		error = attach_tc(&datapath->pins, datapath->inside, datapath->ifindex, TC_STEER,
+			datapath->programs.steer_fd, &datapath->steer_link, &made, why);
+	datapath->settings.clsact_ours = made;
+	return error;
+}
+
 /* Marking comes last: before, nothing that it needs is missing. */
 static int attach_all(struct datapath *datapath, struct why *why)
 {
 	const struct config_datapath *config = &datapath->config;
-	int error = routes_add(datapath, why);
+	int error = routes_add(datapath, why), mode;
 
 	if (error)
 		return error;
 	datapath->select_link = attach_select(&datapath->pins, datapath->programs.select_fd, why);
 	if (datapath->select_link < 0)
 		return datapath->select_link;
-	if (config->xdp == CONFIG_XDP_OFF) {
-		detach_link(&datapath->pins, PIN_ACCOUNT);
-	} else {
-		datapath->account_link = attach_account(&datapath->pins, datapath->inside,
-			datapath->ifindex, config->xdp, datapath->programs.account_fd, why);
-		if (datapath->account_link < 0)
-			return datapath->account_link;
-	}
+	mode = attach_admit(&datapath->pins, datapath->inside, datapath->ifindex, config->xdp,
+		datapath->programs.admit_fd, &datapath->admit_link, why);
+	if (mode < 0)
+		return mode;
+	if (config->forward == CONFIG_FORWARD_XDP && mode != XDP_MODE_NATIVE)
+		log_warning("datapath.forward: xdp is without effect: %s has no native XDP",
+			datapath->inside);
+	datapath->settings.xdp = (uint32_t)mode;
 	datapath->steering = true;
-	error = attach_steer(datapath->inside, datapath->ifindex, datapath->programs.steer_fd,
-		&datapath->clsact_made, why);
+	error = attach_both_sides(datapath, why);
 	if (error)
 		return error;
-	error = settings_write(datapath, 0);
+	error = settings_write(datapath);
 	return error ? why_set(why, -error, "settings: %s", strerror(-error)) : 0;
 }
 
@@ -209,7 +240,8 @@ static struct datapath *datapath_new(const struct config *config)
 	datapath->config = config->datapath;
 	datapath->config.inside = datapath->inside;
 	datapath->config.bpf_directory = strdup(config->datapath.bpf_directory);
-	datapath->netlink = datapath->account_link = datapath->select_link = -1;
+	datapath->netlink = datapath->select_link = -1;
+	datapath->admit_link = datapath->steer_link = datapath->reply_link = -1;
 	datapath->pins.lock = -1;
 	datapath->route = (struct route){
 		.inside = datapath->inside,
@@ -241,11 +273,11 @@ static int datapath_load(struct datapath *datapath, const struct config *config,
 		error = attach_check(&datapath->pins, datapath->inside, datapath->ifindex,
 			config->datapath.xdp, why);
 	if (!error)
-		error = programs_load(&datapath->programs, &datapath->config, &datapath->pins,
-			config->datapath.xdp == CONFIG_XDP_OFF, why);
-	if (!error)
-		error = configuration_fill(datapath, config, why);
-	return error;
+		error = programs_load(&datapath->programs, &datapath->config, &datapath->pins, why);
+	if (error)
+		return error;
+	settings_read(datapath);
+	return configuration_fill(datapath, config, why);
 }
 
 int datapath_open(const struct config *config, struct datapath **opened, struct why *why)
@@ -258,7 +290,6 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 		return why_set(why, ENOMEM, "datapath: no memory");
 	error = datapath_load(datapath, config, why);
 	if (!error) {
-		datapath->clsact_made = settings_clsact(datapath);
 		datapath->pinned = true;
 		error = programs_pin(&datapath->programs, &datapath->pins, why);
 	}
@@ -273,6 +304,12 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 	return error;
 }
 
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Marking goes first, for the reason it comes last. */
 void datapath_close(struct datapath *datapath)
 {
@@ -280,18 +317,19 @@ void datapath_close(struct datapath *datapath)
 		return;
 	queue_rules_remove(datapath->queue_rules);
 	if (datapath->steering)
-		detach_steer(datapath->netlink, datapath->ifindex, datapath->clsact_made);
+		detach_tc(&datapath->pins, datapath->netlink, datapath->ifindex,
+			datapath->settings.clsact_ours);
 	if (datapath->pinned) {
-		detach_link(&datapath->pins, PIN_ACCOUNT);
+		detach_link(&datapath->pins, PIN_ADMIT);
 		detach_link(&datapath->pins, PIN_SELECT);
 		pins_remove(&datapath->pins);
 	} else if (datapath->pins.lock >= 0) {
 		pins_rmdir(&datapath->pins);
 	}
-	if (datapath->account_link >= 0)
-		close(datapath->account_link);
-	if (datapath->select_link >= 0)
-		close(datapath->select_link);
+	close_fd(datapath->admit_link);
+	close_fd(datapath->steer_link);
+	close_fd(datapath->reply_link);
+	close_fd(datapath->select_link);
 	if (datapath->routed) {
 		route_remove(datapath->netlink, &datapath->route, AF_INET);
 		route_remove(datapath->netlink, &datapath->route, AF_INET6);
@@ -326,7 +364,10 @@ int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int
 
 int datapath_workers(struct datapath *datapath, unsigned n)
 {
-	return n > WORKERS_MAX ? -EINVAL : settings_write(datapath, n);
+	if (n > WORKERS_MAX)
+		return -EINVAL;
+	datapath->settings.workers = n;
+	return settings_write(datapath);
 }
 
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
@@ -347,40 +388,14 @@ size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns)
 	return endpoint_map_sweep(datapath->programs.maps.endpoints, now_ns);
 }
 
-static const char *setting_changed(
-	const struct config_datapath *old, const struct config_datapath *new)
-{
-	if (strcmp(old->inside, new->inside) != 0)
-		return "inside";
-	if (strcmp(old->bpf_directory, new->bpf_directory) != 0)
-		return "bpf_directory";
-	if (old->xdp != new->xdp)
-		return "xdp";
-	if (old->mark != new->mark)
-		return "mark";
-	if (old->table != new->table)
-		return "table";
-	if (old->queue_base != new->queue_base)
-		return "queue_base";
-	if (old->listen_base != new->listen_base)
-		return "listen_base";
-	if (old->max_sources != new->max_sources)
-		return "max_sources";
-	if (old->max_flows != new->max_flows)
-		return "max_flows";
-	if (old->max_endpoints != new->max_endpoints)
-		return "max_endpoints";
-	return NULL;
-}
-
 int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why)
 {
-	const char *changed = setting_changed(&datapath->config, &config->datapath);
+	const char *changed = config_datapath_restart(&datapath->config, &config->datapath);
 	int error;
 
 	if (changed)
 		return why_set(why, ENOTSUP,
-			"datapath.%s cannot change while the appliance runs: restart it", changed);
+			"%s cannot change while the appliance runs: restart it", changed);
 	error = queue_rules_change(&datapath->queue_rules, config, why);
 	return error ? error : configuration_fill(datapath, config, why);
 }

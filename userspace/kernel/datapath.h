@@ -23,10 +23,10 @@ struct datapath_endpoint {
 };
 
 /* Loads the programs, attaches them to datapath.inside, fills ports and prefixes, adds rules and
- * routes. What an unclean stop left is adopted (flows, endpoints, counters) or replaced. New AI
- * connections are reset until the workers are set. Errors are explained in why; among them
- * -EBUSY: another appliance owns bpf_directory, a foreign program sits in the XDP slot, or the
- * routing table is in use; -ENODEV: no such interface; -EPERM. Close with datapath_close. */
+ * routes. What an unclean stop left is adopted (flows, endpoints, counters, listeners) or replaced.
+ * New AI connections are reset, or pass where they fail open, until a worker is set. Errors are
+ * explained in why; among them -EBUSY: another appliance owns bpf_directory, a foreign program sits
+ * in the XDP slot, or the routing table is in use; -ENODEV: no such interface; -EPERM. Close with datapath_close. */
 int datapath_open(const struct config *config, struct datapath **datapath, struct why *why);
 
 /* A listening TCP socket (AF_INET: 127.0.0.1, AF_INET6: ::1, port listen_base + worker), non-
@@ -55,9 +55,8 @@ void datapath_endpoints(struct datapath *datapath,
 	void (*each)(void *context, const struct address *address, const struct endpoint *endpoint),
 	void *context);
 
-/* Takes over all of `endpoints` of a new configuration; flows keep their decision. The rest of
- * the datapath's settings cannot change in a running appliance: -ENOTSUP names the first that
- * differs, and nothing was changed. */
+/* Takes over `endpoints` and `admission` of a new configuration, and what of `datapath` can change;
+ * flows keep their decision. -ENOTSUP names what cannot, and nothing was changed. */
 int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why);
 
 /* Detaches and removes everything that datapath_open made, and frees. NULL is allowed. */

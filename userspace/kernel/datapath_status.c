@@ -17,9 +17,6 @@
 #include "kernel/programs.h"
 #include "kernel/route.h"
 
-/* The daemon sweeps the flow table every few seconds; what it counted longer ago is not now. */
-#define SWEEP_FRESH_NS (15 * NS_PER_S)
-
 /* Walks the keys of a map; entries that come and go meanwhile may be missed, and a key that is
  * deleted under the walk starts it again: bounded by twice the map's size. */
 struct walk {
@@ -82,11 +79,11 @@ static void program_read(
 }
 
 /* XDP has one slot, which anybody may take: ours is the program of the pinned link. */
-static bool account_pinned(const struct pins *pins, uint32_t program)
+static bool admit_pinned(const struct pins *pins, uint32_t program)
 {
 	struct bpf_link_info info = {0};
 	uint32_t len = sizeof(info);
-	int fd = pins_get(pins, PIN_ACCOUNT);
+	int fd = pins_get(pins, PIN_ADMIT);
 	bool ours;
 
 	ours = fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.prog_id == program;
@@ -100,11 +97,13 @@ static void programs_read(struct datapath_status *status, const struct pins *pin
 	struct attached attached;
 
 	if (status->ifindex) {
-		attached_account(status->ifindex, &attached);
-		attached.hidden = attached.hidden && account_pinned(pins, attached.program);
-		program_read(&attached, PROGRAM_ACCOUNT, &status->account);
-		attached_steer(status->ifindex, &attached);
+		attached_admit(status->ifindex, &attached);
+		attached.hidden = attached.hidden && admit_pinned(pins, attached.program);
+		program_read(&attached, PROGRAM_ADMIT, &status->admit);
+		attached_tc(pins, status->ifindex, TC_STEER, &attached);
 		program_read(&attached, PROGRAM_STEER, &status->steer);
+		attached_tc(pins, status->ifindex, TC_REPLY, &attached);
+		program_read(&attached, PROGRAM_REPLY, &status->reply);
 	}
 	attached_select(pins, &attached);
 	program_read(&attached, PROGRAM_SELECT, &status->select);
@@ -337,7 +336,7 @@ static bool actives_read(struct datapath_status *status, int map)
 	for (size_t i = 0; i < status->nsources; i++) {
 		struct datapath_source *source = &status->sources[i];
 		uint64_t fresh =
-			status->read_ns > SWEEP_FRESH_NS ? status->read_ns - SWEEP_FRESH_NS : 0;
+			status->read_ns > SWEEP_STALE_NS ? status->read_ns - SWEEP_STALE_NS : 0;
 
 		if (bpf_map_lookup_elem(map, &source->address, &last) < 0 || last.swept_ns == 0 ||
 			last.swept_ns < fresh)

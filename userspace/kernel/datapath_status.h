@@ -15,7 +15,7 @@
 struct datapath_program {
 	bool attached;
 	bool foreign;  /* somebody else's program is there */
-	char mode[16]; /* XDP: "native", "generic", "offload"; else "" */
+	char mode[16]; /* XDP: "native", "generic", "offload"; TC: "tcx", "clsact"; else "" */
 	uint32_t id;   /* of the program, as bpftool prog shows it */
 	char name[16];
 	uint64_t loaded_ns; /* CLOCK_BOOTTIME */
@@ -44,7 +44,7 @@ struct datapath_status {
 	char inside[16];
 	int ifindex; /* 0: the interface does not exist */
 	bool pinned; /* the pins of this ABI are there */
-	struct datapath_program account, steer, select;
+	struct datapath_program admit, steer, reply, select;
 	bool rule4, rule6, route4, route6;
 	unsigned workers;		 /* slots hashed over */
 	unsigned listening4, listening6; /* of these, slots that hold a listener */

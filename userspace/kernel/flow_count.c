@@ -45,9 +45,10 @@ unsigned flow_state_seconds(enum flow_state state)
 bool flow_active(const struct flow *flow, uint64_t now_ns)
 {
 	uint64_t age = now_ns > flow->seen_ns ? now_ns - flow->seen_ns : 0;
+	enum flow_state state = flow_state(flow->marks);
 
-	return (flow->state == FLOW_OPEN || flow->state == FLOW_CLOSING) &&
-	       age < state_seconds[flow->state] * NS_PER_S;
+	return (state == FLOW_OPEN || state == FLOW_CLOSING) &&
+	       age < state_seconds[state] * NS_PER_S;
 }
 
 static int batch_grow(struct flow_batch *batch, uint32_t room)
@@ -78,8 +79,7 @@ static void batch_count(const struct flow_batch *batch, uint32_t n, uint64_t now
 		count->steered += steered;
 		count->active += active;
 		count->steered_active += steered && active;
-		if (flow->state < FLOW_STATE_COUNT)
-			count->states[flow->state]++;
+		count->states[flow_state(flow->marks)]++;
 		if (active && each)
 			each(context, &batch->keys[i]);
 	}

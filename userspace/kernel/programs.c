@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "bpf/account.skel.h"
+#include "bpf/admit.skel.h"
+#include "bpf/reply.skel.h"
 #include "bpf/select.skel.h"
 #include "bpf/steer.skel.h"
 
@@ -46,11 +47,11 @@ static uint32_t map_size(const struct config_datapath *config, const char *name)
 	return 0;
 }
 
-/* State that outlives an unclean stop; the rest comes from the configuration and the workers. */
+/* State that outlives an unclean stop or an upgrade; the rest comes from the configuration. */
 static bool map_adopted(const char *name)
 {
-	static const char *const names[] = {
-		"sources", "endpoints", "flows", "settings", "outcomes"};
+	static const char *const names[] = {"sources", "endpoints", "flows", "flood", "limits",
+		"actives", "heartbeats", "workers", "settings", "outcomes"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)
@@ -137,8 +138,8 @@ static int load_failed(const char *program, int error, struct why *why)
 		program, strerror(-error));
 }
 
-static int steer_load(struct programs *programs, const struct config_datapath *config,
-	const struct pins *pins, bool accounts)
+static int steer_load(
+	struct programs *programs, const struct config_datapath *config, const struct pins *pins)
 {
 	int error;
 
@@ -146,20 +147,31 @@ static int steer_load(struct programs *programs, const struct config_datapath *c
 	if (!programs->steer)
 		return -errno;
 	programs->steer->rodata->steer_mark = config->mark;
-	programs->steer->rodata->steer_accounts = accounts;
 	error = maps_prepare(programs->steer->obj, config, pins);
 	return error ? error : steer_bpf__load(programs->steer);
 }
 
-static int account_load(struct programs *programs)
+static int admit_load(struct programs *programs, const struct config_datapath *config)
 {
 	int error;
 
-	programs->account = account_bpf__open();
-	if (!programs->account)
+	programs->admit = admit_bpf__open();
+	if (!programs->admit)
 		return -errno;
-	error = maps_share(programs->account->obj, programs->steer->obj);
-	return error ? error : account_bpf__load(programs->account);
+	programs->admit->rodata->admit_forwards = config->forward == CONFIG_FORWARD_XDP;
+	error = maps_share(programs->admit->obj, programs->steer->obj);
+	return error ? error : admit_bpf__load(programs->admit);
+}
+
+static int reply_load(struct programs *programs)
+{
+	int error;
+
+	programs->reply = reply_bpf__open();
+	if (!programs->reply)
+		return -errno;
+	error = maps_share(programs->reply->obj, programs->steer->obj);
+	return error ? error : reply_bpf__load(programs->reply);
 }
 
 static int select_load(struct programs *programs)
@@ -174,36 +186,38 @@ static int select_load(struct programs *programs)
 }
 
 int programs_load(struct programs *programs, const struct config_datapath *config,
-	const struct pins *pins, bool accounts, struct why *why)
+	const struct pins *pins, struct why *why)
 {
+	const char *name = "steer";
 	int error;
 
 	memset(programs, 0, sizeof(*programs));
 	programs_quiet();
-	error = steer_load(programs, config, pins, accounts);
-	if (error) {
-		load_failed("steer", error, why);
-		goto fail;
+	error = steer_load(programs, config, pins);
+	if (!error) {
+		name = "admit";
+		error = admit_load(programs, config);
 	}
-	error = account_load(programs);
-	if (error) {
-		load_failed("account", error, why);
-		goto fail;
+	if (!error) {
+		name = "reply";
+		error = reply_load(programs);
 	}
-	error = select_load(programs);
+	if (!error) {
+		name = "select";
+		error = select_load(programs);
+	}
 	if (error) {
-		load_failed("select", error, why);
-		goto fail;
+		load_failed(name, error, why);
+		programs_free(programs);
+		return error;
 	}
 #define MAPS_FD(name) programs->maps.name = bpf_map__fd(programs->steer->maps.name);
 	MAPS(MAPS_FD)
-	programs->account_fd = bpf_program__fd(programs->account->progs.sally_account);
+	programs->admit_fd = bpf_program__fd(programs->admit->progs.sally_admit);
 	programs->steer_fd = bpf_program__fd(programs->steer->progs.sally_steer);
+	programs->reply_fd = bpf_program__fd(programs->reply->progs.sally_reply);
 	programs->select_fd = bpf_program__fd(programs->select->progs.sally_select);
 	return 0;
-fail:
-	programs_free(programs);
-	return error;
 }
 
 int programs_pin(const struct programs *programs, const struct pins *pins, struct why *why)
@@ -222,8 +236,9 @@ int programs_pin(const struct programs *programs, const struct pins *pins, struc
 
 void programs_free(struct programs *programs)
 {
-	account_bpf__destroy(programs->account);
+	admit_bpf__destroy(programs->admit);
 	steer_bpf__destroy(programs->steer);
+	reply_bpf__destroy(programs->reply);
 	select_bpf__destroy(programs->select);
 	memset(programs, 0, sizeof(*programs));
 }

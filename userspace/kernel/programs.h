@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The three loaded programs and the maps they share. */
+/* The loaded programs and the maps they share. */
 #ifndef KERNEL_PROGRAMS_H
 #define KERNEL_PROGRAMS_H
 
@@ -9,13 +9,15 @@
 #include "config/config.h"
 #include "kernel/pins.h"
 
-struct account_bpf;
+struct admit_bpf;
 struct steer_bpf;
+struct reply_bpf;
 struct select_bpf;
 
-#define PROGRAM_ACCOUNT "sally_account"
-#define PROGRAM_STEER	"sally_steer"
-#define PROGRAM_SELECT	"sally_select"
+#define PROGRAM_ADMIT  "sally_admit"
+#define PROGRAM_STEER  "sally_steer"
+#define PROGRAM_REPLY  "sally_reply"
+#define PROGRAM_SELECT "sally_select"
 
 /* X(name): the maps of bpf/maps.h, pinned under their names. */
 #define MAPS(X)                                                                                    \
@@ -39,21 +41,21 @@ struct map_fds {
 };
 
 struct programs {
-	struct account_bpf *account;
+	struct admit_bpf *admit;
 	struct steer_bpf *steer;
+	struct reply_bpf *reply;
 	struct select_bpf *select;
-	int account_fd, steer_fd, select_fd; /* owned by the skeletons, like the maps' */
+	int admit_fd, steer_fd, reply_fd, select_fd; /* owned by the skeletons, like the maps' */
 	struct map_fds maps;
 };
 
 /* libbpf's words go to the log at debug level. */
 void programs_quiet(void);
 
-/* Loads all. Pinned maps that hold state (sources, endpoints, flows, settings, outcomes) are
- * taken over when they have the configured size; pins may be NULL: all maps are new. accounts:
- * steer counts the sources, for XDP is off. */
+/* Loads all. Pinned maps that hold state (sources, flows, endpoints, workers …) are taken over when
+ * they have the configured size; pins may be NULL: all maps are new. Errors are explained in why. */
 int programs_load(struct programs *programs, const struct config_datapath *config,
-	const struct pins *pins, bool accounts, struct why *why);
+	const struct pins *pins, struct why *why);
 /* Pins the maps. */
 int programs_pin(const struct programs *programs, const struct pins *pins, struct why *why);
 /* Frees what programs_load made; what is attached or pinned stays. A zeroed struct is allowed. */

@@ -37,7 +37,7 @@ static int machine_make(void **state)
 	*k = (struct datapath_status){.inside = "eth1",
 		.ifindex = 3,
 		.pinned = true,
-		.account = {.attached = true, .mode = "native", .id = 11, .name = "account"},
+		.admit = {.attached = true, .mode = "native", .id = 11, .name = "admit"},
 		.steer = {.attached = true, .id = 12, .name = "steer"},
 		.select = {.attached = true, .id = 13, .name = "select"},
 		.rule4 = true,
@@ -130,7 +130,7 @@ static void what_is_attached_is_shown(void **state)
 	const char *text = shown(*state, false, 10);
 
 	assert_shown(text, "Kernel, interface eth1 (3)\n");
-	assert_shown(text, "  account    XDP native, program 11, loaded ");
+	assert_shown(text, "  admit      XDP native, program 11, loaded ");
 	assert_shown(text, "  select     sk_lookup, program 13, ");
 	assert_shown(text, "  rules      IPv4 only\n");
 	assert_shown(text, "  workers    2, listening: 2 on IPv4, 0 on IPv6\n");
@@ -147,13 +147,13 @@ static void what_is_not_attached_is_shown(void **state)
 	const char *text;
 
 	m->kernel.ifindex = 0;
-	m->kernel.account.attached = false;
-	m->kernel.account.foreign = true;
+	m->kernel.admit.attached = false;
+	m->kernel.admit.foreign = true;
 	m->kernel.steer.attached = false;
 	m->kernel.rule4 = false;
 	text = shown(m, false, 10);
 	assert_shown(text, "interface eth1, which does not exist\n");
-	assert_shown(text, "  account    not attached: a foreign program (11 account) is on XDP\n");
+	assert_shown(text, "  admit      not attached: a foreign program (11 admit) is on XDP\n");
 	assert_shown(text, "  steer      not attached\n");
 	assert_shown(text, "  rules      none\n");
 }
@@ -213,7 +213,7 @@ static void json_has_it_all(void **state)
 	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "name")), "gate");
 	assert_true(yyjson_get_bool(yyjson_obj_get(root, "inspecting")));
 	assert_int_equal(
-		yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/programs/account/id")), 11);
+		yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/programs/admit/id")), 11);
 	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/packets/steered")), 77);
 	assert_int_equal(yyjson_arr_size(yyjson_obj_get(root, "endpoints")), ENDPOINTS);
 	assert_string_equal(
@@ -240,7 +240,7 @@ static void inspecting_takes_programs_routing_and_a_worker_that_is_alive(void **
 	const struct status_report report = {m->config, &m->kernel, NULL, 0};
 
 	assert_true(status_report_inspecting(&report));
-	m->kernel.account.attached = false; /* xdp: off inspects as well */
+	m->kernel.admit.attached = false; /* xdp: off inspects as well */
 	assert_true(status_report_inspecting(&report));
 	m->kernel.alive = 0;
 	assert_false(status_report_inspecting(&report));

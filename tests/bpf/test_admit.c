@@ -8,130 +8,25 @@
 #include <cmocka.h>
 
 #include <bpf/bpf.h>
-#include <errno.h>
-#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "bpf/parse.h"
-#include "kernel/programs.h"
-#include "tests/support/packet.h"
+#include "kernel/admission_map.h"
+#include "tests/support/bench.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define SERVER4	     "203.0.113.1"
-#define SERVER6	     "2001:db8:4::1"
+#define SERVER4 "203.0.113.1"
+#define SERVER6 "2001:db8:4::1"
 
-static int setup(void **state)
+static int admitted(struct bench *bench, const struct packet_plan *plan)
 {
-	static struct programs programs;
-	const struct config_datapath config = {
-		.max_sources = 4096, .max_flows = 64, .max_endpoints = 64};
-	struct why why = {""};
-
-	if (programs_load(&programs, &config, NULL, false, &why) < 0)
-		fail_msg("%s", why.text);
-	*state = &programs;
-	return 0;
+	return bench_run(bench, bench->programs.admit_fd, plan).action;
 }
 
-static int teardown(void **state)
+static int admitted_bytes(struct bench *bench, const struct packet_bytes *packet)
 {
-	programs_free(*state);
-	return 0;
-}
-
-static int run_bytes(
-	struct programs *programs, const struct packet_bytes *packet, int repeat, uint32_t *ns)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet->bytes,
-		.data_size_in = (uint32_t)packet->len, .repeat = repeat);
-
-	if (bpf_prog_test_run_opts(programs->account_fd, &options) < 0)
-		fail_msg("test run: %s", strerror(errno));
-	if (ns)
-		*ns = options.duration;
-	return (int)options.retval;
-}
-
-static int run(struct programs *programs, const struct packet_plan *plan)
-{
-	struct packet_bytes packet;
-
-	packet_build(plan, &packet);
-	return run_bytes(programs, &packet, 1, NULL);
-}
-
-static struct source_counters counted(struct programs *programs, const char *source)
-{
-	struct source_counters each[1024], sum = {0};
-	struct address address;
-
-	memset(each, 0, sizeof(each));
-	assert_int_equal(address_parse(source, &address), 0);
-	bpf_map_lookup_elem(programs->maps.sources, &address, each);
-	for (size_t cpu = 0; cpu < COUNT(each); cpu++) {
-		sum.packets += each[cpu].packets;
-		sum.bytes += each[cpu].bytes;
-		sum.syns += each[cpu].syns;
-		for (int drop = 0; drop < DROP_COUNT; drop++)
-			sum.drops[drop] += each[cpu].drops[drop];
-	}
-	return sum;
-}
-
-static uint64_t drops(const struct source_counters *counters)
-{
-	uint64_t sum = 0;
-
-	for (int drop = 0; drop < DROP_COUNT; drop++)
-		sum += counters->drops[drop];
-	return sum;
-}
-
-static void each_source_is_counted_apart(void **state)
-{
-	struct packet_plan one = {.source = "10.0.0.1",
-		.destination = SERVER4,
-		.flags = TCP_SYN,
-		.destination_port = 443};
-	struct packet_plan two = {.source = "2001:db8::2",
-		.destination = SERVER6,
-		.flags = TCP_ACK,
-		.destination_port = 443,
-		.payload = 100};
-	struct source_counters counters;
-
-	assert_int_equal(run(*state, &one), XDP_PASS);
-	one.flags = TCP_ACK;
-	one.payload = 46;
-	assert_int_equal(run(*state, &one), XDP_PASS);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(run(*state, &two), XDP_PASS);
-	counters = counted(*state, "10.0.0.1");
-	assert_int_equal(counters.packets, 2);
-	assert_int_equal(counters.bytes, 14 + 20 + 20 + 14 + 20 + 20 + 46);
-	assert_int_equal(counters.syns, 1);
-	assert_int_equal(drops(&counters), 0);
-	counters = counted(*state, "2001:db8::2");
-	assert_int_equal(counters.packets, 3);
-	assert_int_equal(counters.bytes, 3 * (14 + 40 + 20 + 100));
-	assert_int_equal(counters.syns, 0);
-}
-
-static void what_is_no_tcp_is_counted_too(void **state)
-{
-	struct packet_plan plan = {
-		.source = "10.0.0.2", .destination = SERVER4, .protocol = IPPROTO_UDP};
-
-	assert_int_equal(run(*state, &plan), XDP_PASS);
-	plan.vlans = 2;
-	plan.vlan = 5;
-	assert_int_equal(run(*state, &plan), XDP_PASS);
-	plan.fragment = 0x2000;
-	assert_int_equal(run(*state, &plan), XDP_PASS);
-	assert_int_equal(counted(*state, "10.0.0.2").packets, 3);
-	assert_int_equal(counted(*state, "10.0.0.2").syns, 0);
+	return bench_run_bytes(bench, bench->programs.admit_fd, packet, NULL, 1).action;
 }
 
 struct row {
@@ -173,11 +68,11 @@ static const struct row rows[] = {
 static void what_no_stack_sends_is_dropped_for_a_reason(void **state)
 {
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		int action = run(*state, &rows[i].plan);
-		struct source_counters counters = counted(*state, rows[i].plan.source);
+		int action = admitted(*state, &rows[i].plan);
+		struct source_counters counters = counted_source(*state, rows[i].plan.source);
 
 		if (action != XDP_DROP || counters.drops[rows[i].drop] != 1 ||
-			drops(&counters) != 1)
+			drops_of(&counters) != 1)
 			fail_msg("%s: action %d, %llu drops for the reason expected", rows[i].name,
 				action, counters.drops[rows[i].drop]);
 	}
@@ -193,11 +88,11 @@ static void mapped_addresses_on_the_wire_are_martians(void **state)
 
 	packet_build(&plan, &packet);
 	memcpy(packet.bytes + 22, mapped, 16);
-	assert_int_equal(run_bytes(*state, &packet, 1, NULL), XDP_DROP);
+	assert_int_equal(admitted_bytes(*state, &packet), XDP_DROP);
 	packet_build(&plan, &packet);
 	memcpy(packet.bytes + 38, mapped, 16);
-	assert_int_equal(run_bytes(*state, &packet, 1, NULL), XDP_DROP);
-	assert_int_equal(counted(*state, "2001:db8::3").drops[DROP_MARTIAN], 1);
+	assert_int_equal(admitted_bytes(*state, &packet), XDP_DROP);
+	assert_int_equal(counted_source(*state, "2001:db8::3").drops[DROP_MARTIAN], 1);
 }
 
 static void honest_packets_pass(void **state)
@@ -228,7 +123,7 @@ static void honest_packets_pass(void **state)
 	};
 
 	for (size_t i = 0; i < COUNT(plans); i++)
-		if (run(*state, &plans[i]) != XDP_PASS)
+		if (admitted(*state, &plans[i]) != XDP_PASS)
 			fail_msg("plan %zu is dropped", i);
 }
 
@@ -236,11 +131,11 @@ static void frames_that_are_not_ip_pass_uncounted(void **state)
 {
 	struct packet_bytes arp = {.bytes = {[12] = 0x08, [13] = 0x06}, .len = 42};
 	struct packet_bytes small = {.bytes = {[12] = 0x81}, .len = 14};
-	uint64_t before = counted(*state, "::").packets;
+	uint64_t before = counted_source(*state, "::").packets;
 
-	assert_int_equal(run_bytes(*state, &arp, 1, NULL), XDP_PASS);
-	assert_int_equal(run_bytes(*state, &small, 1, NULL), XDP_PASS);
-	assert_int_equal(counted(*state, "::").packets, before);
+	assert_int_equal(admitted_bytes(*state, &arp), XDP_PASS);
+	assert_int_equal(admitted_bytes(*state, &small), XDP_PASS);
+	assert_int_equal(counted_source(*state, "::").packets, before);
 }
 
 /* Whatever the length: no verdict but pass or drop, and cut headers are dropped. */
@@ -261,7 +156,7 @@ static void a_packet_cut_anywhere_is_dropped(void **state)
 		packet_build(&plans[i], &packet);
 		whole = packet.len;
 		for (packet.len = 15; packet.len < whole; packet.len++)
-			if (run_bytes(*state, &packet, 1, NULL) != XDP_DROP)
+			if (admitted_bytes(*state, &packet) != XDP_DROP)
 				fail_msg("plan %zu passes with %zu bytes", i, packet.len);
 	}
 }
@@ -270,31 +165,30 @@ static void a_packet_cut_anywhere_is_dropped(void **state)
 static void the_cost_per_packet_is_told(void **state)
 {
 	static const int repeat = 200000;
+	struct bench *bench = *state;
 	struct packet_plan plan = {.source = "10.0.5.1", .destination = SERVER4, .flags = TCP_ACK};
 	struct packet_plan plan6 = {
 		.source = "2001:db8::6", .destination = SERVER6, .flags = TCP_ACK};
 	struct packet_bytes packet;
-	uint32_t ns4, ns6;
+	uint32_t ns[2];
 
 	packet_build(&plan, &packet);
-	run_bytes(*state, &packet, repeat, &ns4);
+	ns[0] = bench_run_bytes(bench, bench->programs.admit_fd, &packet, NULL, repeat).ns;
 	packet_build(&plan6, &packet);
-	run_bytes(*state, &packet, repeat, &ns6);
-	printf("          account: %u ns IPv4, %u ns IPv6\n", ns4, ns6);
+	ns[1] = bench_run_bytes(bench, bench->programs.admit_fd, &packet, NULL, repeat).ns;
+	printf("          admit: %u ns IPv4, %u ns IPv6\n", ns[0], ns[1]);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_source_is_counted_apart),
-		cmocka_unit_test(what_is_no_tcp_is_counted_too),
-		cmocka_unit_test(what_no_stack_sends_is_dropped_for_a_reason),
-		cmocka_unit_test(mapped_addresses_on_the_wire_are_martians),
-		cmocka_unit_test(honest_packets_pass),
-		cmocka_unit_test(frames_that_are_not_ip_pass_uncounted),
-		cmocka_unit_test(a_packet_cut_anywhere_is_dropped),
-		cmocka_unit_test(the_cost_per_packet_is_told),
+		cmocka_unit_test_setup(what_no_stack_sends_is_dropped_for_a_reason, bench_fresh),
+		cmocka_unit_test_setup(mapped_addresses_on_the_wire_are_martians, bench_fresh),
+		cmocka_unit_test_setup(honest_packets_pass, bench_fresh),
+		cmocka_unit_test_setup(frames_that_are_not_ip_pass_uncounted, bench_fresh),
+		cmocka_unit_test_setup(a_packet_cut_anywhere_is_dropped, bench_fresh),
+		cmocka_unit_test_setup(the_cost_per_packet_is_told, bench_fresh),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }
