@@ -242,7 +242,7 @@ static void a_worker_is_alive_while_its_sign_is_fresh(void **state)
 	const uint64_t before = clock_monotonic_ns() - 3 * NS_PER_S;
 	struct settings settings = {.heartbeat_ns = 2 * NS_PER_S, .workers = 2};
 	const uint32_t zero = 0, scout = HEARTBEAT_SCOUT;
-	uint64_t now = clock_monotonic_ns();
+	const uint64_t now = clock_monotonic_ns(), never = 0;
 	struct datapath_status *status;
 
 	/* Given one worker that listens and signs, of two */
@@ -260,6 +260,12 @@ static void a_worker_is_alive_while_its_sign_is_fresh(void **state)
 	status = gate_status(*state);
 	assert_int_equal(status->alive, 0);
 	datapath_status_free(status);
+	/* One that has given none so far is not judged by it. */
+	put(*state, "heartbeats", &zero, &never);
+	status = gate_status(*state);
+	assert_int_equal(status->alive, 1);
+	datapath_status_free(status);
+	put(*state, "heartbeats", &zero, &before);
 	/* Where signs are not looked at, one who listens is alive. */
 	settings.heartbeat_ns = 0;
 	put(*state, "settings", &zero, &settings);

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lab import exposition, network
-from lab.appliance import AZURE, ELSEWHERE
+from lab.appliance import AZURE
 from lab.process import Process, wait_for
 from lab.terminal import Terminal
 
@@ -66,7 +66,7 @@ class Since:
             found = self.now()
             return all(found.get(name) == value for name, value in wanted.items()) and found
 
-        return wait_for(counted, lambda: f"{wanted}; there is {self.now()}")
+        return wait_for(counted, lambda: f"{wanted}; there is {self.now()}", 60)
 
 
 # --- sources ---
@@ -88,26 +88,60 @@ def test_packets_and_bytes_are_counted_exactly(lab, standing, address, to, heade
     assert counted["steered_packets"] == counted["syns"] == counted["passed"] == 0
 
 
-def test_connections_are_counted_as_they_open_and_close(lab, standing):
+class Server:
+    """Takes TCP connections that are none of ours, and ends each when its client does."""
+
+    def __init__(self, lab, address, port):
+        with lab.network.origin.inside():
+            self.listener = socket.create_server((address, port))
+        self.listener.settimeout(30)
+
+    def accept(self):
+        stream, _ = self.listener.accept()
+        stream.settimeout(30)
+        return stream
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def server(lab):
+    made = Server(lab, network.OTHER, 8080)
+    yield made
+    made.close()
+
+
+def test_connections_are_counted_as_they_open_and_close(lab, standing, server):
     address = network.OTHER_CLIENTS[1]
     since = Since(standing, address)
     client = lab.client(standing)
-    passed = [client.tcp(network.OTHER, source=address) for _ in range(3)]
+    # Given three connections that pass
+    passed = []
+    for _ in range(3):
+        passed.append((client.tcp(network.OTHER, 8080, source=address), server.accept()))
     since.wait(syns=3, opened=3, passed=3, steered=0, closed=0, active=3)
-    for connection in passed[:2]:
-        connection.close()
-    since.wait(closed=2, resets=0, active=1)
+    # Of which one is closed by both sides, and one reset
+    for end in passed[0]:
+        end.close()
+    since.wait(closed=1, resets=0, active=2)
+    passed[1][0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    passed[1][0].close()
+    since.wait(closed=1, resets=1, active=1)
+    before = since.now()
+    assert before["steered_packets"] == before["steered_bytes"] == 0
+    # And one that is steered
     with client.tls(AZURE, source=address):
         since.wait(syns=4, opened=4, passed=3, steered=1, active=2)
     since.wait(active=1)
     counted = since.now()
-    assert counted["steered_packets"] >= 5 and counted["steered_bytes"] > 500
-    assert counted["packets"] > counted["steered_packets"]
+    assert counted["steered_packets"] == counted["packets"] - before["packets"]
+    assert counted["steered_bytes"] == counted["bytes"] - before["bytes"] > 500
     assert counted["bytes_to"] > 1000  # the certificate
-    assert counted["packets_to"] >= 5
     assert counted["syns_again"] == 0
-    passed[2].close()
-    since.wait(active=0)
+    for end in (*passed[1], *passed[2]):
+        end.close()
+    since.wait(active=0, closed=counted["closed"] + 1)
 
 
 def test_a_drop_is_counted_with_its_reason(lab, standing):

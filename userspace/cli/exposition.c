@@ -131,8 +131,7 @@ static void print_workers(const struct exposition *e, FILE *out)
 	family(out, "workers_listening", "gauge", "workers that listen");
 	sample(out, "workers_listening", "family", "ipv4", k->listening4);
 	sample(out, "workers_listening", "family", "ipv6", k->listening6);
-	gauge(out, "workers_alive", "workers that listen and whose sign of life is fresh",
-		k->alive);
+	gauge(out, "workers_alive", "workers that listen and are not known to hang", k->alive);
 	for (unsigned worker = 0; worker < k->workers && worker < WORKERS_MAX; worker++) {
 		uint64_t last = k->heartbeats[worker];
 		char number[16];

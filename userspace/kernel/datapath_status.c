@@ -139,9 +139,17 @@ static void settings_read(struct datapath_status *status, const struct map_fds *
 			status->heartbeats[i] = 0;
 }
 
+/* As the kernel programs see it: one that has given no sign at all yet is not judged by it. */
+static bool worker_fresh(const struct datapath_status *status, uint32_t worker)
+{
+	uint64_t timeout = status->settings.heartbeat_ns, last = status->heartbeats[worker];
+
+	return timeout == 0 || last == 0 || last + timeout > status->read_ns;
+}
+
 static void workers_read(struct datapath_status *status, int workers)
 {
-	uint64_t cookie, fresh = status->settings.heartbeat_ns;
+	uint64_t cookie;
 
 	status->workers = status->settings.workers;
 	for (uint32_t worker = 0; worker < status->workers && worker < WORKERS_MAX; worker++) {
@@ -151,8 +159,7 @@ static void workers_read(struct datapath_status *status, int workers)
 
 		status->listening4 += ipv4;
 		status->listening6 += ipv6;
-		status->alive += (ipv4 || ipv6) &&
-				 (!fresh || status->heartbeats[worker] + fresh > status->read_ns);
+		status->alive += (ipv4 || ipv6) && worker_fresh(status, worker);
 	}
 }
 

@@ -48,7 +48,7 @@ struct datapath_status {
 	bool rule4, rule6, route4, route6;
 	unsigned workers;		 /* slots hashed over */
 	unsigned listening4, listening6; /* of these, slots that hold a listener */
-	unsigned alive;			 /* that listen and whose sign of life is fresh */
+	unsigned alive;			 /* that listen and are not known to hang */
 	struct settings settings;
 	/* CLOCK_MONOTONIC: the last signs of life, by worker and HEARTBEAT_SCOUT; 0: none yet. */
 	uint64_t heartbeats[HEARTBEATS_MAX];
