@@ -6,7 +6,8 @@
 #	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
 #	make demo		real calls through an appliance in network namespaces
-#	make bench		the comparison with other proxies; BENCH="--rounds 1 …" are its options
+#	make bench-packets	ns per packet of the kernel programs, and the memory of their maps
+#	make bench		these, and the comparison with other proxies; BENCH="--rounds 1 …" are its options
 #	make check-kernels	tests of the kernel programs on Debian's kernels, in qemu (vm/)
 #	make install		to DESTDIR and PREFIX
 #	make format clean
@@ -70,6 +71,7 @@ SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
 ORIGIN := $(if $(ORIGIN_SOURCES),$(B)/tests/origin/origin)
 VM_PROGRAM := $(if $(wildcard vm/verified.c),$(B)/vm/verified)
 BENCH_LOAD := $(if $(wildcard tests/bench/load.c),$(B)/tests/bench/load)
+BENCH_PACKETS := $(if $(wildcard tests/bench/packets.c),$(B)/tests/bench/packets)
 
 # --- how it is compiled ------------------------------------------------------------------------
 
@@ -121,7 +123,7 @@ BPF_COMPILE = $(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -O2 -g
 KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-unit check-fuzz check-bpf check-netns check-sdk check-kernels \
-	demo bench fuzz fuzz-run asan install clean format deps tests force
+	demo bench bench-packets fuzz fuzz-run asan install clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
 # Everything is compiled again when the command to compile it changes, and the library is made
@@ -162,13 +164,14 @@ $(B)/sallyport: $(B)/userspace/cli/main.o
 $(B)/sallyport-collector: $(B)/userspace/collector/main.o
 $(B)/tests/origin/origin: $(ORIGIN_OBJECTS)
 $(B)/tests/bench/load: $(B)/tests/bench/load.o
+$(B)/tests/bench/packets: $(B)/tests/bench/packets.o $(B)/libsupport.a
 $(B)/vm/verified: $(B)/vm/verified.o
 $(FUZZ_TARGETS): $(if $(FUZZ),,$(B)/tests/fuzz/replay.o)
 $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/%: $(B)/%.o $(B)/libsupport.a
 TEST_LIBS = -lcmocka -lbrotlienc
 $(FUZZ_TARGETS): LINK += $(if $(FUZZ),-fsanitize=fuzzer)
 
-$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(VM_PROGRAM) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
+$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(BENCH_PACKETS) $(VM_PROGRAM) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
 	$(call say,LINK,$@)
 	$(Q)$(LINKED) $(if $(filter $(B)/tests/%,$@),$(LTO:%=-fno-lto)) -o $@ $(filter %.o,$^) \
 		$(filter %/libsupport.a,$^) $(B)/libsallyport.a \
@@ -252,8 +255,11 @@ demo: deps
 	@tests/netns/demo
 bench:
 	@appliance/deps bench
-	@+$(MAKE) all $(ORIGIN) $(BENCH_LOAD)
+	@+$(MAKE) all $(ORIGIN) $(BENCH_LOAD) bench-packets
 	@tests/bench/run $(BENCH)
+# Of these, the kernel programs alone: ns per packet, and memory.
+bench-packets: $(BENCH_PACKETS)
+	@$(BENCH_PACKETS)
 
 # --- install -----------------------------------------------------------------------------------
 

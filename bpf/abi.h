@@ -42,7 +42,8 @@ struct abi_address {
 	X(OPENED, "opened", "SYN to an endpoint: steered")                                         \
 	X(STEERED, "steered", "later segment of a steered connection")                             \
 	X(ICMP_STEERED, "icmp_steered", "ICMP error about a steered connection: steered")          \
-	X(FAILED_OPEN, "failed_open", "SYN to an endpoint, passed unseen: no worker is alive and it fails open") \
+	X(FAILED_OPEN, "failed_open",                                                              \
+		"SYN to an endpoint, passed unseen: no worker is alive and it fails open")         \
 	X(FRAGMENT, "fragment", "IP fragment: passed")                                             \
 	X(VLAN, "vlan", "tagged, so for another interface: passed")                                \
 	X(UNREADABLE, "unreadable", "neither IPv4 nor IPv6 that can be read: passed")              \
@@ -148,7 +149,7 @@ enum flow_decision { FLOW_STEER = 1, FLOW_DIRECT = 2 };
 /* X(NAME, "name", seconds that a flow stays without a packet, "help") */
 #define FLOW_STATES(X)                                                                             \
 	X(OPENING, "opening", 30, "SYN seen")                                                      \
-	X(OPEN, "open", 7200, "the client answered the SYN-ACK")           \
+	X(OPEN, "open", 7200, "the client answered the SYN-ACK")                                   \
 	X(CLOSING, "closing", 300, "one side said FIN")                                            \
 	X(CLOSED, "closed", 10, "both said FIN, or one reset it")
 
@@ -197,21 +198,21 @@ enum xdp_mode { XDP_MODE_OFF, XDP_MODE_GENERIC, XDP_MODE_NATIVE };
 
 /* The one element of the map settings. */
 struct settings {
-	__u64 heartbeat_ns;	/* a worker whose stamp is older is not alive; 0: not looked at */
-	__u64 syn_interval_ns;	/* between two SYNs of a source; 0: no limit */
-	__u64 syn_burst_ns;	/* syn_interval_ns times the burst */
-	__u32 connections_max;	/* of a source; 0: no limit */
-	__u32 flood_rate;	/* connections in a window beyond which none is recorded; 0: never */
-	__u32 workers;		/* slots that source addresses are hashed over */
-	__u32 clsact_ours;	/* the clsact qdisc was made by the appliance */
-	__u32 admission;	/* the map admission has prefixes */
-	__u32 xdp;		/* enum xdp_mode: where packets are admitted */
+	__u64 heartbeat_ns;    /* a worker whose stamp is older is not alive; 0: not looked at */
+	__u64 syn_interval_ns; /* between two SYNs of a source; 0: no limit */
+	__u64 syn_burst_ns;    /* syn_interval_ns times the burst */
+	__u32 connections_max; /* of a source; 0: no limit */
+	__u32 flood_rate;      /* connections in a window beyond which none is recorded; 0: never */
+	__u32 workers;	       /* slots that source addresses are hashed over */
+	__u32 clsact_ours;     /* the clsact qdisc was made by the appliance */
+	__u32 admission;       /* the map admission has prefixes */
+	__u32 xdp;	       /* enum xdp_mode: where packets are admitted */
 };
 
 /* The map heartbeats, an array that can be mapped: CLOCK_MONOTONIC ns of the last sign of life of
  * each worker, and of the scout. */
-#define HEARTBEAT_SCOUT	 WORKERS_MAX
-#define HEARTBEATS_MAX	 (WORKERS_MAX + 1)
+#define HEARTBEAT_SCOUT WORKERS_MAX
+#define HEARTBEATS_MAX	(WORKERS_MAX + 1)
 
 /* Index into the SOCKMAP of listeners. */
 #define WORKER_SLOT(worker, ipv6) (2 * (worker) + ((ipv6) ? 1 : 0))

@@ -64,7 +64,7 @@ static __always_inline bool connections_left(const struct abi_address *source,
 
 	if (!swept)
 		open = (__s32)(limit->attempts - limit->ended);
-	else if (bpf_ktime_get_coarse_ns() - swept->swept_ns > SWEEP_STALE_NS)
+	else if (bpf_ktime_get_ns() - swept->swept_ns > SWEEP_STALE_NS)
 		return true;
 	else
 		open = (__s32)(swept->active + swept->opening +
@@ -75,20 +75,21 @@ static __always_inline bool connections_left(const struct abi_address *source,
 /* A packet that may not come in: its reason, or DROP_NONE. */
 static __always_inline enum drop admit(const struct packet *packet, const struct settings *current)
 {
+	const struct abi_address source = packet->source;
 	enum drop drop = decide_admission(packet);
 	struct source_limit *limit;
 
 	if (drop != DROP_NONE || !current)
 		return drop;
-	if (current->admission && source_denied(&packet->source))
+	if (current->admission && source_denied(&source))
 		return DROP_DENIED;
 	if (packet->kind != PACKET_TCP || !packet_is_syn(packet) ||
 		(current->syn_interval_ns == 0 && current->connections_max == 0))
 		return DROP_NONE;
-	limit = limit_of(&packet->source);
+	limit = limit_of(&source);
 	if (!limit)
 		return DROP_NONE;
-	if (current->connections_max && !connections_left(&packet->source, limit, current))
+	if (current->connections_max && !connections_left(&source, limit, current))
 		return DROP_CONNECTIONS;
 	if (current->syn_interval_ns && !syn_take(limit, current))
 		return DROP_SYN_RATE;

@@ -11,8 +11,12 @@
 __noinline int source_make(const struct abi_address *source)
 {
 	const struct source_counters none = {};
+	struct abi_address key;
 
-	return source ? (int)bpf_map_update_elem(&sources, source, &none, BPF_NOEXIST) : -1;
+	if (!source)
+		return -1;
+	key = *source;
+	return (int)bpf_map_update_elem(&sources, &key, &none, BPF_NOEXIST);
 }
 
 /* The source's counters on this CPU; NULL when the map takes no more. Packets whose source cannot

@@ -121,25 +121,27 @@ static __always_inline void flow_touch(struct flow *flow)
 /* Writes a decision down; replaces: a connection that is open still. Negative: the table took no
  * entry. Not inlined, see lookup.h. */
 __noinline int flow_record(
-	const struct flow_key *key, const struct packet *packet, int decision, bool replaces)
+	const struct flow_key *of, const struct packet *packet, int decision, bool replaces)
 {
 	struct flow fresh = {
 		.seen_ns = bpf_ktime_get_coarse_ns(),
 		.tick = (__u16)tick_now(),
 		.decision = (__u8)decision,
 	};
+	struct flow_key key;
 
-	if (!key || !packet)
+	if (!of || !packet)
 		return -1;
+	key = *of;
 	fresh.isn = packet->sequence;
 	/* One that the table had forgotten. */
 	if (!packet_is_syn(packet))
 		fresh.marks = FLOW_SAW_ACK;
 	if (replaces)
-		limit_count(&key->client, true);
-	if (bpf_map_update_elem(&flows, key, &fresh, BPF_ANY))
+		limit_count(&key.client, true);
+	if (bpf_map_update_elem(&flows, &key, &fresh, BPF_ANY))
 		return -1;
-	limit_count(&key->client, false);
+	limit_count(&key.client, false);
 	return 0;
 }
 

@@ -3,7 +3,7 @@
  *
  * Functions that are not inlined, here and elsewhere, are global ones to the verifier, which goes
  * through each of them once instead of once for every way that leads there. Their arguments may be
- * NULL to it. */
+ * NULL to it, and to 6.1 what they point to can be no map's key: it is copied. */
 #ifndef BPF_LOOKUP_H
 #define BPF_LOOKUP_H
 
@@ -33,11 +33,10 @@ __noinline int endpoint_look(const struct abi_address *address)
 
 	if (!address)
 		return -1;
-	endpoint = bpf_map_lookup_elem(&endpoints, address);
-	if (!endpoint) {
-		key.address = *address;
+	key.address = *address;
+	endpoint = bpf_map_lookup_elem(&endpoints, &key.address);
+	if (!endpoint)
 		endpoint = bpf_map_lookup_elem(&prefixes, &key);
-	}
 	return endpoint ? endpoint->fail == FAIL_OPEN ? FAIL_OPEN : FAIL_CLOSED : -1;
 }
 

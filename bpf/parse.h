@@ -120,13 +120,13 @@ struct packet {
 	struct abi_address source, destination;		      /* of the IP header */
 	struct abi_address quoted_source, quoted_destination; /* PACKET_ICMP_ERROR */
 	__u32 sequence, acknowledgement;		      /* host order */
-	__u32 payload;					      /* bytes after the TCP header; PACKET_TRANSPORT: after IP's */
-	__u16 source_port, destination_port;		      /* network order */
-	__u16 l3, l4;					      /* offsets in the frame */
-	__u8 kind;					      /* enum packet_kind */
-	__u8 protocol;					      /* of the transport header */
-	__u8 flags;					      /* of TCP */
-	__u8 l4_header;					      /* bytes of the TCP or UDP header */
+	__u32 payload; /* bytes after the TCP header; PACKET_TRANSPORT: after IP's */
+	__u16 source_port, destination_port; /* network order */
+	__u16 l3, l4;			     /* offsets in the frame */
+	__u8 kind;			     /* enum packet_kind */
+	__u8 protocol;			     /* of the transport header */
+	__u8 flags;			     /* of TCP */
+	__u8 l4_header;			     /* bytes of the TCP or UDP header */
 	bool ipv6;
 	bool vlan; /* a tag with a VLAN number stands in the frame */
 };

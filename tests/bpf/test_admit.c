@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "kernel/admission_map.h"
 #include "tests/support/bench.h"
 
@@ -161,6 +162,188 @@ static void a_packet_cut_anywhere_is_dropped(void **state)
 	}
 }
 
+/* --- prefixes --- */
+
+static void admission(struct bench *bench, const char *const *allow, const char *const *deny)
+{
+	struct prefix allowed[4], denied[4];
+	struct config_admission config = {.allow = allowed, .deny = denied};
+	struct why why = {""};
+
+	for (; allow && allow[config.nallow]; config.nallow++)
+		assert_int_equal(prefix_parse(allow[config.nallow], &allowed[config.nallow]), 0);
+	for (; deny && deny[config.ndeny]; config.ndeny++)
+		assert_int_equal(prefix_parse(deny[config.ndeny], &denied[config.ndeny]), 0);
+	if (admission_map_set(bench->programs.maps.admission, &config, &why))
+		fail_msg("%s", why.text);
+	bench->settings.admission = config.nallow || config.ndeny;
+	bench_settings(bench);
+}
+
+static bool may_send(struct bench *bench, const char *source)
+{
+	struct packet_plan plan = {.source = source,
+		.destination = strchr(source, ':') ? SERVER6 : SERVER4,
+		.protocol = IPPROTO_UDP};
+
+	return admitted(bench, &plan) == XDP_PASS;
+}
+
+static void the_longest_prefix_decides_who_may_send(void **state)
+{
+	static const char *const deny[] = {"10.0.0.0/8", "2001:db8:66::/48", NULL};
+	static const char *const within[] = {"10.1.0.0/16", "10.1.2.0/24", NULL};
+	static const char *const but[] = {"10.1.2.3/32", NULL};
+	struct bench *bench = *state;
+
+	assert_true(may_send(bench, "10.1.1.1"));
+	admission(bench, NULL, deny);
+	assert_false(may_send(bench, "10.1.1.1"));
+	assert_false(may_send(bench, "2001:db8:66::1"));
+	assert_true(may_send(bench, "11.1.1.1"));
+	assert_true(may_send(bench, "2001:db8:67::1"));
+	/* Who is not allowed may not, of both families. */
+	admission(bench, within, but);
+	assert_true(may_send(bench, "10.1.1.1"));
+	assert_true(may_send(bench, "10.1.2.4"));
+	assert_false(may_send(bench, "10.1.2.3"));
+	assert_false(may_send(bench, "10.2.1.1"));
+	assert_false(may_send(bench, "11.1.1.1"));
+	assert_false(may_send(bench, "2001:db8:67::1"));
+	/* And all of it is gone at once. */
+	admission(bench, NULL, NULL);
+	assert_true(may_send(bench, "2001:db8:67::1"));
+	assert_true(may_send(bench, "10.1.2.3"));
+	assert_int_equal(counted_source(bench, "10.1.2.3").drops[DROP_DENIED], 1);
+	assert_int_equal(counted_source(bench, "10.1.1.1").drops[DROP_DENIED], 1);
+}
+
+/* --- rates and numbers --- */
+
+static void a_source_has_so_many_syns_and_the_next_one_when_its_time_has_come(void **state)
+{
+	struct bench *bench = *state;
+	struct packet_plan syn = segment(false, TCP_SYN), ack = segment(false, TCP_ACK);
+	struct packet_plan other = segment(true, TCP_SYN);
+	struct source_limit limit;
+	struct address address;
+
+	bench->settings.syn_interval_ns = 3600 * NS_PER_S;
+	bench->settings.syn_burst_ns = 5 * bench->settings.syn_interval_ns;
+	bench_settings(bench);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(admitted(bench, &syn), XDP_PASS);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(admitted(bench, &syn), XDP_DROP);
+	/* Only SYNs, and only of this source. */
+	assert_int_equal(admitted(bench, &ack), XDP_PASS);
+	assert_int_equal(admitted(bench, &other), XDP_PASS);
+	assert_int_equal(counted_source(bench, CLIENT4).drops[DROP_SYN_RATE], 3);
+	/* An hour later. */
+	address_of(CLIENT4, &address);
+	assert_int_equal(bpf_map_lookup_elem(bench->programs.maps.limits, &address, &limit), 0);
+	limit.full_ns -= bench->settings.syn_interval_ns;
+	assert_int_equal(
+		bpf_map_update_elem(bench->programs.maps.limits, &address, &limit, BPF_ANY), 0);
+	assert_int_equal(admitted(bench, &syn), XDP_PASS);
+	assert_int_equal(admitted(bench, &syn), XDP_DROP);
+}
+
+/* Through XDP, and through TC when that lets it pass. */
+static bool opens(struct bench *bench, uint16_t port, uint8_t flags)
+{
+	struct packet_plan plan = segment(false, flags);
+
+	plan.source_port = port;
+	if (admitted(bench, &plan) != XDP_PASS)
+		return false;
+	run(bench, &plan);
+	return true;
+}
+
+static void swept(struct bench *bench, uint64_t ns, uint32_t active, uint32_t opening)
+{
+	struct source_active found = {.swept_ns = ns, .active = active, .opening = opening};
+	struct source_limit limit;
+	struct address address;
+
+	address_of(CLIENT4, &address);
+	assert_int_equal(bpf_map_lookup_elem(bench->programs.maps.limits, &address, &limit), 0);
+	found.attempts = limit.attempts;
+	found.ended = limit.ended;
+	assert_int_equal(
+		bpf_map_update_elem(bench->programs.maps.actives, &address, &found, BPF_ANY), 0);
+}
+
+static void a_source_has_so_many_connections_at_a_time(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->settings.connections_max = 3;
+	bench_settings(bench);
+	for (uint16_t port = 1; port <= 3; port++)
+		assert_true(opens(bench, port, TCP_SYN));
+	assert_false(opens(bench, 4, TCP_SYN));
+	assert_true(opens(bench, 1, TCP_ACK));
+	/* One less, one more. */
+	assert_true(opens(bench, 2, TCP_RST));
+	assert_true(opens(bench, 4, TCP_SYN));
+	assert_false(opens(bench, 5, TCP_SYN));
+	/* The same numbers again: still one connection. */
+	assert_true(opens(bench, 2, TCP_RST));
+	assert_false(opens(bench, 5, TCP_SYN));
+	/* The sweep knows better: two have gone by their timeouts. */
+	swept(bench, clock_monotonic_ns(), 1, 0);
+	assert_true(opens(bench, 5, TCP_SYN));
+	assert_true(opens(bench, 6, TCP_SYN));
+	assert_false(opens(bench, 7, TCP_SYN));
+	/* An old one knows nothing. */
+	swept(bench, clock_monotonic_ns() - SWEEP_STALE_NS - NS_PER_S, 100, 0);
+	assert_true(opens(bench, 7, TCP_SYN));
+	assert_int_equal(counted_source(bench, CLIENT4).drops[DROP_CONNECTIONS], 4);
+}
+
+/* --- XDP or TC --- */
+
+static void where_xdp_is_not_native_tc_drops_the_same(void **state)
+{
+	static const char *const deny[] = {"10.1.0.0/16", NULL};
+	static const struct {
+		enum xdp_mode mode;
+		uint8_t flags;
+		int admit, steer;
+	} ways[] = {
+		{XDP_MODE_NATIVE, TCP_SYN, XDP_DROP, PASSED},
+		{XDP_MODE_NATIVE, TCP_ACK, XDP_DROP, PASSED},
+		{XDP_MODE_GENERIC, TCP_SYN, XDP_DROP, PASSED},
+		{XDP_MODE_GENERIC, TCP_ACK, XDP_PASS, TC_ACT_SHOT},
+		{XDP_MODE_OFF, TCP_SYN, XDP_PASS, TC_ACT_SHOT},
+		{XDP_MODE_OFF, TCP_ACK, XDP_PASS, TC_ACT_SHOT},
+	};
+	struct bench *bench = *state;
+
+	for (size_t i = 0; i < COUNT(ways); i++) {
+		struct packet_plan plan = segment(false, ways[i].flags);
+		struct source_counters counters;
+		int xdp;
+
+		bench_fresh(state);
+		bench->settings.xdp = ways[i].mode;
+		admission(bench, NULL, deny);
+		xdp = admitted(bench, &plan);
+		if (xdp != ways[i].admit ||
+			(xdp == XDP_PASS && run(bench, &plan).action != ways[i].steer))
+			fail_msg("way %zu: XDP says %d", i, xdp);
+		/* Whoever dropped it, it is counted once. */
+		counters = counted_source(bench, CLIENT4);
+		assert_int_equal(counters.packets, 1);
+		assert_int_equal(counters.bytes, 54);
+		assert_int_equal(counters.drops[DROP_DENIED], 1);
+		assert_int_equal(drops_of(&counters), 1);
+		assert_int_equal(counters.syns, 0);
+	}
+}
+
 /* Not a test of speed, which is the machine's: it prints what the design counts with. */
 static void the_cost_per_packet_is_told(void **state)
 {
@@ -187,6 +370,12 @@ int main(void)
 		cmocka_unit_test_setup(honest_packets_pass, bench_fresh),
 		cmocka_unit_test_setup(frames_that_are_not_ip_pass_uncounted, bench_fresh),
 		cmocka_unit_test_setup(a_packet_cut_anywhere_is_dropped, bench_fresh),
+		cmocka_unit_test_setup(the_longest_prefix_decides_who_may_send, bench_fresh),
+		cmocka_unit_test_setup(
+			a_source_has_so_many_syns_and_the_next_one_when_its_time_has_come,
+			bench_fresh),
+		cmocka_unit_test_setup(a_source_has_so_many_connections_at_a_time, bench_fresh),
+		cmocka_unit_test_setup(where_xdp_is_not_native_tc_drops_the_same, bench_fresh),
 		cmocka_unit_test_setup(the_cost_per_packet_is_told, bench_fresh),
 	};
 

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,18 +16,34 @@
 #include "bpf/steer.skel.h"
 
 /* libbpf tells much that is no error, such as the probing of features. */
+/* A verifier's log is one message of many lines: its end has the reason. */
+#define LIBBPF_BYTES (1u << 20)
+#define LIBBPF_LINES 24
+
+static void libbpf_log(char *text)
+{
+	size_t skip = 0;
+
+	for (const char *at = text; *at; at++)
+		skip += *at == '\n';
+	skip = skip > LIBBPF_LINES ? skip - LIBBPF_LINES : 0;
+	for (char *line = strtok_r(text, "\n", &text); line; line = strtok_r(NULL, "\n", &text))
+		if (skip == 0 || skip-- == 0)
+			log_debug("%s", line);
+}
+
 static int libbpf_line(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-	char line[512];
+	char *text = level == LIBBPF_DEBUG ? NULL : malloc(LIBBPF_BYTES);
 
-	if (level == LIBBPF_DEBUG)
+	if (!text)
 		return 0;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	vsnprintf(line, sizeof(line), format, arguments);
+	vsnprintf(text, LIBBPF_BYTES, format, arguments);
 #pragma GCC diagnostic pop
-	line[strcspn(line, "\n")] = '\0';
-	log_debug("%s", line);
+	libbpf_log(text);
+	free(text);
 	return 0;
 }
 
