@@ -5,7 +5,7 @@
 #
 #	awk -f sallyport-datapath.7.awk abi.h maps.h counter.h sallyport-datapath.7.in
 #
-# In the template, @OUTCOMES, @DROPS, @SOURCE_COUNTS, @FLOW_STATES and @COUNTERS stand for a table,
+# In the template, @ABI is the number of the layout; lines of @OUTCOMES, @DROPS, @SOURCE_COUNTS, @FLOW_STATES and @COUNTERS stand for a table,
 # and "@MAP name" for the head of a map's item. A table that is empty, and a map that is not
 # described or does not exist, is an error.
 
@@ -41,27 +41,31 @@ function quoted(line, q,  n, at, end) {
 function table_print(name,  i) {
 	if (!rows[name])
 		fail("the table " name " has no rows")
-	print ".Bl -tag -width Ds -compact"
 	for (i = 1; i <= rows[name]; i++) {
 		if ((name, i) in heading) {
-			print ".El"
+			if (i > 1)
+				print ".El"
 			print ".Pp"
-			print escape(heading[name, i]) ":"
+			print toupper(substr(heading[name, i], 1, 1)) substr(heading[name, i], 2) ":"
 			print ".Pp"
-			print ".Bl -tag -width Ds -compact"
 		}
+		if (i == 1 || (name, i) in heading)
+			print ".Bl -tag -width Ds -compact"
 		print ".It Ic " row[name, i]
-		print escape(help[name, i])
 		if ((name, i) in seconds)
-			print "Forgotten after " seconds[name, i] " seconds without a packet."
+			print escape(help[name, i]) "; " seconds[name, i] " seconds"
+		else
+			print escape(help[name, i])
 	}
 	print ".El"
 	printed[name] = 1
 }
 
-FNR == 1 { file++; table = "" }
+FNR == 1 { table = group = "" }
 
 # --- tables of the headers ---
+
+FILENAME ~ /\.h$/ && /^#define SALLYPORT_ABI / { abi = $3 }
 
 FILENAME ~ /\.h$/ && /^#define [A-Z_]+\(X\)/ {
 	table = $2
@@ -74,10 +78,15 @@ FILENAME ~ /\.h$/ && table != "" {
 		group = $0
 		sub(/^[ \t]*\/\* /, "", group)
 		sub(/ \*\/.*/, "", group)
-	} else if ($0 ~ /^[ \t]*X\(/) {
-		n = quoted($0, q)
-		if (n < 2)
-			fail("a row of " table " without name and help: " $0)
+	} else if (pending != "" || $0 ~ /^[ \t]*X\(/) {
+		# A long row goes on in the next line.
+		pending = pending $0
+		sub(/[ \t]*\\$/, "", pending)
+		if (pending !~ /\)$/ && $0 ~ /\\$/)
+			next
+		if (quoted(pending, q) < 2)
+			fail("a row of " table " without name and help: " pending)
+		pending = ""
 		i = ++rows[table]
 		row[table, i] = q[1]
 		help[table, i] = q[2]
@@ -111,11 +120,10 @@ FILENAME ~ /maps\.h$/ {
 	if ($0 ~ /__uint\(max_entries, / && entries == "") {
 		entries = $0
 		if (entries ~ /\/\* \*/) {
-			sub(/.*\/\* \*/, "datapath.", entries)
-			sub(/ .*/, "", entries)
+			sub(/.*\/\* \*/, ", at most datapath.", entries)
+			sub(/ \*\/.*/, "", entries)
 		} else {
-			sub(/.*max_entries, /, "", entries)
-			sub(/\);.*/, "", entries)
+			entries = " "
 		}
 	}
 	if ($0 ~ /__type\((key|value), /) {
@@ -133,7 +141,8 @@ FILENAME ~ /maps\.h$/ {
 			innerkey = word
 	}
 	if ($0 ~ /^} [a-z_]+ SEC\("\.maps"\);/) {
-		map[$2] = type ", " key " to " value ", " entries
+		sub(/ $/, "", entries)
+		map[$2] = type ", " key " to " value entries
 		maps[++nmaps] = $2
 	}
 	next
@@ -156,7 +165,10 @@ FILENAME ~ /\.h$/ { next }
 	next
 }
 
-{ print }
+{
+	gsub(/@ABI/, abi)
+	print
+}
 
 END {
 	if (failed)
@@ -164,8 +176,8 @@ END {
 	for (i = 1; i <= nmaps; i++)
 		if (!(maps[i] in described))
 			fail("the map " maps[i] " is not described")
-	if (!nmaps)
-		fail("there are no maps")
+	if (!nmaps || !abi)
+		fail("there are no maps, or no SALLYPORT_ABI")
 	for (name in rows)
 		if (!(name in printed))
 			fail("the table " name " is nowhere")
