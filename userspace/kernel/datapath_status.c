@@ -16,6 +16,7 @@
 #include "kernel/pins.h"
 #include "kernel/programs.h"
 #include "kernel/route.h"
+#include "kernel/source_active.h"
 
 /* Walks the keys of a map; entries that come and go meanwhile may be missed, and a key that is
  * deleted under the walk starts it again: bounded by twice the map's size. */
@@ -334,85 +335,22 @@ static int admission_read(struct datapath_status *status, int outer)
 	return error;
 }
 
-/* Active connections of each source as the daemon's last sweep counted them; false: there was none
- * lately. A sweep stamps all that it counts with its start. */
-static bool actives_read(struct datapath_status *status, int map)
-{
-	struct source_active last = {0};
-
-	for (size_t i = 0; i < status->nsources; i++) {
-		struct datapath_source *source = &status->sources[i];
-		uint64_t fresh =
-			status->read_ns > SWEEP_STALE_NS ? status->read_ns - SWEEP_STALE_NS : 0;
-
-		if (bpf_map_lookup_elem(map, &source->address, &last) < 0 || last.swept_ns == 0 ||
-			last.swept_ns < fresh)
-			continue;
-		source->active = last.active;
-		if (last.swept_ns > status->swept_ns)
-			status->swept_ns = last.swept_ns;
-	}
-	return status->swept_ns != 0;
-}
-
-struct owners {
-	struct datapath_source **sources; /* sorted by address; NULL: nobody is to be counted */
-	size_t n;
-};
-
-static int owner_order(const void *a, const void *b)
-{
-	struct datapath_source *const *x = a, *const *y = b;
-
-	return source_compare_address(*x, *y);
-}
-
-static int owner_compare(const void *key, const void *owner)
-{
-	struct datapath_source *const *source = owner;
-
-	return memcmp(key, &(*source)->address, sizeof(struct address));
-}
-
-static void owner_count(void *context, const struct flow_key *key)
-{
-	const struct owners *owners = context;
-	struct datapath_source **owner = bsearch(&key->client, owners->sources, owners->n,
-		sizeof(struct datapath_source *), owner_compare);
-
-	if (owner)
-		(*owner)->active++;
-}
-
-/* Counts the flow table, and with it the connections of each source where no sweep has. */
-static int flows_read(struct datapath_status *status, int map, bool by_source)
-{
-	struct owners owners = {NULL, by_source ? status->nsources : 0};
-	int error;
-
-	if (map < 0)
-		return 0;
-	if (owners.n) {
-		owners.sources = calloc(owners.n, sizeof(struct datapath_source *));
-		if (!owners.sources)
-			return -ENOMEM;
-		for (size_t i = 0; i < owners.n; i++)
-			owners.sources[i] = &status->sources[i];
-		qsort(owners.sources, owners.n, sizeof(struct datapath_source *), owner_order);
-	}
-	error = flow_count_read(
-		map, status->read_ns, &status->flows, owners.n ? owner_count : NULL, &owners);
-	free(owners.sources);
-	return error;
-}
-
 static int connections_read(
 	struct datapath_status *status, const struct map_fds *maps, unsigned parts)
 {
-	bool by_source = (parts & DATAPATH_SOURCES) && !actives_read(status, maps->actives);
+	bool by_source = parts & DATAPATH_SOURCES;
 
-	return by_source || (parts & DATAPATH_FLOWS) ? flows_read(status, maps->flows, by_source)
-						     : 0;
+	if (by_source)
+		status->swept_ns = source_active_swept(
+			status->sources, status->nsources, maps->actives, status->read_ns);
+	if (maps->flows < 0)
+		return 0;
+	if (by_source && !status->swept_ns)
+		return source_active_count(status->sources, status->nsources, maps->flows,
+			status->read_ns, &status->flows);
+	return parts & DATAPATH_FLOWS
+		       ? flow_count_read(maps->flows, status->read_ns, &status->flows, NULL, NULL)
+		       : 0;
 }
 
 static int outcomes_read(struct datapath_status *status, int map, int cpus)
