@@ -195,12 +195,15 @@ static void the_endpoint_map_fills_up_with_an_error(void **state)
 /* The sysctls that break other transparent proxies silently, and SYN cookies. */
 static void odd_settings_of_the_host_do_no_harm(void **state)
 {
-	namespaces_run(&gate_net, PLACE_GATE,
-		"sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.inside.rp_filter=1 "
-		"net.ipv4.conf.all.src_valid_mark=1 net.ipv4.tcp_fwmark_accept=1 "
-		"net.ipv4.tcp_syncookies=2");
-	for (int family = 0; family < 2; family++)
-		gate_steers(*state, family, gate_endpoints[family]);
+	for (int rp_filter = 0; rp_filter <= 2; rp_filter++) {
+		namespaces_run(&gate_net, PLACE_GATE,
+			"sysctl -qw net.ipv4.conf.all.rp_filter=%d "
+			"net.ipv4.conf.inside.rp_filter=%d net.ipv4.conf.all.src_valid_mark=1 "
+			"net.ipv4.tcp_fwmark_accept=1 net.ipv4.tcp_syncookies=2",
+			rp_filter, rp_filter);
+		for (int family = 0; family < 2; family++)
+			gate_steers(*state, family, gate_endpoints[family]);
+	}
 	namespaces_run(&gate_net, PLACE_GATE,
 		"sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.inside.rp_filter=0 "
 		"net.ipv4.conf.all.src_valid_mark=0 net.ipv4.tcp_fwmark_accept=0 "
@@ -216,10 +219,12 @@ static void path_mtu_is_learned_from_errors_to_the_server(void **state)
 		int ends[2];
 
 		pair_open(gate->listeners[family], gate_endpoints[family], 0, ends);
-		namespaces_run(&gate_net, PLACE_HOP, "ip link set c1 mtu 1300");
+		namespaces_run(&gate_net, PLACE_HOP, "ip link set c1 mtu %u", family ? 1280 : 1200);
 		assert_true(namespaces_carries(ends[1], ends[0], 200000));
 		pair_close(ends);
-		namespaces_run(&gate_net, PLACE_HOP, "ip link set c1 mtu 1500");
+		/* Below 1280 the interface has lost its IPv6. */
+		namespaces_run(&gate_net, PLACE_HOP,
+			"ip link set c1 mtu 1500; ip address replace fd77:1::1/64 dev c1 nodad");
 	}
 }
 

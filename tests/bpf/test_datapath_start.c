@@ -348,6 +348,48 @@ static void pins_belong_to_one_appliance(void **state)
 	assert_nothing_is_left();
 }
 
+/* An upgrade that changes what is shared with the kernel programs. */
+static void another_version_that_died_is_taken_over(void **state)
+{
+	struct config config = gate_configuration();
+	char ours[128], other[128];
+	struct gate *gate;
+	struct stat st;
+	bool tcx;
+
+	(void)state;
+	snprintf(ours, sizeof(ours), "%s/v%d", config.datapath.bpf_directory, SALLYPORT_ABI);
+	snprintf(other, sizeof(other), "%s/v%d", config.datapath.bpf_directory, SALLYPORT_ABI - 1);
+	die_after_start(config);
+	assert_int_equal(rename(ours, other), 0);
+	gate = gate_open(config);
+	assert_int_not_equal(stat(other, &st), 0);
+	gate_steers(gate, 0, gate_endpoints[0]);
+	tcx = has_tcx(gate);
+	gate_close(gate);
+	/* Whose qdisc it is was written down in the maps that went. */
+	if (!tcx)
+		namespaces_run(&gate_net, PLACE_GATE, "tc qdisc delete dev inside clsact");
+	assert_nothing_is_left();
+}
+
+static void another_version_that_runs_is_left_alone(void **state)
+{
+	struct config config = gate_configuration();
+	char ours[128], other[128];
+	struct gate *gate = gate_open(config);
+
+	(void)state;
+	snprintf(ours, sizeof(ours), "%s/v%d", config.datapath.bpf_directory, SALLYPORT_ABI);
+	snprintf(other, sizeof(other), "%s/v%d", config.datapath.bpf_directory, SALLYPORT_ABI - 1);
+	assert_int_equal(rename(ours, other), 0);
+	refused(config, -EBUSY, "another running appliance");
+	gate_steers(gate, 0, gate_endpoints[0]);
+	assert_int_equal(rename(other, ours), 0);
+	gate_close(gate);
+	assert_nothing_is_left();
+}
+
 static void what_is_missing_is_told(void **state)
 {
 	struct config config = gate_configuration();
@@ -376,6 +418,8 @@ int main(void)
 		cmocka_unit_test(a_second_appliance_does_the_first_no_harm),
 		cmocka_unit_test(foreign_programs_are_not_replaced),
 		cmocka_unit_test(pins_belong_to_one_appliance),
+		cmocka_unit_test(another_version_that_died_is_taken_over),
+		cmocka_unit_test(another_version_that_runs_is_left_alone),
 		cmocka_unit_test(what_is_missing_is_told),
 	};
 

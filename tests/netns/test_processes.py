@@ -139,6 +139,9 @@ class Background:
         self._thread = threading.Thread(target=run)
         self._thread.start()
 
+    def done(self):
+        return not self._thread.is_alive()
+
     def join(self):
         self._thread.join(120)
         assert not self._thread.is_alive(), "the call hangs"

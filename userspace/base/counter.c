@@ -190,6 +190,98 @@ int counters_open(const char *path, struct counters **counters, struct why *why)
 	return *counters ? 0 : why_set(why, ENOMEM, "counters: no memory");
 }
 
+/* ---- from one program to the next ---- */
+
+int counters_take_older(int fd, struct counters **older, struct why *why)
+{
+	void *mapped = MAP_FAILED;
+	struct stat st;
+
+	*older = NULL;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+		st.st_size <= COUNTER_FILE_MAX)
+		mapped = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (mapped == MAP_FAILED)
+		return why_set(why, EINVAL, "counters: the file handed over cannot be mapped");
+	if (!counters_whole(mapped, (size_t)st.st_size)) {
+		munmap(mapped, (size_t)st.st_size);
+		return why_set(why, EINVAL, "counters: what was handed over is no file of them");
+	}
+	*older = counters_new(mapped, (size_t)st.st_size);
+	if (!*older)
+		return why_set(why, ENOMEM, "counters: no memory");
+	(*older)->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if ((*older)->fd >= 0)
+		return 0;
+	counters_close(*older);
+	*older = NULL;
+	return why_set(why, EMFILE, "counters: no descriptor left");
+}
+
+static bool counters_ours(const struct counters *counters)
+{
+	struct counter_file file = counter_layout();
+
+	return counters->size == file.slots + file.stride * file.nslots &&
+	       memcmp(counters->mapped, &file, sizeof(file)) == 0 &&
+	       memcmp((const char *)counters->mapped + sizeof(file), counter_texts,
+		       sizeof(counter_texts)) == 0;
+}
+
+int counters_take(const char *path, int fd, struct counters **counters, struct counters **older,
+	struct why *why)
+{
+	int error;
+
+	*counters = *older = NULL;
+	error = counters_take_older(fd, older, why);
+	if (!error && counters_ours(*older)) {
+		*counters = *older;
+		*older = NULL;
+		(*counters)->own =
+			(void *)((char *)(*counters)->mapped + counter_layout().slots);
+		return 0;
+	}
+	if (!error)
+		error = counters_create(path, counters, why);
+	if (!error) {
+		counters_move(*older, *counters);
+	} else {
+		counters_close(*older);
+		*older = NULL;
+	}
+	return error;
+}
+
+/* COUNTER_COUNT: nobody has that name now. */
+static size_t counter_find(const struct counter_text *text)
+{
+	size_t at = 0;
+
+	while (at < COUNTER_COUNT &&
+		strncmp(counter_texts[at].name, text->name, sizeof(text->name)) != 0)
+		at++;
+	return at;
+}
+
+void counters_move(struct counters *older, struct counters *to)
+{
+	const struct counter_file *file = older->mapped;
+	const struct counter_text *texts = (const void *)(file + 1);
+
+	for (uint32_t i = 0; i < file->ncounters; i++) {
+		size_t at = counter_find(&texts[i]);
+
+		for (uint32_t slot = 0; slot < file->nslots && at < COUNTER_COUNT; slot++) {
+			_Atomic uint64_t *values = (void *)((char *)older->mapped + file->slots +
+							    slot * file->stride);
+
+			counter_add(to, (enum counter)at,
+				atomic_exchange_explicit(&values[i], 0, memory_order_relaxed));
+		}
+	}
+}
+
 void counters_close(struct counters *counters)
 {
 	if (!counters)

@@ -65,6 +65,8 @@
 	X(PROCESS_ENDPOINT_REFUSED, "process.endpoint_refused", "resolved addresses that could not be steered") \
 	X(RELOAD_DONE, "reload.done", "configurations that were reloaded")                     \
 	X(RELOAD_REFUSED, "reload.refused", "reloads that failed and kept the old configuration") \
+	X(UPGRADE_DONE, "upgrade.done", "times that a new program took over") \
+	X(UPGRADE_REFUSED, "upgrade.refused", "upgrades that failed and kept the old processes") \
 	/* scout */                                                                            \
 	X(SCOUT_RESOLVED, "scout.resolved", "names of endpoints resolved, or resolved again")  \
 	X(SCOUT_UNRESOLVED, "scout.unresolved", "lookups of names of endpoints that failed")   \
@@ -154,6 +156,17 @@ const char *counter_help(enum counter which);
 
 /* Makes the file anew at path (an older one is replaced), mapped whole, own slot the parent's. */
 int counters_create(const char *path, struct counters **counters, struct why *why);
+/* Goes on with the file at fd, which an earlier program made at path. *older is NULL and the file
+ * itself is taken when its table is ours. Else a new file replaces it, which has the totals of the
+ * counters of the same names, and *older is the old one for those who still count in it: see
+ * counters_move. fd stays the caller's. 0, or negative errno with why. */
+int counters_take(const char *path, int fd, struct counters **counters, struct counters **older,
+	struct why *why);
+/* An older file that was handed on once more. fd stays the caller's. */
+int counters_take_older(int fd, struct counters **older, struct why *why);
+/* Moves what was counted in the older file to the caller's own slot, by name; nothing that is
+ * counted at the same time is lost. What has no such name any more goes. */
+void counters_move(struct counters *older, struct counters *to);
 /* Maps one slot (enum counter_slot; nothing else of the file is reachable) from the fd that
  * counters_create made. The fd stays the caller's. */
 int counters_map(int fd, unsigned slot, struct counters **counters, struct why *why);

@@ -13,6 +13,7 @@ int cmd_sources(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_tail(int argc, char **argv);
 int cmd_top(int argc, char **argv);
+int cmd_upgrade(int argc, char **argv);
 int cmd_usage(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

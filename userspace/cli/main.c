@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	{"sources", cmd_sources, "what the kernel counted of every source address"},
 	{"top", cmd_top, "the same, live"},
 	{"metrics", cmd_metrics, "the same and all counters, for Prometheus"},
+	{"upgrade", cmd_upgrade, "replace the running daemon by the program installed now"},
 	{"usage", cmd_usage, "tokens by source address, model and more"},
 	{"events", cmd_events, "recent prompts and completions"},
 	{"tail", cmd_tail, "the same, as they come"},

@@ -102,11 +102,11 @@ static int open_files(struct generation *generation, struct slice text, struct w
 	return 0;
 }
 
-struct generation *generation_new(
-	struct parent *parent, struct config *config, struct slice text, struct why *why)
+struct generation *generation_adopt(
+	struct parent *parent, struct config *config, unsigned workers, struct why *why)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
-	unsigned workers = config->appliance.workers;
+	size_t nkeys = config ? config->nbackends : 0;
 
 	if (!generation) {
 		config_free(config);
@@ -114,24 +114,34 @@ struct generation *generation_new(
 		return NULL;
 	}
 	generation->config = config;
+	generation->draining = !config;
 	generation->config_fd = generation->ca_certificate = -1;
 	list_append(&parent->generations, &generation->node);
-	generation->keys = malloc((config->nbackends + 1) * sizeof(*generation->keys));
+	generation->keys = malloc((nkeys + 1) * sizeof(*generation->keys));
 	generation->slots = calloc(GENERATION_WORKER + workers, sizeof(*generation->slots));
+	for (size_t i = 0; generation->keys && i < nkeys; i++)
+		generation->keys[i] = -1;
 	if (!generation->keys || !generation->slots) {
 		generation_free(generation);
 		why_set(why, ENOMEM, "no memory for the configuration");
 		return NULL;
 	}
-	for (size_t i = 0; i < config->nbackends; i++)
-		generation->keys[i] = -1;
 	generation->nslots = GENERATION_WORKER + workers;
 	slot_init(&generation->slots[GENERATION_SIGNER], parent, generation, ROLE_SIGNER, 0);
 	slot_init(&generation->slots[GENERATION_SCOUT], parent, generation, ROLE_SCOUT, 0);
 	for (unsigned i = 0; i < workers; i++)
 		slot_init(&generation->slots[GENERATION_WORKER + i], parent, generation,
 			ROLE_WORKER, i);
-	if (open_files(generation, text, why)) {
+	return generation;
+}
+
+struct generation *generation_new(
+	struct parent *parent, struct config *config, struct slice text, struct why *why)
+{
+	struct generation *generation =
+		generation_adopt(parent, config, config->appliance.workers, why);
+
+	if (generation && open_files(generation, text, why)) {
 		generation_free(generation);
 		return NULL;
 	}
@@ -151,7 +161,8 @@ void generation_free(struct generation *generation)
 	}
 	close_fd(generation->config_fd);
 	close_fd(generation->ca_certificate);
-	for (size_t i = 0; generation->keys && i < generation->config->nbackends; i++)
+	for (size_t i = 0;
+		generation->keys && generation->config && i < generation->config->nbackends; i++)
 		close_fd(generation->keys[i]);
 	free(generation->keys);
 	free(generation->slots);
@@ -276,6 +287,20 @@ static void pack_worker(struct package *package, const struct slot *slot,
 	pack_keys(package, slot->generation);
 }
 
+static struct process_start start_of(struct slot *slot, const struct control_boot *boot)
+{
+	struct parent *parent = slot->parent;
+
+	return (struct process_start){
+		.loop = parent->loop,
+		.counters = parent->counters,
+		.title = parent->options->table->roles[slot->kind]->title,
+		.boot = boot,
+		.owner = &parent_owner,
+		.context = slot,
+	};
+}
+
 static int start(struct slot *slot, struct package *package, struct why *why)
 {
 	struct parent *parent = slot->parent;
@@ -285,14 +310,7 @@ static int start(struct slot *slot, struct package *package, struct why *why)
 		.number = slot->number,
 		.log_level = parent->options->log_level,
 	};
-	struct process_start start = {
-		.loop = parent->loop,
-		.counters = parent->counters,
-		.title = parent->options->table->roles[slot->kind]->title,
-		.boot = &boot,
-		.owner = &parent_owner,
-		.context = slot,
-	};
+	struct process_start start = start_of(slot, &boot);
 
 	memcpy(boot.epoch, parent->epoch, sizeof(boot.epoch));
 	snprintf(boot.config_path, sizeof(boot.config_path), "%s", parent->options->config_path);
@@ -429,6 +447,27 @@ static int start_shipper(struct slot *slot, struct package *package, struct why 
 }
 
 /* ---- slots ---- */
+
+struct slot *generation_slot(struct generation *generation, enum role_kind kind, unsigned index)
+{
+	for (unsigned i = 0; i < generation->nslots; i++) {
+		struct slot *slot = &generation->slots[i];
+
+		if (slot->kind == kind && slot->index == index)
+			return slot;
+	}
+	return NULL;
+}
+
+int slot_adopt(
+	struct slot *slot, const struct process_state *state, uint32_t number, struct why *why)
+{
+	struct control_boot boot = {.kind = slot->kind, .index = slot->index};
+	struct process_start start = start_of(slot, &boot);
+
+	slot->number = number;
+	return process_adopt(&start, state, &slot->process, why);
+}
 
 static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
 {

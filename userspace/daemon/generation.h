@@ -50,6 +50,10 @@ int generation_load(const char *path, struct config **config, struct buf *text);
  * on failure. NULL with why. */
 struct generation *generation_new(
 	struct parent *parent, struct config *config, struct slice text, struct why *why);
+/* One of a parent before, with its places, all empty, and no files open yet; those that the caller
+ * sets are the generation's. config NULL: it drains, and nothing is started for it any more. */
+struct generation *generation_adopt(
+	struct parent *parent, struct config *config, unsigned workers, struct why *why);
 /* None of its processes may be left, nor the shipper run by it. */
 void generation_free(struct generation *generation);
 /* Slots with a process in them. kind ROLE_KINDS: of any kind. */
@@ -58,6 +62,11 @@ bool generation_is_ready(const struct generation *generation);
 
 void slot_init(struct slot *slot, struct parent *parent, struct generation *generation,
 	enum role_kind kind, unsigned index);
+/* The place of that kind; NULL: the generation has no such worker, and never a shipper. */
+struct slot *generation_slot(struct generation *generation, enum role_kind kind, unsigned index);
+/* Goes on with a process that a parent before started in this slot, see process_adopt. */
+int slot_adopt(
+	struct slot *slot, const struct process_state *state, uint32_t number, struct why *why);
 /* Starts the process of an empty slot, hands it what its role needs, and introduces it to the
  * others. 0, or negative errno with why. */
 int slot_start(struct slot *slot, struct why *why);

@@ -35,6 +35,17 @@ int handout_open(struct handout *handout, struct why *why)
 	return handout->ticket_keys ? 0 : -EIO;
 }
 
+int handout_inherit(struct handout *handout, int leaf_key, int tickets, struct why *why)
+{
+	*handout = (struct handout){.leaf_key = -1, .tickets = -1};
+	list_init(&handout->rings);
+	handout->ticket_keys = ticket_keys_inherit(tickets, &handout->tickets, why);
+	if (!handout->ticket_keys)
+		return -EINVAL;
+	handout->leaf_key = leaf_key;
+	return 0;
+}
+
 void handout_close(struct handout *handout)
 {
 	list_for_each_safe (node, &handout->rings)
@@ -60,6 +71,16 @@ static int listen_patiently(
 	return fd;
 }
 
+static int listener_place(const struct handout_listener *listener, struct datapath *datapath,
+	unsigned worker, struct why *why)
+{
+	int error = datapath_worker_set(datapath, worker, listener->fd4, listener->fd6);
+
+	return error ? why_set(why, -error, "datapath: cannot set the listeners of worker %u: %s",
+			       worker, strerror(-error))
+		     : 0;
+}
+
 static int listener_open(struct handout_listener *listener, const struct config *config,
 	struct datapath *datapath, unsigned worker, struct why *why)
 {
@@ -76,16 +97,30 @@ static int listener_open(struct handout_listener *listener, const struct config 
 		listener->fd6 = -1;
 	}
 	error = listener->fd6 < -1 ? listener->fd6 : 0;
-	if (!error) {
-		error = datapath_worker_set(datapath, worker, listener->fd4, listener->fd6);
-		if (error)
-			why_set(why, -error, "datapath: cannot set the listeners of worker %u: %s",
-				worker, strerror(-error));
-	}
+	if (!error)
+		error = listener_place(listener, datapath, worker, why);
 	if (error) {
 		close_fd(&listener->fd4);
 		close_fd(&listener->fd6);
 	}
+	return error;
+}
+
+int handout_listener_adopt(struct handout *handout, int fd4, int fd6)
+{
+	if (handout->nlisteners == WORKERS_MAX)
+		return -ENOSPC;
+	handout->listeners[handout->nlisteners++] = (struct handout_listener){fd4, fd6};
+	return 0;
+}
+
+int handout_listeners_place(
+	const struct handout *handout, struct datapath *datapath, struct why *why)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < handout->nlisteners && !error; i++)
+		error = listener_place(&handout->listeners[i], datapath, i, why);
 	return error;
 }
 
@@ -152,6 +187,17 @@ struct handout_ring *handout_ring_make(
 failed:
 	handout_ring_free(ring);
 	return NULL;
+}
+
+int handout_ring_adopt(struct handout *handout, const struct handout_ring *ring)
+{
+	struct handout_ring *adopted = malloc(sizeof(*adopted));
+
+	if (!adopted)
+		return -ENOMEM;
+	*adopted = *ring;
+	list_append(&handout->rings, &adopted->node);
+	return 0;
 }
 
 struct handout_ring *handout_ring_find(struct handout *handout, uint32_t number)

@@ -36,7 +36,15 @@ struct handout {
 /* Makes the keys. 0, or negative errno with why; handout_close is right after both. */
 int handout_open(struct handout *handout, struct why *why);
 void handout_close(struct handout *handout);
+/* As handout_open, with the keys of a parent before: its leaf key, and what its ticket keys are
+ * now. The leaf key's descriptor is the handout's on success, the other one stays the caller's. */
+int handout_inherit(struct handout *handout, int leaf_key, int tickets, struct why *why);
 
+/* Those of a parent before, in their order; fd6 may be -1. -ENOSPC: there are WORKERS_MAX. */
+int handout_listener_adopt(struct handout *handout, int fd4, int fd6);
+/* Puts all that are there into the datapath's map. 0, or negative errno with why. */
+int handout_listeners_place(
+	const struct handout *handout, struct datapath *datapath, struct why *why);
 /* Makes listeners until there are n, and puts them into the datapath's map; those that are there
  * stay as they are. A port still held by the workers of a daemon that was killed is waited for
  * (3 s). 0, or negative errno with why: then none was added. */
@@ -49,6 +57,8 @@ void handout_listeners_shrink(struct handout *handout, unsigned n);
  * caller's to close once the worker has it. NULL with why. */
 struct handout_ring *handout_ring_make(struct handout *handout, uint32_t number, uint64_t bytes,
 	int *worker_life, struct why *why);
+/* That of a worker of a parent before; its descriptors are the handout's on success. */
+int handout_ring_adopt(struct handout *handout, const struct handout_ring *ring);
 struct handout_ring *handout_ring_find(struct handout *handout, uint32_t number);
 void handout_ring_free(struct handout_ring *ring);
 

@@ -12,7 +12,8 @@
 static const char usage[] =
 	"usage: sallyportd [-c FILE] [-f] [-t] [-v]\n"
 	"\n"
-	"Runs in the foreground, as systemd likes it. SIGHUP reloads the configuration, SIGTERM\n"
+	"Runs in the foreground, as systemd likes it. SIGHUP reloads the configuration, SIGUSR2\n"
+	"upgrades to the program that now is in this one's place (sallyport upgrade), SIGTERM\n"
 	"ends after what is in progress, a second SIGTERM cuts it.\n"
 	"\n"
 	"  -c, --config FILE  default " CONFIG_DEFAULT_PATH "\n"
@@ -46,13 +47,14 @@ static int daemon_check(const char *path)
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_VERSION = 256 };
+	enum { OPTION_VERSION = 256, OPTION_HANDOVER };
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 		{"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 't'},
 		{"verbose", no_argument, NULL, 'v'}, {"version", no_argument, NULL, OPTION_VERSION},
+		{&UPGRADE_CHECK[2], no_argument, NULL, OPTION_HANDOVER},
 		{"help", no_argument, NULL, 'h'}, {0}};
-	struct parent_options parent = {CONFIG_DEFAULT_PATH, LOG_LEVEL_INFO, &roles};
-	bool check = false;
+	struct parent_options parent = {CONFIG_DEFAULT_PATH, LOG_LEVEL_INFO, &roles, argv};
+	bool check = false, handover = false;
 	int option;
 
 	if (argc == 3 && strcmp(argv[1], "--child") == 0)
@@ -71,6 +73,9 @@ int main(int argc, char **argv)
 		case 'v':
 			parent.log_level = LOG_LEVEL_DEBUG;
 			break;
+		case OPTION_HANDOVER: /* of a running sallyportd that wants to be replaced */
+			handover = true;
+			break;
 		case OPTION_VERSION:
 			puts("sallyportd " SALLYPORT_VERSION);
 			return EXIT_SUCCESS;
@@ -86,5 +91,7 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	if (handover)
+		return takeover_check(&parent);
 	return check ? daemon_check(parent.config_path) : parent_main(&parent);
 }

@@ -2,15 +2,10 @@
 #include "daemon/parent.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -18,6 +13,7 @@
 
 #include "base/clock.h"
 #include "daemon/directory.h"
+#include "daemon/instance.h"
 #include "daemon/sandbox.h"
 
 #define SWEEP_S 10.
@@ -190,6 +186,7 @@ static void on_ended(void *context, struct process *process, const struct proces
 	}
 	slot->process = NULL;
 	process_free(process);
+	upgrade_count(parent);
 	refill(slot, was_ready, was_draining, end);
 	parent_step(parent);
 }
@@ -253,7 +250,9 @@ static void step_starting(struct parent *parent)
 	log_info("ready: %u workers on %s", parent->current->config->appliance.workers,
 		parent->current->config->datapath.inside);
 	sd_notifyf(0, "READY=1\nSTATUS=%u workers", parent->current->config->appliance.workers);
-	if (parent->reload_again)
+	if (parent->upgrade.asked)
+		upgrade_begin(parent);
+	else if (parent->reload_again)
 		reload_begin(parent);
 }
 
@@ -319,6 +318,7 @@ static void stop(struct parent *parent, uint64_t within_ns)
 	parent->stage = PARENT_STOPPING_WORKERS;
 	parent->pending = parent->retiring = NULL;
 	sd_notify(0, "STOPPING=1\nSTATUS=draining");
+	upgrade_abandon(parent);
 	ev_timer_stop(parent->loop, &parent->reload_deadline);
 	ev_timer_stop(parent->loop, &parent->settle);
 	ev_timer_stop(parent->loop, &parent->rotate);
@@ -358,6 +358,13 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
 	parent_step(signal->data);
 }
 
+static void on_upgrade(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	(void)loop;
+	(void)events;
+	upgrade_begin(signal->data);
+}
+
 /* ---- the clock's business ---- */
 
 static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
@@ -375,6 +382,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	datapath_endpoint_sweep(parent->datapath, clock_monotonic_ns());
+	upgrade_count(parent);
 }
 
 static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
@@ -422,47 +430,6 @@ static void watch(struct parent *parent)
 
 /* ---- the start ---- */
 
-/* The lock goes with the process, however it ends. The file stays: to remove it would let two
- * processes lock two files of the same name. */
-static int lock_instance(struct parent *parent, const char *directory, struct why *why)
-{
-	char path[PATH_MAX], pid[16] = "";
-	ssize_t got;
-	int n = snprintf(path, sizeof(path), "%s/lock", directory);
-
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return why_set(why, ENAMETOOLONG, "appliance.run_directory: the path is too long");
-	parent->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (parent->lock < 0)
-		return why_set(why, errno, "cannot open %s: %m", path);
-	if (flock(parent->lock, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return why_set(why, errno, "cannot lock %s: %m", path);
-		got = read(parent->lock, pid, sizeof(pid) - 1);
-		pid[got > 0 ? strcspn(pid, "\n") : 0] = '\0';
-		return why_set(why, EBUSY,
-			"another sallyportd (pid %s) runs in %s: stop it, or give this one "
-			"another appliance.run_directory",
-			log_quote(slice_of_string(pid)).text, directory);
-	}
-	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(parent->lock, 0) < 0 || pwrite(parent->lock, pid, (size_t)n, 0) != n)
-		return why_set(why, errno, "cannot write %s: %m", path);
-	return 0;
-}
-
-static int make_epoch(struct parent *parent, struct why *why)
-{
-	uint32_t random;
-
-	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		return why_set(why, EIO, "no random numbers: %m");
-	/* Lives sort by their time; two of one second still differ. */
-	snprintf(parent->epoch, sizeof(parent->epoch), "%08" PRIx32 "%08" PRIx32,
-		(uint32_t)(clock_realtime_ns() / NS_PER_S), random);
-	return 0;
-}
-
 static void raise_descriptors(void)
 {
 	struct rlimit limit;
@@ -473,37 +440,52 @@ static void raise_descriptors(void)
 	}
 }
 
+int parent_name_counters(struct parent *parent, const struct config *config, struct why *why)
+{
+	if (asprintf(&parent->counters_path, "%s/counters", config->appliance.run_directory) >= 0)
+		return 0;
+	parent->counters_path = NULL;
+	return why_set(why, ENOMEM, "no memory");
+}
+
+int parent_attach(struct parent *parent, const struct config *config, struct why *why)
+{
+	unsigned workers = config->appliance.workers;
+	int error = datapath_open(config, &parent->datapath, why);
+
+	if (!error)
+		error = handout_listeners_place(&parent->handout, parent->datapath, why);
+	if (!error)
+		error = handout_listeners_grow(
+			&parent->handout, config, parent->datapath, workers, why);
+	if (error)
+		return error;
+	error = datapath_workers(parent->datapath, workers);
+	if (error)
+		why_set(why, -error, "datapath: cannot set the number of workers: %s",
+			strerror(-error));
+	return error;
+}
+
 /* Everything before the first child. */
 static int prepare(struct parent *parent, const struct config *config, struct why *why)
 {
 	const char *directory = config->appliance.run_directory;
 	int error = directory_make("appliance.run_directory", directory, 0755, NULL, why);
 
-	if (!error)
-		error = lock_instance(parent, directory, why);
-	if (!error)
-		error = make_epoch(parent, why);
 	if (error)
 		return error;
-	if (asprintf(&parent->counters_path, "%s/counters", directory) < 0) {
-		parent->counters_path = NULL;
-		return why_set(why, ENOMEM, "no memory");
-	}
-	error = counters_create(parent->counters_path, &parent->counters, why);
+	parent->lock = instance_lock(directory, why);
+	if (parent->lock < 0)
+		return parent->lock;
+	error = instance_epoch(parent->epoch, why);
+	if (!error)
+		error = parent_name_counters(parent, config, why);
+	if (!error)
+		error = counters_create(parent->counters_path, &parent->counters, why);
 	if (!error)
 		error = handout_open(&parent->handout, why);
-	if (!error)
-		error = datapath_open(config, &parent->datapath, why);
-	if (!error)
-		error = handout_listeners_grow(
-			&parent->handout, config, parent->datapath, config->appliance.workers, why);
-	if (error)
-		return error;
-	error = datapath_workers(parent->datapath, config->appliance.workers);
-	if (error)
-		why_set(why, -error, "datapath: cannot set the number of workers: %s",
-			strerror(-error));
-	return error;
+	return error ? error : parent_attach(parent, config, why);
 }
 
 static int start_children(struct parent *parent, struct why *why)
@@ -523,16 +505,12 @@ static int start_children(struct parent *parent, struct why *why)
 	return error;
 }
 
-static int run(struct parent *parent, struct why *why)
+static int begin(struct parent *parent, struct why *why)
 {
 	struct buf text = BUF_EMPTY;
 	struct config *config;
 	int error;
 
-	if (geteuid() != 0)
-		return why_set(why, EPERM,
-			"must be started as root: it gives root up in every process that sees "
-			"traffic");
 	if (generation_load(parent->options->config_path, &config, &text)) {
 		buf_free(&text);
 		return why_set(why, EINVAL, "%s: the configuration cannot be used",
@@ -546,8 +524,25 @@ static int run(struct parent *parent, struct why *why)
 		error = parent->current ? 0 : -EINVAL;
 	}
 	buf_free(&text);
-	if (!error)
-		error = start_children(parent, why);
+	return error ? error : start_children(parent, why);
+}
+
+static int run(struct parent *parent, struct why *why)
+{
+	struct manifest manifest;
+	int error, handed_over;
+
+	if (geteuid() != 0)
+		return why_set(why, EPERM,
+			"must be started as root: it gives root up in every process that sees "
+			"traffic");
+	handed_over = takeover_read(&manifest, why);
+	error = handed_over < 0 ? handed_over : 0;
+	if (handed_over > 0)
+		takeover(parent, &manifest);
+	else if (!error)
+		error = begin(parent, why);
+	manifest_free(&manifest);
 	if (error)
 		return error;
 	watch(parent);
@@ -573,6 +568,7 @@ static void finish(struct parent *parent)
 	ev_signal_stop(parent->loop, &parent->terminate);
 	ev_signal_stop(parent->loop, &parent->interrupt);
 	ev_signal_stop(parent->loop, &parent->hangup);
+	upgrade_close(parent);
 	ev_loop_destroy(parent->loop);
 	free(parent);
 }
@@ -588,6 +584,7 @@ int parent_main(const struct parent_options *options)
 {
 	struct parent *parent = calloc(1, sizeof(*parent));
 	struct why why = {""};
+	sigset_t none;
 	bool failed;
 
 	log_open("parent", options->log_level);
@@ -608,11 +605,16 @@ int parent_main(const struct parent_options *options)
 	init_timer(parent, &parent->stop_deadline, on_stop_deadline, 0.);
 	init_timer(parent, &parent->reload_deadline, reload_on_deadline, 0.);
 	init_timer(parent, &parent->settle, reload_on_settled, 0.);
+	upgrade_init(parent);
 	signal(SIGPIPE, SIG_IGN);
 	/* From now on, so that none ends the process halfway; they are looked at by the loop. */
 	watch_signal(parent, &parent->terminate, SIGTERM, on_terminate);
 	watch_signal(parent, &parent->interrupt, SIGINT, on_terminate);
 	watch_signal(parent, &parent->hangup, SIGHUP, on_hangup);
+	watch_signal(parent, &parent->upgrade.signal, SIGUSR2, on_upgrade);
+	/* A parent before may have left them blocked, so that none came too early. */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(022);
 	raise_descriptors();
 	if (sandbox_no_dump(&why) || run(parent, &why)) {

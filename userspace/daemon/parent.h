@@ -7,11 +7,13 @@
 #include "daemon/generation.h"
 #include "daemon/handout.h"
 #include "daemon/role.h"
+#include "daemon/upgrade.h"
 
 struct parent_options {
 	const char *config_path;
 	enum log_level log_level;
 	const struct role_table *table;
+	char *const *argv; /* as the program was started; NULL: it cannot be replaced */
 };
 
 /* Runs the daemon until it is told to end. Returns the exit status: errors were logged. */
@@ -24,12 +26,12 @@ enum parent_stage {
 	PARENT_STOPPING_REST,
 };
 
-/* For parent.c, generation.c and reload.c only. */
+/* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c. */
 struct parent {
 	const struct parent_options *options;
 	struct ev_loop *loop;
 	enum parent_stage stage;
-	bool failed; /* exit status */
+	bool failed;  /* exit status */
 	bool scouted; /* the configured names were resolved once */
 	char epoch[17];
 	uint32_t next_number;
@@ -44,6 +46,7 @@ struct parent {
 	struct generation *retiring; /* the one before, until its drain begins; NULL: none */
 	bool swapping;		     /* the reload is at the change of the shipper */
 	bool reload_again;	     /* SIGHUP came during a reload */
+	struct upgrade upgrade;
 	struct slot shipper;
 	ev_signal terminate, interrupt, hangup;
 	ev_timer watchdog, sweep, rotate, reload_deadline, settle, stop_deadline;
@@ -56,12 +59,20 @@ extern const struct process_owner parent_owner;
 void parent_step(struct parent *parent);
 /* Starts the rotation of ticket keys by the current configuration. */
 void parent_schedule_rotation(struct parent *parent);
+/* Sets the path of its file of counters. */
+int parent_name_counters(struct parent *parent, const struct config *config, struct why *why);
+/* Opens the datapath and makes the listeners that are not there yet. */
+int parent_attach(struct parent *parent, const struct config *config, struct why *why);
 
 /* reload.c */
 void reload_begin(struct parent *parent);
 /* Each time a process became ready or ended: goes on when it can. */
 void reload_step(struct parent *parent);
 void reload_on_deadline(struct ev_loop *loop, ev_timer *timer, int events);
+/* Retires the old generation now, if a reload to fewer workers still waits with it. */
+void reload_settle(struct parent *parent);
+/* The key of the first setting that a running daemon cannot change; NULL: none differs. */
+const char *reload_unchangeable(const struct config *old, const struct config *new);
 void reload_on_settled(struct ev_loop *loop, ev_timer *timer, int events);
 /* Keeps the old configuration; whoever runs by the new one drains. */
 void reload_abort(struct parent *parent, const char *reason);

@@ -38,7 +38,7 @@ struct process {
 	pid_t pid;
 	int pidfd;
 	int control;
-	uint64_t started_ns;
+	uint64_t started_ns, overdue_ns;
 	unsigned unanswered; /* pings */
 	bool ready, draining;
 	char name[64];
@@ -119,17 +119,27 @@ void process_send(struct process *process, uint32_t type, const void *body, size
 	process_kill(process);
 }
 
+/* at_ns 0: it has all the time it wants. */
+static void expect_end(struct process *process, uint64_t at_ns)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	process->overdue_ns = at_ns;
+	ev_timer_stop(process->loop, &process->overdue);
+	if (!at_ns)
+		return;
+	ev_timer_set(&process->overdue, at_ns > now_ns ? (double)(at_ns - now_ns) / 1e9 : 0., 0.);
+	ev_timer_start(process->loop, &process->overdue);
+}
+
 void process_drain(struct process *process, uint64_t within_ns)
 {
 	struct control_drain order = {.within_ns = within_ns};
 
 	process->draining = true;
 	process_send(process, CONTROL_DRAIN, &order, sizeof(order), NULL, 0);
-	ev_timer_stop(process->loop, &process->overdue);
-	if (within_ns == UINT64_MAX)
-		return;
-	ev_timer_set(&process->overdue, (double)(within_ns + OVERDUE_NS) / 1e9, 0.);
-	ev_timer_start(process->loop, &process->overdue);
+	expect_end(process,
+		within_ns == UINT64_MAX ? 0 : clock_monotonic_ns() + within_ns + OVERDUE_NS);
 }
 
 static void on_overdue(struct ev_loop *loop, ev_timer *timer, int events)
@@ -375,19 +385,30 @@ static void name_process(struct process *process, const struct process_start *st
 			index);
 }
 
-int process_start(const struct process_start *start, struct process **started, struct why *why)
+static struct process *process_new(const struct process_start *start, struct why *why)
 {
 	struct process *process = calloc(1, sizeof(*process));
-	int pair[2] = {-1, -1};
-	int error;
 
-	if (!process)
-		return why_set(why, ENOMEM, "%s: no memory", start->title);
+	if (!process) {
+		why_set(why, ENOMEM, "%s: no memory", start->title);
+		return NULL;
+	}
 	process->loop = start->loop;
 	process->owner = start->owner;
 	process->context = start->context;
 	process->counters = start->counters;
 	process->pidfd = process->control = -1;
+	return process;
+}
+
+int process_start(const struct process_start *start, struct process **started, struct why *why)
+{
+	struct process *process = process_new(start, why);
+	int pair[2] = {-1, -1};
+	int error;
+
+	if (!process)
+		return -ENOMEM;
 	name_process(process, start, 0);
 	error = ipc_pair(pair);
 	if (error)
@@ -419,5 +440,52 @@ out:
 			why, -error, "%s: cannot be started: %s", start->title, strerror(-error));
 	}
 	*started = process;
+	return 0;
+}
+
+/* ---- from one program to the next ---- */
+
+struct process_state process_state(const struct process *process)
+{
+	return (struct process_state){
+		.pid = process->pid,
+		.control = process->control,
+		.started_ns = process->started_ns,
+		.overdue_ns = process->overdue_ns,
+		.ready = process->ready,
+		.draining = process->draining,
+	};
+}
+
+int process_adopt(const struct process_start *start, const struct process_state *state,
+	struct process **adopted, struct why *why)
+{
+	struct process *process;
+	siginfo_t info;
+	int pidfd;
+
+	/* Also one that has ended already, as long as nobody waited for it. */
+	if (waitid(P_PID, (id_t)state->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return why_set(why, ECHILD, "%s: process %d is no child of this one", start->title,
+			(int)state->pid);
+	pidfd = (int)syscall(SYS_pidfd_open, state->pid, 0);
+	if (pidfd < 0)
+		return why_set(why, errno, "%s: cannot watch process %d: %m", start->title,
+			(int)state->pid);
+	process = process_new(start, why);
+	if (!process) {
+		close(pidfd);
+		return -ENOMEM;
+	}
+	process->pid = state->pid;
+	process->pidfd = pidfd;
+	process->control = state->control;
+	process->started_ns = state->started_ns;
+	process->ready = state->ready;
+	process->draining = state->draining;
+	name_process(process, start, process->pid);
+	watch(process);
+	expect_end(process, state->overdue_ns);
+	*adopted = process;
 	return 0;
 }

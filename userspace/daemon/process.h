@@ -55,6 +55,20 @@ struct process_start {
 /* Starts this very program anew with --child, with no descriptor but its control socket and
  * standard error, and sends it the boot messages. 0; or negative errno with why. */
 int process_start(const struct process_start *start, struct process **process, struct why *why);
+/* What has to be known to go on with a process in another program of the same pid. */
+struct process_state {
+	pid_t pid;
+	int control;
+	uint64_t started_ns, overdue_ns; /* CLOCK_MONOTONIC; overdue 0: no deadline */
+	bool ready, draining;
+};
+/* The control socket stays the process'. */
+struct process_state process_state(const struct process *process);
+/* Goes on with a child that another program of this pid started; of start, what tells how to boot
+ * it is not used. The control socket is the process' from now on. -ECHILD: it is no child of ours;
+ * then, and on any other negative errno, why is set and the socket is the caller's. */
+int process_adopt(const struct process_start *start, const struct process_state *state,
+	struct process **process, struct why *why);
 /* Stops watching and forgets; a process that still runs is killed. NULL is fine. */
 void process_free(struct process *process);
 

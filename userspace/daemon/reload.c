@@ -14,8 +14,7 @@
 /* Fewer workers: a handshake under way with a listener that goes away gets this long. */
 #define SETTLE_S 1.
 
-/* What a running daemon cannot change: the key of the first setting that differs; NULL: none. */
-static const char *unchangeable(const struct config *old, const struct config *new)
+const char *reload_unchangeable(const struct config *old, const struct config *new)
 {
 	if (strcmp(old->appliance.run_directory, new->appliance.run_directory) != 0)
 		return "appliance.run_directory";
@@ -30,14 +29,18 @@ static void tell_done(struct parent *parent, const char *status)
 
 	parent->reload_again = false;
 	sd_notifyf(0, "READY=1\nSTATUS=%s", status);
-	if (again)
+	/* Which reads the configuration anew as well. */
+	if (parent->upgrade.asked)
+		upgrade_begin(parent);
+	else if (again)
 		reload_begin(parent);
 }
 
 static void refuse(struct parent *parent, const char *reason)
 {
 	counter_add(parent->counters, COUNTER_RELOAD_REFUSED, 1);
-	log_error("reload refused, the old configuration stays: %s", reason);
+	if (!upgrade_told(parent, reason))
+		log_error("reload refused, the old configuration stays: %s", reason);
 	tell_done(parent, "the last reload was refused: see the log");
 }
 
@@ -78,7 +81,7 @@ void reload_abort(struct parent *parent, const char *reason)
 	refuse(parent, reason);
 }
 
-static void retire_old(struct parent *parent)
+void reload_settle(struct parent *parent)
 {
 	struct generation *old = parent->retiring;
 
@@ -95,7 +98,7 @@ void reload_on_settled(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	retire_old(parent);
+	reload_settle(parent);
 	parent_step(parent);
 }
 
@@ -127,12 +130,12 @@ static void commit(struct parent *parent)
 		ev_timer_set(&parent->settle, SETTLE_S, 0.);
 		ev_timer_start(parent->loop, &parent->settle);
 	} else {
-		retire_old(parent);
+		reload_settle(parent);
 	}
 	counter_add(parent->counters, COUNTER_RELOAD_DONE, 1);
 	log_info("reloaded: %u workers; %u of the old configuration drain", workers,
 		generation_running(old, ROLE_WORKER));
-	tell_done(parent, "reloaded");
+	tell_done(parent, upgrade_told(parent, NULL) ? "upgraded" : "reloaded");
 }
 
 /* ---- its course ---- */
@@ -197,15 +200,16 @@ void reload_begin(struct parent *parent)
 
 	if (parent->stage >= PARENT_STOPPING_WORKERS)
 		return;
-	parent->reload_again = parent->stage == PARENT_STARTING || parent->pending;
+	parent->reload_again =
+		parent->stage == PARENT_STARTING || parent->pending || upgrade_on_trial(parent);
 	if (parent->reload_again)
 		return;
 	log_info("reloading %s", parent->options->config_path);
-	retire_old(parent);
+	reload_settle(parent);
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_ns() / 1000);
 	if (generation_load(parent->options->config_path, &config, &text)) {
 		refuse(parent, "the new one cannot be used");
-	} else if ((key = unchangeable(parent->current->config, config))) {
+	} else if ((key = reload_unchangeable(parent->current->config, config))) {
 		why_set(&why, EINVAL, "%s differs; to change it, restart", key);
 		config_free(config);
 		refuse(parent, why.text);

@@ -13,6 +13,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "bpf/abi.h"
 
 static int pin_path(const struct pins *pins, const char *name, char path[PATH_MAX])
@@ -70,6 +71,85 @@ static int make_directory(const char *path, struct why *why)
 	return why_set(why, errno, "%s cannot be made: %s", path, strerror(errno));
 }
 
+static void pins_empty(const struct pins *pins)
+{
+	DIR *directory = opendir(pins->directory);
+	struct dirent *entry;
+
+	while (directory && (entry = readdir(directory)))
+		if (entry->d_name[0] != '.')
+			pins_drop(pins, entry->d_name);
+	if (directory)
+		closedir(directory);
+}
+
+static int lock_directory(const char *path, struct why *why)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+
+	if (fd < 0)
+		return why_set(why, errno, "%s: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	if (error != EWOULDBLOCK)
+		return why_set(why, error, "%s cannot be locked: %s", path, strerror(error));
+	return why_set(why, EBUSY,
+		"%s belongs to another running appliance, perhaps in another network namespace; "
+		"choose another datapath.bpf_directory",
+		path);
+}
+
+/* Takes the links out of the directory of another version, so that its programs are replaced
+ * without a moment in between; its maps mean something else, and go. */
+static int inherit(const struct pins *pins, const char *version, struct why *why)
+{
+	struct pins other = *pins;
+	struct dirent *entry;
+	DIR *directory;
+	int len = snprintf(other.directory, sizeof(other.directory), "%s/%s", pins->root, version);
+
+	if (len < 0 || (size_t)len >= sizeof(other.directory))
+		return why_set(why, ENAMETOOLONG, "datapath.bpf_directory is too long");
+	other.lock = lock_directory(other.directory, why);
+	if (other.lock < 0)
+		return other.lock;
+	directory = opendir(other.directory);
+	while (directory && (entry = readdir(directory))) {
+		char from[PATH_MAX], to[PATH_MAX];
+
+		if (strncmp(entry->d_name, "link_", 5) != 0 ||
+			pin_path(&other, entry->d_name, from) || pin_path(pins, entry->d_name, to))
+			continue;
+		if (rename(from, to) < 0)
+			log_warning("%s cannot be taken over: %s", from, strerror(errno));
+	}
+	if (directory)
+		closedir(directory);
+	log_info("%s: programs of another version are replaced; what they counted is gone",
+		other.directory);
+	pins_empty(&other);
+	rmdir(other.directory);
+	close(other.lock);
+	return 0;
+}
+
+static int inherit_all(const struct pins *pins, struct why *why)
+{
+	const char *ours = pins->directory + strlen(pins->root) + 1;
+	DIR *root = opendir(pins->root);
+	struct dirent *entry;
+	int error = 0;
+
+	while (root && !error && (entry = readdir(root)))
+		if (entry->d_name[0] == 'v' && strcmp(entry->d_name, ours) != 0)
+			error = inherit(pins, entry->d_name, why);
+	if (root)
+		closedir(root);
+	return error;
+}
+
 int pins_open(struct pins *pins, const char *bpf_directory, struct why *why)
 {
 	int error = pins_name(pins, bpf_directory);
@@ -83,20 +163,15 @@ int pins_open(struct pins *pins, const char *bpf_directory, struct why *why)
 		error = make_directory(pins->directory, why);
 	if (error)
 		return error;
-	pins->lock = open(pins->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pins->lock = lock_directory(pins->directory, why);
 	if (pins->lock < 0)
-		return why_set(why, errno, "%s: %s", pins->directory, strerror(errno));
-	if (flock(pins->lock, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	error = errno;
-	pins_close(pins);
-	if (error != EWOULDBLOCK)
-		return why_set(
-			why, error, "%s cannot be locked: %s", pins->directory, strerror(error));
-	return why_set(why, EBUSY,
-		"%s belongs to another running appliance, perhaps in another network namespace; "
-		"choose another datapath.bpf_directory",
-		pins->directory);
+		return pins->lock;
+	error = inherit_all(pins, why);
+	if (error) {
+		pins_rmdir(pins);
+		pins_close(pins);
+	}
+	return error;
 }
 
 void pins_close(struct pins *pins)
@@ -114,14 +189,7 @@ void pins_rmdir(const struct pins *pins)
 
 void pins_remove(const struct pins *pins)
 {
-	DIR *directory = opendir(pins->directory);
-	struct dirent *entry;
-
-	while (directory && (entry = readdir(directory)))
-		if (entry->d_name[0] != '.')
-			pins_drop(pins, entry->d_name);
-	if (directory)
-		closedir(directory);
+	pins_empty(pins);
 	pins_rmdir(pins);
 }
 

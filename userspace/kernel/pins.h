@@ -13,7 +13,8 @@ struct pins {
 	int lock;		  /* fd of the directory, flocked; -1: read only */
 };
 
-/* Makes and locks the directory. -EBUSY: another appliance holds it; -ENOTDIR, -EINVAL: no bpffs
+/* Makes and locks the directory, and takes over the links of another version that does not run any
+ * more. -EBUSY: another appliance holds it; -ENOTDIR, -EINVAL: no bpffs
  * there; others: see why. */
 int pins_open(struct pins *pins, const char *bpf_directory, struct why *why);
 /* Only fills in the paths, for reading. -ENAMETOOLONG. */

@@ -147,6 +147,25 @@ const struct ticket_keys *ticket_keys_map(int fd, struct why *why)
 	return NULL;
 }
 
+struct ticket_keys *ticket_keys_inherit(int from, int *fd, struct why *why)
+{
+	const struct ticket_keys *old = ticket_keys_map(from, why);
+	struct ticket_key current, previous;
+	struct ticket_keys *keys;
+
+	*fd = -1;
+	if (!old)
+		return NULL;
+	keys = ticket_keys_create(fd, why);
+	/* A writer that died in the middle of a rotation leaves none: then they are fresh. */
+	if (keys && keys_read(old, &current, &previous))
+		keys_write(keys, &current, &previous);
+	OPENSSL_cleanse(&current, sizeof(current));
+	OPENSSL_cleanse(&previous, sizeof(previous));
+	ticket_keys_unmap(old);
+	return keys;
+}
+
 void ticket_keys_unmap(const struct ticket_keys *keys)
 {
 	if (keys)

@@ -20,6 +20,8 @@ struct ticket_key {
 /* The parent's side: a writable mapping with fresh keys; *fd is its memfd, sealed so that nobody
  * else can map it writable, and is the caller's. NULL with why. */
 struct ticket_keys *ticket_keys_create(int *fd, struct why *why);
+/* As ticket_keys_create, with the keys of another writer's memfd, which is not changed. */
+struct ticket_keys *ticket_keys_inherit(int from, int *fd, struct why *why);
 /* Makes the current key the previous one and a fresh key the current one. 0, or -EIO when the
  * random source failed and nothing was changed. */
 int ticket_keys_rotate(struct ticket_keys *keys);

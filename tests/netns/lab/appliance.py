@@ -66,6 +66,7 @@ class Appliance:
         self.store_path = os.path.join(directory, "store.db")
         self.ca_path = os.path.join(directory, "ca.crt")
         self.ca_key_path = os.path.join(directory, "ca.key")
+        self.daemon_path = lab.program("sallyportd")
         self.daemon = self.collector = None
         self._notify = None
         os.makedirs(directory, exist_ok=True)
@@ -149,7 +150,7 @@ class Appliance:
         shutil.copy(self.config_path, self.running_path)
         self.daemon = Process(
             "sallyportd",
-            [self.lab.program("sallyportd"), "--config", self.config_path],
+            [self.daemon_path, "--config", self.config_path],
             self.directory, self.namespace,
             environment={"NOTIFY_SOCKET": path}, death=signal.SIGTERM,
         )
@@ -167,6 +168,15 @@ class Appliance:
                 return True
 
         wait_for(notified, lambda: f"{wanted} from sallyportd:\n{self.daemon.log()}", seconds)
+
+    def notifications(self):
+        """The sd_notify(3) messages that nobody has waited for yet, each as its lines. One that is
+        never read makes the daemon wait in the end."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(self._notify.recv(4096).decode().splitlines())
+        return found
 
     def start(self):
         others = [one for one in self.lab.appliances if one.daemon and one.daemon.running]

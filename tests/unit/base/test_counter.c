@@ -169,6 +169,87 @@ static void counting_without_counters_is_harmless(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The file of another program: the same but for the name of one counter. */
+static void rename_counter(const struct fixture *f, const char *from, const char *to)
+{
+	char text[65536], *at;
+	int fd = open(f->path, O_RDWR | O_CLOEXEC);
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+
+	assert_int_equal(strlen(from), strlen(to));
+	at = memmem(text, (size_t)n, from, strlen(from) + 1);
+	assert_non_null(at);
+	assert_int_equal(pwrite(fd, to, strlen(to), at - text), strlen(to));
+	close(fd);
+}
+
+static void the_next_program_counts_on_in_the_same_file(void **state)
+{
+	struct fixture *f = *state;
+	struct counters *taken, *older, *child;
+
+	assert_int_equal(counters_map(f->counters->fd, COUNTER_SLOT_WORKER, &child, &f->why), 0);
+	counter_add(child, COUNTER_CLIENT_ACCEPTED, 5);
+	counter_add(f->counters, COUNTER_CLIENT_ACCEPTED, 2);
+	assert_int_equal(counters_take(f->path, f->counters->fd, &taken, &older, &f->why), 0);
+	assert_null(older);
+	counter_add(taken, COUNTER_CLIENT_ACCEPTED, 10);
+	counter_add(child, COUNTER_CLIENT_ACCEPTED, 100);
+	assert_int_equal(counter_total(taken, COUNTER_CLIENT_ACCEPTED), 117);
+	assert_int_equal(counter_total(f->counters, COUNTER_CLIENT_ACCEPTED), 117);
+	counters_close(child);
+	counters_close(taken);
+}
+
+static void another_table_begins_at_the_old_totals(void **state)
+{
+	struct fixture *f = *state;
+	struct counters *taken, *older, *again, *child;
+
+	assert_int_equal(counters_map(f->counters->fd, COUNTER_SLOT_WORKER, &child, &f->why), 0);
+	counter_add(child, COUNTER_CLIENT_ACCEPTED, 5);
+	counter_add(child, COUNTER_SIGNER_MINTED, 3);
+	rename_counter(f, "signer.minted", "signer.coined");
+	assert_int_equal(counters_take(f->path, f->counters->fd, &taken, &older, &f->why), 0);
+	assert_non_null(older);
+	assert_int_equal(counter_total(taken, COUNTER_CLIENT_ACCEPTED), 5);
+	assert_int_equal(counter_total(taken, COUNTER_SIGNER_MINTED), 0);
+	/* Who was there before still counts in the old file. */
+	counter_add(child, COUNTER_CLIENT_ACCEPTED, 20);
+	counters_move(older, taken);
+	assert_int_equal(counter_total(taken, COUNTER_CLIENT_ACCEPTED), 25);
+	counters_move(older, taken);
+	assert_int_equal(counter_total(taken, COUNTER_CLIENT_ACCEPTED), 25);
+	/* And under the program after the next. */
+	assert_int_equal(counters_take_older(older->fd, &again, &f->why), 0);
+	counter_add(child, COUNTER_CLIENT_ACCEPTED, 1);
+	counters_move(again, taken);
+	assert_int_equal(counter_total(taken, COUNTER_CLIENT_ACCEPTED), 26);
+	counters_close(again);
+	counters_close(older);
+	/* The path is of the new one. */
+	assert_int_equal(counters_open(f->path, &again, &f->why), 0);
+	assert_int_equal(counter_total(again, COUNTER_CLIENT_ACCEPTED), 26);
+	counters_close(again);
+	counters_close(child);
+	counters_close(taken);
+}
+
+static void what_is_no_file_of_counters_is_not_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct counters *taken, *older;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(counters_take(f->path, null, &taken, &older, &f->why), -EINVAL);
+	assert_null(taken);
+	assert_int_equal(pwrite(f->counters->fd, "x", 1, 0), 1);
+	assert_int_equal(counters_take(f->path, f->counters->fd, &taken, &older, &f->why), -EINVAL);
+	assert_null(taken);
+	assert_null(older);
+	close(null);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +259,9 @@ int main(void)
 		TEST(a_reader_sees_the_table_of_the_file),
 		TEST(a_slot_that_is_not_there_is_refused),
 		TEST(a_damaged_file_is_refused),
+		TEST(the_next_program_counts_on_in_the_same_file),
+		TEST(another_table_begins_at_the_old_totals),
+		TEST(what_is_no_file_of_counters_is_not_taken),
 		cmocka_unit_test(counting_without_counters_is_harmless),
 	};
 

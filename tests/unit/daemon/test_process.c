@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <ev.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -59,6 +64,46 @@ static void a_call_has_its_name(void **state)
 	assert_string_equal(sandbox_call_name(999999).name, "?");
 }
 
+static void only_a_child_is_adopted(void **state)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct control_boot boot = {.kind = ROLE_WORKER, .index = 3};
+	struct process_start start = {.loop = loop, .title = "worker", .boot = &boot};
+	struct process_state known = {.pid = 1, .started_ns = 7, .overdue_ns = 0, .ready = true};
+	struct process *process;
+	struct why why = {""};
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(ipc_pair(pair), 0);
+	known.control = pair[0];
+	assert_int_equal(process_adopt(&start, &known, &process, &why), -ECHILD);
+	assert_string_equal(why.text, "worker: process 1 is no child of this one");
+	known.pid = fork();
+	if (known.pid == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(process_adopt(&start, &known, &process, &why), 0);
+	assert_true(process_is_ready(process));
+	assert_memory_equal(strstr(process_name(process), "worker 3 (pid "), "worker 3 (pid ", 14);
+	assert_int_equal(process_state(process).pid, known.pid);
+	assert_int_equal(process_state(process).control, pair[0]);
+	assert_int_equal(process_state(process).started_ns, 7);
+	assert_int_equal(process_state(process).overdue_ns, 0);
+	/* The next program is told of the deadline that an order set. */
+	process_drain(process, 5 * NS_PER_S);
+	assert_true(process_state(process).draining);
+	assert_in_range(process_state(process).overdue_ns, clock_monotonic_ns(),
+		clock_monotonic_ns() + 60 * NS_PER_S);
+	process_drain(process, UINT64_MAX);
+	assert_int_equal(process_state(process).overdue_ns, 0);
+	process_free(process);
+	assert_int_equal(waitpid(known.pid, NULL, 0), -1);
+	close(pair[1]);
+	ev_loop_destroy(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -66,6 +111,7 @@ int main(void)
 		cmocka_unit_test(thirty_seconds_of_life_are_a_fresh_start),
 		cmocka_unit_test(the_kernel_log_names_the_refused_call),
 		cmocka_unit_test(a_call_has_its_name),
+		cmocka_unit_test(only_a_child_is_adopted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
