@@ -212,8 +212,7 @@ static void json_has_it_all(void **state)
 	assert_non_null(root);
 	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "name")), "gate");
 	assert_true(yyjson_get_bool(yyjson_obj_get(root, "inspecting")));
-	assert_int_equal(
-		yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/programs/admit/id")), 11);
+	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/programs/admit/id")), 11);
 	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/packets/steered")), 77);
 	assert_int_equal(yyjson_arr_size(yyjson_obj_get(root, "endpoints")), ENDPOINTS);
 	assert_string_equal(
