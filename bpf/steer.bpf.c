@@ -153,17 +153,21 @@ static __noinline int act(struct __sk_buff *skb, const struct packet *packet,
 	}
 }
 
-/* Where XDP leaves it to us: enum drop. */
-__noinline int admit_here(const struct packet *packet)
+/* Not inlined, see lookup.h. */
+__noinline int admit_packet(const struct packet *packet)
+{
+	return packet ? admit(packet, settings_now()) : DROP_MALFORMED;
+}
+
+/* As far as XDP leaves it to us. */
+static __always_inline enum drop admit_here(const struct packet *packet)
 {
 	const struct settings *current = settings_now();
 
-	if (!packet)
-		return DROP_MALFORMED;
 	if (current && (current->xdp == XDP_MODE_NATIVE ||
 			       (current->xdp == XDP_MODE_GENERIC && !packet_mergeable(packet))))
 		return DROP_NONE;
-	return admit(packet, current);
+	return (enum drop)admit_packet(packet);
 }
 
 SEC("tc")
@@ -191,7 +195,7 @@ int sally_steer(struct __sk_buff *skb)
 	size = skb_wire_size(skb, &packet);
 	counters = source_of(&packet.source);
 	source_count(counters, size.packets, size.bytes);
-	verdict = verdict_drop((enum drop)admit_here(&packet));
+	verdict = verdict_drop(admit_here(&packet));
 	if (verdict.drop != DROP_NONE)
 		return act(skb, &packet, &verdict, counters);
 	flow_key_of(&packet, &key);
