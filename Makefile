@@ -2,7 +2,7 @@
 #
 #	make			the programs, in build/
 #	make check		every test; installs what is missing first (appliance/deps)
-#	make check-unit …	one kind of tests: unit fuzz bpf netns sdk
+#	make check-unit …	one kind of tests: man unit fuzz bpf netns sdk
 #	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
 #	make demo		real calls through an appliance in network namespaces
@@ -76,14 +76,14 @@ BENCH_PACKETS := $(if $(wildcard tests/bench/packets.c),$(B)/tests/bench/packets
 # --- how it is compiled ------------------------------------------------------------------------
 
 PACKAGES := libbpf openssl libcares libcyaml yaml-0.1 yyjson zlib libbrotlidec libzstd sqlite3 \
-	libseccomp libsystemd libnetfilter_queue libmnl
+	libseccomp libsystemd libnetfilter_queue libmnl libmicrohttpd
 # Run once, and only by a rule that needs it: `make check` installs the libraries first.
 pkg_config = $(shell pkg-config $(1) $(PACKAGES) \
 	$$(pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack) || echo MISSING)
 pkg_checked = $(if $(filter MISSING,$(1)),$(error libraries are missing: run appliance/deps),$(1))
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg_checked,$$(patsubst -I%,-isystem %,\
 	$$(call pkg_config,--cflags))))$(PKG_CFLAGS)
-PKG_LIBS = $(eval PKG_LIBS := $$(call pkg_checked,$$(call pkg_config,--libs)) -lev \
+PKG_LIBS = $(eval PKG_LIBS := $$(call pkg_checked,$$(call pkg_config,--libs)) -lev -lncurses -ltinfo \
 	$$(if $$(LLHTTP_SOURCES),,-lllhttp))$(PKG_LIBS)
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
@@ -122,7 +122,7 @@ BPF_COMPILE = $(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -O2 -g
 
 KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
-.PHONY: all check checks check-unit check-fuzz check-bpf check-netns check-sdk check-kernels \
+.PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-kernels \
 	demo bench bench-packets fuzz fuzz-run asan install clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
@@ -217,7 +217,7 @@ check: deps
 	@+$(MAKE) checks
 # One kind after the other, also with -j: they share the machine's network and its processors.
 checks: tests
-	@+for kind in unit fuzz bpf netns sdk; do $(MAKE) check-$$kind || exit 1; done
+	@+for kind in man unit fuzz bpf netns sdk; do $(MAKE) check-$$kind || exit 1; done
 	@echo "  all checks passed"
 
 tests: all $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS) $(ORIGIN)

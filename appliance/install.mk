@@ -5,7 +5,8 @@
 # existing configuration stays as it is; the new one is put beside it.
 
 SYSTEMD_UNITS := $(notdir $(patsubst %.in,%,$(wildcard appliance/systemd/*.service.in)))
-MAN_PAGES := $(wildcard appliance/man/*.[1-8]) $(B)/man/sallyport.yaml.5
+MAN_PAGES := $(wildcard appliance/man/*.[1-8]) $(B)/man/sallyport.yaml.5 \
+	$(B)/man/sallyport-datapath.7
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
 CONFIG = $(DESTDIR)$(SYSCONFDIR)/sallyport/sallyport.yaml
 
@@ -14,6 +15,18 @@ $(B)/man/sallyport.yaml.5: appliance/man/sallyport.yaml.5.awk appliance/sallypor
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
 	$(Q)awk -f $^ > $@
+
+# That of the counters are the tables of which the programs are made.
+$(B)/man/sallyport-datapath.7: appliance/man/sallyport-datapath.7.awk bpf/abi.h bpf/maps.h \
+	userspace/base/counter.h appliance/man/sallyport-datapath.7.in
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)awk -f $^ > $@
+
+# Sentences may begin within a line.
+check-man: $(MAN_PAGES)
+	@echo "  man pages"
+	@! mandoc -Tlint -Wwarning $(MAN_PAGES) | grep -v "new sentence, new line"
 
 install: all $(MAN_PAGES)
 	$(Q)install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(dir $(CONFIG))

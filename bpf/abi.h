@@ -145,7 +145,15 @@ struct flow_key {
 	__u16 client_port, server_port; /* network order */
 };
 
-enum flow_decision { FLOW_STEER = 1, FLOW_DIRECT = 2 };
+enum flow_decision {
+	FLOW_STEER = 1,
+	FLOW_DIRECT = 2,
+	FLOW_UNSEEN = 3, /* direct, to an endpoint that failed open */
+};
+
+/* The mark of packets that pass so, beside datapath.mark: nobody is to wait with them for the scout,
+ * who may be as dead as the workers. */
+#define MARK_UNSEEN(mark) ((mark) + 1)
 
 /* X(NAME, "name", seconds that a flow stays without a packet, "help") */
 #define FLOW_STATES(X)                                                                             \

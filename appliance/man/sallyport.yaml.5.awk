@@ -14,6 +14,13 @@ function escape(text) {
 # Prints a line as words of mdoc text; quotes and tabs are as they are.
 function say(text) {
 	print escape(text)
+	fresh = 0
+}
+
+# A section begins a paragraph by itself.
+function paragraph() {
+	if (!fresh)
+		print ".Pp"
 }
 
 function close_list() {
@@ -47,9 +54,10 @@ BEGIN {
 	print ".Nm sallyport.yaml"
 	print ".Nd configuration of the sallyport AI gateway"
 	print ".Sh DESCRIPTION"
+	fresh = 1
 }
 
-/SPDX/ || /^#$/ && !started { if (!/SPDX/) print ".Pp"; next }
+/SPDX/ || /^#$/ && !started { if (!/SPDX/) paragraph(); next }
 
 # "# --- Title ------"
 /^# --- / {
@@ -61,6 +69,7 @@ BEGIN {
 		print ".Sh KEYS"
 	started = 1
 	print ".Ss " escape(title)
+	fresh = 1
 	next
 }
 
@@ -104,7 +113,7 @@ section == "hosts:" {
 
 {
 	if (start_list) {
-		print ".Pp"
+		paragraph()
 		print ".Ic " section
 		print ".Bl -tag -width Ds -offset indent"
 		in_list = 1
@@ -143,6 +152,7 @@ END {
 	print ".El"
 	print ".Sh SEE ALSO"
 	print ".Xr sallyport 1 ,"
+	print ".Xr sallyport-datapath 7 ,"
 	print ".Xr sallyport-collector 8 ,"
 	print ".Xr sallyportd 8"
 }

@@ -247,8 +247,8 @@ static void the_status_tells_what_is_attached(void **state)
 	assert_int_equal(status->workers, 1);
 	assert_int_equal(status->listening4, 1);
 	assert_int_equal(status->listening6, 1);
-	assert_int_equal(status->flows, 1);
-	assert_int_equal(status->flows_active, 1);
+	assert_int_equal(status->flows.steered, 1);
+	assert_int_equal(status->flows.steered_active, 1);
 	assert_int_equal(status->outcomes[OUTCOME_OPENED], 1);
 	assert_int_equal(status->outcomes[OUTCOME_SELECTED], 1);
 	assert_int_equal(status->nendpoints, 4);
@@ -258,8 +258,8 @@ static void the_status_tells_what_is_attached(void **state)
 	pair_close(ends);
 	usleep(50000);
 	status = gate_status(gate);
-	assert_int_equal(status->flows, 1);
-	assert_int_equal(status->flows_active, 0);
+	assert_int_equal(status->flows.steered, 1);
+	assert_int_equal(status->flows.steered_active, 0);
 	datapath_status_free(status);
 }
 

@@ -325,7 +325,7 @@ def test_a_stopped_parent_changes_nothing(lab, gate, ipv6):
 @both_families
 @both_modes
 def test_everybody_stopped(lab, gate, mode, ipv6):
-    gate = gate(mode, {"endpoints": {"learn": "off"}})
+    gate = gate(mode)
     client = lab.client(gate)
     becomes("inspected", client, AZURE, ipv6)
     with stopped(everyone(gate)):
@@ -386,6 +386,19 @@ def test_hosts_fail_each_in_its_own_way(lab, gate, ipv6):
     told(gate, "appliance", ["mixed", "inspecting"])
     counted(gate, "fail.closed", 1)
     counted(gate, "fail.open", 1)
+
+
+@both_families
+@both_modes
+def test_hosts_fail_each_in_its_own_way_when_everybody_is_killed(lab, gate, mode, ipv6):
+    gate = gate(mode, named((AZURE, "open"), (AZURE_B, "closed")))
+    client = lab.client(gate)
+    becomes("inspected", client, AZURE, ipv6)
+    becomes("inspected", client, AZURE_B, ipv6)
+    tell(everyone(gate), signal.SIGKILL)
+    gate.daemon.wait()
+    becomes("refused", client, AZURE_B, ipv6)
+    becomes("unseen", client, AZURE, ipv6)
 
 
 @both_families

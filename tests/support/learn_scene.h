@@ -28,7 +28,7 @@ struct scene {
 
 /* endpoints: what stands in that section of the configuration. */
 void scene_open(struct scene *scene, const char *endpoints);
-/* With the only host that is listed. */
+/* With the only host that is listed; its other keys may follow. */
 void scene_open_host(struct scene *scene, const char *endpoints, const char *host);
 void scene_close(struct scene *scene);
 /* Asserts what was done since the last time. */

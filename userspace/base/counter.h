@@ -117,8 +117,9 @@
 	X(LEARN_HELLO_CUT, "learn.hello_cut", "connections passed because their ClientHello came in more pieces or bytes than are looked at") \
 	X(LEARN_UNSTEERED, "learn.unsteered", "connections to a listed host passed because its address is an endpoint and the kernel does not steer it") \
 	X(LEARN_LATE, "learn.late", "packets let go at their deadline, before their address was an endpoint") \
+	X(LEARN_UNLEARNED, "learn.unlearned", "connections to hosts that fail closed, refused although their address could not be made an endpoint in time") \
 	X(LEARN_UNTOLD, "learn.untold", "resets and rejects that could not be sent") \
-	X(LEARN_FULL, "learn.full", "packets passed unread because the scout's tables were full") \
+	X(LEARN_FULL, "learn.full", "packets that were not looked at, or did not wait, because the scout's tables were full") \
 	X(POLICY_NO_SNI_PASSED, "policy.no_sni_passed", "connections to no endpoint, without a name: passed") \
 	X(POLICY_NO_SNI_REFUSED, "policy.no_sni_refused", "those refused by endpoints.no_sni") \
 	X(POLICY_ECH_PASSED, "policy.ech_passed", "connections to no endpoint whose name may be a cover (ECH, or its imitation): passed") \

@@ -8,8 +8,11 @@
 int cmd_ca(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_events(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
+int cmd_sources(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_tail(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_upgrade(int argc, char **argv);
 int cmd_usage(int argc, char **argv);
 int cmd_version(int argc, char **argv);

@@ -8,13 +8,12 @@
 #include <yyjson.h>
 
 #include "base/clock.h"
+#include "cli/inspecting.h"
+#include "cli/source_report.h"
 
 bool status_report_inspecting(const struct status_report *report)
 {
-	const struct datapath_status *k = report->kernel;
-
-	return k->steer.attached && k->select.attached && k->rule4 && k->route4 &&
-		k->listening4 + k->listening6 > 0;
+	return inspecting(report->kernel);
 }
 
 static struct address_text prefix_format(const struct prefix *p)
@@ -32,22 +31,6 @@ static struct address_text prefix_format(const struct prefix *p)
 	return text;
 }
 
-/* "2 d 3 h", "5 min": ages are for a glance. */
-static const char *age_format(uint64_t ns, char text[32])
-{
-	uint64_t s = ns / NS_PER_S;
-
-	if (s < 120)
-		snprintf(text, 32, "%" PRIu64 " s", s);
-	else if (s < 7200)
-		snprintf(text, 32, "%" PRIu64 " min", s / 60);
-	else if (s < 172800)
-		snprintf(text, 32, "%" PRIu64 " h", s / 3600);
-	else
-		snprintf(text, 32, "%" PRIu64 " d", s / 86400);
-	return text;
-}
-
 static uint64_t clock_boottime_ns(void)
 {
 	struct timespec now;
@@ -60,21 +43,55 @@ static void text_program(
 	FILE *out, const char *label, const char *where, const struct datapath_program *p)
 {
 	uint64_t now = clock_boottime_ns();
-	char age[32];
 
 	fprintf(out, "  %-10s ", label);
 	if (p->foreign)
-		fprintf(out, "not attached: a foreign program (%u %s) is on %s\n", p->id, p->name, where);
+		fprintf(out, "not attached: a foreign program (%u %s) is on %s\n", p->id, p->name,
+			where);
 	else if (!p->attached)
 		fprintf(out, "not attached\n");
 	else
-		fprintf(out, "%s%s%s, program %u, loaded %s ago\n", where, *p->mode ? " " : "", p->mode,
-			p->id, age_format(now > p->loaded_ns ? now - p->loaded_ns : 0, age));
+		fprintf(out, "%s%s%s, program %u, loaded %s ago\n", where, *p->mode ? " " : "",
+			p->mode, p->id,
+			age_format(now > p->loaded_ns ? now - p->loaded_ns : 0).text);
 }
 
 static const char *text_both(bool ipv4, bool ipv6)
 {
 	return ipv4 ? (ipv6 ? "IPv4 and IPv6" : "IPv4 only") : (ipv6 ? "IPv6 only" : "none");
+}
+
+static uint64_t heartbeat_age(const struct datapath_status *k, unsigned i)
+{
+	return k->read_ns > k->heartbeats[i] ? k->read_ns - k->heartbeats[i] : 0;
+}
+
+/* Hosts that differ from datapath.fail are told with their endpoints. */
+static void text_heartbeats(const struct status_report *report, FILE *out)
+{
+	const struct datapath_status *k = report->kernel;
+	const char *separator = "last seen";
+
+	fprintf(out, "  %-10s %s", "fail",
+		report->config->datapath.fail == CONFIG_FAIL_OPEN ? "open" : "closed");
+	if (k->settings.heartbeat_ns)
+		fprintf(out, ", after %" PRIu64 " ms without a sign of life",
+			(uint64_t)(k->settings.heartbeat_ns / NS_PER_MS));
+	fprintf(out, "\n  %-10s %u of %u; ", "alive", k->alive, k->workers);
+	for (unsigned i = 0; i < HEARTBEATS_MAX; i++) {
+		uint64_t age = heartbeat_age(k, i);
+
+		if (!k->heartbeats[i] || (i >= k->workers && i != HEARTBEAT_SCOUT))
+			continue;
+		fputs(separator, out);
+		separator = ",";
+		if (i == HEARTBEAT_SCOUT)
+			fprintf(out, " scout %" PRIu64 " ms ago", (uint64_t)(age / NS_PER_MS));
+		else
+			fprintf(out, " worker %u %" PRIu64 " ms ago", i,
+				(uint64_t)(age / NS_PER_MS));
+	}
+	fprintf(out, "%s\n", *separator == ',' ? "" : "no sign of life is looked at");
 }
 
 static void text_kernel(const struct status_report *report, FILE *out)
@@ -94,15 +111,17 @@ static void text_kernel(const struct status_report *report, FILE *out)
 	fprintf(out, "  %-10s %s\n", "routes", text_both(k->route4, k->route6));
 	fprintf(out, "  %-10s %u, listening: %u on IPv4, %u on IPv6\n", "workers", k->workers,
 		k->listening4, k->listening6);
-	fprintf(out, "  %-10s %" PRIu64 " steered, %" PRIu64 " active\n", "flows", k->flows,
-		k->flows_active);
+	text_heartbeats(report, out);
+	fprintf(out,
+		"  %-10s %" PRIu64 ", of these steered %" PRIu64 "; active %" PRIu64
+		", of these steered %" PRIu64 "\n",
+		"flows", k->flows.all, k->flows.steered, k->flows.active, k->flows.steered_active);
 }
 
 static void text_endpoints(const struct status_report *report, FILE *out)
 {
 	const struct datapath_status *k = report->kernel;
 	uint64_t now = clock_monotonic_ns();
-	char age[32];
 
 	fprintf(out, "\nEndpoints: %zu\n", k->nendpoints);
 	for (size_t i = 0; i < k->nendpoints; i++) {
@@ -116,8 +135,34 @@ static void text_endpoints(const struct status_report *report, FILE *out)
 			endpoint_source_name(e->source));
 		if (e->expires_ns)
 			fprintf(out, ", for %s",
-				age_format(e->expires_ns > now ? e->expires_ns - now : 0, age));
+				age_format(e->expires_ns > now ? e->expires_ns - now : 0).text);
+		if (e->fail == FAIL_OPEN)
+			fprintf(out, ", fails open");
 		fputc('\n', out);
+	}
+}
+
+static void text_admission(const struct status_report *report, FILE *out)
+{
+	const struct datapath_status *k = report->kernel;
+
+	if (k->admission_unread)
+		fprintf(out, "\nAdmission: prefixes that may not be read\n");
+	else
+		fprintf(out, "\nAdmission: %zu prefixes\n", k->nadmission);
+	if (k->settings.syn_interval_ns)
+		fprintf(out, "  %" PRIu64 " SYNs per second and source, %" PRIu64 " at once\n",
+			(uint64_t)(NS_PER_S / k->settings.syn_interval_ns),
+			(uint64_t)(k->settings.syn_burst_ns / k->settings.syn_interval_ns));
+	if (k->settings.connections_max)
+		fprintf(out, "  %u connections per source\n", k->settings.connections_max);
+	for (size_t i = 0; i < k->nadmission; i++) {
+		if (report->most && i == report->most) {
+			fprintf(out, "  and %zu more (--all)\n", k->nadmission - i);
+			break;
+		}
+		fprintf(out, "  %-40s %s\n", prefix_format(&k->admission[i].prefix).text,
+			k->admission[i].rule == ADMISSION_DENY ? "deny" : "allow");
 	}
 }
 
@@ -125,11 +170,11 @@ static void text_sources(const struct status_report *report, FILE *out)
 {
 	const struct datapath_status *k = report->kernel;
 	uint64_t now = clock_monotonic_ns();
-	char age[32];
 
 	fprintf(out, "\nSource addresses: %zu\n", k->nsources);
 	if (k->nsources)
-		fprintf(out, "  %-40s %12s %16s %9s  %s\n", "", "packets", "bytes", "SYNs", "seen");
+		fprintf(out, "  %-40s %12s %16s %16s %9s %7s  %s\n", "", "packets", "bytes",
+			"bytes to", "SYNs", "active", "seen");
 	for (size_t i = 0; i < k->nsources; i++) {
 		const struct source_counters *c = &k->sources[i].counters;
 
@@ -137,14 +182,15 @@ static void text_sources(const struct status_report *report, FILE *out)
 			fprintf(out, "  and %zu more (--all)\n", k->nsources - i);
 			break;
 		}
-		fprintf(out, "  %-40s %12llu %16llu %9llu  %s ago",
+		fprintf(out, "  %-40s %12llu %16llu %16llu %9llu %7u  %s ago",
 			address_format(&k->sources[i].address).text, (unsigned long long)c->packets,
-			(unsigned long long)c->bytes, (unsigned long long)c->syns,
-			age_format(now > c->seen_ns ? now - c->seen_ns : 0, age));
+			(unsigned long long)c->bytes, (unsigned long long)c->bytes_to,
+			(unsigned long long)c->syns, k->sources[i].active,
+			age_format(now > c->seen_ns ? now - c->seen_ns : 0).text);
 		for (enum drop drop = 0; drop < DROP_COUNT; drop++)
 			if (c->drops[drop])
-				fprintf(out, ", dropped %llu %s", (unsigned long long)c->drops[drop],
-					drop_name(drop));
+				fprintf(out, ", dropped %llu %s",
+					(unsigned long long)c->drops[drop], drop_name(drop));
 		fputc('\n', out);
 	}
 }
@@ -175,6 +221,7 @@ void status_report_text(const struct status_report *report, FILE *out)
 {
 	text_kernel(report, out);
 	text_endpoints(report, out);
+	text_admission(report, out);
 	text_sources(report, out);
 	text_counters(report, out);
 }
@@ -193,6 +240,59 @@ static void json_program(yyjson_mut_doc *doc, yyjson_mut_val *programs, const ch
 	if (p->attached || p->foreign) {
 		yyjson_mut_obj_add_uint(doc, o, "id", p->id);
 		yyjson_mut_obj_add_strcpy(doc, o, "name", p->name);
+	}
+}
+
+static void json_flows(yyjson_mut_doc *doc, yyjson_mut_val *kernel, const struct datapath_status *k)
+{
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, kernel, "flows"), *states;
+
+	yyjson_mut_obj_add_uint(doc, o, "all", k->flows.all);
+	yyjson_mut_obj_add_uint(doc, o, "steered", k->flows.steered);
+	yyjson_mut_obj_add_uint(doc, o, "active", k->flows.active);
+	yyjson_mut_obj_add_uint(doc, o, "steered_active", k->flows.steered_active);
+	states = yyjson_mut_obj_add_obj(doc, o, "states");
+	for (enum flow_state i = 0; i < FLOW_STATE_COUNT; i++)
+		yyjson_mut_obj_add_uint(doc, states, flow_state_name(i), k->flows.states[i]);
+}
+
+/* Ages; null: there was no sign of life. */
+static void json_heartbeats(
+	yyjson_mut_doc *doc, yyjson_mut_val *kernel, const struct datapath_status *k)
+{
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, kernel, "heartbeats"), *workers;
+
+	yyjson_mut_obj_add_uint(doc, o, "timeout_ns", k->settings.heartbeat_ns);
+	if (k->heartbeats[HEARTBEAT_SCOUT])
+		yyjson_mut_obj_add_uint(doc, o, "scout_age_ns", heartbeat_age(k, HEARTBEAT_SCOUT));
+	workers = yyjson_mut_obj_add_arr(doc, o, "worker_age_ns");
+	for (unsigned i = 0; i < k->workers && i < WORKERS_MAX; i++)
+		if (k->heartbeats[i])
+			yyjson_mut_arr_add_uint(doc, workers, heartbeat_age(k, i));
+		else
+			yyjson_mut_arr_add_null(doc, workers);
+}
+
+static void json_admission(
+	yyjson_mut_doc *doc, yyjson_mut_val *root, const struct datapath_status *k)
+{
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "admission"), *prefixes;
+
+	yyjson_mut_obj_add_bool(doc, o, "in_force", k->settings.admission != 0);
+	yyjson_mut_obj_add_uint(doc, o, "syn_interval_ns", k->settings.syn_interval_ns);
+	yyjson_mut_obj_add_uint(doc, o, "syn_burst_ns", k->settings.syn_burst_ns);
+	yyjson_mut_obj_add_uint(doc, o, "connections", k->settings.connections_max);
+	yyjson_mut_obj_add_uint(doc, o, "flood_rate", k->settings.flood_rate);
+	if (k->admission_unread)
+		return;
+	prefixes = yyjson_mut_obj_add_arr(doc, o, "prefixes");
+	for (size_t i = 0; i < k->nadmission; i++) {
+		yyjson_mut_val *row = yyjson_mut_arr_add_obj(doc, prefixes);
+
+		yyjson_mut_obj_add_strcpy(
+			doc, row, "prefix", prefix_format(&k->admission[i].prefix).text);
+		yyjson_mut_obj_add_str(doc, row, "rule",
+			k->admission[i].rule == ADMISSION_DENY ? "deny" : "allow");
 	}
 }
 
@@ -216,8 +316,9 @@ static void json_kernel(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct 
 	yyjson_mut_obj_add_uint(doc, o, "workers", k->workers);
 	yyjson_mut_obj_add_uint(doc, o, "listening4", k->listening4);
 	yyjson_mut_obj_add_uint(doc, o, "listening6", k->listening6);
-	yyjson_mut_obj_add_uint(doc, o, "flows", k->flows);
-	yyjson_mut_obj_add_uint(doc, o, "flows_active", k->flows_active);
+	yyjson_mut_obj_add_uint(doc, o, "alive", k->alive);
+	json_flows(doc, o, k);
+	json_heartbeats(doc, o, k);
 	for (enum outcome outcome = 0; outcome < OUTCOME_COUNT; outcome++)
 		yyjson_mut_obj_add_uint(doc, outcomes, outcome_name(outcome), k->outcomes[outcome]);
 }
@@ -235,21 +336,10 @@ static void json_tables(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct 
 		yyjson_mut_obj_add_str(
 			doc, o, "source", endpoint_source_name(k->endpoints[i].source));
 		yyjson_mut_obj_add_uint(doc, o, "expires_ns", k->endpoints[i].expires_ns);
+		yyjson_mut_obj_add_str(doc, o, "fail", fail_name(k->endpoints[i].fail));
 	}
-	for (size_t i = 0; i < k->nsources; i++) {
-		const struct source_counters *c = &k->sources[i].counters;
-		yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, sources), *drops;
-
-		yyjson_mut_obj_add_strcpy(
-			doc, o, "address", address_format(&k->sources[i].address).text);
-		yyjson_mut_obj_add_uint(doc, o, "packets", c->packets);
-		yyjson_mut_obj_add_uint(doc, o, "bytes", c->bytes);
-		yyjson_mut_obj_add_uint(doc, o, "syns", c->syns);
-		yyjson_mut_obj_add_uint(doc, o, "seen_ns", c->seen_ns);
-		drops = yyjson_mut_obj_add_obj(doc, o, "drops");
-		for (enum drop drop = 0; drop < DROP_COUNT; drop++)
-			yyjson_mut_obj_add_uint(doc, drops, drop_name(drop), c->drops[drop]);
-	}
+	for (size_t i = 0; i < k->nsources; i++)
+		source_json(doc, yyjson_mut_arr_add_obj(doc, sources), &k->sources[i]);
 }
 
 int status_report_json(const struct status_report *report, FILE *out)
@@ -264,7 +354,10 @@ int status_report_json(const struct status_report *report, FILE *out)
 		yyjson_mut_doc_set_root(doc, root);
 		yyjson_mut_obj_add_str(doc, root, "name", report->config->appliance.name);
 		yyjson_mut_obj_add_bool(doc, root, "inspecting", status_report_inspecting(report));
+		yyjson_mut_obj_add_str(doc, root, "fail",
+			report->config->datapath.fail == CONFIG_FAIL_OPEN ? "open" : "closed");
 		json_kernel(doc, root, report->kernel);
+		json_admission(doc, root, report->kernel);
 		json_tables(doc, root, report->kernel);
 		counters = report->counters ? yyjson_mut_obj_add_obj(doc, root, "counters") : NULL;
 		while (counters && counters_next(report->counters, &at, &reading))

@@ -14,7 +14,7 @@ struct status_report {
 	const struct config *config;
 	const struct datapath_status *kernel;
 	const struct counters *counters; /* NULL: no daemon has made the file */
-	size_t most; /* rows of endpoints and of sources; 0: all */
+	size_t most;			 /* rows of endpoints and of sources; 0: all */
 };
 
 /* Whether new AI connections are inspected: all programs attached, somebody listens. */

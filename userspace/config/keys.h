@@ -25,7 +25,7 @@
 	S(fail, CHOICE, fail, "closed", "closed|open")                                            \
 	S(heartbeat_timeout, DURATION, heartbeat_ns, "800ms", "300ms..1m")                        \
 	S(forward, CHOICE, forward, "stack", "stack|xdp")                                         \
-	S(mark, U32, mark, "0x5a11", "1..0xffffffff")                                             \
+	S(mark, U32, mark, "0x5a11", "1..0xfffffffe")                                             \
 	S(table, U32, table, "5111", "1..0xffffffff")                                             \
 	S(listen_base, U16, listen_base, "15100", "1024..65535")                                  \
 	S(queue_base, U16, queue_base, "5110", "0..65407")                                        \

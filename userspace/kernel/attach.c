@@ -14,9 +14,12 @@ void attached_program(uint32_t id, struct attached *attached)
 {
 	struct bpf_prog_info info = {0};
 	uint32_t len = sizeof(info);
-	int fd = id ? bpf_prog_get_fd_by_id(id) : -1;
+	int fd;
 
+	errno = 0;
+	fd = id ? bpf_prog_get_fd_by_id(id) : -1;
 	attached->there = id != 0;
+	attached->hidden = fd < 0 && errno == EPERM;
 	attached->program = id;
 	if (fd < 0)
 		return;

@@ -25,6 +25,7 @@
 
 struct attached {
 	bool there;
+	bool hidden;	    /* without CAP_SYS_ADMIN: whose program it is cannot be seen */
 	uint32_t program;   /* id */
 	char name[16];	    /* of the program */
 	char mode[16];	    /* XDP: "native", "generic", "offload"; TC: "tcx", "clsact" */

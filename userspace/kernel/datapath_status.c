@@ -16,8 +16,7 @@
 #include "kernel/pins.h"
 #include "kernel/programs.h"
 #include "kernel/route.h"
-
-#define ACTIVE_NS (300 * NS_PER_S)
+#include "kernel/source_active.h"
 
 /* Walks the keys of a map; entries that come and go meanwhile may be missed, and a key that is
  * deleted under the walk starts it again: bounded by twice the map's size. */
@@ -71,12 +70,27 @@ static void *grown(void **array, size_t n, size_t size)
 static void program_read(
 	const struct attached *attached, const char *name, struct datapath_program *program)
 {
-	program->foreign = attached->there && strcmp(attached->name, name) != 0;
+	program->foreign =
+		attached->there && !attached->hidden && strcmp(attached->name, name) != 0;
 	program->attached = attached->there && !program->foreign;
 	program->id = attached->program;
 	program->loaded_ns = attached->loaded_ns;
 	memcpy(program->mode, attached->mode, sizeof(program->mode));
 	memcpy(program->name, attached->name, sizeof(program->name));
+}
+
+/* XDP has one slot, which anybody may take: ours is the program of the pinned link. */
+static bool admit_pinned(const struct pins *pins, uint32_t program)
+{
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = pins_get(pins, PIN_ADMIT);
+	bool ours;
+
+	ours = fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.prog_id == program;
+	if (fd >= 0)
+		close(fd);
+	return ours;
 }
 
 static void programs_read(struct datapath_status *status, const struct pins *pins)
@@ -85,6 +99,7 @@ static void programs_read(struct datapath_status *status, const struct pins *pin
 
 	if (status->ifindex) {
 		attached_admit(status->ifindex, &attached);
+		attached.hidden = attached.hidden && admit_pinned(pins, attached.program);
 		program_read(&attached, PROGRAM_ADMIT, &status->admit);
 		attached_tc(pins, status->ifindex, TC_STEER, &attached);
 		program_read(&attached, PROGRAM_STEER, &status->steer);
@@ -114,34 +129,38 @@ static int routes_read(
 	return error ? why_set(why, -error, "routing rules: %s", strerror(-error)) : 0;
 }
 
-static void workers_read(struct datapath_status *status, int settings, int workers)
+static void settings_read(struct datapath_status *status, const struct map_fds *maps)
 {
-	struct settings current = {0};
 	const uint32_t zero = 0;
-	uint64_t cookie;
 
-	if (settings < 0 || bpf_map_lookup_elem(settings, &zero, &current) < 0)
-		return;
-	status->workers = current.workers;
-	for (uint32_t worker = 0; worker < current.workers && worker < WORKERS_MAX; worker++) {
-		uint32_t slot4 = WORKER_SLOT(worker, 0), slot6 = WORKER_SLOT(worker, 1);
-
-		status->listening4 += bpf_map_lookup_elem(workers, &slot4, &cookie) == 0;
-		status->listening6 += bpf_map_lookup_elem(workers, &slot6, &cookie) == 0;
-	}
+	if (bpf_map_lookup_elem(maps->settings, &zero, &status->settings) < 0)
+		memset(&status->settings, 0, sizeof(status->settings));
+	for (uint32_t i = 0; i < HEARTBEATS_MAX; i++)
+		if (bpf_map_lookup_elem(maps->heartbeats, &i, &status->heartbeats[i]) < 0)
+			status->heartbeats[i] = 0;
 }
 
-static void flows_read(struct datapath_status *status, int map)
+/* As the kernel programs see it: one that has given no sign at all yet is not judged by it. */
+static bool worker_fresh(const struct datapath_status *status, uint32_t worker)
 {
-	struct walk walk = walk_start(map);
-	uint64_t now = clock_monotonic_ns();
-	struct flow flow;
+	uint64_t timeout = status->settings.heartbeat_ns, last = status->heartbeats[worker];
 
-	while (walk_next(&walk)) {
-		if (bpf_map_lookup_elem(map, &walk.key, &flow) < 0 || flow.decision != FLOW_STEER)
-			continue;
-		status->flows++;
-		status->flows_active += flow_state(flow.marks) < FLOW_CLOSING && now - flow.seen_ns < ACTIVE_NS;
+	return timeout == 0 || last == 0 || last + timeout > status->read_ns;
+}
+
+static void workers_read(struct datapath_status *status, int workers)
+{
+	uint64_t cookie;
+
+	status->workers = status->settings.workers;
+	for (uint32_t worker = 0; worker < status->workers && worker < WORKERS_MAX; worker++) {
+		uint32_t slot4 = WORKER_SLOT(worker, 0), slot6 = WORKER_SLOT(worker, 1);
+		bool ipv4 = bpf_map_lookup_elem(workers, &slot4, &cookie) == 0;
+		bool ipv6 = bpf_map_lookup_elem(workers, &slot6, &cookie) == 0;
+
+		status->listening4 += ipv4;
+		status->listening6 += ipv6;
+		status->alive += (ipv4 || ipv6) && worker_fresh(status, worker);
 	}
 }
 
@@ -165,6 +184,7 @@ static int endpoint_add(
 		.prefix = *prefix,
 		.expires_ns = value->expires_ns,
 		.source = (enum endpoint_source)value->source,
+		.fail = (enum fail)value->fail,
 	};
 	status->nendpoints++;
 	return 0;
@@ -215,6 +235,71 @@ static int sources_read(struct datapath_status *status, int map)
 	return error;
 }
 
+static int admission_compare(const void *a, const void *b)
+{
+	const struct datapath_admission *x = a, *y = b;
+	int addresses = memcmp(&x->prefix.address, &y->prefix.address, sizeof(struct address));
+
+	return addresses ? addresses : (int)x->prefix.bits - (int)y->prefix.bits;
+}
+
+static int admission_add(
+	struct datapath_status *status, const struct prefix_key *key, uint32_t rule)
+{
+	struct datapath_admission *row =
+		grown((void **)&status->admission, status->nadmission, sizeof(*row));
+
+	if (!row)
+		return -ENOMEM;
+	row->prefix.bits = (uint8_t)key->bits;
+	memcpy(row->prefix.address.bytes, key->address.bytes, 16);
+	row->rule = (enum admission)rule;
+	status->nadmission++;
+	return 0;
+}
+
+/* The trie that is in force now; it may be replaced under the walk, which goes on over the old. */
+static int admission_read(struct datapath_status *status, int outer)
+{
+	const uint32_t zero = 0;
+	uint32_t id = 0, rule;
+	struct walk walk;
+	int inner, error = 0;
+
+	if (bpf_map_lookup_elem(outer, &zero, &id) < 0 || id == 0)
+		return 0;
+	inner = bpf_map_get_fd_by_id(id);
+	status->admission_unread = inner == -EPERM;
+	walk = walk_start(inner);
+	while (!error && walk_next(&walk))
+		if (bpf_map_lookup_elem(inner, &walk.key, &rule) == 0)
+			error = admission_add(status, &walk.key.prefix, rule);
+	if (status->nadmission)
+		qsort(status->admission, status->nadmission, sizeof(*status->admission),
+			admission_compare);
+	if (inner >= 0)
+		close(inner);
+	return error;
+}
+
+static int connections_read(
+	struct datapath_status *status, const struct map_fds *maps, unsigned parts)
+{
+	bool by_source = parts & DATAPATH_SOURCES;
+
+	if (by_source)
+		status->swept_ns = source_active_swept(
+			status->sources, status->nsources, maps->actives, status->read_ns);
+	if (maps->flows < 0)
+		return 0;
+	if (by_source && !status->swept_ns)
+		return source_active_count(status->sources, status->nsources, maps->flows,
+			status->read_ns, &status->flows);
+	return parts & DATAPATH_FLOWS
+		       ? flow_count_read(maps->flows, status->read_ns, &status->flows, NULL, NULL)
+		       : 0;
+}
+
 static int outcomes_read(struct datapath_status *status, int map, int cpus)
 {
 	uint64_t *each = calloc((size_t)cpus, sizeof(*each));
@@ -229,7 +314,8 @@ static int outcomes_read(struct datapath_status *status, int map, int cpus)
 	return 0;
 }
 
-static int maps_read(struct datapath_status *status, const struct pins *pins, struct why *why)
+static int maps_read(
+	struct datapath_status *status, const struct pins *pins, unsigned parts, struct why *why)
 {
 	int cpus = libbpf_num_possible_cpus();
 	struct map_fds maps;
@@ -242,11 +328,18 @@ static int maps_read(struct datapath_status *status, const struct pins *pins, st
 		goto out;
 	}
 	status->pinned = maps.settings >= 0;
-	workers_read(status, maps.settings, maps.workers);
-	flows_read(status, maps.flows);
-	error = cpus < 1 ? -EIO : endpoints_read(status, maps.endpoints, maps.prefixes);
-	if (!error)
+	status->read_ns = clock_monotonic_ns();
+	settings_read(status, &maps);
+	workers_read(status, maps.workers);
+	error = cpus < 1 ? -EIO : 0;
+	if (!error && (parts & DATAPATH_ENDPOINTS))
+		error = endpoints_read(status, maps.endpoints, maps.prefixes);
+	if (!error && (parts & DATAPATH_ENDPOINTS))
+		error = admission_read(status, maps.admission);
+	if (!error && (parts & DATAPATH_SOURCES))
 		error = sources_read(status, maps.sources);
+	if (!error)
+		error = connections_read(status, &maps, parts);
 	if (!error)
 		error = outcomes_read(status, maps.outcomes, cpus);
 	if (error)
@@ -261,6 +354,12 @@ out:
 
 int datapath_status_read(
 	const struct config *config, struct datapath_status **read, struct why *why)
+{
+	return datapath_status_read_parts(config, DATAPATH_ALL, read, why);
+}
+
+int datapath_status_read_parts(
+	const struct config *config, unsigned parts, struct datapath_status **read, struct why *why)
 {
 	struct datapath_status *status = calloc(1, sizeof(*status));
 	struct pins pins;
@@ -280,7 +379,7 @@ int datapath_status_read(
 	programs_read(status, &pins);
 	error = routes_read(status, &config->datapath, why);
 	if (!error)
-		error = maps_read(status, &pins, why);
+		error = maps_read(status, &pins, parts, why);
 	if (error) {
 		datapath_status_free(status);
 		return error;
@@ -294,6 +393,7 @@ void datapath_status_free(struct datapath_status *status)
 	if (!status)
 		return;
 	free(status->endpoints);
+	free(status->admission);
 	free(status->sources);
 	free(status);
 }

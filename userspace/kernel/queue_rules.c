@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "bpf/abi.h"
 
 #define BATCH_MAX  (256 * 1024)
 #define QUEUES_MAX 64
@@ -146,6 +147,18 @@ static void match_meta(struct batch *batch, unsigned key, const void *value, siz
 	put_u32(batch, NFTA_META_KEY, key);
 	expression_end(batch, expression);
 	compare(batch, NFT_CMP_EQ, value, len);
+}
+
+/* Not of a connection to an endpoint that failed open, which passes without anybody. */
+static void match_seen(struct batch *batch)
+{
+	struct expression expression = expression_start(batch, "meta");
+	const uint32_t unseen = MARK_UNSEEN(batch->config->datapath.mark);
+
+	put_u32(batch, NFTA_META_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_META_KEY, NFT_META_MARK);
+	expression_end(batch, expression);
+	compare(batch, NFT_CMP_NEQ, &unseen, sizeof(unseen));
 }
 
 static void match_interface(struct batch *batch, unsigned key)
@@ -304,6 +317,7 @@ static void put_first(struct batch *batch, int family, uint8_t protocol, uint16_
 {
 	rule_start(batch, family, "forward");
 	match_interface(batch, NFT_META_IIFNAME);
+	match_seen(batch);
 	match_protocol(batch, protocol);
 	match_port(batch, 2, port);
 	match_first(batch,

@@ -96,16 +96,27 @@ uint32_t learn_ticket(struct learn *learn)
 	return learn->ticket;
 }
 
+/* What becomes of a packet whose address is no endpoint after all. */
+static void unlearned(struct learn *learn, const struct seen *seen, enum then then)
+{
+	if (then == THEN_REFUSE_ALWAYS) {
+		counter_add(learn->counters, COUNTER_LEARN_UNLEARNED, 1);
+		learn_refuse(learn, seen);
+	} else {
+		learn_pass(learn, seen);
+	}
+}
+
 bool learn_hold(
 	struct learn *learn, const struct seen *seen, enum then then, uint32_t ticket, bool rest)
 {
-	size_t copied = seen->changed || rest || then == THEN_REFUSE ? seen->len : 0;
+	size_t copied = seen->changed || rest || then != THEN_PASS ? seen->len : 0;
 	bool room = learn->nheld < HELD_MAX && learn->held_bytes + copied <= HELD_BYTES_MAX;
 	struct held *held = room ? malloc(sizeof(*held) + copied) : NULL;
 
 	if (!held) {
 		counter_add(learn->counters, COUNTER_LEARN_FULL, 1);
-		learn_pass(learn, seen);
+		unlearned(learn, seen, then);
 		return false;
 	}
 	*held = (struct held){
@@ -137,12 +148,12 @@ static void held_go(struct learn *learn, struct held *held, bool learned)
 {
 	bool tcp = held->seen.packet.protocol == IP_PACKET_TCP;
 
-	if (held->then == THEN_REFUSE && learned) {
+	if (held->then != THEN_PASS && learned) {
 		counter_add(learn->counters,
 			tcp ? COUNTER_LEARN_SNI_RESET : COUNTER_LEARN_QUIC_REJECTED, 1);
 		learn_refuse(learn, &held->seen);
 	} else {
-		learn_pass(learn, &held->seen);
+		unlearned(learn, &held->seen, held->then);
 	}
 	held_free(learn, held);
 }
@@ -200,6 +211,14 @@ void learn_rest(struct learn *learn, const struct peek_key *key,
 	}
 }
 
+/* All that wait with it go without, and it may be gone. */
+static void rest_give_up(struct learn *learn, const struct held *held, uint64_t now_ns)
+{
+	const struct peek_key key = held->key;
+
+	learn_stream_give_up(learn, &key, peek_find(learn->peeks, &key, now_ns));
+}
+
 uint64_t learn_due(struct learn *learn, uint64_t now_ns)
 {
 	while (!list_empty(&learn->held)) {
@@ -208,9 +227,7 @@ uint64_t learn_due(struct learn *learn, uint64_t now_ns)
 		if (held->deadline_ns > now_ns)
 			return held->deadline_ns;
 		if (held->rest) {
-			struct peek_key key = held->key;
-
-			learn_stream_give_up(learn, &key, peek_find(learn->peeks, &key, now_ns));
+			rest_give_up(learn, held, now_ns);
 			continue;
 		}
 		counter_add(learn->counters, COUNTER_LEARN_LATE, 1);
@@ -223,8 +240,14 @@ void learn_free(struct learn *learn)
 {
 	if (!learn)
 		return;
-	list_for_each_safe (node, &learn->held)
-		held_go(learn, list_entry(node, struct held, node), false);
+	while (!list_empty(&learn->held)) {
+		struct held *held = list_entry(learn->held.next, struct held, node);
+
+		if (held->rest)
+			rest_give_up(learn, held, held->seen.now_ns);
+		else
+			held_go(learn, held, false);
+	}
 	known_free(learn->known);
 	peek_table_free(learn->peeks);
 	alias_table_free(learn->aliases);

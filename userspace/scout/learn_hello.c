@@ -83,7 +83,8 @@ static void teach(struct learn *learn, struct seen *seen, const struct peek *pee
 		counter_add(learn->counters, tcp ? COUNTER_LEARN_SNI : COUNTER_LEARN_QUIC, 1);
 	}
 	endpoint.ticket = learn_ticket(learn);
-	if (learn_hold(learn, seen, THEN_REFUSE, endpoint.ticket, false))
+	if (learn_hold(learn, seen, endpoint.fail == FAIL_OPEN ? THEN_REFUSE : THEN_REFUSE_ALWAYS,
+		    endpoint.ticket, false))
 		learn->output.ask(learn->output.context, &endpoint, 1);
 }
 

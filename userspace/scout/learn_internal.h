@@ -36,7 +36,8 @@ struct seen {
 /* What a packet that waits for an answer is let go to. */
 enum then {
 	THEN_PASS,
-	THEN_REFUSE, /* once the address is an endpoint, else it passes */
+	THEN_REFUSE,	    /* once the address is an endpoint, else it passes: fail: open */
+	THEN_REFUSE_ALWAYS, /* in any case: fail: closed */
 };
 
 void learn_pass(struct learn *learn, const struct seen *seen);
@@ -47,7 +48,7 @@ void learn_deny(struct learn *learn, const struct seen *seen);
 /* What a packet may wait for: that the parent answers the question of this number. */
 uint32_t learn_ticket(struct learn *learn);
 /* Makes the packet wait, for an answer (ticket, 0: none), for the rest of the message that it is a
- * part of, or both. false: there is no room; it was passed. */
+ * part of, or both. false: there is no room; it has its verdict. */
 bool learn_hold(
 	struct learn *learn, const struct seen *seen, enum then then, uint32_t ticket, bool rest);
 /* The ticket that a packet of this connection waits for; 0: none does. */

@@ -21,6 +21,7 @@ struct machine {
 	struct datapath_status kernel;
 	struct datapath_known_endpoint endpoints[ENDPOINTS];
 	struct datapath_source source;
+	struct datapath_admission admission[2];
 	char *text;
 };
 
@@ -43,6 +44,22 @@ static int machine_make(void **state)
 		.route4 = true,
 		.workers = 2,
 		.listening4 = 2,
+		.alive = 2,
+		.settings = {.heartbeat_ns = 800 * NS_PER_MS,
+			.admission = 1,
+			.syn_interval_ns = NS_PER_S / 50,
+			.syn_burst_ns = 2 * NS_PER_S,
+			.connections_max = 300},
+		.read_ns = 100 * NS_PER_S,
+		.heartbeats = {[0] = 100 * NS_PER_S - 20 * NS_PER_MS,
+			[HEARTBEAT_SCOUT] = 100 * NS_PER_S - 30 * NS_PER_MS},
+		.flows = {.all = 9,
+			.steered = 4,
+			.active = 5,
+			.steered_active = 3,
+			.states = {[FLOW_OPEN] = 5}},
+		.admission = m->admission,
+		.nadmission = 2,
 		.endpoints = m->endpoints,
 		.nendpoints = ENDPOINTS,
 		.sources = &m->source,
@@ -59,8 +76,17 @@ static int machine_make(void **state)
 	m->endpoints[0].source = ENDPOINT_CONFIGURED;
 	m->endpoints[0].expires_ns = 0;
 	address_parse("192.0.2.7", &m->source.address);
-	m->source.counters = (struct source_counters){
-		.packets = 5, .bytes = 1234, .syns = 1, .seen_ns = clock_monotonic_ns()};
+	prefix_parse("192.0.2.0/24", &m->admission[0].prefix);
+	m->admission[0].rule = ADMISSION_ALLOW;
+	prefix_parse("192.0.2.64/28", &m->admission[1].prefix);
+	m->admission[1].rule = ADMISSION_DENY;
+	m->endpoints[1].fail = FAIL_OPEN;
+	m->source.active = 6;
+	m->source.counters = (struct source_counters){.packets = 5,
+		.bytes = 1234,
+		.bytes_to = 99,
+		.syns = 1,
+		.seen_ns = clock_monotonic_ns()};
 	m->source.counters.drops[DROP_FLAGS] = 4;
 	k->outcomes[OUTCOME_STEERED] = 77;
 	*state = m;
@@ -108,6 +134,9 @@ static void what_is_attached_is_shown(void **state)
 	assert_shown(text, "  select     sk_lookup, program 13, ");
 	assert_shown(text, "  rules      IPv4 only\n");
 	assert_shown(text, "  workers    2, listening: 2 on IPv4, 0 on IPv6\n");
+	assert_shown(text, "  fail       closed, after 800 ms without a sign of life\n");
+	assert_shown(text, "  alive      2 of 2; last seen worker 0 20 ms ago, scout 30 ms ago\n");
+	assert_shown(text, "  flows      9, of these steered 4; active 5, of these steered 3\n");
 	assert_shown(text, "  steered                                77  ");
 	assert_shown(text, "sallyportd does not run\n");
 }
@@ -135,7 +164,30 @@ static void sources_are_shown_with_their_drops(void **state)
 
 	assert_shown(text, "Source addresses: 1\n");
 	assert_shown(text, "  192.0.2.7 ");
-	assert_shown(text, " 1234         1  0 s ago, dropped 4 flags\n");
+	assert_shown(text, " 1234               99         1       6  0 s ago, dropped 4 flags\n");
+}
+
+static void admission_in_force_is_shown(void **state)
+{
+	struct machine *m = *state;
+	const char *text = shown(m, false, 10);
+
+	assert_shown(text, "Admission: 2 prefixes\n"
+			   "  50 SYNs per second and source, 100 at once\n"
+			   "  300 connections per source\n"
+			   "  192.0.2.0/24                             allow\n"
+			   "  192.0.2.64/28                            deny\n");
+	m->kernel.admission_unread = true;
+	assert_shown(shown(m, false, 10), "Admission: prefixes that may not be read\n");
+}
+
+static void an_endpoint_that_fails_open_says_so(void **state)
+{
+	const char *text = shown(*state, false, 10);
+
+	assert_shown(text,
+		"  198.51.100.1                             resolved, for 4 min, fails open\n");
+	assert_shown(text, "  198.51.100.2                             resolved, for 4 min\n");
 }
 
 static void long_tables_are_cut_unless_all_is_asked(void **state)
@@ -160,18 +212,28 @@ static void json_has_it_all(void **state)
 	assert_non_null(root);
 	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "name")), "gate");
 	assert_true(yyjson_get_bool(yyjson_obj_get(root, "inspecting")));
-	assert_int_equal(
-		yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/programs/admit/id")), 11);
+	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/programs/admit/id")), 11);
 	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/packets/steered")), 77);
 	assert_int_equal(yyjson_arr_size(yyjson_obj_get(root, "endpoints")), ENDPOINTS);
-	assert_string_equal(yyjson_get_str(yyjson_doc_ptr_get(doc, "/endpoints/0/prefix")),
-		"10.20.0.0/24");
+	assert_string_equal(
+		yyjson_get_str(yyjson_doc_ptr_get(doc, "/endpoints/0/prefix")), "10.20.0.0/24");
 	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/sources/0/drops/flags")), 4);
+	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/sources/0/bytes_to")), 99);
+	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/sources/0/active")), 6);
+	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/flows/states/open")), 5);
+	assert_int_equal(
+		yyjson_get_uint(yyjson_doc_ptr_get(doc, "/kernel/heartbeats/worker_age_ns/0")),
+		20 * NS_PER_MS);
+	assert_true(yyjson_is_null(yyjson_doc_ptr_get(doc, "/kernel/heartbeats/worker_age_ns/1")));
+	assert_string_equal(
+		yyjson_get_str(yyjson_doc_ptr_get(doc, "/admission/prefixes/1/rule")), "deny");
+	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "fail")), "closed");
+	assert_string_equal(yyjson_get_str(yyjson_doc_ptr_get(doc, "/endpoints/1/fail")), "open");
 	assert_null(yyjson_obj_get(root, "counters"));
 	yyjson_doc_free(doc);
 }
 
-static void inspecting_takes_programs_routing_and_a_listener(void **state)
+static void inspecting_takes_programs_routing_and_a_worker_that_is_alive(void **state)
 {
 	struct machine *m = *state;
 	const struct status_report report = {m->config, &m->kernel, NULL, 0};
@@ -179,9 +241,9 @@ static void inspecting_takes_programs_routing_and_a_listener(void **state)
 	assert_true(status_report_inspecting(&report));
 	m->kernel.admit.attached = false; /* xdp: off inspects as well */
 	assert_true(status_report_inspecting(&report));
-	m->kernel.listening4 = 0;
+	m->kernel.alive = 0;
 	assert_false(status_report_inspecting(&report));
-	m->kernel.listening4 = 1;
+	m->kernel.alive = 1;
 	m->kernel.rule4 = false;
 	assert_false(status_report_inspecting(&report));
 	m->kernel.rule4 = true;
@@ -197,9 +259,11 @@ int main(void)
 		TEST(what_is_attached_is_shown),
 		TEST(what_is_not_attached_is_shown),
 		TEST(sources_are_shown_with_their_drops),
+		TEST(admission_in_force_is_shown),
+		TEST(an_endpoint_that_fails_open_says_so),
 		TEST(long_tables_are_cut_unless_all_is_asked),
 		TEST(json_has_it_all),
-		TEST(inspecting_takes_programs_routing_and_a_listener),
+		TEST(inspecting_takes_programs_routing_and_a_worker_that_is_alive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,6 +159,34 @@ static void a_listed_name_is_learned_and_its_connection_reset(void **state)
 	scene_close(&scene);
 }
 
+/* Its address cannot be learned: because the parent is late, or says so. */
+static void a_listed_name_fails_as_its_host_says(void **state)
+{
+	static const struct {
+		const char *host, *late, *refused;
+	} hosts[] = {
+		{"api.openai", "E E D1 ", "E E D2 "},
+		{"api.openai, fail: open", "P1 ", "P2 "},
+	};
+	struct slice hello = HELLO("api.openai");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		struct scene scene;
+
+		scene_open_host(&scene, "hold: 50ms", hosts[i].host);
+		give_tcp(&scene, 100, IP_PACKET_ACK, hello);
+		assert_done(&scene, "A1 ");
+		assert_int_equal(learn_due(scene.learn, NOW_NS + 50 * NS_PER_MS), UINT64_MAX);
+		assert_done(&scene, hosts[i].late);
+		give(&scene, true, IP_PACKET_TCP, 40001, 443, 100, IP_PACKET_ACK, hello, NOW_NS);
+		assert_done(&scene, "A1 ");
+		answer(&scene, false);
+		assert_done(&scene, hosts[i].refused);
+		scene_close(&scene);
+	}
+}
+
 static const struct policy {
 	const char *endpoints, *done;
 } policies[] = {
@@ -224,6 +252,7 @@ int main(void)
 		cmocka_unit_test(other_replies_pass),
 		cmocka_unit_test(an_address_has_the_fail_mode_of_the_host_it_was_learned_for),
 		cmocka_unit_test(a_listed_name_is_learned_and_its_connection_reset),
+		cmocka_unit_test(a_listed_name_fails_as_its_host_says),
 		cmocka_unit_test(a_hidden_name_is_treated_by_policy),
 		cmocka_unit_test(dns_over_tls_is_treated_by_policy),
 		cmocka_unit_test(quic_is_looked_into),
