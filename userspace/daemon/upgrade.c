@@ -31,8 +31,9 @@ static void find_program(struct upgrade *upgrade)
 	const char *started = (const char *)(uintptr_t)getauxval(AT_EXECFN);
 	ssize_t n = -1;
 
+	/* Whoever was started by a descriptor has the name of that. */
 	if (started && started[0] == '/' && strncmp(started, "/proc/", 6) != 0 &&
-		strlen(started) < sizeof(upgrade->program))
+		strncmp(started, "/dev/fd/", 8) != 0 && strlen(started) < sizeof(upgrade->program))
 		n = (ssize_t)strlen(strcpy(upgrade->program, started));
 	else
 		n = readlink("/proc/self/exe", upgrade->program, sizeof(upgrade->program) - 1);
@@ -73,7 +74,7 @@ static void refuse(struct parent *parent, const char *reason)
 
 bool upgrade_told(struct parent *parent, const char *refusal)
 {
-	char text[600];
+	char text[800];
 
 	if (!parent->upgrade.taken_over)
 		return false;
