@@ -20,7 +20,7 @@ def prompt(request):
 
 
 def without_collector(appliance, **audit):
-    gate = appliance({"audit": {**NARROW, **audit}}, start=False)
+    gate = appliance({"audit": {**NARROW, **audit}, "accounting": {"summary_interval": "1d"}}, start=False)
     gate.write_config()
     gate.make_ca()
     gate.start_daemon()

@@ -143,7 +143,7 @@ static int take(struct test_worker *w, const char *name)
 static int worker_init(struct role_context *context, void **state, struct why *why)
 {
 	static const char *const unused[] = {"listener6", "leaf_key", "ca_certificate", "tickets",
-		"wake_worker", "signer", "ca_key"};
+		"board", "wake_worker", "signer", "ca_key"};
 	struct test_worker *w = calloc(1, sizeof(*w));
 	struct buf key = BUF_EMPTY;
 	int fd;

@@ -22,12 +22,12 @@
  * relies on it. */
 #define SCHEMA_FIELDS(X)                                                                       \
 	X(TEXT, epoch, "event.epoch")		/* hex, of the daemon's life */                    \
-	X(NUMBER, stream, "event.stream")	/* number of the worker process */                 \
+	X(NUMBER, stream, "event.stream")	/* number of the process that made it */           \
 	X(NUMBER, sequence, "event.sequence")	/* per stream, from 1, without gaps */             \
 	X(TEXT, id, "event.id")			/* UUIDv7 */                                       \
-	X(TEXT, kind, "event.kind")		/* "exchange" */                                   \
-	X(TEXT, action, "event.action")		/* the verdict: allow, deny, bypass … */           \
-	X(TEXT, outcome, "event.outcome")	/* success, failure */                             \
+	X(TEXT, kind, "event.kind") /* exchange, handshake, source.summary, source.drop … */       \
+	X(TEXT, action, "event.action")		/* the verdict: allow, deny, bypass, drop … */     \
+	X(TEXT, outcome, "event.outcome")	/* success, failure, unknown */                    \
 	X(TEXT, observer, "observer.name")	/* config.appliance.name */                        \
 	X(ADDRESS, source_ip, "source.ip")                                                         \
 	X(PORT, source_port, "source.port")                                                        \
@@ -89,6 +89,30 @@
 	X(TEXT, response_request_id, "response.request_id") /* apim-request-id or x-request-id */  \
 	X(NUMBER, ratelimit_requests, "ratelimit.remaining_requests")                              \
 	X(NUMBER, ratelimit_tokens, "ratelimit.remaining_tokens")                                  \
+	/* Totals of source.ip, as far as the kernel's tables go back; they begin anew when the    \
+	 * appliance was stopped, or the address was forgotten for others. */                      \
+	X(NUMBER, source_packets, "source.packets") /* from it */                                  \
+	X(NUMBER, source_bytes, "source.bytes")	/* with the Ethernet header */                     \
+	X(NUMBER, source_packets_received, "source.packets_received")                              \
+	X(NUMBER, source_bytes_received, "source.bytes_received")                                  \
+	X(NUMBER, source_steered_packets, "source.steered_packets") /* of those from it */         \
+	X(NUMBER, source_steered_bytes, "source.steered_bytes")                                    \
+	X(NUMBER, source_syns, "source.syns")	/* each once */                                    \
+	X(NUMBER, source_syn_retransmits, "source.syn_retransmits")                                \
+	X(NUMBER, source_opened, "source.connections.opened")                                      \
+	X(NUMBER, source_active, "source.connections.active") /* at the last sweep */              \
+	X(NUMBER, source_opening, "source.connections.opening") /* likewise; not in active */      \
+	X(NUMBER, source_closed, "source.connections.closed") /* by both sides */                  \
+	X(NUMBER, source_reset, "source.connections.reset")                                        \
+	X(NUMBER, source_steered, "source.connections.steered")                                    \
+	X(NUMBER, source_passed, "source.connections.passed")                                      \
+	X(TEXT, source_drops, "source.drops")	/* JSON object: packets by reason */               \
+	X(TEXT, drop_reason, "drop.reason")	/* one of those reasons */                         \
+	X(NUMBER, drop_count, "drop.count")	/* packets since the last event of it */           \
+	X(NUMBER, drop_total, "drop.total")                                                        \
+	X(TEXT, datapath_subject, "datapath.subject") /* whose state changed: worker 1 … */        \
+	X(TEXT, datapath_state, "datapath.state") /* the new one: hung, alive … */                 \
+	X(TEXT, datapath_reason, "datapath.reason")                                                \
 	/* end */
 
 enum schema_kind {

@@ -12,7 +12,9 @@ static const char usage[] =
 	"\n"
 	"  --limit NUMBER     of events; default 50, 0: all\n"
 	"  --id ID            one event, by its event.id\n"
-	"  --all              failures of handshakes as well, not only exchanges";
+	"  --kind KIND        exchange (the default), handshake (failed ones), source.summary,\n"
+	"                     source.drop, datapath.state, or all\n"
+	"  --all              the same as --kind all";
 
 static int events_row(void *context, const struct query_event *event)
 {
@@ -26,7 +28,7 @@ static int events_row(void *context, const struct query_event *event)
 
 int cmd_events(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ID | REVIEW_ALL,
+	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ID | REVIEW_ALL | REVIEW_KIND,
 		.store = REVIEW_STORE,
 		.limit = 50,
 		.filter = {.kind = "exchange"}};
@@ -41,7 +43,7 @@ int cmd_events(int argc, char **argv)
 		error = -EIO;
 	} else {
 		if (!review.json)
-			review_print_heading(stdout);
+			review_print_heading(stdout, review.filter.kind);
 		error = query_events(
 			query, &review.filter, review.limit, false, events_row, &review, &why);
 	}

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #define REVIEW_PREVIEW 100 /* characters of an answer that a line shows */
 
@@ -71,7 +72,7 @@ static int review_number(const char *text, int64_t *number)
 
 enum { OPTION_STORE = 256, OPTION_SINCE, OPTION_UNTIL, OPTION_IP, OPTION_MODEL, OPTION_HOST,
 	OPTION_OPERATION, OPTION_USER, OPTION_STATUS, OPTION_OUTCOME, OPTION_JSON, OPTION_LIMIT,
-	OPTION_ID, OPTION_BY, OPTION_ALL };
+	OPTION_ID, OPTION_BY, OPTION_ALL, OPTION_KIND, OPTION_SOURCES };
 
 /* Whether the subcommand has the option: one that would have no effect is an error. */
 static bool review_has(const struct review *review, int option)
@@ -85,9 +86,28 @@ static bool review_has(const struct review *review, int option)
 		return review->extras & REVIEW_BY;
 	case OPTION_ALL:
 		return review->extras & REVIEW_ALL;
+	case OPTION_KIND:
+		return review->extras & REVIEW_KIND;
+	case OPTION_SOURCES:
+		return review->extras & REVIEW_SOURCES;
 	default:
 		return true;
 	}
+}
+
+/* *kind is NULL for "all". */
+static int review_kind(const char *text, const char **kind)
+{
+	static const char *const kinds[] = {
+		"exchange", "handshake", "source.summary", "source.drop", "datapath.state"};
+
+	*kind = NULL;
+	if (strcmp(text, "all") == 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(text, kinds[i]) == 0)
+			*kind = kinds[i];
+	return *kind ? 0 : -EINVAL;
 }
 
 static int review_option(struct review *review, int option, const char *value)
@@ -118,6 +138,8 @@ static int review_option(struct review *review, int option, const char *value)
 		filter->outcome = filter->kind = NULL;
 		filter->completions = false;
 		break;
+	case OPTION_KIND: error = review_kind(value, &filter->kind); break;
+	case OPTION_SOURCES: review->sources = true; break;
 	}
 	return error;
 }
@@ -140,6 +162,8 @@ int review_read(struct review *review, int argc, char **argv, const char *usage)
 		{"id", required_argument, NULL, OPTION_ID},
 		{"by", required_argument, NULL, OPTION_BY},
 		{"all", no_argument, NULL, OPTION_ALL},
+		{"kind", required_argument, NULL, OPTION_KIND},
+		{"sources", no_argument, NULL, OPTION_SOURCES},
 		{"help", no_argument, NULL, 'h'}, {0}};
 	int option, index = 0;
 
@@ -235,22 +259,84 @@ static void review_print_field(FILE *out, int width, struct slice text)
 	fprintf(out, "%-*s ", width, len ? copy : "-");
 }
 
-void review_print_heading(FILE *out)
+static bool kind_has_facts(struct slice kind)
 {
+	return slice_starts_with(kind, SLICE("source.")) ||
+		slice_starts_with(kind, SLICE("datapath."));
+}
+
+void review_print_heading(FILE *out, const char *kind)
+{
+	if (kind_has_facts(slice_of_string(kind))) {
+		fprintf(out, "%-20s %-15s %s\n", "TIME", "SOURCE", "KIND");
+		return;
+	}
 	fprintf(out, "%-20s %-15s %-24s %6s %7s %7s %-9s %s\n", "TIME", "SOURCE", "MODEL", "STATUS",
 		"INPUT", "OUTPUT", "USAGE", "ANSWER");
 }
 
-void review_print_event(FILE *out, const struct query_event *event)
+struct review_time_text review_time_format(uint64_t time_ns)
 {
-	time_t seconds = (time_t)(event->time_ns / NS_PER_S);
-	char when[32];
+	time_t seconds = (time_t)(time_ns / NS_PER_S);
+	struct review_time_text when;
 	struct tm tm;
 
 	gmtime_r(&seconds, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	fprintf(out, "%-20s ", when);
+	strftime(when.text, sizeof(when.text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return when;
+}
+
+/* The fields in which the kind of event differs from others, as NAME=VALUE. */
+static void review_print_facts(FILE *out, const struct query_event *event)
+{
+	static const struct slice prefixes[] = {
+		{"source.", 7}, {"drop.", 5}, {"datapath.", 9}};
+	msgpack_unpacked unpacked;
+	const char *gap = "";
+	size_t offset = 0;
+
+	msgpack_unpacked_init(&unpacked);
+	if (msgpack_unpack_next(&unpacked, event->record.data, event->record.len, &offset) !=
+			MSGPACK_UNPACK_SUCCESS ||
+		unpacked.data.type != MSGPACK_OBJECT_MAP)
+		goto out;
+	for (uint32_t i = 0; i < unpacked.data.via.map.size; i++) {
+		const msgpack_object_kv *pair = &unpacked.data.via.map.ptr[i];
+		struct slice name;
+		bool wanted = false;
+
+		if (pair->key.type != MSGPACK_OBJECT_STR)
+			continue;
+		name = slice_of(pair->key.via.str.ptr, pair->key.via.str.size);
+		for (size_t j = 0; j < sizeof(prefixes) / sizeof(prefixes[0]); j++)
+			wanted = wanted || slice_starts_with(name, prefixes[j]);
+		if (!wanted || slice_equal(name, SLICE("source.ip")))
+			continue;
+		if (pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER && pair->val.via.u64)
+			fprintf(out, "%s%s=%llu", gap, log_quote(name).text,
+				(unsigned long long)pair->val.via.u64);
+		else if (pair->val.type == MSGPACK_OBJECT_STR)
+			fprintf(out, "%s%s=%s", gap, log_quote(name).text,
+				log_quote(slice_of(pair->val.via.str.ptr, pair->val.via.str.size))
+					.text);
+		else
+			continue;
+		gap = " ";
+	}
+out:
+	msgpack_unpacked_destroy(&unpacked);
+	fputc('\n', out);
+}
+
+void review_print_event(FILE *out, const struct query_event *event)
+{
+	fprintf(out, "%-20s ", review_time_format(event->time_ns).text);
 	review_print_field(out, 15, event->source_ip);
+	if (kind_has_facts(event->kind)) {
+		review_print_field(out, 0, event->kind);
+		review_print_facts(out, event);
+		return;
+	}
 	review_print_field(out, 24, event->model);
 	fprintf(out, "%6lld %7llu %7llu ", (long long)event->status,
 		(unsigned long long)event->input_tokens, (unsigned long long)event->output_tokens);
@@ -268,7 +354,7 @@ static yyjson_mut_val *review_json_string(yyjson_mut_doc *doc, struct slice key,
 	/* These are JSON in the record: as values they can be looked into. */
 	static const struct slice inner[] = {{"gen_ai.input.messages", 21},
 		{"gen_ai.output.messages", 22}, {"gen_ai.tools", 12},
-		{"gen_ai.response.finish_reasons", 30}};
+		{"gen_ai.response.finish_reasons", 30}, {"source.drops", 12}};
 
 	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
 		yyjson_doc *value;

@@ -11,7 +11,14 @@
 #define REVIEW_STORE "/var/lib/sallyport/events.db"
 
 /* Options that not every subcommand has. */
-enum review_extra { REVIEW_LIMIT = 1, REVIEW_ID = 2, REVIEW_BY = 4, REVIEW_ALL = 8 };
+enum review_extra {
+	REVIEW_LIMIT = 1,
+	REVIEW_ID = 2,
+	REVIEW_BY = 4,
+	REVIEW_ALL = 8,
+	REVIEW_KIND = 16,
+	REVIEW_SOURCES = 32,
+};
 
 struct review {
 	unsigned extras; /* of enum review_extra: those the subcommand has; others are refused */
@@ -19,7 +26,8 @@ struct review {
 	struct query_filter filter;
 	uint64_t limit;
 	bool json;
-	const char *by;	/* usage only */
+	const char *by; /* these two: usage only */
+	bool sources;
 };
 
 /* The options that all three understand, for their usage texts. */
@@ -29,10 +37,16 @@ extern const char review_options[];
  * wrong was said on standard error. defaults are what review holds before. */
 int review_read(struct review *review, int argc, char **argv, const char *usage);
 
-/* Prints the heading of review_print_event's lines. */
-void review_print_heading(FILE *out);
-/* One line: time, source, model, tokens, outcome, and the first 100 characters of the answer. */
+/* Prints the heading of review_print_event's lines; kind as in the filter. */
+void review_print_heading(FILE *out, const char *kind);
+/* One line: time, source, model, tokens, outcome, and the first 100 characters of the answer; or what
+ * an event of another kind has to tell. */
 void review_print_event(FILE *out, const struct query_event *event);
+/* A time as 2026-01-31T12:00:00Z. */
+struct review_time_text {
+	char text[32];
+};
+struct review_time_text review_time_format(uint64_t time_ns);
 /* The whole record as one line of JSON; the messages, which are JSON themselves, as values. 0, or
  * -EBADMSG for a record that is none. */
 int review_print_json(FILE *out, const struct query_event *event);

@@ -16,7 +16,9 @@ static const char usage[] =
 	"Shows events as they are stored, until interrupted.\n"
 	"\n"
 	"  --limit NUMBER     ends after that many events; default 0: never\n"
-	"  --all              failures of handshakes as well, not only exchanges";
+	"  --kind KIND        exchange (the default), handshake (failed ones), source.summary,\n"
+	"                     source.drop, datapath.state, or all\n"
+	"  --all              the same as --kind all";
 
 struct tail {
 	struct review *review;
@@ -39,7 +41,7 @@ static int tail_row(void *context, const struct query_event *event)
 
 int cmd_tail(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL,
+	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL | REVIEW_KIND,
 		.store = REVIEW_STORE,
 		.filter = {.kind = "exchange"}};
 	struct tail tail = {.review = &review};
@@ -54,7 +56,7 @@ int cmd_tail(int argc, char **argv)
 	error = query ? query_last_id(query, &last, &why) : -EIO;
 	review.filter.after_id = last > TAIL_BEFORE ? last - TAIL_BEFORE : 0;
 	if (!error && !review.json)
-		review_print_heading(stdout);
+		review_print_heading(stdout, review.filter.kind);
 	while (!error && (!review.limit || tail.shown < review.limit)) {
 		error = query_events(query, &review.filter,
 			review.limit ? review.limit - tail.shown : 0, true, tail_row, &tail, &why);

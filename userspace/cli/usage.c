@@ -8,17 +8,22 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/review.h"
+#include "cli/usage_sources.h"
 
 #define USAGE_BY "ip,model"
 
 static const char usage[] =
 	"usage: sallyport usage [--by NAME[,NAME…]] [OPTIONS]\n"
+	"       sallyport usage --sources [--limit NUMBER] [OPTIONS]\n"
 	"\n"
 	"Sums the tokens of successful completions and chat completions, most tokens first.\n"
+	"With --sources: what each source address had sent and received in all when it was told\n"
+	"last, also of those that never called, most bytes first.\n"
 	"\n"
 	"  --by NAMES         default " USAGE_BY "; of: ip model family operation provider host\n"
 	"                     backend user observer source status day hour\n"
-	"  --all              every event, also of other operations and failed ones";
+	"  --all              every call, also of other operations and failed ones\n"
+	"  --limit NUMBER     of sources; default 0: all";
 
 struct usage {
 	struct review *review;
@@ -53,8 +58,8 @@ static int usage_json(const struct usage *u, const struct query_usage *row)
 
 	yyjson_mut_doc_set_root(doc, root);
 	for (size_t i = 0; i < row->nby; i++)
-		yyjson_mut_obj_add_strncpy(
-			doc, root, u->by[i], row->by[i].data ? row->by[i].data : "", row->by[i].len);
+		yyjson_mut_obj_add_strncpy(doc, root, u->by[i],
+			row->by[i].data ? row->by[i].data : "", row->by[i].len);
 	yyjson_mut_obj_add_uint(doc, root, "calls", row->calls);
 	yyjson_mut_obj_add_uint(doc, root, "input_tokens", row->input_tokens);
 	yyjson_mut_obj_add_uint(doc, root, "output_tokens", row->output_tokens);
@@ -94,9 +99,28 @@ static void usage_heading(const struct usage *u)
 	printf("%8s %12s %12s %12s %12s\n", "calls", "input", "output", "total", "average");
 }
 
+/* An option that was given and has a meaning for calls only; NULL: none. */
+static const char *usage_option_of_calls(const struct review *review)
+{
+	const struct query_filter *filter = &review->filter;
+
+	if (strcmp(review->by, USAGE_BY) != 0)
+		return "--by";
+	if (!filter->completions)
+		return "--all";
+	if (!filter->outcome || strcmp(filter->outcome, "success") != 0)
+		return "--outcome";
+	return filter->model	    ? "--model"
+	       : filter->host	    ? "--host"
+	       : filter->operation  ? "--operation"
+	       : filter->user	    ? "--user"
+	       : filter->status > 0 ? "--status"
+				    : NULL;
+}
+
 int cmd_usage(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_BY | REVIEW_ALL,
+	struct review review = {.extras = REVIEW_BY | REVIEW_ALL | REVIEW_SOURCES | REVIEW_LIMIT,
 		.store = REVIEW_STORE,
 		.by = USAGE_BY,
 		.filter = {.kind = "exchange", .outcome = "success", .completions = true}};
@@ -107,6 +131,14 @@ int cmd_usage(int argc, char **argv)
 
 	if (error)
 		return error < 0 ? 2 : 0;
+	if (review.sources)
+		return usage_sources(&review, usage_option_of_calls(&review));
+	if (review.limit) {
+		fprintf(stderr, "sallyport usage: --limit: only with --sources\n");
+		return 2;
+	}
+	/* --all is of calls still. */
+	review.filter.kind = "exchange";
 	if (usage_split(&u, review.by) < 0)
 		return 2;
 	query = query_open(review.store, &why);

@@ -45,7 +45,7 @@ int query_usage(struct query *query, const char *const *by, size_t nby,
 struct query_event {
 	int64_t id;		/* row, ascending in the order of storing */
 	uint64_t time_ns;
-	struct slice source_ip, host, operation, model, outcome, error_type, usage_source;
+	struct slice kind, source_ip, host, operation, model, outcome, error_type, usage_source;
 	int64_t status;
 	uint64_t input_tokens, output_tokens;
 	struct slice input_messages, output_messages; /* JSON */
@@ -55,6 +55,20 @@ struct query_event {
 int query_events(struct query *query, const struct query_filter *filter, uint64_t limit,
 	bool oldest_first, int (*row)(void *context, const struct query_event *event),
 	void *context, struct why *why);
+/* What a source address had done in all when it was told last. */
+struct query_source {
+	uint64_t time_ns;
+	struct slice observer, source_ip;
+	uint64_t packets, bytes, packets_received, bytes_received;
+	uint64_t syns, opened, active, steered, passed;
+	struct slice drops;  /* JSON object of reasons; empty: none */
+	struct slice record; /* of the source.summary event */
+};
+/* The last summary of each source address and appliance, most bytes (both ways) first. Of the filter
+ * only source_ip and the times count. limit 0: all. As query_usage. */
+int query_sources(struct query *query, const struct query_filter *filter, uint64_t limit,
+	int (*row)(void *context, const struct query_source *source), void *context,
+	struct why *why);
 /* The last row's id, or 0. */
 int query_last_id(struct query *query, int64_t *id, struct why *why);
 

@@ -75,6 +75,13 @@ static const char store_schema[] =
 	"CREATE UNIQUE INDEX event_sequence ON event(observer, epoch, stream, sequence)"
 	" WHERE epoch IS NOT NULL;";
 
+/* Added to stores that were made without them: those who know them not keep them as well. Summaries
+ * of sources are many, and must not be in the way of who looks for exchanges. */
+static const char store_indexes[] =
+	"CREATE INDEX IF NOT EXISTS event_kind ON event(kind, time_ns);"
+	"CREATE INDEX IF NOT EXISTS event_summary ON event(observer, source_ip, time_ns)"
+	" WHERE kind = 'source.summary';";
+
 static const char store_insert[] =
 	"INSERT INTO event(event_id, time_ns, model, model_family, record"
 #define STORE_NAME(column, type, field) ", " #column
@@ -168,6 +175,9 @@ static int store_prepare(struct store *store, const char *path, struct why *why)
 		if (error)
 			return error;
 	}
+	error = store_execute(store, store_indexes, why);
+	if (error)
+		return error;
 	sqlite3_wal_autocheckpoint(store->database, STORE_CHECKPOINT);
 	if (sqlite3_prepare_v3(store->database, store_insert, -1, SQLITE_PREPARE_PERSISTENT,
 		    &store->insert, NULL) != SQLITE_OK)

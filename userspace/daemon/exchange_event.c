@@ -8,6 +8,7 @@
 #include "audit/event.h"
 #include "base/clock.h"
 #include "daemon/recorder.h"
+#include "daemon/source_event.h"
 
 /* The longest number of a rate-limit header that is read. */
 #define EVENT_DIGITS 18
@@ -190,9 +191,24 @@ static void exchange_event_timing(const struct exchange *ex, struct event *event
 	event->attempts = event_number(ex->attempts);
 }
 
+/* As published last; a source that was never seen before this call may not be there yet. */
+static void exchange_event_source(
+	const struct exchange *ex, struct event *event, struct source_event_text *text)
+{
+	struct source_totals totals;
+	int error = source_board_find(ex->worker->board, &ex->source.address, &totals);
+
+	if (!error)
+		source_event_totals(event, &totals, text);
+	else
+		counter_add(ex->worker->counters,
+			error == -EAGAIN ? COUNTER_TOTALS_TORN : COUNTER_TOTALS_UNKNOWN, 1);
+}
+
 int exchange_record(struct exchange *ex)
 {
 	struct event event = {.time_ns = ex->started_realtime_ns};
+	struct source_event_text source;
 	struct address_text address;
 	char status[16];
 	int error;
@@ -202,6 +218,7 @@ int exchange_record(struct exchange *ex)
 	exchange_event_response(ex, &event);
 	exchange_event_usage(ex, &event);
 	exchange_event_timing(ex, &event);
+	exchange_event_source(ex, &event, &source);
 	if (ex->attempts) {
 		address = address_port_format(&ex->origin_address);
 		event.backend_address = slice_of_string(address.text);

@@ -17,7 +17,7 @@
 
 #define CONFIG_BYTES_MAX (16u << 20)
 /* The named descriptors of one process: those of the worker, and one per backend. */
-#define FDS_FIXED 12
+#define FDS_FIXED 16
 
 static void close_fd(int fd)
 {
@@ -282,6 +282,8 @@ static void pack_worker(struct package *package, const struct slot *slot,
 	pack(package, "ring", ring->ring);
 	pack(package, "wake_shipper", ring->wake_shipper);
 	pack(package, "wake_worker", ring->wake_worker);
+	if (slot->parent->census)
+		pack_copy(package, "board", census_board(slot->parent->census));
 	pack_made(package, "life", life);
 	pack_made(package, "signer", signer);
 	pack_keys(package, slot->generation);

@@ -260,6 +260,9 @@ static void step_last(struct parent *parent)
 {
 	struct slot *shipper = &parent->shipper;
 
+	/* What it has to tell at the end goes to the shipper as well. */
+	if (!census_stop(parent->census))
+		return;
 	if (shipper->process && !process_is_draining(shipper->process))
 		process_drain(shipper->process, SPOOL_NS);
 	if (!shipper->process && !ev_is_active(&shipper->restart) && !running(parent, ROLE_KINDS))
@@ -462,9 +465,9 @@ int parent_attach(struct parent *parent, const struct config *config, struct why
 		return error;
 	error = datapath_workers(parent->datapath, workers);
 	if (error)
-		why_set(why, -error, "datapath: cannot set the number of workers: %s",
+		return why_set(why, -error, "datapath: cannot set the number of workers: %s",
 			strerror(-error));
-	return error;
+	return census_start(parent, config, why);
 }
 
 /* Everything before the first child. */
@@ -556,6 +559,7 @@ static void finish(struct parent *parent)
 	list_for_each_safe (node, &parent->generations)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);
+	census_free(parent->census);
 	handout_close(&parent->handout);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);

@@ -4,6 +4,7 @@
 #define DAEMON_PARENT_H
 
 #include "base/log.h"
+#include "daemon/census.h"
 #include "daemon/generation.h"
 #include "daemon/handout.h"
 #include "daemon/role.h"
@@ -26,7 +27,8 @@ enum parent_stage {
 	PARENT_STOPPING_REST,
 };
 
-/* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c. */
+/* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c, and
+ * census_start. */
 struct parent {
 	const struct parent_options *options;
 	struct ev_loop *loop;
@@ -40,6 +42,7 @@ struct parent {
 	struct counters *counters;
 	struct datapath *datapath;
 	struct handout handout;
+	struct census *census;
 	struct list generations;
 	struct generation *current;  /* NULL before the first */
 	struct generation *pending;  /* reload under way; NULL: none */

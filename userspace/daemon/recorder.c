@@ -17,7 +17,7 @@
 #define RECORDER_KEEP (1u << 20)
 
 struct recorder {
-	struct role_context *context;
+	struct recorder_options options;
 	struct ring *ring;
 	int wake_shipper, wake_worker;
 	ev_io room;
@@ -25,7 +25,7 @@ struct recorder {
 	struct buf record;
 	uint64_t sequence;
 	uint64_t dropped;
-	bool fresh;	/* something was committed since the last flush */
+	bool fresh; /* something was committed since the last flush */
 	uint8_t random[256];
 	size_t random_used;
 };
@@ -43,7 +43,8 @@ static void recorder_room(struct ev_loop *loop, ev_io *watcher, int events)
 		log_warning("cannot read the shipper's wake-up: %s", strerror(errno));
 	if (list_empty(&r->waiting))
 		return;
-	/* Those who find it full again join r->waiting anew; this round goes over a list of its own. */
+	/* Those who find it full again join r->waiting anew; this round goes over a list of its
+	 * own. */
 	waiting = r->waiting;
 	waiting.next->prev = waiting.prev->next = &waiting;
 	list_init(&r->waiting);
@@ -56,28 +57,30 @@ static void recorder_room(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 }
 
-int recorder_new(struct role_context *context, struct recorder **recorder, struct why *why)
+int recorder_new(
+	const struct recorder_options *options, struct recorder **recorder, struct why *why)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
-	int ring = role_fd(context, "ring");
 
 	*recorder = r;
 	if (!r)
 		return why_set(why, ENOMEM, "out of memory");
-	r->context = context;
+	r->options = *options;
 	list_init(&r->waiting);
 	r->random_used = sizeof(r->random);
-	r->wake_shipper = role_fd(context, "wake_shipper");
-	r->wake_worker = role_fd(context, "wake_worker");
+	r->wake_shipper = options->wake_shipper;
+	r->wake_worker = options->wake_worker;
 	ev_io_init(&r->room, recorder_room, r->wake_worker, EV_READ);
 	r->room.data = r;
-	r->ring = ring_map(ring, true, why);
-	if (ring >= 0)
-		close(ring);
+	r->ring = ring_map(options->ring, true, why);
+	if (options->ring >= 0)
+		close(options->ring);
 	if (!r->ring)
 		return -EINVAL;
-	ev_io_start(context->loop, &r->room);
-	ev_unref(context->loop);
+	if (options->waits) {
+		ev_io_start(options->loop, &r->room);
+		ev_unref(options->loop);
+	}
 	return 0;
 }
 
@@ -87,8 +90,8 @@ void recorder_free(struct recorder *r)
 		return;
 	recorder_flush(r);
 	if (ev_is_active(&r->room)) {
-		ev_ref(r->context->loop);
-		ev_io_stop(r->context->loop, &r->room);
+		ev_ref(r->options.loop);
+		ev_io_stop(r->options.loop, &r->room);
 	}
 	if (r->dropped)
 		log_error("%llu events were dropped because the audit ring was full",
@@ -122,7 +125,7 @@ static int recorder_shorten(struct recorder *r, struct event *event)
 	event->input_messages_truncated = event->output_messages_truncated =
 		event->tools_truncated = EVENT_YES;
 	buf_clear(&r->record);
-	counter_add(r->context->counters, COUNTER_AUDIT_CONTENT_CUT, 1);
+	counter_add(r->options.counters, COUNTER_AUDIT_CONTENT_CUT, 1);
 	return event_encode(event, &r->record);
 }
 
@@ -130,7 +133,7 @@ void recorder_drop(struct recorder *r)
 {
 	/* The sequence goes on: the collector sees the gap. */
 	r->sequence++;
-	counter_add(r->context->counters, COUNTER_AUDIT_DROPPED, 1);
+	counter_add(r->options.counters, COUNTER_AUDIT_DROPPED, 1);
 	if (r->dropped++ == 0)
 		log_error("an event was dropped; further ones are counted as %s",
 			counter_name(COUNTER_AUDIT_DROPPED));
@@ -139,14 +142,13 @@ void recorder_drop(struct recorder *r)
 int recorder_record(struct recorder *r, struct event *event)
 {
 	struct uuid_text id = uuid_v7(event->time_ns, recorder_random(r));
-	const struct config *config = r->context->config;
 	void *room;
 	int error;
 
-	event->observer = slice_of_string(config->appliance.name);
+	event->observer = slice_of_string(r->options.observer);
 	event->id = slice_of_string(id.text);
-	event->epoch = slice_of_string(r->context->epoch);
-	event->stream = event_number(r->context->number);
+	event->epoch = slice_of_string(r->options.epoch);
+	event->stream = event_number(r->options.stream);
 	event->sequence = event_number(r->sequence + 1);
 	buf_clear(&r->record);
 	error = event_encode(event, &r->record);
@@ -160,7 +162,7 @@ int recorder_record(struct recorder *r, struct event *event)
 	room = ring_reserve(r->ring, buf_len(&r->record));
 	if (!room) {
 		r->fresh = true;
-		if (config->audit.when_full == CONFIG_FULL_BLOCK)
+		if (r->options.waits)
 			return -EAGAIN;
 		recorder_drop(r);
 		return 0;
@@ -169,16 +171,26 @@ int recorder_record(struct recorder *r, struct event *event)
 	ring_commit(r->ring, buf_len(&r->record));
 	r->sequence++;
 	r->fresh = true;
-	counter_add(r->context->counters, COUNTER_AUDIT_RECORDED, 1);
+	counter_add(r->options.counters, COUNTER_AUDIT_RECORDED, 1);
 	if (r->record.capacity > RECORDER_KEEP)
 		buf_wipe(&r->record);
 	return 0;
 }
 
+bool recorder_is_half_full(const struct recorder *r)
+{
+	return ring_used(r->ring) > ring_record_max(r->ring);
+}
+
+void recorder_observe(struct recorder *r, const char *observer)
+{
+	r->options.observer = observer;
+}
+
 void recorder_wait(struct recorder *r, struct recorder_waiter *waiter)
 {
 	if (list_empty(&r->waiting))
-		counter_add(r->context->counters, COUNTER_AUDIT_BLOCKED, 1);
+		counter_add(r->options.counters, COUNTER_AUDIT_BLOCKED, 1);
 	list_append(&r->waiting, &waiter->node);
 }
 

@@ -125,6 +125,7 @@ static void commit(struct parent *parent)
 	parent->pending = NULL;
 	parent->swapping = false;
 	parent_schedule_rotation(parent);
+	census_reconfigure(parent->census, parent->current->config);
 	parent->retiring = old;
 	if (fewer) {
 		ev_timer_set(&parent->settle, SETTLE_S, 0.);

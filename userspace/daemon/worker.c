@@ -249,6 +249,34 @@ out:
 	return error;
 }
 
+static int worker_open_recorder(struct worker *worker, struct why *why)
+{
+	struct role_context *context = worker->context;
+	const struct recorder_options options = {
+		.loop = worker->loop,
+		.counters = worker->counters,
+		.observer = worker->config->appliance.name,
+		.epoch = context->epoch,
+		.stream = context->number,
+		.waits = worker->config->audit.when_full == CONFIG_FULL_BLOCK,
+		.ring = role_fd(context, "ring"),
+		.wake_shipper = role_fd(context, "wake_shipper"),
+		.wake_worker = role_fd(context, "wake_worker"),
+	};
+
+	return recorder_new(&options, &worker->recorder, why);
+}
+
+static int worker_open_board(struct worker *worker, struct why *why)
+{
+	int fd = role_fd(worker->context, "board");
+
+	worker->board = source_board_map(fd, why);
+	if (fd >= 0)
+		close(fd);
+	return worker->board ? 0 : -EINVAL;
+}
+
 static void worker_close(void *state)
 {
 	struct worker *worker = state;
@@ -270,6 +298,7 @@ static void worker_close(void *state)
 		ev_prepare_stop(worker->loop, &worker->turn_end);
 	}
 	recorder_free(worker->recorder);
+	source_board_free(worker->board);
 	origins_free(worker->origins);
 	resolver_free(worker->resolver);
 	leaf_cache_free(worker->leaves);
@@ -319,7 +348,9 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 		error = worker->origins ? 0 : -ENOMEM;
 	}
 	if (!error)
-		error = recorder_new(context, &worker->recorder, why);
+		error = worker_open_recorder(worker, why);
+	if (!error)
+		error = worker_open_board(worker, why);
 	if (!error)
 		error = worker_listen(worker, &worker->accept4, "listener4", why);
 	if (!error)

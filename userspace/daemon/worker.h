@@ -13,6 +13,7 @@
 #include "daemon/origin.h"
 #include "daemon/recorder.h"
 #include "daemon/role.h"
+#include "daemon/source_board.h"
 #include "tls/client_leg.h"
 #include "tls/leaf.h"
 #include "tls/origin_leg.h"
@@ -46,6 +47,7 @@ struct worker {
 	struct leaf_cache *leaves;
 	struct origins *origins;
 	struct recorder *recorder;
+	const struct source_board *board; /* totals of the source addresses */
 	struct worker_key *keys;
 	size_t nkeys;
 	int signer;

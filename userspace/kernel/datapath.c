@@ -342,6 +342,11 @@ void datapath_close(struct datapath *datapath)
 	free(datapath);
 }
 
+const struct map_fds *datapath_maps(const struct datapath *datapath)
+{
+	return &datapath->programs.maps;
+}
+
 int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int fd6)
 {
 	const int fds[2] = {fd4, fd6};

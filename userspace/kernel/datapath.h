@@ -12,6 +12,7 @@
 #include "config/config.h"
 
 struct datapath;
+struct map_fds; /* kernel/programs.h */
 
 /* What the scout tells the parent of one learned address: the body of CONTROL_ENDPOINT is an
  * array of these. */
@@ -28,6 +29,9 @@ struct datapath_endpoint {
  * explained in why; among them -EBUSY: another appliance owns bpf_directory, a foreign program sits
  * in the XDP slot, or the routing table is in use; -ENODEV: no such interface; -EPERM. Close with datapath_close. */
 int datapath_open(const struct config *config, struct datapath **datapath, struct why *why);
+
+/* The maps, for who reads them as bpf/abi.h says; open as long as the datapath. */
+const struct map_fds *datapath_maps(const struct datapath *datapath);
 
 /* A listening TCP socket (AF_INET: 127.0.0.1, AF_INET6: ::1, port listen_base + worker), non-
  * blocking, close-on-exec, IP_TRANSPARENT: getsockname() of an accepted connection tells the

@@ -216,26 +216,6 @@ static int endpoints_read(struct datapath_status *status, int addresses, int pre
 	return 0;
 }
 
-static void source_sum(struct source_counters *sum, const struct source_counters *each, int cpus)
-{
-	memset(sum, 0, sizeof(*sum));
-	for (int cpu = 0; cpu < cpus; cpu++) {
-#define SOURCE_SUM(member, name, help) sum->member += each[cpu].member;
-		SOURCE_COUNTS(SOURCE_SUM)
-		if (each[cpu].seen_ns > sum->seen_ns)
-			sum->seen_ns = each[cpu].seen_ns;
-		for (int drop = 0; drop < DROP_COUNT; drop++)
-			sum->drops[drop] += each[cpu].drops[drop];
-	}
-}
-
-static int source_compare_address(const void *a, const void *b)
-{
-	const struct datapath_source *x = a, *y = b;
-
-	return memcmp(&x->address, &y->address, sizeof(x->address));
-}
-
 /* Most bytes first. */
 static int source_compare(const void *a, const void *b)
 {
@@ -243,48 +223,15 @@ static int source_compare(const void *a, const void *b)
 
 	if (x->counters.bytes != y->counters.bytes)
 		return x->counters.bytes > y->counters.bytes ? -1 : 1;
-	return source_compare_address(a, b);
+	return memcmp(&x->address, &y->address, sizeof(x->address));
 }
 
-/* A walk that had to start again has met some of them twice. */
-static void sources_sort(struct datapath_status *status)
+static int sources_read(struct datapath_status *status, int map)
 {
-	struct datapath_source *sources = status->sources;
-	size_t kept = 0;
+	int error = map < 0 ? 0 : source_map_read(map, &status->sources, &status->nsources);
 
-	if (status->nsources == 0)
-		return;
-	qsort(sources, status->nsources, sizeof(*sources), source_compare_address);
-	for (size_t i = 0; i < status->nsources; i++)
-		if (kept == 0 || !address_equal(&sources[kept - 1].address, &sources[i].address))
-			sources[kept++] = sources[i];
-	status->nsources = kept;
-	qsort(sources, kept, sizeof(*sources), source_compare);
-}
-
-static int sources_read(struct datapath_status *status, int map, int cpus)
-{
-	struct source_counters *each = calloc((size_t)cpus, sizeof(*each));
-	struct walk walk = walk_start(map);
-	int error = each ? 0 : -ENOMEM;
-
-	while (!error && walk_next(&walk)) {
-		struct datapath_source *source;
-
-		if (bpf_map_lookup_elem(map, &walk.key, each) < 0)
-			continue;
-		source = grown((void **)&status->sources, status->nsources, sizeof(*source));
-		if (!source) {
-			error = -ENOMEM;
-			break;
-		}
-		status->nsources++;
-		source->active = 0;
-		source->address = walk.key.address;
-		source_sum(&source->counters, each, cpus);
-	}
-	free(each);
-	sources_sort(status);
+	if (status->nsources)
+		qsort(status->sources, status->nsources, sizeof(*status->sources), source_compare);
 	return error;
 }
 
@@ -390,7 +337,7 @@ static int maps_read(
 	if (!error && (parts & DATAPATH_ENDPOINTS))
 		error = admission_read(status, maps.admission);
 	if (!error && (parts & DATAPATH_SOURCES))
-		error = sources_read(status, maps.sources, cpus);
+		error = sources_read(status, maps.sources);
 	if (!error)
 		error = connections_read(status, &maps, parts);
 	if (!error)

@@ -11,6 +11,7 @@
 #include "bpf/abi.h"
 #include "config/config.h"
 #include "kernel/flow_count.h"
+#include "kernel/source_map.h"
 
 struct datapath_program {
 	bool attached;
@@ -19,12 +20,6 @@ struct datapath_program {
 	uint32_t id;   /* of the program, as bpftool prog shows it */
 	char name[16];
 	uint64_t loaded_ns; /* CLOCK_BOOTTIME */
-};
-
-struct datapath_source {
-	struct address address;
-	struct source_counters counters; /* summed over the CPUs */
-	uint32_t active;		 /* connections */
 };
 
 struct datapath_known_endpoint {

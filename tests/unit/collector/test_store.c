@@ -58,20 +58,35 @@ static int add(void *context, const struct forward_entry *entry)
 	return store_add(context, entry, &why);
 }
 
-/* One exchange, sent as a chunk of its own. */
-static void send_event(struct store *store, uint64_t sequence, const char *ip, const char *model,
-	uint64_t input, uint64_t output, const char *outcome)
+/* An event, sent as a chunk of its own; its identity is made from the number. */
+static void send_one(struct store *store, uint64_t sequence, struct event *event)
 {
 	struct buf record = BUF_EMPTY, chunk = BUF_EMPTY;
 	struct forward_chunk making;
 	struct forward_id id = forward_id(1, 1, sequence, sequence + 1);
 	char event_id[40];
 	struct slice acknowledged;
+
+	snprintf(event_id, sizeof(event_id), "id-%llu", (unsigned long long)sequence);
+	event->time_ns = 1700000000000000000u + sequence;
+	event->epoch = SLICE("00000000000000aa");
+	event->stream = event_number(1);
+	event->sequence = event_number(sequence);
+	event->id = slice_of_string(event_id);
+	assert_int_equal(event_encode(event, &record), 0);
+	assert_int_equal(forward_chunk_begin(&making, SLICE("sallyport.exchange"), &chunk), 0);
+	assert_int_equal(forward_chunk_add(&making, buf_slice(&record)), 0);
+	assert_int_equal(forward_chunk_end(&making, &id), 0);
+	assert_int_equal(forward_read(buf_slice(&chunk), add, store, &acknowledged), FORWARD_OK);
+	assert_true(slice_equal(acknowledged, slice_of_string(id.text)));
+	buf_free(&record);
+	buf_free(&chunk);
+}
+
+static void send_event(struct store *store, uint64_t sequence, const char *ip, const char *model,
+	uint64_t input, uint64_t output, const char *outcome)
+{
 	struct event event = {
-		.time_ns = 1700000000000000000u + sequence,
-		.epoch = SLICE("00000000000000aa"),
-		.stream = event_number(1),
-		.sequence = event_number(sequence),
 		.kind = SLICE("exchange"),
 		.outcome = slice_of_string(outcome),
 		.operation = SLICE("chat"),
@@ -83,18 +98,24 @@ static void send_event(struct store *store, uint64_t sequence, const char *ip, c
 		.output_messages = SLICE("[{\"role\":\"assistant\",\"content\":\"hello\"}]"),
 	};
 
-	snprintf(event_id, sizeof(event_id), "id-%llu", (unsigned long long)sequence);
-	event.id = slice_of_string(event_id);
 	assert_int_equal(address_parse(ip, &event.source_ip), 0);
-	assert_int_equal(event_encode(&event, &record), 0);
-	assert_int_equal(forward_chunk_begin(&making, SLICE("sallyport.exchange"), &chunk), 0);
-	assert_int_equal(forward_chunk_add(&making, buf_slice(&record)), 0);
-	assert_int_equal(forward_chunk_end(&making, &id), 0);
-	assert_int_equal(
-		forward_read(buf_slice(&chunk), add, store, &acknowledged), FORWARD_OK);
-	assert_true(slice_equal(acknowledged, slice_of_string(id.text)));
-	buf_free(&record);
-	buf_free(&chunk);
+	send_one(store, sequence, &event);
+}
+
+static void send_summary(struct store *store, uint64_t sequence, const char *observer,
+	const char *ip, uint64_t bytes, uint64_t received)
+{
+	struct event event = {
+		.kind = SLICE("source.summary"),
+		.observer = slice_of_string(observer),
+		.source_bytes = event_number(bytes),
+		.source_bytes_received = event_number(received),
+		.source_active = event_number(3),
+		.source_drops = SLICE("{\"flags\":1}"),
+	};
+
+	assert_int_equal(address_parse(ip, &event.source_ip), 0);
+	send_one(store, sequence, &event);
 }
 
 static void commit(struct store *store)
@@ -136,7 +157,8 @@ static int see_event(void *context, const struct query_event *e)
 
 static void usage_is_summed_by_address_and_model(void **state)
 {
-	static const char *const by[] = {"ip", "model"}, *const families[] = {"family", "operation"};
+	static const char *const by[] = {"ip", "model"}, *const families[] = {
+								 "family", "operation"};
 	const struct query_filter filter = {.outcome = "success", .completions = true};
 	struct fixture *f = *state;
 	struct seen seen = {0}, other = {0};
@@ -171,10 +193,81 @@ static void events_come_newest_first(void **state)
 	commit(f->store);
 	query = query_open(f->path, &why);
 	assert_int_equal(query_events(query, &filter, 1, false, see_event, &seen, &why), 0);
-	assert_string_equal(seen.text,
-		"192.0.2.2 m 2 [{\"role\":\"assistant\",\"content\":\"hello\"}]\n");
+	assert_string_equal(
+		seen.text, "192.0.2.2 m 2 [{\"role\":\"assistant\",\"content\":\"hello\"}]\n");
 	assert_int_equal(query_events(query, &one, 0, false, see_event, &other, &why), 0);
 	assert_int_equal(other.rows, 1);
+	query_close(query);
+}
+
+static void kinds_are_told_apart(void **state)
+{
+	static const char *const by[] = {"ip", "model"};
+	const struct query_filter calls = {.kind = "exchange"}, all = {0},
+				  summaries = {.kind = "source.summary"},
+				  since = {.kind = "source.summary", .after_id = 2};
+	struct fixture *f = *state;
+	struct seen seen[5] = {0};
+	struct query *query;
+	struct why why;
+
+	send_event(f->store, 1, "192.0.2.1", "m", 1, 1, "success");
+	send_summary(f->store, 2, "gate", "192.0.2.1", 10, 20);
+	send_summary(f->store, 3, "gate", "192.0.2.2", 10, 20);
+	commit(f->store);
+	query = query_open(f->path, &why);
+	assert_int_equal(query_events(query, &calls, 0, false, see_event, &seen[0], &why), 0);
+	assert_int_equal(query_events(query, &all, 0, false, see_event, &seen[1], &why), 0);
+	assert_int_equal(query_events(query, &summaries, 0, false, see_event, &seen[2], &why), 0);
+	assert_int_equal(query_events(query, &since, 0, true, see_event, &seen[3], &why), 0);
+	assert_int_equal(query_usage(query, by, 2, &calls, see_usage, &seen[4], &why), 0);
+	assert_int_equal(seen[0].rows, 1);
+	assert_int_equal(seen[1].rows, 3);
+	assert_int_equal(seen[2].rows, 2);
+	assert_int_equal(seen[3].rows, 1);
+	assert_string_equal(seen[4].text, "192.0.2.1 m 1 1 1 2 2.0\n");
+	query_close(query);
+}
+
+static int see_source(void *context, const struct query_source *s)
+{
+	struct seen *seen = context;
+
+	seen->rows++;
+	seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len,
+		"%.*s %.*s %llu %llu %llu %.*s\n", SLICE_ARG(s->observer), SLICE_ARG(s->source_ip),
+		(unsigned long long)s->bytes, (unsigned long long)s->bytes_received,
+		(unsigned long long)s->active, SLICE_ARG(s->drops));
+	return 0;
+}
+
+static void sources_are_told_as_they_were_last(void **state)
+{
+	const struct query_filter all = {0}, one = {.source_ip = "192.0.2.1"},
+				  before = {.until_ns = 1700000000000000003u};
+	struct fixture *f = *state;
+	struct seen seen = {0}, of_one = {0}, early = {0}, first = {0};
+	struct query *query;
+	struct why why;
+
+	send_summary(f->store, 1, "gate", "192.0.2.1", 10, 5);
+	send_summary(f->store, 2, "gate", "192.0.2.2", 100, 1);
+	send_summary(f->store, 3, "gate", "192.0.2.1", 11, 600);
+	send_summary(f->store, 4, "door", "192.0.2.1", 7, 0);
+	send_event(f->store, 5, "192.0.2.3", "m", 1, 1, "success");
+	commit(f->store);
+	query = query_open(f->path, &why);
+	assert_int_equal(query_sources(query, &all, 0, see_source, &seen, &why), 0);
+	assert_string_equal(seen.text, "gate 192.0.2.1 11 600 3 {\"flags\":1}\n"
+				       "gate 192.0.2.2 100 1 3 {\"flags\":1}\n"
+				       "door 192.0.2.1 7 0 3 {\"flags\":1}\n");
+	assert_int_equal(query_sources(query, &one, 0, see_source, &of_one, &why), 0);
+	assert_int_equal(of_one.rows, 2);
+	assert_int_equal(query_sources(query, &before, 0, see_source, &early, &why), 0);
+	assert_string_equal(early.text, "gate 192.0.2.2 100 1 3 {\"flags\":1}\n"
+					"gate 192.0.2.1 10 5 3 {\"flags\":1}\n");
+	assert_int_equal(query_sources(query, &all, 1, see_source, &first, &why), 0);
+	assert_int_equal(first.rows, 1);
 	query_close(query);
 }
 
@@ -226,6 +319,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			usage_is_summed_by_address_and_model, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(events_come_newest_first, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(kinds_are_told_apart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			sources_are_told_as_they_were_last, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_resent_event_is_stored_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_not_committed_is_gone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
