@@ -132,6 +132,7 @@ struct endpoint {
 	__u64 expires_ns; /* CLOCK_MONOTONIC; 0: never. Swept by userspace */
 	__u32 source;	  /* enum endpoint_source */
 	__u32 fail;	  /* enum fail: of the strictest host that lives there */
+	__u64 closed_ns;  /* userspace's: until when one that fails closed is known to live there */
 };
 
 struct prefix_key {
@@ -144,7 +145,15 @@ struct flow_key {
 	__u16 client_port, server_port; /* network order */
 };
 
-enum flow_decision { FLOW_STEER = 1, FLOW_DIRECT = 2 };
+enum flow_decision {
+	FLOW_STEER = 1,
+	FLOW_DIRECT = 2,
+	FLOW_UNSEEN = 3, /* direct, to an endpoint that failed open */
+};
+
+/* The mark of packets that pass so, beside datapath.mark: nobody is to wait with them for the scout,
+ * who may be as dead as the workers. */
+#define MARK_UNSEEN(mark) ((mark) + 1)
 
 /* X(NAME, "name", seconds that a flow stays without a packet, "help") */
 #define FLOW_STATES(X)                                                                             \

@@ -14,6 +14,7 @@ struct facts {
 	bool fails_open; /* … and so is what becomes of it while its worker is not alive */
 	bool known;	 /* the flow table has the connection */
 	bool steered;	 /* … as FLOW_STEER */
+	bool unseen;	 /* … as FLOW_UNSEEN */
 	bool repeated;	 /* a SYN with the ISN of a flow that is opening: sent again */
 	bool worker;	 /* the source's worker listens; for a SYN: and gives signs of life */
 	bool socket;	 /* a socket of this connection exists: known where it matters */
@@ -26,6 +27,7 @@ struct verdict {
 	enum drop drop;	 /* of ACTION_DROP and ACTION_RESET, else DROP_NONE */
 	__u8 record;	 /* enum flow_decision to write into the flow table, or 0 */
 	bool repeated;	 /* a SYN that was seen before */
+	bool unseen;	 /* passes, and is to be marked so */
 	bool unrecorded; /* a decision that would have been written, but for the flood */
 };
 
@@ -90,6 +92,14 @@ static __always_inline struct verdict verdict_drop(enum drop drop)
 	return (struct verdict){.action = ACTION_DROP, .outcome = OUTCOME_DROPPED, .drop = drop};
 }
 
+static __always_inline struct verdict verdict_direct(const struct facts *facts)
+{
+	struct verdict verdict = verdict_pass(OUTCOME_DIRECT, 0);
+
+	verdict.unseen = facts->unseen;
+	return verdict;
+}
+
 static __always_inline struct verdict decide_syn(const struct facts *facts)
 {
 	bool again = facts->known && facts->repeated;
@@ -97,16 +107,17 @@ static __always_inline struct verdict decide_syn(const struct facts *facts)
 
 	/* A SYN sent again follows the first one: half a connection must not change sides. */
 	if (again && !facts->steered)
-		verdict = verdict_pass(OUTCOME_DIRECT, 0);
+		verdict = verdict_direct(facts);
 	else if (!again && !(facts->port && facts->endpoint))
 		verdict = verdict_pass(OUTCOME_NOT_ENDPOINT, FLOW_DIRECT);
 	else if (facts->worker)
 		verdict = again ? verdict_steer(OUTCOME_STEERED, 0)
 				: verdict_steer(OUTCOME_OPENED, FLOW_STEER);
 	else if (facts->fails_open)
-		verdict = verdict_pass(OUTCOME_FAILED_OPEN, FLOW_DIRECT);
+		verdict = verdict_pass(OUTCOME_FAILED_OPEN, FLOW_UNSEEN);
 	else
 		verdict = verdict_reset();
+	verdict.unseen = verdict.unseen || verdict.outcome == OUTCOME_FAILED_OPEN;
 	verdict.repeated = again;
 	/* What is in the table is still written over: an old decision must not be followed. */
 	if (verdict.record && facts->flood && !facts->known) {
@@ -154,7 +165,7 @@ static __always_inline struct verdict decide(const struct packet *packet, const 
 	if (!facts->known)
 		return decide_unknown(facts);
 	if (!facts->steered)
-		return verdict_pass(OUTCOME_DIRECT, 0);
+		return verdict_direct(facts);
 	/* A reset is never answered with a reset (RFC 9293 section 3.10.7.1). */
 	if (!facts->worker && !facts->socket && !(packet->flags & TCP_RST))
 		return verdict_reset();

@@ -83,10 +83,15 @@ static __always_inline bool slot_beats(int slot)
 	const struct settings *current = settings_now();
 	__u32 worker = (__u32)slot / 2;
 	const __u64 *stamp = bpf_map_lookup_elem(&heartbeats, &worker);
+	__u64 last;
 
 	if (!current || current->heartbeat_ns == 0)
 		return true;
-	return stamp && (*stamp == 0 || bpf_ktime_get_ns() - *stamp < current->heartbeat_ns);
+	if (!stamp)
+		return false;
+	/* A stamp that is written meanwhile may be younger than the time that is read here. */
+	last = *stamp;
+	return last == 0 || bpf_ktime_get_ns() < last + current->heartbeat_ns;
 }
 
 #endif

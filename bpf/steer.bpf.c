@@ -49,6 +49,7 @@ static __always_inline void facts_of_flow(
 
 	facts->known = true;
 	facts->steered = flow->decision == FLOW_STEER;
+	facts->unseen = flow->decision == FLOW_UNSEEN;
 	facts->repeated =
 		syn && flow->isn == packet->sequence && flow_state(flow->marks) != FLOW_CLOSED;
 	/* Looked for once a tick: what a dead worker leaves is reset a tick later. */
@@ -146,6 +147,8 @@ static __noinline int act(struct __sk_buff *skb, const struct packet *packet,
 		source_drop(counters, verdict->drop);
 		return TC_ACT_SHOT_;
 	default:
+		if (verdict->unseen)
+			skb->mark = MARK_UNSEEN(steer_mark);
 		return TC_ACT_UNSPEC_;
 	}
 }

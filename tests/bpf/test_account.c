@@ -93,7 +93,7 @@ static void a_merged_packet_counts_as_its_segments(void **state)
 		{"one segment", {.ifindex = 1, .gso_segs = 1, .gso_size = 1400}, 1},
 	};
 	struct bench *bench = *state;
-	struct packet_plan in = segment(false, TCP_ACK), out = answer(false, TCP_ACK);
+	struct packet_plan in = segment(false, TCP_ACK), out = segment_back(false, TCP_ACK);
 	struct packet_bytes packet;
 
 	in.payload = out.payload = 1400;
@@ -118,7 +118,7 @@ static void a_merged_packet_counts_as_its_segments(void **state)
 static void what_goes_back_is_counted_with_whom_it_goes_to(void **state)
 {
 	struct bench *bench = *state;
-	struct packet_plan syn = segment(true, TCP_SYN), back = answer(true, TCP_SYN | TCP_ACK);
+	struct packet_plan syn = segment(true, TCP_SYN), back = segment_back(true, TCP_SYN | TCP_ACK);
 	struct packet_plan datagram = {
 		.source = OTHER6, .destination = CLIENT6, .protocol = IPPROTO_UDP};
 	struct source_counters counters;
@@ -195,7 +195,7 @@ struct step {
 static void live(struct bench *bench, const char *name, const struct step *steps, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct packet_plan plan = steps[i].server ? answer(false, steps[i].flags)
+		struct packet_plan plan = steps[i].server ? segment_back(false, steps[i].flags)
 							  : segment(false, steps[i].flags);
 		struct source_counters counters;
 		enum flow_state now;

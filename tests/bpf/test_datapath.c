@@ -162,17 +162,19 @@ static void endpoints_last_as_long_as_they_were_learned_for(void **state)
 	struct address address = parsed("192.0.2.1");
 	uint64_t now = clock_monotonic_ns();
 
-	assert_int_equal(
-		datapath_endpoint_learn(gate->datapath, &address, now + 10, ENDPOINT_RESOLVED), 0);
+	assert_int_equal(datapath_endpoint_learn(gate->datapath, &address, now + 10,
+				 ENDPOINT_RESOLVED, FAIL_CLOSED),
+		0);
 	/* Learned again for less: not shortened. */
-	assert_int_equal(
-		datapath_endpoint_learn(gate->datapath, &address, now + 5, ENDPOINT_RESOLVED), 0);
+	assert_int_equal(datapath_endpoint_learn(
+				 gate->datapath, &address, now + 5, ENDPOINT_RESOLVED, FAIL_CLOSED),
+		0);
 	assert_int_equal(datapath_endpoint_sweep(gate->datapath, now + 7), 0);
 	assert_int_equal(datapath_endpoint_sweep(gate->datapath, now + 10), 1);
 	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
 		address = parsed(never[i]);
-		assert_int_equal(datapath_endpoint_learn(
-					 gate->datapath, &address, LATER_NS, ENDPOINT_RESOLVED),
+		assert_int_equal(datapath_endpoint_learn(gate->datapath, &address, LATER_NS,
+					 ENDPOINT_RESOLVED, FAIL_CLOSED),
 			-EINVAL);
 	}
 }
@@ -187,7 +189,7 @@ static void the_endpoint_map_fills_up_with_an_error(void **state)
 		address.bytes[14] = (uint8_t)(i >> 8);
 		address.bytes[15] = (uint8_t)i;
 		error = datapath_endpoint_learn(
-			gate->datapath, &address, LATER_NS, ENDPOINT_RESOLVED);
+			gate->datapath, &address, LATER_NS, ENDPOINT_RESOLVED, FAIL_CLOSED);
 	}
 	assert_int_equal(error, -ENOSPC);
 }

@@ -269,15 +269,23 @@ def test_dropped_packets_are_told_with_their_reason(lab, gate, source, flags, re
     gate.assert_no_gaps()
 
 
-def test_a_denied_source_is_told(lab, appliance, server):
-    gate = appliance({**SOON, "admission": {"deny": [BAD + "/32"]}})
+def answered(lab, server, source):
+    """Whether a connection is made at once; it is closed again."""
     with lab.network.client.inside():
         stream = socket.socket()
     with stream:
-        stream.bind((BAD, 0))
+        stream.bind((source, 0))
         stream.settimeout(0.5)
-        with pytest.raises(TimeoutError):
+        try:
             stream.connect((server, PORT))
+        except TimeoutError:
+            return False
+        return True
+
+
+def test_a_denied_source_is_told(lab, appliance, server):
+    gate = appliance({**SOON, "admission": {"deny": [BAD + "/32"]}})
+    assert not answered(lab, server, BAD)
     talk(lab, server, SILENT).close()
     event = drops(gate, BAD, "denied", 1)[0]
     assert event["drop.total"] >= event["drop.count"] >= 1
@@ -296,6 +304,28 @@ def test_drops_are_told_once_in_ten_seconds_and_none_is_forgotten(lab, gate):
     # One at once, then one for each ten seconds that began.
     assert len(events) <= 2 + (time.monotonic() - begin) / 10
     assert gate.counters()["census.drops_put_off"] > 0
+
+
+def test_a_limit_of_connections_holds_over_sweeps_and_is_told(lab, appliance, server):
+    gate = appliance({**SOON, "admission": {"connections": 5}})
+    streams = [talk(lab, server, SILENT) for _ in range(5)]
+    rounds(gate, 2)
+    assert not answered(lab, server, SILENT)
+    event = drops(gate, SILENT, "connections", 1)[0]
+    assert event["drop.total"] >= 1
+    streams.pop().close()
+    wait_for(lambda: answered(lab, server, SILENT), "room for one more")
+    last_summary(gate, SILENT, lambda e: e["source.connections.active"] == 4)
+    assert answered(lab, server, SILENT)
+    for stream in streams:
+        stream.close()
+    last_summary(gate, SILENT, lambda e: e["source.connections.active"] == 0)
+    rounds(gate, 2)
+    # As many as ever, though many more than five were made.
+    streams = [talk(lab, server, SILENT) for _ in range(5)]
+    assert not answered(lab, server, SILENT)
+    for stream in streams:
+        stream.close()
 
 
 # --- the views ---

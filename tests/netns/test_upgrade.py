@@ -135,7 +135,7 @@ def test_upgrades_under_load_cut_nothing(installed, gate, client, prompt):
     wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 5, "end of the old processes")
     assert not set(signer) & set(gate.children("signer"))
     # A life of the daemon, and every process of it with a number of its own.
-    events = gate.events()
+    events = [event for event in gate.events() if prompt in event.get("gen_ai.input.messages", "")]
     assert len({event["event.epoch"] for event in events}) == 1
     assert len({event["event.stream"] for event in events}) == 8
 
@@ -256,6 +256,28 @@ def test_processes_that_cannot_start_leave_those_of_before(installed, gate, clie
     assert client.chat(AZURE, f"{prompt} afterwards").status == 200
     assert stream.join().text().endswith(" t59")
     gate.wait_events(3, lambda e: prompt in e.get("gen_ai.input.messages", ""))
+    gate.assert_no_gaps()
+
+
+def test_what_the_parent_itself_records_goes_on(lab, appliance, prompt):
+    """Each parent has a stream of its own; also the shipper of before takes what the next writes."""
+    installed = Installed(lab, appliance, {"accounting": {"summary_interval": "1s"}})
+    gate, client = installed.gate, lab.client(installed.gate)
+
+    def told(after):
+        """The stream of source summaries that is newer than this one; None yet."""
+        assert client.chat(AZURE, prompt).status == 200  # something new to be told
+        streams = [e["event.stream"] for e in gate.events() if e["event.kind"] == "source.summary"]
+        return max((stream for stream in streams if stream > after), default=None)
+
+    first = wait_for(lambda: told(0), "a source summary")
+    installed.upgrade()
+    second = wait_for(lambda: told(first), "a source summary of the next parent")
+    shipper = gate.children("shipper")
+    gate.namespace.run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", gate.ca_key_path)
+    assert installed.upgrade(check=False).returncode == 1
+    assert gate.children("shipper") == shipper
+    wait_for(lambda: told(second), "a source summary by the shipper of before")
     gate.assert_no_gaps()
 
 

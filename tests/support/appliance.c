@@ -49,6 +49,7 @@ void appliance_configure(const struct appliance *a, unsigned workers, const char
 
 	snprintf(text, sizeof(text),
 		"appliance:\n  run_directory: %s/run/deep\n  workers: %u\n"
+		"endpoints:\n  learn: off\n"
 		"datapath:\n  inside: lo\n  bpf_directory: %s/bpf/sallyport\n  listen_base: %d\n"
 		"hosts:\n  - pattern: api.openai.com\n    provider: openai\n    backend: main\n"
 		"backends:\n  - name: main\n    key_file: %s/service.key\n"
@@ -140,6 +141,10 @@ bool appliance_log_has(const struct appliance *a, const char *text)
 
 void appliance_expect_log(const struct appliance *a, const char *text)
 {
+	uint64_t until = clock_monotonic_ns() + APPLIANCE_PATIENCE_NS;
+
+	while (!appliance_log_has(a, text) && clock_monotonic_ns() < until)
+		usleep(10000);
 	if (!appliance_log_has(a, text)) {
 		print_error("not in the log: %s\n%s", text, file_text(appliance_path(a, "log")));
 		fail();

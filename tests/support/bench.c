@@ -29,8 +29,8 @@ void learn(struct bench *bench, const char *text)
 	struct address address;
 
 	address_of(text, &address);
-	assert_int_equal(
-		endpoint_map_learn(bench->programs.maps.endpoints, &address, 0, ENDPOINT_RESOLVED),
+	assert_int_equal(endpoint_map_learn(bench->programs.maps.endpoints, &address, 0,
+				 ENDPOINT_RESOLVED, FAIL_CLOSED, 0),
 		0);
 }
 
@@ -96,8 +96,9 @@ static int setup(void **state, enum config_forward forward)
 		fail_msg("%s", why.text);
 	assert_int_equal(prefix_parse("198.51.100.0/24", &prefixes[0]), 0);
 	assert_int_equal(prefix_parse("2001:db8:3::/48", &prefixes[1]), 0);
-	assert_int_equal(
-		endpoint_map_prefixes(bench.programs.maps.prefixes, prefixes, 2, 64, &why), 0);
+	assert_int_equal(endpoint_map_prefixes(
+				 bench.programs.maps.prefixes, prefixes, 2, 64, FAIL_CLOSED, &why),
+		0);
 	assert_int_equal(bpf_map_update_elem(bench.programs.maps.ports, &word, &bits, 0), 0);
 	bench.listener4 = listener(AF_INET);
 	bench.listener6 = listener(AF_INET6);
@@ -268,7 +269,7 @@ struct packet_plan segment(bool ipv6, uint8_t flags)
 	};
 }
 
-struct packet_plan answer(bool ipv6, uint8_t flags)
+struct packet_plan segment_back(bool ipv6, uint8_t flags)
 {
 	return (struct packet_plan){
 		.source = ipv6 ? ENDPOINT6 : ENDPOINT4,

@@ -71,7 +71,7 @@ struct flow only_flow(struct bench *bench);
 
 /* Plans of the usual segments, from the client to the learned endpoint and back. */
 struct packet_plan segment(bool ipv6, uint8_t flags);
-struct packet_plan answer(bool ipv6, uint8_t flags);
+struct packet_plan segment_back(bool ipv6, uint8_t flags);
 void open_flow(struct bench *bench, bool ipv6);
 
 #endif

@@ -94,8 +94,9 @@ void gate_learn(struct gate *gate, const char *text)
 {
 	struct address address = parsed(text);
 
-	assert_int_equal(
-		datapath_endpoint_learn(gate->datapath, &address, LATER_NS, ENDPOINT_RESOLVED), 0);
+	assert_int_equal(datapath_endpoint_learn(gate->datapath, &address, LATER_NS,
+				 ENDPOINT_RESOLVED, FAIL_CLOSED),
+		0);
 }
 
 void gate_start(struct gate *gate)

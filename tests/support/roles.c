@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/list.h"
 #include "base/ring.h"
+#include "kernel/heartbeat.h"
 
 #define PEERS_MAX 64
 
@@ -25,6 +26,8 @@ struct test_worker {
 	struct ring *ring;
 	int wake_shipper;
 	char names[256], key[64];
+	struct heartbeat *heartbeat;
+	ev_timer beat;
 	ev_io accept;
 	struct list connections;
 	bool draining;
@@ -140,6 +143,27 @@ static int take(struct test_worker *w, const char *name)
 	return fd;
 }
 
+static void on_beat(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	heartbeat_stamp(timer->data);
+}
+
+static int beat(struct test_worker *w, struct why *why)
+{
+	int fd = take(w, "heartbeats");
+	int error = heartbeat_map(fd, w->context->index, &w->heartbeat, why);
+
+	close(fd);
+	if (error)
+		return error;
+	ev_timer_init(&w->beat, on_beat, 0., HEARTBEAT_INTERVAL_S);
+	w->beat.data = w->heartbeat;
+	ev_timer_start(w->context->loop, &w->beat);
+	return 0;
+}
+
 static int worker_init(struct role_context *context, void **state, struct why *why)
 {
 	static const char *const unused[] = {"listener6", "leaf_key", "ca_certificate", "tickets",
@@ -161,7 +185,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	buf_free(&key);
 	for (size_t i = 0; i < sizeof(unused) / sizeof(unused[0]); i++)
 		take(w, unused[i]);
-	if (!w->ring) {
+	if (!w->ring || beat(w, why)) {
 		free(w);
 		return -EINVAL;
 	}
@@ -180,6 +204,7 @@ static void worker_drain(void *state, bool patient)
 	struct test_worker *w = state;
 
 	w->draining = true;
+	ev_timer_stop(w->context->loop, &w->beat);
 	if (ev_is_active(&w->accept)) {
 		on_connection(w->context->loop, &w->accept, EV_READ);
 		ev_io_stop(w->context->loop, &w->accept);
@@ -199,6 +224,7 @@ static void worker_close(void *state)
 	list_for_each_safe (node, &w->connections)
 		connection_close(list_entry(node, struct test_connection, node));
 	ring_unmap(w->ring);
+	heartbeat_unmap(w->heartbeat);
 	free(w);
 }
 

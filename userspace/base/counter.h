@@ -78,6 +78,12 @@
 	X(PROCESS_DIED, "process.died", "child processes that ended unasked")                  \
 	X(PROCESS_REFUSED_CALL, "process.refused_call", "children ended by a system call that their role may not make") \
 	X(PROCESS_HUNG, "process.hung", "children killed because they no longer answered")     \
+	X(WORKER_HUNG, "worker.hung", "times that a worker gave no sign of life for datapath.heartbeat_timeout") \
+	X(WORKER_MISSING, "worker.missing", "times that a worker that died was not replaced in that time") \
+	X(WORKER_RECOVERED, "worker.recovered", "times that a worker was alive again after either") \
+	X(FAIL_CLOSED, "fail.closed", "times that no worker was alive, and hosts failed closed") \
+	X(FAIL_OPEN, "fail.open", "times that no worker was alive, and hosts failed open") \
+	X(FAIL_ENDED, "fail.ended", "times that a worker was alive again after that") \
 	X(PROCESS_OVERDUE, "process.overdue", "children killed because they did not end in time") \
 	X(PROCESS_MESSAGE_DROPPED, "process.message_dropped", "messages to or from a child that could not be sent or read") \
 	X(PROCESS_ENDPOINT_REFUSED, "process.endpoint_refused", "resolved addresses that could not be steered") \
@@ -88,6 +94,8 @@
 	/* scout */                                                                            \
 	X(SCOUT_RESOLVED, "scout.resolved", "names of endpoints resolved, or resolved again")  \
 	X(SCOUT_UNRESOLVED, "scout.unresolved", "lookups of names of endpoints that failed")   \
+	X(SCOUT_HUNG, "scout.hung", "scouts killed because they gave no sign of life for datapath.heartbeat_timeout") \
+	X(SCOUT_MISSING, "scout.missing", "times that there was no scout that read the packet queues for datapath.heartbeat_timeout") \
 	X(QUEUE_PACKETS, "queue.packets", "packets that the kernel showed to the scout") \
 	X(QUEUE_UNREADABLE, "queue.unreadable", "of those: fragments, malformed or too long, passed unread") \
 	X(QUEUE_OVERRUN, "queue.overrun", "times the kernel had packets and the scout no room for them") \
@@ -96,7 +104,10 @@
 	X(LEARN_DNS_HELD, "learn.dns_held", "DNS replies held until their addresses were endpoints") \
 	X(LEARN_DNS_MALFORMED, "learn.dns_malformed", "DNS replies that could not be read: passed") \
 	X(LEARN_DNS_DISARMED, "learn.dns_disarmed", "ech and h3 parameters taken out of replies for listed names") \
-	X(LEARN_DNS_SPREAD, "learn.dns_spread", "replies over TCP with records for listed names that began in an earlier segment: not edited") \
+	X(LEARN_DNS_SPREAD, "learn.dns_spread", "times that segments of DNS over TCP were let go before their message was whole") \
+	X(LEARN_DNS_ARMED, "learn.dns_armed", "replies for listed names that passed with ech or h3, for such a segment had passed") \
+	X(LEARN_ALIAS, "learn.alias", "names learned that a listed name leads to (CNAME, HTTPS)") \
+	X(LEARN_ALIAS_LOST, "learn.alias_lost", "such names forgotten too early, or not learned, for want of room") \
 	X(LEARN_SNI, "learn.sni", "addresses learned from a ClientHello that named a listed host") \
 	X(LEARN_SNI_RESET, "learn.sni_reset", "connections reset so that they are steered when tried again") \
 	X(LEARN_QUIC, "learn.quic", "addresses learned from QUIC that named a listed host") \
@@ -106,8 +117,9 @@
 	X(LEARN_HELLO_CUT, "learn.hello_cut", "connections passed because their ClientHello came in more pieces or bytes than are looked at") \
 	X(LEARN_UNSTEERED, "learn.unsteered", "connections to a listed host passed because its address is an endpoint and the kernel does not steer it") \
 	X(LEARN_LATE, "learn.late", "packets let go at their deadline, before their address was an endpoint") \
+	X(LEARN_UNLEARNED, "learn.unlearned", "connections to hosts that fail closed, refused although their address could not be made an endpoint in time") \
 	X(LEARN_UNTOLD, "learn.untold", "resets and rejects that could not be sent") \
-	X(LEARN_FULL, "learn.full", "packets passed unread because the scout's tables were full") \
+	X(LEARN_FULL, "learn.full", "packets that were not looked at, or did not wait, because the scout's tables were full") \
 	X(POLICY_NO_SNI_PASSED, "policy.no_sni_passed", "connections to no endpoint, without a name: passed") \
 	X(POLICY_NO_SNI_REFUSED, "policy.no_sni_refused", "those refused by endpoints.no_sni") \
 	X(POLICY_ECH_PASSED, "policy.ech_passed", "connections to no endpoint whose name may be a cover (ECH, or its imitation): passed") \

@@ -20,7 +20,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "config/config.h"
-#include "daemon/upgrade.h"
+#include "daemon/upgrade_word.h"
 
 /* The trial, the start of all processes and a reload that is under way, each at its worst. */
 #define UPGRADE_NS (180 * NS_PER_S)
@@ -38,7 +38,7 @@ static const char usage[] =
 
 struct daemon {
 	const char *directory; /* appliance.run_directory */
-	char word[PATH_MAX];   /* the path of UPGRADE_FILE */
+	char word[PATH_MAX];   /* the path of UPGRADE_WORD_FILE */
 	struct stat lock;
 	pid_t pid;
 	int pidfd;
@@ -134,7 +134,7 @@ static int catches_signal(const struct daemon *daemon, struct why *why)
 
 static int find_daemon(struct daemon *daemon, struct why *why)
 {
-	int error = path_in(daemon->directory, UPGRADE_FILE, daemon->word, why);
+	int error = path_in(daemon->directory, UPGRADE_WORD_FILE, daemon->word, why);
 
 	if (!error)
 		error = read_lock(daemon, why);
@@ -151,29 +151,33 @@ static int find_daemon(struct daemon *daemon, struct why *why)
 
 /* ---- the upgrade ---- */
 
-/* 1: told in text, without the end of the line; 0: nothing yet. */
-static int read_word(const struct daemon *daemon, struct buf *text)
-{
-	struct slice all;
+struct word {
+	char text[1024];
+};
 
-	buf_clear(text);
-	if (file_read(daemon->word, 4096, text, NULL) || !buf_len(text))
-		return 0;
-	all = buf_slice(text);
-	if (all.data[all.len - 1] != '\n')
-		return 0;
-	((char *)(uintptr_t)all.data)[all.len - 1] = '\0';
-	return 1;
+/* False: it is not there yet. The daemon renames it into its place when it is whole. */
+static bool read_word(const struct daemon *daemon, struct word *word)
+{
+	int fd = open(daemon->word, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, word->text, sizeof(word->text) - 1);
+	close(fd);
+	word->text[n > 0 ? n : 0] = '\0';
+	word->text[strcspn(word->text, "\n")] = '\0';
+	return true;
 }
 
-static int wait_for_word(const struct daemon *daemon, struct buf *text, struct why *why)
+static int wait_for_word(const struct daemon *daemon, struct word *word, struct why *why)
 {
 	struct pollfd end = {.fd = daemon->pidfd, .events = POLLIN};
 	uint64_t until_ns = clock_monotonic_ns() + UPGRADE_NS;
 
-	while (!read_word(daemon, text)) {
+	while (!read_word(daemon, word)) {
 		if (poll(&end, 1, 50) > 0)
-			return read_word(daemon, text)
+			return read_word(daemon, word)
 				       ? 0
 				       : why_set(why, ESRCH,
 						 "sallyportd (pid %d) ended meanwhile: its log "
@@ -190,8 +194,7 @@ static int wait_for_word(const struct daemon *daemon, struct buf *text, struct w
 
 static int upgrade(struct daemon *daemon, struct why *why)
 {
-	struct buf text = BUF_EMPTY;
-	const char *word;
+	struct word word;
 	int error = find_daemon(daemon, why);
 
 	if (!error && unlink(daemon->word) < 0 && errno != ENOENT)
@@ -200,22 +203,17 @@ static int upgrade(struct daemon *daemon, struct why *why)
 		error = why_set(
 			why, errno, "cannot tell sallyportd (pid %d): %m", (int)daemon->pid);
 	if (!error)
-		error = wait_for_word(daemon, &text, why);
+		error = wait_for_word(daemon, &word, why);
 	if (error)
-		goto out;
-	word = buf_slice(&text).data;
-	if (strncmp(word, UPGRADE_DONE, strlen(UPGRADE_DONE)) == 0)
-		printf("sallyportd %s has taken over (pid %d)\n", word + strlen(UPGRADE_DONE),
-			(int)daemon->pid);
-	else if (strncmp(word, UPGRADE_REFUSED, strlen(UPGRADE_REFUSED)) == 0)
-		error = why_set(
-			why, EINVAL, "the upgrade was refused: %s", word + strlen(UPGRADE_REFUSED));
+		return error;
+	if (strncmp(word.text, UPGRADE_WORD_DONE, strlen(UPGRADE_WORD_DONE)) == 0)
+		printf("sallyportd %s has taken over (pid %d)\n",
+			word.text + strlen(UPGRADE_WORD_DONE), (int)daemon->pid);
+	else if (strncmp(word.text, UPGRADE_WORD_REFUSED, strlen(UPGRADE_WORD_REFUSED)) == 0)
+		error = why_set(why, EINVAL, "the upgrade was refused: %s",
+			word.text + strlen(UPGRADE_WORD_REFUSED));
 	else
 		error = why_set(why, EINVAL, "%s: not understood", daemon->word);
-out:
-	if (daemon->pidfd >= 0)
-		close(daemon->pidfd);
-	buf_free(&text);
 	return error;
 }
 
@@ -258,6 +256,8 @@ int cmd_upgrade(int argc, char **argv)
 	if (!error) {
 		daemon.directory = config->appliance.run_directory;
 		error = upgrade(&daemon, &why);
+		if (daemon.pidfd >= 0)
+			close(daemon.pidfd);
 	}
 	if (error)
 		fprintf(stderr, "sallyport: %s\n", why.text);

@@ -42,7 +42,7 @@ struct config_datapath {
 	enum config_forward forward;
 	uint32_t mark;		/* 0x5a11 */
 	uint32_t table;		/* routing table, 5111 */
-	uint16_t queue_base;	/* NFQUEUE numbers from here on, one per CPU: 5110 */
+	uint16_t queue_base;	/* NFQUEUE numbers from here on, two per CPU: 5110 */
 	uint16_t listen_base;	/* worker i listens on 127.0.0.1 and ::1, port listen_base+i: 15100 */
 	uint32_t max_sources;	/* map sizes */
 	uint32_t max_flows;
@@ -209,6 +209,10 @@ const char *config_datapath_restart(
 /* CONFIG_FAIL_CLOSED or CONFIG_FAIL_OPEN: what holds for the addresses of this host, or with NULL
  * for those that belong to no host (endpoints.prefixes). */
 enum config_fail config_fail_of(const struct config *config, const struct config_host *host);
+/* Which of CONFIG_FAIL_CLOSED and CONFIG_FAIL_OPEN holds for any address at all. */
+void config_fail_modes(const struct config *config, bool modes[2]);
+/* Whether a host of either configuration has another mode in the other. */
+bool config_fail_differs(const struct config *a, const struct config *b);
 
 /* The host entry that a lower-case name falls under: exact before patterns; NULL: not ours. */
 const struct config_host *config_host_find(const struct config *config, struct slice name);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "config/config.h"
 
+#include <string.h>
+
 /* Lower-case letters, digits and inner hyphens. The name may come from a ClientHello, and what is
  * found here gets a certificate: "*" or a comma must not be a label. */
 static bool is_label(struct slice label)
@@ -41,4 +43,24 @@ const struct config_host *config_host_find(const struct config *config, struct s
 enum config_fail config_fail_of(const struct config *config, const struct config_host *host)
 {
 	return host && host->fail != CONFIG_FAIL_DEFAULT ? host->fail : config->datapath.fail;
+}
+
+void config_fail_modes(const struct config *config, bool modes[2])
+{
+	modes[CONFIG_FAIL_CLOSED] = modes[CONFIG_FAIL_OPEN] = false;
+	modes[config_fail_of(config, NULL)] = true;
+	for (size_t i = 0; i < config->nhosts; i++)
+		modes[config_fail_of(config, &config->hosts[i])] = true;
+}
+
+bool config_fail_differs(const struct config *a, const struct config *b)
+{
+	/* Hosts in another order count as others: it does no harm. */
+	if (a->nhosts != b->nhosts || config_fail_of(a, NULL) != config_fail_of(b, NULL))
+		return true;
+	for (size_t i = 0; i < a->nhosts; i++)
+		if (strcmp(a->hosts[i].pattern, b->hosts[i].pattern) != 0 ||
+			config_fail_of(a, &a->hosts[i]) != config_fail_of(b, &b->hosts[i]))
+			return true;
+	return false;
 }

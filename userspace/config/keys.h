@@ -25,10 +25,10 @@
 	S(fail, CHOICE, fail, "closed", "closed|open")                                            \
 	S(heartbeat_timeout, DURATION, heartbeat_ns, "800ms", "300ms..1m")                        \
 	S(forward, CHOICE, forward, "stack", "stack|xdp")                                         \
-	S(mark, U32, mark, "0x5a11", "1..0xffffffff")                                             \
+	S(mark, U32, mark, "0x5a11", "1..0xfffffffe")                                             \
 	S(table, U32, table, "5111", "1..0xffffffff")                                             \
 	S(listen_base, U16, listen_base, "15100", "1024..65535")                                  \
-	S(queue_base, U16, queue_base, "5110", "0..65471")                                        \
+	S(queue_base, U16, queue_base, "5110", "0..65407")                                        \
 	S(max_sources, U32, max_sources, "65536", "1024..16777216")                               \
 	S(max_flows, U32, max_flows, "262144", "1024..16777216")                                  \
 	S(max_endpoints, U32, max_endpoints, "16384", "64..1048576")
@@ -53,7 +53,7 @@
 	S(ttl_ceiling, DURATION, ttl_ceiling_ns, "10m", "1s..7d")                                 \
 	S(grace, DURATION, grace_ns, "10m", "0s..7d")                                             \
 	S(steer, CHOICE, steer, "endpoints", "endpoints|all")                                     \
-	S(learn, CHOICE, learn, "off", "off|dns|sni|dns+sni")                                 \
+	S(learn, CHOICE, learn, "dns+sni", "off|dns|sni|dns+sni")                                 \
 	S(hold, DURATION, hold_ns, "100ms", "1ms..2s")                                            \
 	S(no_sni, CHOICE, no_sni, "pass", "pass|reset|deny")                                      \
 	S(ech, CHOICE, ech, "pass", "pass|reset|deny")                                            \

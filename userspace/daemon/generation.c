@@ -17,7 +17,11 @@
 
 #define CONFIG_BYTES_MAX (16u << 20)
 /* The named descriptors of one process: those of the worker, and one per backend. */
-#define FDS_FIXED 16
+#define FDS_FIXED 17
+/* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
+ * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
+#define PATIENCE	 10
+#define PATIENCE_SHIPPER 60
 
 static void close_fd(int fd)
 {
@@ -297,6 +301,7 @@ static struct process_start start_of(struct slot *slot, const struct control_boo
 		.loop = parent->loop,
 		.counters = parent->counters,
 		.title = parent->options->table->roles[slot->kind]->title,
+		.patience = slot->kind == ROLE_SHIPPER ? PATIENCE_SHIPPER : PATIENCE,
 		.boot = boot,
 		.owner = &parent_owner,
 		.context = slot,
@@ -318,6 +323,8 @@ static int start(struct slot *slot, struct package *package, struct why *why)
 	snprintf(boot.config_path, sizeof(boot.config_path), "%s", parent->options->config_path);
 	pack_copy(package, "config", slot->generation->config_fd);
 	pack(package, "counters", parent->counters->fd);
+	if (slot->kind == ROLE_WORKER || slot->kind == ROLE_SCOUT)
+		pack(package, "heartbeats", datapath_heartbeats(parent->datapath));
 	if (package->error)
 		return why_set(why, -package->error, "%s: cannot open a file for it: %s",
 			start.title, strerror(-package->error));
@@ -334,6 +341,16 @@ static void introduce_to_shipper(struct process *shipper, const struct handout_r
 	int fds[4] = {ring->ring, ring->wake_shipper, ring->wake_worker, ring->life};
 
 	process_send(shipper, CONTROL_PEER, &peer, sizeof(peer), fds, 4);
+}
+
+void slot_introduce(struct slot *shipper, uint32_t from)
+{
+	list_for_each (node, &shipper->parent->handout.rings) {
+		const struct handout_ring *ring = list_entry(node, struct handout_ring, node);
+
+		if (shipper->process && ring->number >= from)
+			introduce_to_shipper(shipper->process, ring);
+	}
 }
 
 static void introduce_to_signer(struct slot *signer, uint32_t worker, int socket)
@@ -365,6 +382,11 @@ static int start_worker(struct slot *slot, struct package *package, struct why *
 	if (error) {
 		handout_ring_free(ring);
 	} else {
+		/* Whoever died by accident is back within the timeout of its stamp: until it can
+		 * write one, connections wait in its listener. Not for one that dies again and
+		 * again, with whom they would wait in vain. */
+		if (slot->failures <= 1)
+			vitals_vouch(parent->vitals, slot->index);
 		if (parent->shipper.process)
 			introduce_to_shipper(parent->shipper.process, ring);
 		introduce_to_signer(
@@ -443,8 +465,7 @@ static int start_shipper(struct slot *slot, struct package *package, struct why 
 	error = start(slot, package, why);
 	if (error)
 		return error;
-	list_for_each (node, &slot->parent->handout.rings)
-		introduce_to_shipper(slot->process, list_entry(node, struct handout_ring, node));
+	slot_introduce(slot, 0);
 	return 0;
 }
 

@@ -70,6 +70,8 @@ int slot_adopt(
 /* Starts the process of an empty slot, hands it what its role needs, and introduces it to the
  * others. 0, or negative errno with why. */
 int slot_start(struct slot *slot, struct why *why);
+/* Tells the shipper of the rings of streams from that number on. */
+void slot_introduce(struct slot *shipper, uint32_t from);
 /* Starts it after the pause that its failures ask for; the reason of a failing start is logged and
  * counts as a failure. */
 void slot_start_later(struct slot *slot);

@@ -10,15 +10,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "kernel/heartbeat.h"
 #include "kernel/queue_rules.h"
 #include "scout/learn.h"
 #include "scout/nfqueue.h"
+
+#define FIRST_BEAT_S 0.01 /* as soon as the queues are read */
 
 struct learning {
 	struct role_context *context;
 	struct learn *learn;
 	struct nfqueue *queue;
-	ev_timer due;
+	struct heartbeat *heartbeat;
+	ev_timer due, beat;
 	unsigned inside; /* index of the interface */
 	int raw4, raw6;	 /* -1: not there */
 };
@@ -44,14 +48,24 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 	due_set(timer->data, clock_monotonic_ns());
 }
 
-static void on_packet(
-	void *context, const struct nfqueue_packet *packet, char *bytes, size_t len)
+/* A sign of life as a reader of the queues: one who cannot read them yet gives none. */
+static void on_beat(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct learning *learning = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (nfqueue_reads(learning->queue))
+		heartbeat_stamp(learning->heartbeat);
+}
+
+static void on_packet(void *context, const struct nfqueue_packet *packet, char *bytes, size_t len)
 {
 	struct learning *learning = context;
 	uint64_t now_ns = clock_monotonic_ns();
 
-	learn_packet(learning->learn, packet, packet->interface == learning->inside, bytes, len,
-		now_ns);
+	learn_packet(
+		learning->learn, packet, packet->interface == learning->inside, bytes, len, now_ns);
 	due_set(learning, now_ns);
 }
 
@@ -67,8 +81,10 @@ static void output_ask(void *context, const struct datapath_endpoint *endpoints,
 {
 	struct learning *learning = context;
 
-	/* Should it not be sent, which is counted, whoever waits for the answer goes at its deadline. */
-	role_send(learning->context, CONTROL_ENDPOINT, endpoints, n * sizeof(endpoints[0]), NULL, 0);
+	/* Should it not be sent, which is counted, whoever waits for the answer goes at its
+	 * deadline. */
+	role_send(
+		learning->context, CONTROL_ENDPOINT, endpoints, n * sizeof(endpoints[0]), NULL, 0);
 }
 
 static void output_emit(void *context, const struct address *destination, struct slice packet)
@@ -92,45 +108,79 @@ static int raw_open(int family, int *fd, struct why *why)
 	return 0;
 }
 
+static int queues_open(struct learning *learning, struct why *why)
+{
+	struct role_context *context = learning->context;
+	struct nfqueue_options options = {
+		.first = context->config->datapath.queue_base,
+		.n = (uint16_t)queue_rules_queues(),
+		.each = on_packet,
+		.context = learning,
+	};
+
+	_Static_assert(NFQUEUE_KINDS == QUEUE_RULES_KINDS, "the rules have other queues");
+	for (int kind = 0; kind < QUEUE_RULES_KINDS; kind++)
+		options.fail_open[kind] =
+			queue_rules_pass(context->config, (enum queue_rules_kind)kind);
+	return nfqueue_open(context->loop, &options, context->counters, &learning->queue, why);
+}
+
+static int heartbeat_open(struct learning *learning, struct why *why)
+{
+	int fd = role_fd(learning->context, "heartbeats"), error;
+
+	if (fd < 0)
+		return why_set(why, ENOENT, "the parent handed over no heartbeats");
+	error = heartbeat_map(fd, HEARTBEAT_SCOUT, &learning->heartbeat, why);
+	close(fd);
+	return error;
+}
+
+static struct learning *learning_alloc(struct role_context *context)
+{
+	struct learning *learning = calloc(1, sizeof(*learning));
+
+	if (!learning)
+		return NULL;
+	learning->context = context;
+	learning->raw4 = learning->raw6 = -1;
+	learning->inside = if_nametoindex(context->config->datapath.inside);
+	ev_timer_init(&learning->due, on_due, 0., 0.);
+	ev_timer_init(&learning->beat, on_beat, FIRST_BEAT_S, HEARTBEAT_INTERVAL_S);
+	learning->due.data = learning->beat.data = learning;
+	learning->learn = learn_new(context->config, context->counters,
+		&(struct learn_output){output_verdict, output_ask, output_emit, learning});
+	if (learning->learn)
+		return learning;
+	free(learning);
+	return NULL;
+}
+
 int learning_new(struct role_context *context, struct learning **made, struct why *why)
 {
-	const struct config *config = context->config;
 	struct learning *learning;
-	struct nfqueue_options options = {
-		.first = config->datapath.queue_base,
-		.n = (uint16_t)queue_rules_queues(),
-		.fail_open = true,
-		.each = on_packet,
-	};
 	int error;
 
 	*made = NULL;
-	if (config->endpoints.learn == CONFIG_LEARN_OFF)
+	if (context->config->endpoints.learn == CONFIG_LEARN_OFF)
 		return 0;
-	learning = calloc(1, sizeof(*learning));
+	learning = learning_alloc(context);
 	if (!learning)
 		return why_set(why, ENOMEM, "no memory");
-	learning->context = context;
-	learning->raw4 = learning->raw6 = -1;
-	learning->inside = if_nametoindex(config->datapath.inside);
-	ev_timer_init(&learning->due, on_due, 0., 0.);
-	learning->due.data = learning;
-	options.context = learning;
-	learning->learn = learn_new(config, context->counters,
-		&(struct learn_output){output_verdict, output_ask, output_emit, learning});
-	error = learning->learn ? 0 : why_set(why, ENOMEM, "no memory");
-	if (!error)
-		error = raw_open(AF_INET, &learning->raw4, why);
+	error = raw_open(AF_INET, &learning->raw4, why);
 	if (!error)
 		error = raw_open(AF_INET6, &learning->raw6, why);
 	if (!error)
-		error = nfqueue_open(
-			context->loop, &options, context->counters, &learning->queue, why);
-	if (error)
+		error = heartbeat_open(learning, why);
+	if (!error)
+		error = queues_open(learning, why);
+	if (error) {
 		learning_free(learning);
-	else
-		*made = learning;
-	return error;
+		return error;
+	}
+	ev_timer_start(context->loop, &learning->beat);
+	*made = learning;
+	return 0;
 }
 
 void learning_told(struct learning *learning, const struct ipc_message *message)
@@ -147,8 +197,10 @@ void learning_free(struct learning *learning)
 	if (!learning)
 		return;
 	ev_timer_stop(learning->context->loop, &learning->due);
+	ev_timer_stop(learning->context->loop, &learning->beat);
 	learn_free(learning->learn);
 	nfqueue_close(learning->queue);
+	heartbeat_unmap(learning->heartbeat);
 	if (learning->raw4 >= 0)
 		close(learning->raw4);
 	if (learning->raw6 >= 0)

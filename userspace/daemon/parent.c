@@ -57,6 +57,7 @@ static void tell_endpoint(
 		.address = *address,
 		.expires_ns = endpoint->expires_ns,
 		.source = endpoint->source,
+		.fail = endpoint->fail,
 	};
 	if (telling->n == sizeof(telling->endpoints) / sizeof(telling->endpoints[0]))
 		telling_send(telling);
@@ -94,7 +95,8 @@ static void learn_endpoints(
 		counter_add(parent->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
 	for (size_t i = 0; i < m->len / sizeof(*endpoints); i++) {
 		error = datapath_endpoint_learn(parent->datapath, &endpoints[i].address,
-			endpoints[i].expires_ns, (enum endpoint_source)endpoints[i].source);
+			endpoints[i].expires_ns, (enum endpoint_source)endpoints[i].source,
+			endpoints[i].fail == FAIL_OPEN ? FAIL_OPEN : FAIL_CLOSED);
 		telling.endpoints[telling.n] = endpoints[i];
 		if (error)
 			telling.endpoints[telling.n].expires_ns = 0;
@@ -325,6 +327,7 @@ static void stop(struct parent *parent, uint64_t within_ns)
 	ev_timer_stop(parent->loop, &parent->reload_deadline);
 	ev_timer_stop(parent->loop, &parent->settle);
 	ev_timer_stop(parent->loop, &parent->rotate);
+	vitals_stop(parent->vitals);
 	cancel_restarts(parent);
 	handout_listeners_shrink(&parent->handout, 0);
 	drain_all(parent, ROLE_WORKER, within_ns);
@@ -457,6 +460,10 @@ int parent_attach(struct parent *parent, const struct config *config, struct why
 	int error = datapath_open(config, &parent->datapath, why);
 
 	if (!error)
+		error = vitals_new(parent, &parent->vitals, why);
+	if (!error)
+		error = scout_watch_new(parent, &parent->scout_watch, why);
+	if (!error)
 		error = handout_listeners_place(&parent->handout, parent->datapath, why);
 	if (!error)
 		error = handout_listeners_grow(
@@ -561,6 +568,8 @@ static void finish(struct parent *parent)
 	process_free(parent->shipper.process);
 	census_free(parent->census);
 	handout_close(&parent->handout);
+	vitals_free(parent->vitals);
+	scout_watch_free(parent->scout_watch);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);
 	if (parent->counters_path)

@@ -8,7 +8,9 @@
 #include "daemon/generation.h"
 #include "daemon/handout.h"
 #include "daemon/role.h"
+#include "daemon/scout_watch.h"
 #include "daemon/upgrade.h"
+#include "daemon/vitals.h"
 
 struct parent_options {
 	const char *config_path;
@@ -27,8 +29,8 @@ enum parent_stage {
 	PARENT_STOPPING_REST,
 };
 
-/* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c, and
- * census_start. */
+/* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c, vitals.c,
+ * scout_watch.c, and census_start. */
 struct parent {
 	const struct parent_options *options;
 	struct ev_loop *loop;
@@ -41,6 +43,8 @@ struct parent {
 	char *counters_path;
 	struct counters *counters;
 	struct datapath *datapath;
+	struct vitals *vitals;
+	struct scout_watch *scout_watch;
 	struct handout handout;
 	struct census *census;
 	struct list generations;

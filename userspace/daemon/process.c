@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +23,11 @@
 /* Whoever lived that long failed by accident, not by its start. */
 #define BACKOFF_FORGIVEN_NS (30 * NS_PER_S)
 
-/* A child answers in the same turn of its loop; a shipper may sit in fsync(2) on a slow disk. */
-#define PING_S	  5.
-#define PINGS_MAX 12
+/* What becomes of new connections meanwhile is the kernel's to decide, by heartbeats (vitals.c):
+ * pings are there to replace who no longer answers. */
+#define PING_S 1.
+/* Until it is ready it only reads its files. */
+#define PATIENCE_START 60
 /* After the deadline of a drain, and the overtime of the child, it is killed. */
 #define OVERDUE_NS (10 * NS_PER_S)
 
@@ -39,7 +42,7 @@ struct process {
 	int pidfd;
 	int control;
 	uint64_t started_ns, overdue_ns;
-	unsigned unanswered; /* pings */
+	unsigned patience, unanswered; /* pings, one a second */
 	bool ready, draining;
 	char name[64];
 	ev_io readable, ended;
@@ -86,6 +89,13 @@ bool process_is_ready(const struct process *process)
 bool process_is_draining(const struct process *process)
 {
 	return process->draining;
+}
+
+bool process_has_ended(const struct process *process)
+{
+	struct pollfd end = {.fd = process->pidfd, .events = POLLIN};
+
+	return process->pidfd < 0 || poll(&end, 1, 0) > 0;
 }
 
 void *process_context(const struct process *process)
@@ -159,9 +169,9 @@ static void on_ping(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	if (process->unanswered++ >= PINGS_MAX) {
-		log_error("%s: has not answered for %.0f seconds and is killed", process->name,
-			PINGS_MAX * PING_S);
+	if (process->unanswered++ >= (process->ready ? process->patience : PATIENCE_START)) {
+		log_error("%s: has not answered for %u seconds and is killed", process->name,
+			process->unanswered - 1);
 		counter_add(process->counters, COUNTER_PROCESS_HUNG, 1);
 		process_kill(process);
 		return;
@@ -397,6 +407,7 @@ static struct process *process_new(const struct process_start *start, struct why
 	process->owner = start->owner;
 	process->context = start->context;
 	process->counters = start->counters;
+	process->patience = start->patience;
 	process->pidfd = process->control = -1;
 	return process;
 }

@@ -47,7 +47,8 @@ struct process_start {
 	const char *title;	   /* of the role; for the command line */
 	const struct control_boot *boot;
 	const struct process_fd *fds;
-	size_t nfds; /* boot->nfds is set from it */
+	size_t nfds;	   /* boot->nfds is set from it */
+	unsigned patience; /* seconds that it may leave pings unanswered, once it is ready */
 	const struct process_owner *owner;
 	void *context;
 };
@@ -75,6 +76,8 @@ void process_free(struct process *process);
 pid_t process_pid(const struct process *process);
 bool process_is_ready(const struct process *process);
 bool process_is_draining(const struct process *process);
+/* Also when its owner was not told yet. */
+bool process_has_ended(const struct process *process);
 void *process_context(const struct process *process);
 /* "worker 1 (pid 77)"; until the next call. */
 const char *process_name(const struct process *process);

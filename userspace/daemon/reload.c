@@ -121,6 +121,8 @@ static void commit(struct parent *parent)
 		return;
 	}
 	ev_timer_stop(parent->loop, &parent->reload_deadline);
+	if (config_fail_differs(old->config, parent->pending->config))
+		datapath_endpoint_fail(parent->datapath, parent->pending->config);
 	parent->current = parent->pending;
 	parent->pending = NULL;
 	parent->swapping = false;

@@ -22,6 +22,7 @@ struct watched_name {
 	struct scout *scout;
 	const char *name; /* the configuration's */
 	uint64_t ticket;
+	enum fail fail;	   /* of its addresses */
 	uint64_t retry_ns; /* 0: the last lookup succeeded */
 	bool answered;	   /* at least once, by an address or a failure */
 	ev_timer timer;
@@ -36,7 +37,7 @@ struct scout {
 };
 
 static void endpoints_send(
-	struct scout *scout, const struct resolver_answer *answer, uint64_t expires_ns)
+	const struct watched_name *name, const struct resolver_answer *answer, uint64_t expires_ns)
 {
 	struct datapath_endpoint endpoints[MESSAGE_MAX];
 	size_t n = 0;
@@ -46,11 +47,12 @@ static void endpoints_send(
 			.address = answer->addresses[i],
 			.expires_ns = expires_ns,
 			.source = ENDPOINT_RESOLVED,
+			.fail = name->fail,
 		};
 		if (n < MESSAGE_MAX && i + 1 < answer->n)
 			continue;
-		role_send(scout->context, CONTROL_ENDPOINT, endpoints, n * sizeof(endpoints[0]),
-			NULL, 0);
+		role_send(name->scout->context, CONTROL_ENDPOINT, endpoints,
+			n * sizeof(endpoints[0]), NULL, 0);
 		n = 0;
 	}
 }
@@ -105,8 +107,7 @@ static void name_resolved(void *context, int error, const struct resolver_answer
 	if (name->retry_ns)
 		log_info("%s is resolved again", name->name);
 	name->retry_ns = 0;
-	endpoints_send(
-		name->scout, answer, clock_monotonic_ns() + answer->ttl_ns + config->grace_ns);
+	endpoints_send(name, answer, clock_monotonic_ns() + answer->ttl_ns + config->grace_ns);
 	name_again(name, answer->ttl_ns);
 	name_answered(name);
 }
@@ -126,6 +127,7 @@ static void name_due(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void name_watch(struct scout *scout, const char *text)
 {
+	const struct config *config = scout->context->config;
 	struct watched_name *name;
 
 	for (size_t i = 0; i < scout->nnames; i++)
@@ -134,6 +136,8 @@ static void name_watch(struct scout *scout, const char *text)
 	name = &scout->names[scout->nnames++];
 	name->scout = scout;
 	name->name = text;
+	name->fail =
+		(enum fail)config_fail_of(config, config_host_find(config, slice_of_string(text)));
 	ev_timer_init(&name->timer, name_due, 0.0, 0.0);
 	name->timer.data = name;
 	ev_timer_start(scout->context->loop, &name->timer);

@@ -340,6 +340,8 @@ void takeover(struct parent *parent, const struct manifest *manifest)
 		log_error("upgrade: the daemon has to be started anew: %s", why.text);
 		_exit(EXIT_FAILURE);
 	}
+	/* The shipper of before may stay, and has not heard of streams of this parent's own. */
+	slot_introduce(&parent->shipper, manifest->next_number);
 	parent->upgrade.taken_over = true;
 	parent->stage = PARENT_RUNNING;
 	reload_begin(parent);

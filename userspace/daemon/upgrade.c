@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "daemon/parent.h"
+#include "daemon/upgrade_word.h"
 
 #define TRIAL_S	   20.
 #define ANSWER_MAX 400
@@ -45,7 +46,7 @@ static void leave_word(struct parent *parent, const char *result, const char *te
 {
 	const char *directory = parent->current->config->appliance.run_directory;
 	char path[PATH_MAX], fresh[PATH_MAX + 4];
-	int fd, n = snprintf(path, sizeof(path), "%s/" UPGRADE_FILE, directory);
+	int fd, n = snprintf(path, sizeof(path), "%s/" UPGRADE_WORD_FILE, directory);
 
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return;
@@ -63,7 +64,7 @@ static void refuse(struct parent *parent, const char *reason)
 
 	counter_add(parent->counters, COUNTER_UPGRADE_REFUSED, 1);
 	log_error("upgrade refused, the old program goes on: %s", reason);
-	leave_word(parent, UPGRADE_REFUSED, reason);
+	leave_word(parent, UPGRADE_WORD_REFUSED, reason);
 	sd_notify(0, "READY=1\nSTATUS=the last upgrade was refused: see the log");
 	parent->reload_again = false;
 	if (again)
@@ -80,7 +81,7 @@ bool upgrade_told(struct parent *parent, const char *refusal)
 	if (!refusal) {
 		counter_add(parent->counters, COUNTER_UPGRADE_DONE, 1);
 		log_info("upgraded: sallyportd %s has taken over", SALLYPORT_VERSION);
-		leave_word(parent, UPGRADE_DONE, SALLYPORT_VERSION);
+		leave_word(parent, UPGRADE_WORD_DONE, SALLYPORT_VERSION);
 		return true;
 	}
 	snprintf(text, sizeof(text),
@@ -89,7 +90,7 @@ bool upgrade_told(struct parent *parent, const char *refusal)
 		SALLYPORT_VERSION, refusal);
 	counter_add(parent->counters, COUNTER_UPGRADE_REFUSED, 1);
 	log_error("upgrade: %s", text);
-	leave_word(parent, UPGRADE_REFUSED, text);
+	leave_word(parent, UPGRADE_WORD_REFUSED, text);
 	return true;
 }
 

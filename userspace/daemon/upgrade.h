@@ -25,11 +25,6 @@
 struct parent;
 struct parent_options;
 
-/* The file in appliance.run_directory that tells what came of the last upgrade in a line: "done
- * VERSION" or "refused REASON". */
-#define UPGRADE_FILE	"upgrade"
-#define UPGRADE_DONE	"done "
-#define UPGRADE_REFUSED "refused "
 /* The option of the trial. */
 #define UPGRADE_CHECK "--check-handover"
 

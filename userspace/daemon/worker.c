@@ -62,6 +62,40 @@ static void worker_turn_end(struct ev_loop *loop, ev_prepare *watcher, int event
 	recorder_flush(worker->recorder);
 }
 
+/* ---- signs of life ---- */
+
+static void worker_beat(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct worker *worker = timer->data;
+
+	(void)loop;
+	(void)events;
+	heartbeat_stamp(worker->heartbeat);
+}
+
+/* The stamp belongs to the listeners: a successor with the same index goes on writing it. */
+static void worker_beat_no_more(struct worker *worker)
+{
+	ev_timer_stop(worker->loop, &worker->beat);
+}
+
+static int worker_open_heartbeat(struct worker *worker, struct why *why)
+{
+	int fd = role_fd(worker->context, "heartbeats"), error;
+
+	if (fd < 0)
+		return why_set(why, ENOENT, "the parent handed over no heartbeats");
+	error = heartbeat_map(fd, worker->context->index, &worker->heartbeat, why);
+	close(fd);
+	if (error)
+		return error;
+	heartbeat_stamp(worker->heartbeat);
+	/* Before all else that a turn of the loop has to do. */
+	ev_set_priority(&worker->beat, EV_MAXPRI);
+	ev_timer_start(worker->loop, &worker->beat);
+	return 0;
+}
+
 /* ---- accepting ---- */
 
 static void worker_accept_again(struct ev_loop *loop, ev_timer *timer, int events)
@@ -292,6 +326,8 @@ static void worker_close(void *state)
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
 	worker_leave_signer(worker);
+	worker_beat_no_more(worker);
+	heartbeat_unmap(worker->heartbeat);
 	ev_timer_stop(worker->loop, &worker->accept_pause);
 	if (ev_is_active(&worker->turn_end)) {
 		ev_ref(worker->loop);
@@ -332,6 +368,8 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	ev_io_init(&worker->accept6, worker_accept, -1, EV_READ);
 	ev_timer_init(&worker->accept_pause, worker_accept_again, WORKER_ACCEPT_PAUSE_S, 0);
 	worker->accept_pause.data = worker;
+	ev_timer_init(&worker->beat, worker_beat, HEARTBEAT_INTERVAL_S, HEARTBEAT_INTERVAL_S);
+	worker->beat.data = worker;
 	ev_prepare_init(&worker->turn_end, worker_turn_end);
 	worker->turn_end.data = worker;
 
@@ -355,6 +393,8 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 		error = worker_listen(worker, &worker->accept4, "listener4", why);
 	if (!error)
 		error = worker_listen(worker, &worker->accept6, "listener6", why);
+	if (!error)
+		error = worker_open_heartbeat(worker, why);
 	if (error) {
 		worker_close(worker);
 		return error;
@@ -388,6 +428,7 @@ static void worker_drain(void *state, bool patient)
 			worker_accept(worker->loop, &worker->accept6, EV_READ);
 	}
 	worker->draining = true;
+	worker_beat_no_more(worker);
 	ev_timer_stop(worker->loop, &worker->accept_pause);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);

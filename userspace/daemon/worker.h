@@ -14,6 +14,7 @@
 #include "daemon/recorder.h"
 #include "daemon/role.h"
 #include "daemon/source_board.h"
+#include "kernel/heartbeat.h"
 #include "tls/client_leg.h"
 #include "tls/leaf.h"
 #include "tls/origin_leg.h"
@@ -53,7 +54,8 @@ struct worker {
 	int signer;
 	ev_io signer_input, accept4, accept6;
 	ev_prepare turn_end;
-	ev_timer accept_pause;
+	ev_timer accept_pause, beat;
+	struct heartbeat *heartbeat;
 	struct list clients, bypasses, exchanges, garbage;
 	struct log_limit leaf_log, handshake_log, response_log;
 	bool draining;

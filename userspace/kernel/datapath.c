@@ -21,6 +21,10 @@
 #include "kernel/queue_rules.h"
 #include "kernel/route.h"
 
+_Static_assert(
+	(int)FAIL_CLOSED == (int)CONFIG_FAIL_CLOSED && (int)FAIL_OPEN == (int)CONFIG_FAIL_OPEN,
+	"the kernel has the configuration's modes");
+
 #define LRU_PER_CPU 128 /* free elements each CPU keeps for itself */
 
 struct datapath {
@@ -142,12 +146,13 @@ static int prefixes_fill(
 {
 	const struct config_endpoints *endpoints = &config->endpoints;
 	static const struct prefix all = {.bits = 0};
+	enum fail fail = (enum fail)config_fail_of(config, NULL);
 
 	if (endpoints->steer == CONFIG_STEER_ALL)
 		return endpoint_map_prefixes(datapath->programs.maps.prefixes, &all, 1,
-			config->datapath.max_endpoints, why);
+			config->datapath.max_endpoints, fail, why);
 	return endpoint_map_prefixes(datapath->programs.maps.prefixes, endpoints->prefixes,
-		endpoints->nprefixes, config->datapath.max_endpoints, why);
+		endpoints->nprefixes, config->datapath.max_endpoints, fail, why);
 }
 
 /* Everything that a reload may change. */
@@ -290,6 +295,8 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 		return why_set(why, ENOMEM, "datapath: no memory");
 	error = datapath_load(datapath, config, why);
 	if (!error) {
+		/* Known from an earlier life, by its configuration. */
+		datapath_endpoint_fail(datapath, config);
 		datapath->pinned = true;
 		error = programs_pin(&datapath->programs, &datapath->pins, why);
 	}
@@ -375,10 +382,25 @@ int datapath_workers(struct datapath *datapath, unsigned n)
 	return settings_write(datapath);
 }
 
-int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
-	uint64_t expires_ns, enum endpoint_source source)
+int datapath_heartbeats(const struct datapath *datapath)
 {
-	return endpoint_map_learn(datapath->programs.maps.endpoints, address, expires_ns, source);
+	return datapath->programs.maps.heartbeats;
+}
+
+int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
+	uint64_t expires_ns, enum endpoint_source source, enum fail fail)
+{
+	return endpoint_map_learn(datapath->programs.maps.endpoints, address, expires_ns, source,
+		fail, clock_monotonic_ns());
+}
+
+void datapath_endpoint_fail(struct datapath *datapath, const struct config *config)
+{
+	bool modes[2];
+
+	config_fail_modes(config, modes);
+	endpoint_map_fail(datapath->programs.maps.endpoints, modes[CONFIG_FAIL_CLOSED],
+		modes[CONFIG_FAIL_OPEN]);
 }
 
 void datapath_endpoints(struct datapath *datapath,

@@ -20,7 +20,9 @@ struct datapath_endpoint {
 	struct address address;
 	uint64_t expires_ns; /* CLOCK_MONOTONIC; grace included. Told back as 0: refused */
 	uint32_t source;     /* enum endpoint_source, not ENDPOINT_CONFIGURED */
-	uint32_t ticket;     /* 0, or what the scout waits for: told back when it is done */
+	uint32_t fail;	     /* enum fail: of the host that was found there */
+	uint32_t reserved;
+	uint32_t ticket; /* 0, or what the scout waits for: told back when it is done */
 };
 
 /* Loads the programs, attaches them to datapath.inside, fills ports and prefixes, adds rules and
@@ -45,15 +47,22 @@ int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int
 /* How many slots (1 … WORKERS_MAX) the source addresses are hashed over, from the next SYN on; 0:
  * new connections are reset, and those that are open go on. */
 int datapath_workers(struct datapath *datapath, unsigned n);
+/* The map of stamps (kernel/heartbeat.h), by whose age a worker counts as alive. The fd stays the
+ * datapath's. */
+int datapath_heartbeats(const struct datapath *datapath);
 
 /* From the next SYN on this address is an endpoint, until the first sweep after expires_ns; a
- * known address is never shortened. 0, -ENOSPC (max_endpoints), -EINVAL (an address that no
- * endpoint can have: loopback, multicast, unspecified, link-local), … */
+ * known address is never shortened. It fails closed for as long as it was learned for any host that
+ * does. 0, -ENOSPC (max_endpoints), -EINVAL (an address that no endpoint can have: loopback,
+ * multicast, unspecified, link-local), … */
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
-	uint64_t expires_ns, enum endpoint_source source);
-/* Forgets endpoints that expired before now_ns (CLOCK_MONOTONIC); flows keep their decision.
- * Returns how many were forgotten. */
+	uint64_t expires_ns, enum endpoint_source source, enum fail fail);
+/* Forgets endpoints that expired before now_ns (CLOCK_MONOTONIC), and what made others fail closed;
+ * flows keep their decision. Returns how many were forgotten. */
 size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns);
+/* The fail modes of hosts are others now: where all have the same one, every known address has it
+ * at once; else an address has its own when it is learned again, and until then the one it had. */
+void datapath_endpoint_fail(struct datapath *datapath, const struct config *config);
 /* Calls each for every address that is an endpoint by itself (prefixes are not told). */
 void datapath_endpoints(struct datapath *datapath,
 	void (*each)(void *context, const struct address *address, const struct endpoint *endpoint),

@@ -36,10 +36,10 @@ static bool prefix_wanted(const struct prefix_key *key, const struct prefix *pre
 	return false;
 }
 
-int endpoint_map_prefixes(
-	int map, const struct prefix *prefixes, size_t n, size_t max, struct why *why)
+int endpoint_map_prefixes(int map, const struct prefix *prefixes, size_t n, size_t max,
+	enum fail fail, struct why *why)
 {
-	const struct endpoint endpoint = {.source = ENDPOINT_CONFIGURED};
+	const struct endpoint endpoint = {.source = ENDPOINT_CONFIGURED, .fail = fail};
 	struct prefix_key key, next;
 	bool more;
 
@@ -67,20 +67,75 @@ int endpoint_map_prefixes(
 	return 0;
 }
 
-int endpoint_map_learn(
-	int map, const struct address *address, uint64_t expires_ns, enum endpoint_source source)
+/* What is known of the address goes on to hold, for as long as it was learned for. */
+static void endpoint_merge(struct endpoint *endpoint, const struct endpoint *known, uint64_t now_ns)
 {
-	struct endpoint endpoint = {.expires_ns = expires_ns, .source = source};
+	if (known->expires_ns == 0 ||
+		(endpoint->expires_ns && known->expires_ns >= endpoint->expires_ns)) {
+		endpoint->expires_ns = known->expires_ns;
+		endpoint->source = known->source;
+	}
+	if (known->fail == FAIL_CLOSED && known->closed_ns > now_ns) {
+		endpoint->fail = FAIL_CLOSED;
+		if (endpoint->closed_ns < known->closed_ns)
+			endpoint->closed_ns = known->closed_ns;
+	}
+}
+
+int endpoint_map_learn(int map, const struct address *address, uint64_t expires_ns,
+	enum endpoint_source source, enum fail fail, uint64_t now_ns)
+{
+	struct endpoint endpoint = {.expires_ns = expires_ns, .source = source, .fail = fail};
 	struct endpoint known;
 	int error;
 
 	if (!endpoint_address_usable(address))
 		return -EINVAL;
-	if (bpf_map_lookup_elem(map, address, &known) == 0 &&
-		(known.expires_ns == 0 || (expires_ns && known.expires_ns >= expires_ns)))
-		return 0;
+	if (fail == FAIL_CLOSED)
+		endpoint.closed_ns = expires_ns ? expires_ns : UINT64_MAX;
+	if (bpf_map_lookup_elem(map, address, &known) == 0) {
+		endpoint_merge(&endpoint, &known, now_ns);
+		if (memcmp(&endpoint, &known, sizeof(known)) == 0)
+			return 0;
+	}
 	error = bpf_map_update_elem(map, address, &endpoint, BPF_ANY);
 	return error == -E2BIG ? -ENOSPC : error;
+}
+
+void endpoint_map_fail(int map, bool any_closed, bool any_open)
+{
+	struct address key, next;
+	struct endpoint endpoint;
+	bool more = bpf_map_get_next_key(map, NULL, &next) == 0;
+
+	while (more) {
+		key = next;
+		more = bpf_map_get_next_key(map, &key, &next) == 0;
+		if (bpf_map_lookup_elem(map, &key, &endpoint) < 0)
+			continue;
+		if (!any_open)
+			endpoint.fail = FAIL_CLOSED;
+		else if (!any_closed)
+			endpoint.fail = FAIL_OPEN;
+		/* Closed until somebody who lives there says otherwise. */
+		endpoint.closed_ns = 0;
+		bpf_map_update_elem(map, &key, &endpoint, BPF_EXIST);
+	}
+}
+
+/* What becomes of an endpoint by the time. true: it was forgotten. */
+static bool endpoint_age(
+	int map, const struct address *address, struct endpoint *endpoint, uint64_t now_ns)
+{
+	if (endpoint->expires_ns && endpoint->expires_ns <= now_ns)
+		return bpf_map_delete_elem(map, address) == 0;
+	/* Only one that fails open was heard of since. */
+	if (endpoint->fail == FAIL_CLOSED && endpoint->closed_ns && endpoint->closed_ns <= now_ns) {
+		endpoint->fail = FAIL_OPEN;
+		endpoint->closed_ns = 0;
+		bpf_map_update_elem(map, address, endpoint, BPF_EXIST);
+	}
+	return false;
 }
 
 size_t endpoint_map_sweep(int map, uint64_t now_ns)
@@ -93,9 +148,8 @@ size_t endpoint_map_sweep(int map, uint64_t now_ns)
 	while (more) {
 		key = next;
 		more = bpf_map_get_next_key(map, &key, &next) == 0;
-		if (bpf_map_lookup_elem(map, &key, &endpoint) == 0 && endpoint.expires_ns &&
-			endpoint.expires_ns <= now_ns && bpf_map_delete_elem(map, &key) == 0)
-			forgotten++;
+		if (bpf_map_lookup_elem(map, &key, &endpoint) == 0)
+			forgotten += endpoint_age(map, &key, &endpoint, now_ns);
 	}
 	return forgotten;
 }

@@ -16,8 +16,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "bpf/abi.h"
 
-#define BATCH_MAX (256 * 1024)
+#define BATCH_MAX  (256 * 1024)
 #define QUEUES_MAX 64
 #define PRIORITY   (-150) /* as mangle: behind connection tracking, before filters */
 
@@ -27,21 +28,24 @@ enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PORT_DNS = 53, PORT_DOT = 853 };
 #endif
 
 /* How a packet gets into a queue, by what the kernel is built with. */
-enum means { MEANS_QUEUE /* nf_tables' own */, MEANS_TARGET /* iptables' NFQUEUE, used from there */ };
+enum means {
+	MEANS_QUEUE /* nf_tables' own */,
+	MEANS_TARGET /* iptables' NFQUEUE, used from there */
+};
 
 struct queue_rules {
-	struct mnl_socket *socket; /* owns the tables: they end with it */
+	struct mnl_socket *socket; /* may own the tables: then they end with it */
 	char table[32];
 	char inside[IF_NAMESIZE];
 	uint16_t queue_base;
 	enum means means;
 	uint32_t sequence; /* of the last message */
-	bool there;
 };
 
 /* One transaction under construction. */
 struct batch {
 	struct queue_rules *rules;
+	const struct config *config;
 	char *memory;
 	struct mnl_nlmsg_batch *batch;
 	struct nlmsghdr *message;
@@ -55,6 +59,13 @@ unsigned queue_rules_queues(void)
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	return cpus < 1 ? 1 : cpus > QUEUES_MAX ? QUEUES_MAX : (unsigned)cpus;
+}
+
+bool queue_rules_pass(const struct config *config, enum queue_rules_kind kind)
+{
+	if (config->datapath.fail == CONFIG_FAIL_OPEN)
+		return true;
+	return kind == QUEUE_RULES_DNS && (config->endpoints.learn & CONFIG_LEARN_SNI);
 }
 
 /* --- messages --- */
@@ -138,6 +149,18 @@ static void match_meta(struct batch *batch, unsigned key, const void *value, siz
 	compare(batch, NFT_CMP_EQ, value, len);
 }
 
+/* Not of a connection to an endpoint that failed open, which passes without anybody. */
+static void match_seen(struct batch *batch)
+{
+	struct expression expression = expression_start(batch, "meta");
+	const uint32_t unseen = MARK_UNSEEN(batch->config->datapath.mark);
+
+	put_u32(batch, NFTA_META_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_META_KEY, NFT_META_MARK);
+	expression_end(batch, expression);
+	compare(batch, NFT_CMP_NEQ, &unseen, sizeof(unseen));
+}
+
 static void match_interface(struct batch *batch, unsigned key)
 {
 	match_meta(batch, key, batch->rules->inside, sizeof(batch->rules->inside));
@@ -183,9 +206,22 @@ static void match_first(struct batch *batch, uint8_t most)
 	compare(batch, NFT_CMP_LTE, value, sizeof(value));
 }
 
-static void queue(struct batch *batch)
+/* Makes sure that connections are tracked, and so that fragments are put together before they are
+ * looked at, whatever other rules there are. */
+static void track(struct batch *batch)
 {
-	uint16_t base = batch->rules->queue_base, total = (uint16_t)queue_rules_queues();
+	struct expression expression = expression_start(batch, "ct");
+
+	put_u32(batch, NFTA_CT_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_CT_KEY, NFT_CT_STATE);
+	expression_end(batch, expression);
+}
+
+static void queue(struct batch *batch, enum queue_rules_kind kind)
+{
+	uint16_t total = (uint16_t)queue_rules_queues();
+	uint16_t first = (uint16_t)(batch->rules->queue_base + kind * total);
+	bool pass = queue_rules_pass(batch->config, kind);
 	struct expression expression;
 
 	if (batch->rules->means == MEANS_TARGET) {
@@ -193,7 +229,8 @@ static void queue(struct batch *batch)
 		union {
 			struct xt_NFQ_info_v3 info;
 			uint64_t align;
-		} data = {.info = {base, total, NFQ_FLAG_BYPASS | NFQ_FLAG_CPU_FANOUT}};
+		} data = {
+			.info = {first, total, NFQ_FLAG_CPU_FANOUT | (pass ? NFQ_FLAG_BYPASS : 0)}};
 
 		expression = expression_start(batch, "target");
 		mnl_attr_put_strz(batch->message, NFTA_TARGET_NAME, "NFQUEUE");
@@ -201,18 +238,23 @@ static void queue(struct batch *batch)
 		mnl_attr_put(batch->message, NFTA_TARGET_INFO, sizeof(data), &data);
 	} else {
 		expression = expression_start(batch, "queue");
-		mnl_attr_put_u16(batch->message, NFTA_QUEUE_NUM, htons(base));
+		mnl_attr_put_u16(batch->message, NFTA_QUEUE_NUM, htons(first));
 		mnl_attr_put_u16(batch->message, NFTA_QUEUE_TOTAL, htons(total));
 		mnl_attr_put_u16(batch->message, NFTA_QUEUE_FLAGS,
-			htons(NFT_QUEUE_FLAG_BYPASS | NFT_QUEUE_FLAG_CPU_FANOUT));
+			htons((uint16_t)(NFT_QUEUE_FLAG_CPU_FANOUT |
+					 (pass ? NFT_QUEUE_FLAG_BYPASS : 0))));
 	}
 	expression_end(batch, expression);
 }
 
 /* --- tables --- */
 
+/* Makes sure that there is none: to delete one that is not there would be an error. */
 static void put_delete(struct batch *batch, int family)
 {
+	message_start(batch, table_type(NFT_MSG_NEWTABLE), NLM_F_CREATE, family);
+	mnl_attr_put_strz(batch->message, NFTA_TABLE_NAME, batch->rules->table);
+	message_end(batch);
 	message_start(batch, table_type(NFT_MSG_DELTABLE), 0, family);
 	mnl_attr_put_strz(batch->message, NFTA_TABLE_NAME, batch->rules->table);
 	message_end(batch);
@@ -222,7 +264,8 @@ static void put_table(struct batch *batch, int family)
 {
 	message_start(batch, table_type(NFT_MSG_NEWTABLE), NLM_F_CREATE, family);
 	mnl_attr_put_strz(batch->message, NFTA_TABLE_NAME, batch->rules->table);
-	put_u32(batch, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
+	if (batch->config->datapath.fail == CONFIG_FAIL_OPEN)
+		put_u32(batch, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
 	message_end(batch);
 }
 
@@ -249,9 +292,9 @@ static void rule_start(struct batch *batch, int family, const char *chain)
 	batch->expressions = nest(batch, NFTA_RULE_EXPRESSIONS);
 }
 
-static void rule_end(struct batch *batch)
+static void rule_end(struct batch *batch, enum queue_rules_kind kind)
 {
-	queue(batch);
+	queue(batch, kind);
 	mnl_attr_nest_end(batch->message, batch->expressions);
 	message_end(batch);
 }
@@ -265,7 +308,8 @@ static void put_dns(struct batch *batch, int family, const char *chain)
 		match_interface(batch, NFT_META_OIFNAME);
 		match_protocol(batch, protocols[i]);
 		match_port(batch, 0, PORT_DNS);
-		rule_end(batch);
+		track(batch);
+		rule_end(batch, QUEUE_RULES_DNS);
 	}
 }
 
@@ -273,15 +317,18 @@ static void put_first(struct batch *batch, int family, uint8_t protocol, uint16_
 {
 	rule_start(batch, family, "forward");
 	match_interface(batch, NFT_META_IIFNAME);
+	match_seen(batch);
 	match_protocol(batch, protocol);
 	match_port(batch, 2, port);
-	match_first(batch, protocol == PROTOCOL_TCP ? QUEUE_RULES_TCP_PACKETS
-						    : QUEUE_RULES_UDP_PACKETS);
-	rule_end(batch);
+	match_first(batch,
+		protocol == PROTOCOL_TCP ? QUEUE_RULES_TCP_PACKETS : QUEUE_RULES_UDP_PACKETS);
+	rule_end(batch, QUEUE_RULES_FIRST);
 }
 
-static void put_family(struct batch *batch, int family, const struct config_endpoints *config)
+static void put_family(struct batch *batch, int family)
 {
+	const struct config_endpoints *config = &batch->config->endpoints;
+
 	put_table(batch, family);
 	put_chain(batch, family, "forward", NF_INET_FORWARD);
 	if (config->learn & CONFIG_LEARN_DNS) {
@@ -327,7 +374,8 @@ static int batch_answer(struct mnl_socket *socket, uint32_t first, uint32_t last
 				error = result->error;
 			/* The end of a batch is not answered; an error of the batch as a whole
 			 * carries the number of its beginning. */
-			if (header->nlmsg_seq >= last || (result->error && header->nlmsg_seq == first))
+			if (header->nlmsg_seq >= last ||
+				(result->error && header->nlmsg_seq == first))
 				return error;
 		}
 	}
@@ -377,8 +425,9 @@ static bool family_there(int family)
 	return family == NFPROTO_IPV4 || access("/proc/net/if_inet6", F_OK) == 0;
 }
 
-/* Replaces, in one transaction, whatever rules of ours there are. */
-static int rules_write(struct queue_rules *rules, const struct config_endpoints *config)
+/* Replaces, in one transaction, whatever rules of ours there are, also those of an earlier life.
+ * config NULL: with none. */
+static int rules_write(struct queue_rules *rules, const struct config *config)
 {
 	static const int families[] = {NFPROTO_IPV4, NFPROTO_IPV6};
 	struct batch batch;
@@ -386,18 +435,16 @@ static int rules_write(struct queue_rules *rules, const struct config_endpoints 
 
 	if (error)
 		return error;
+	batch.config = config;
 	for (int i = 0; i < 2; i++) {
 		if (!family_there(families[i]))
 			continue;
-		if (rules->there)
-			put_delete(&batch, families[i]);
+		put_delete(&batch, families[i]);
 		if (config)
-			put_family(&batch, families[i], config);
+			put_family(&batch, families[i]);
 	}
 	error = batch_send(&batch);
 	batch_end(&batch);
-	if (!error)
-		rules->there = config != NULL;
 	return error;
 }
 
@@ -407,10 +454,12 @@ static int rules_explain(const struct queue_rules *rules, int error, struct why 
 	case -EPERM:
 	case -EEXIST:
 		return why_set(why, -error,
-			"nf_tables: the table %s is somebody else's (nft list tables)", rules->table);
+			"nf_tables: the table %s is somebody else's (nft list tables)",
+			rules->table);
 	case -EMSGSIZE:
-		return why_set(why, -error, "nf_tables: endpoints.ports are too many for "
-					    "endpoints.learn: sni");
+		return why_set(why, -error,
+			"nf_tables: endpoints.ports are too many for "
+			"endpoints.learn: sni");
 	default:
 		return why_set(why, -error,
 			"nf_tables: packets cannot be queued for endpoints.learn: %s (the kernel "
@@ -443,33 +492,55 @@ static int rules_open(const struct config *config, struct queue_rules **opened, 
 	return 0;
 }
 
+static void rules_free(struct queue_rules *rules)
+{
+	mnl_socket_close(rules->socket);
+	free(rules);
+}
+
+/* What an earlier life may have left. Without nf_tables there is nothing. */
+static void leftover_remove(const struct config *config)
+{
+	struct queue_rules *rules = NULL;
+	struct why why = {""};
+
+	if (rules_open(config, &rules, &why))
+		return;
+	if (rules_write(rules, NULL) == -EPERM)
+		log_warning(
+			"nf_tables: the table %s is somebody else's (nft list tables): it stays",
+			rules->table);
+	rules_free(rules);
+}
+
 int queue_rules_add(const struct config *config, struct queue_rules **added, struct why *why)
 {
 	struct queue_rules *rules = NULL;
 	int error;
 
 	*added = NULL;
-	if (config->endpoints.learn == CONFIG_LEARN_OFF)
+	if (config->endpoints.learn == CONFIG_LEARN_OFF) {
+		leftover_remove(config);
 		return 0;
+	}
 	error = rules_open(config, &rules, why);
 	if (error)
 		return error;
-	error = rules_write(rules, &config->endpoints);
+	error = rules_write(rules, config);
 	if (error == -ENOENT || error == -EOPNOTSUPP) {
 		rules->means = MEANS_TARGET;
-		error = rules_write(rules, &config->endpoints);
+		error = rules_write(rules, config);
 	}
 	if (error) {
 		rules_explain(rules, error, why);
-		queue_rules_remove(rules);
+		rules_free(rules);
 		return error;
 	}
 	*added = rules;
 	return 0;
 }
 
-int queue_rules_change(
-	struct queue_rules **rules, const struct config *config, struct why *why)
+int queue_rules_change(struct queue_rules **rules, const struct config *config, struct why *why)
 {
 	int error;
 
@@ -480,7 +551,7 @@ int queue_rules_change(
 		*rules = NULL;
 		return 0;
 	}
-	error = rules_write(*rules, &config->endpoints);
+	error = rules_write(*rules, config);
 	return error ? rules_explain(*rules, error, why) : 0;
 }
 
@@ -490,10 +561,9 @@ void queue_rules_remove(struct queue_rules *rules)
 
 	if (!rules)
 		return;
-	error = rules->there ? rules_write(rules, NULL) : 0;
+	error = rules_write(rules, NULL);
 	if (error)
 		log_warning("nf_tables: the table %s is not removed: %s", rules->table,
 			strerror(-error));
-	mnl_socket_close(rules->socket);
-	free(rules);
+	rules_free(rules);
 }

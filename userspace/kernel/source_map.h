@@ -13,7 +13,7 @@
 struct datapath_source {
 	struct address address;
 	struct source_counters counters; /* summed over the CPUs */
-	uint32_t active;		 /* connections; not of this map, see source_active.h */
+	uint32_t active;		 /* connections now; by datapath_status_read alone, else 0 */
 };
 
 /* Going over all of them, a batch at a time. */

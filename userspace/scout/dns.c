@@ -179,15 +179,17 @@ enum dns_result dns_read(struct slice message, struct dns_reply *reply)
 	*reply = (struct dns_reply){.type = 0};
 	if (result != DNS_OK)
 		return result;
-	if (!name_read(message, HEADER, reply->name))
+	if (!name_read(slice_first(message, walk.at), HEADER, reply->name))
 		return DNS_MALFORMED;
 	reply->type = (uint16_t)get16(message, walk.at - 4);
+	reply->records = walk.at;
 	reply->truncated = get16(message, 2) & FLAG_TRUNCATED;
 	return DNS_OK;
 }
 
 /* The parameters of an SVCB record in service mode: their offset, or 0 when there are none to be
- * read (alias mode, a broken target, lists that are out of order or do not end where they should). */
+ * read (alias mode, a broken target, lists that are out of order or do not end where they should).
+ */
 static size_t parameters_find(struct slice message, const struct record *record)
 {
 	struct slice data = slice_first(message, record->end);
@@ -206,6 +208,19 @@ static size_t parameters_find(struct slice message, const struct record *record)
 		at += 4 + get16(data, at + 2);
 	}
 	return start;
+}
+
+static bool is_service(const struct record *record)
+{
+	return record->type == TYPE_SVCB || record->type == TYPE_HTTPS;
+}
+
+/* Whether all that is said of the name is said of another one instead. */
+static bool is_alias(struct slice message, const struct record *record)
+{
+	return record->type == TYPE_CNAME || record->type == TYPE_DNAME ||
+	       (is_service(record) && record->end - record->data >= 3 &&
+		       get16(message, record->data) == 0);
 }
 
 struct telling {
@@ -259,7 +274,7 @@ static void tell_record(
 		tell(telling, data, 4, record->ttl);
 	else if (record->type == TYPE_AAAA && data.len == 16)
 		tell(telling, data, 16, record->ttl);
-	else if (record->type == TYPE_SVCB || record->type == TYPE_HTTPS)
+	else if (is_service(record))
 		tell_hints(telling, message, record);
 }
 
@@ -275,14 +290,46 @@ enum dns_result dns_addresses(struct slice message,
 	/* Aliases may stand behind what they lead to. */
 	result = walk_start(&walk, message);
 	while (result == DNS_OK && walk_next(&walk, &record) > 0)
-		if (record.section == SECTION_ANSWER &&
-			(record.type == TYPE_CNAME || record.type == TYPE_DNAME) &&
-			record.ttl < telling.ttl_most)
+		if (record.section == SECTION_ANSWER && record.class == CLASS_IN &&
+			is_alias(message, &record) && record.ttl < telling.ttl_most)
 			telling.ttl_most = record.ttl;
 	if (result != DNS_OK || walk_start(&walk, message) != DNS_OK)
 		return result;
 	while ((more = walk_next(&walk, &record)) > 0)
 		tell_record(&telling, message, &record);
+	return more ? DNS_MALFORMED : DNS_OK;
+}
+
+/* "": none, or the owner itself. */
+static void target_read(
+	struct slice message, const struct record *record, char name[HOST_NAME_SIZE])
+{
+	size_t at = record->data + (is_service(record) ? 2 : 0);
+
+	name[0] = '\0';
+	if (record->type == TYPE_CNAME || (is_service(record) && record->end - record->data >= 3))
+		(void)name_read(slice_first(message, record->end), at, name);
+}
+
+enum dns_result dns_aliases(struct slice message,
+	void (*each)(void *context, const char *name, uint32_t ttl_s), void *context)
+{
+	char name[HOST_NAME_SIZE];
+	enum dns_result result;
+	struct record record;
+	struct walk walk;
+	int more;
+
+	result = walk_start(&walk, message);
+	if (result != DNS_OK)
+		return result;
+	while ((more = walk_next(&walk, &record)) > 0) {
+		if (record.class != CLASS_IN || record.section == SECTION_AUTHORITY)
+			continue;
+		target_read(message, &record, name);
+		if (name[0])
+			each(context, name, record.ttl);
+	}
 	return more ? DNS_MALFORMED : DNS_OK;
 }
 
@@ -295,7 +342,8 @@ static size_t disarm_alpn(char *value, size_t len)
 
 		if (n > len - at)
 			return found;
-		if (n >= 2 && memcmp(value + at, "h3", 2) == 0 && (n == 2 || value[at + 2] == '-')) {
+		if (n >= 2 && memcmp(value + at, "h3", 2) == 0 &&
+			(n == 2 || value[at + 2] == '-')) {
 			memset(value + at, GREASE_ALPN, n);
 			found++;
 		}
@@ -339,17 +387,20 @@ static size_t disarm_record(char *message, const struct record *record)
 	return found + (ech && disarm_ech(message, ech, record->end, last));
 }
 
-size_t dns_disarm(char *message, size_t len)
+size_t dns_disarm(char *message, size_t len, size_t from, size_t *final)
 {
 	struct record record;
 	struct walk walk;
-	size_t found = 0;
+	size_t found = 0, start;
+	int more;
 
+	*final = len;
 	if (walk_start(&walk, slice_of(message, len)) != DNS_OK)
 		return 0;
-	while (walk_next(&walk, &record) > 0)
-		if (record.class == CLASS_IN &&
-			(record.type == TYPE_SVCB || record.type == TYPE_HTTPS))
+	while (start = walk.at, (more = walk_next(&walk, &record)) > 0)
+		if (start >= from && record.class == CLASS_IN && is_service(&record))
 			found += disarm_record(message, &record);
+	if (more < 0)
+		*final = start;
 	return found;
 }

@@ -7,13 +7,18 @@
 #include "scout/learn_internal.h"
 
 /* Each waits for the parent, for endpoints.hold at the most. */
-#define HELD_MAX 1024
+#define HELD_MAX       1024
+#define HELD_BYTES_MAX ((size_t)16 << 20)
+#define ALIASES_MAX    4096
 
 struct held {
 	struct list node;
-	uint32_t ticket;
+	struct peek_key key;
+	uint32_t ticket; /* 0: waits for no answer */
+	bool rest;	 /* waits for the rest of its message */
 	enum then then;
 	uint64_t deadline_ns;
+	size_t copied;
 	struct seen seen; /* bytes: a copy behind it, if it takes one */
 	char bytes[];
 };
@@ -31,7 +36,8 @@ struct learn *learn_new(
 	list_init(&learn->held);
 	learn->known = known_new(config->datapath.max_endpoints);
 	learn->peeks = peek_table_new();
-	if (!learn->known || !learn->peeks) {
+	learn->aliases = alias_table_new(ALIASES_MAX);
+	if (!learn->known || !learn->peeks || !learn->aliases) {
 		learn_free(learn);
 		return NULL;
 	}
@@ -82,37 +88,59 @@ void learn_deny(struct learn *learn, const struct seen *seen)
 
 /* --- what waits --- */
 
-uint32_t learn_hold(struct learn *learn, const struct seen *seen, enum then then)
+uint32_t learn_ticket(struct learn *learn)
 {
-	bool copy = seen->changed || then == THEN_REFUSE;
-	struct held *held = learn->nheld < HELD_MAX
-				    ? malloc(sizeof(*held) + (copy ? seen->len : 0))
-				    : NULL;
-
-	if (!held) {
-		counter_add(learn->counters, COUNTER_LEARN_FULL, 1);
-		learn_pass(learn, seen);
-		return 0;
-	}
-	held->then = then;
-	held->deadline_ns = seen->now_ns + learn->config->endpoints.hold_ns;
-	held->seen = *seen;
-	held->seen.bytes = held->bytes;
-	if (copy)
-		memcpy(held->bytes, seen->bytes, seen->len);
 	/* 0 is nobody's. */
 	if (++learn->ticket == 0)
 		learn->ticket = 1;
-	held->ticket = learn->ticket;
+	return learn->ticket;
+}
+
+/* What becomes of a packet whose address is no endpoint after all. */
+static void unlearned(struct learn *learn, const struct seen *seen, enum then then)
+{
+	if (then == THEN_REFUSE_ALWAYS) {
+		counter_add(learn->counters, COUNTER_LEARN_UNLEARNED, 1);
+		learn_refuse(learn, seen);
+	} else {
+		learn_pass(learn, seen);
+	}
+}
+
+bool learn_hold(
+	struct learn *learn, const struct seen *seen, enum then then, uint32_t ticket, bool rest)
+{
+	size_t copied = seen->changed || rest || then != THEN_PASS ? seen->len : 0;
+	bool room = learn->nheld < HELD_MAX && learn->held_bytes + copied <= HELD_BYTES_MAX;
+	struct held *held = room ? malloc(sizeof(*held) + copied) : NULL;
+
+	if (!held) {
+		counter_add(learn->counters, COUNTER_LEARN_FULL, 1);
+		unlearned(learn, seen, then);
+		return false;
+	}
+	*held = (struct held){
+		.key = learn_peek_key(&seen->packet),
+		.ticket = ticket,
+		.rest = rest,
+		.then = then,
+		.deadline_ns = seen->now_ns + learn->config->endpoints.hold_ns,
+		.copied = copied,
+		.seen = *seen,
+	};
+	held->seen.bytes = held->bytes;
+	memcpy(held->bytes, seen->bytes, copied);
 	list_append(&learn->held, &held->node);
 	learn->nheld++;
-	return held->ticket;
+	learn->held_bytes += copied;
+	return true;
 }
 
 static void held_free(struct learn *learn, struct held *held)
 {
 	list_remove(&held->node);
 	learn->nheld--;
+	learn->held_bytes -= held->copied;
 	free(held);
 }
 
@@ -120,18 +148,18 @@ static void held_go(struct learn *learn, struct held *held, bool learned)
 {
 	bool tcp = held->seen.packet.protocol == IP_PACKET_TCP;
 
-	if (held->then == THEN_REFUSE && learned) {
+	if (held->then != THEN_PASS && learned) {
 		counter_add(learn->counters,
 			tcp ? COUNTER_LEARN_SNI_RESET : COUNTER_LEARN_QUIC_REJECTED, 1);
 		learn_refuse(learn, &held->seen);
 	} else {
-		learn_pass(learn, &held->seen);
+		unlearned(learn, &held->seen, held->then);
 	}
 	held_free(learn, held);
 }
 
-void learn_told(struct learn *learn, const struct datapath_endpoint *endpoints, size_t n,
-	uint64_t now_ns)
+void learn_told(
+	struct learn *learn, const struct datapath_endpoint *endpoints, size_t n, uint64_t now_ns)
 {
 	for (size_t i = 0; i < n; i++) {
 		bool learned = endpoints[i].expires_ns != 0 || endpoints[i].ticket == 0;
@@ -144,10 +172,51 @@ void learn_told(struct learn *learn, const struct datapath_endpoint *endpoints, 
 		list_for_each_safe (node, &learn->held) {
 			struct held *held = list_entry(node, struct held, node);
 
-			if (held->ticket == endpoints[i].ticket)
+			if (held->ticket != endpoints[i].ticket)
+				continue;
+			held->ticket = 0;
+			if (!held->rest)
 				held_go(learn, held, learned);
 		}
 	}
+}
+
+static bool key_equal(const struct peek_key *a, const struct peek_key *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+uint32_t learn_ticket_of(const struct learn *learn, const struct peek_key *key)
+{
+	list_for_each (node, &learn->held) {
+		const struct held *held = list_entry(node, struct held, node);
+
+		if (held->ticket && key_equal(&held->key, key))
+			return held->ticket;
+	}
+	return 0;
+}
+
+void learn_rest(struct learn *learn, const struct peek_key *key,
+	bool (*over)(void *context, struct seen *seen), void *context)
+{
+	list_for_each_safe (node, &learn->held) {
+		struct held *held = list_entry(node, struct held, node);
+
+		if (!held->rest || !key_equal(&held->key, key) || !over(context, &held->seen))
+			continue;
+		held->rest = false;
+		if (!held->ticket)
+			held_go(learn, held, false);
+	}
+}
+
+/* All that wait with it go without, and it may be gone. */
+static void rest_give_up(struct learn *learn, const struct held *held, uint64_t now_ns)
+{
+	const struct peek_key key = held->key;
+
+	learn_stream_give_up(learn, &key, peek_find(learn->peeks, &key, now_ns));
 }
 
 uint64_t learn_due(struct learn *learn, uint64_t now_ns)
@@ -157,6 +226,10 @@ uint64_t learn_due(struct learn *learn, uint64_t now_ns)
 
 		if (held->deadline_ns > now_ns)
 			return held->deadline_ns;
+		if (held->rest) {
+			rest_give_up(learn, held, now_ns);
+			continue;
+		}
 		counter_add(learn->counters, COUNTER_LEARN_LATE, 1);
 		held_go(learn, held, false);
 	}
@@ -167,10 +240,17 @@ void learn_free(struct learn *learn)
 {
 	if (!learn)
 		return;
-	list_for_each_safe (node, &learn->held)
-		held_go(learn, list_entry(node, struct held, node), false);
+	while (!list_empty(&learn->held)) {
+		struct held *held = list_entry(learn->held.next, struct held, node);
+
+		if (held->rest)
+			rest_give_up(learn, held, held->seen.now_ns);
+		else
+			held_go(learn, held, false);
+	}
 	known_free(learn->known);
 	peek_table_free(learn->peeks);
+	alias_table_free(learn->aliases);
 	free(learn);
 }
 

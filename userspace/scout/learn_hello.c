@@ -27,8 +27,8 @@ static enum config_policy policy_of(const struct learn *learn, enum hidden hidde
 				       : config->encrypted_dns;
 }
 
-/* By the policy; first: the packet that its connection is counted by when it passes. Returns whether
- * it was refused. */
+/* By the policy; first: the packet that its connection is counted by when it passes. Returns
+ * whether it was refused. */
 static bool apply(struct learn *learn, struct seen *seen, enum hidden hidden, bool first)
 {
 	enum config_policy policy = policy_of(learn, hidden);
@@ -59,7 +59,8 @@ static bool is_endpoint(const struct learn *learn, const struct seen *seen, uint
 }
 
 /* A listed name on an address that is no endpoint, or was none when the connection began. */
-static void teach(struct learn *learn, struct seen *seen, const struct peek *peek)
+static void teach(struct learn *learn, struct seen *seen, const struct peek *peek,
+	const struct config_host *host)
 {
 	bool tcp = seen->packet.protocol == IP_PACKET_TCP;
 	const struct config_endpoints *config = &learn->config->endpoints;
@@ -67,6 +68,7 @@ static void teach(struct learn *learn, struct seen *seen, const struct peek *pee
 		.address = seen->packet.destination,
 		.expires_ns = seen->now_ns + config->ttl_floor_ns + config->grace_ns,
 		.source = ENDPOINT_SNI,
+		.fail = (uint32_t)config_fail_of(learn->config, host),
 	};
 	uint64_t since_ns = 0;
 
@@ -80,19 +82,22 @@ static void teach(struct learn *learn, struct seen *seen, const struct peek *pee
 	} else {
 		counter_add(learn->counters, tcp ? COUNTER_LEARN_SNI : COUNTER_LEARN_QUIC, 1);
 	}
-	endpoint.ticket = learn_hold(learn, seen, THEN_REFUSE);
-	if (endpoint.ticket)
+	endpoint.ticket = learn_ticket(learn);
+	if (learn_hold(learn, seen, endpoint.fail == FAIL_OPEN ? THEN_REFUSE : THEN_REFUSE_ALWAYS,
+		    endpoint.ticket, false))
 		learn->output.ask(learn->output.context, &endpoint, 1);
 }
 
 /* The connection named what it wants, or does not. */
-static void decide(struct learn *learn, struct seen *seen, struct peek *peek,
-	const struct clienthello *hello)
+static void decide(
+	struct learn *learn, struct seen *seen, struct peek *peek, const struct clienthello *hello)
 {
 	struct slice name = slice_of_string(hello->sni);
+	const struct config_host *host =
+		hello->sni_valid ? config_host_find(learn->config, name) : NULL;
 
-	if (hello->sni_valid && config_host_find(learn->config, name)) {
-		teach(learn, seen, peek);
+	if (host) {
+		teach(learn, seen, peek, host);
 		return;
 	}
 	peek_done(learn->peeks, peek);
@@ -109,8 +114,7 @@ static void decide(struct learn *learn, struct seen *seen, struct peek *peek,
 	}
 }
 
-static void give_up(
-	struct learn *learn, struct seen *seen, struct peek *peek, enum counter counter)
+static void give_up(struct learn *learn, struct seen *seen, struct peek *peek, enum counter counter)
 {
 	counter_add(learn->counters, counter, 1);
 	peek_done(learn->peeks, peek);

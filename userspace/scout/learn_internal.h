@@ -4,6 +4,8 @@
 #define SCOUT_LEARN_INTERNAL_H
 
 #include "base/list.h"
+#include "scout/alias.h"
+#include "scout/dns.h"
 #include "scout/known.h"
 #include "scout/learn.h"
 #include "scout/packet.h"
@@ -15,8 +17,9 @@ struct learn {
 	struct learn_output output;
 	struct known *known;
 	struct peek_table *peeks;
+	struct alias_table *aliases;
 	struct list held; /* by deadline */
-	size_t nheld;
+	size_t nheld, held_bytes;
 	uint32_t ticket; /* the last one given */
 };
 
@@ -33,7 +36,8 @@ struct seen {
 /* What a packet that waits for an answer is let go to. */
 enum then {
 	THEN_PASS,
-	THEN_REFUSE, /* once the address is an endpoint, else it passes */
+	THEN_REFUSE,	    /* once the address is an endpoint, else it passes: fail: open */
+	THEN_REFUSE_ALWAYS, /* in any case: fail: closed */
 };
 
 void learn_pass(struct learn *learn, const struct seen *seen);
@@ -41,12 +45,50 @@ void learn_pass(struct learn *learn, const struct seen *seen);
 void learn_refuse(struct learn *learn, const struct seen *seen);
 /* Drops it; the server of a TCP connection learns that it is over. */
 void learn_deny(struct learn *learn, const struct seen *seen);
-/* Begins to wait for the ticket it returns. 0: there is no room; the packet was passed. */
-uint32_t learn_hold(struct learn *learn, const struct seen *seen, enum then then);
+/* What a packet may wait for: that the parent answers the question of this number. */
+uint32_t learn_ticket(struct learn *learn);
+/* Makes the packet wait, for an answer (ticket, 0: none), for the rest of the message that it is a
+ * part of, or both. false: there is no room; it has its verdict. */
+bool learn_hold(
+	struct learn *learn, const struct seen *seen, enum then then, uint32_t ticket, bool rest);
+/* The ticket that a packet of this connection waits for; 0: none does. */
+uint32_t learn_ticket_of(const struct learn *learn, const struct peek_key *key);
+/* Asks about each packet of this connection that waits for the rest of its message, in the order
+ * they came. true: it has, and was changed as it should be. */
+void learn_rest(struct learn *learn, const struct peek_key *key,
+	bool (*over)(void *context, struct seen *seen), void *context);
 struct peek_key learn_peek_key(const struct ip_packet *packet);
+
+/* The addresses of one packet's replies, on their way to the parent. */
+struct learn_asking {
+	struct learn *learn;
+	struct seen *seen;
+	struct datapath_endpoint endpoints[LEARN_ASK_MAX];
+	size_t n;
+	bool listed;	/* the reply is for a host whose calls are inspected */
+	enum fail fail; /* the mode of whom the reply is for */
+	bool news;	/* one of them was not known */
+};
 
 /* learn_dns.c: a packet from port 53 to a client. */
 void learn_dns(struct learn *learn, struct seen *seen);
+/* Whether a message is a reply that teaches something, by its question, and in *listed whether it
+ * is to be edited. */
+bool learn_dns_wanted(struct learn *learn, uint64_t now_ns, struct slice message,
+	struct dns_reply *reply, bool *listed);
+/* The latter, of a message of which there is the question. */
+bool learn_dns_listed(struct learn *learn, uint64_t now_ns, const struct dns_reply *reply);
+/* Takes the addresses and aliases of such a reply. */
+void learn_dns_read(struct learn_asking *asking, struct slice message,
+	const struct dns_reply *reply, bool listed);
+/* Asks for the rest of them; ticket: what the packet waits for, 0: nothing. */
+void learn_asking_send(struct learn_asking *asking, uint32_t ticket);
+
+/* learn_stream.c: the same over TCP. */
+void learn_stream(struct learn *learn, struct seen *seen);
+/* What waits for the rest of a message goes without. peek: the connection's, or NULL. */
+void learn_stream_give_up(struct learn *learn, const struct peek_key *key, struct peek *peek);
+
 /* learn_hello.c: a packet of a client. */
 void learn_hello(struct learn *learn, struct seen *seen);
 

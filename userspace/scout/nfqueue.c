@@ -19,8 +19,11 @@
 #define LENGTH_MAX    4096 /* packets in a queue */
 #define PER_TURN      64
 #define REQUEST_MAX   512
-#define RETRY_S       0.05
-#define TRIES_QUIET   200
+/* A queue that is not read may drop its packets: at first, 10 seconds, there is no time to be lost.
+ */
+#define TRIES_SOON	 2000
+#define RETRY_SOON_S	 0.005
+#define RETRY_S		 0.05
 #define ATTRIBUTE_HEADER sizeof(struct nlattr)
 
 struct queue {
@@ -44,8 +47,8 @@ struct nfqueue {
 
 /* --- verdicts --- */
 
-void nfqueue_verdict(struct nfqueue *owner, const struct nfqueue_packet *packet, bool pass,
-	struct slice changed)
+void nfqueue_verdict(
+	struct nfqueue *owner, const struct nfqueue_packet *packet, bool pass, struct slice changed)
 {
 	_Alignas(struct nlmsghdr) char head[REQUEST_MAX];
 	static const char padding[MNL_ALIGNTO];
@@ -57,8 +60,7 @@ void nfqueue_verdict(struct nfqueue *owner, const struct nfqueue_packet *packet,
 		.nla_type = NFQA_PAYLOAD,
 		.nla_len = (uint16_t)(ATTRIBUTE_HEADER + changed.len),
 	};
-	struct iovec parts[4] = {
-		{head, 0}, {&attribute, ATTRIBUTE_HEADER},
+	struct iovec parts[4] = {{head, 0}, {&attribute, ATTRIBUTE_HEADER},
 		{(void *)(uintptr_t)changed.data, changed.len}, {(void *)(uintptr_t)padding, pad}};
 	struct msghdr sending = {
 		.msg_name = &kernel,
@@ -91,8 +93,7 @@ static int on_message(const struct nlmsghdr *message, void *context)
 	header = mnl_attr_get_payload(attributes[NFQA_PACKET_HDR]);
 	packet.id = ntohl(header->packet_id);
 	if (attributes[NFQA_IFINDEX_INDEV])
-		packet.interface =
-			ntohl(mnl_attr_get_u32(attributes[NFQA_IFINDEX_INDEV]));
+		packet.interface = ntohl(mnl_attr_get_u32(attributes[NFQA_IFINDEX_INDEV]));
 	payload = attributes[NFQA_PAYLOAD];
 	counter_add(queue->owner->counters, COUNTER_QUEUE_PACKETS, 1);
 	if (!payload || attributes[NFQA_CAP_LEN]) {
@@ -170,7 +171,8 @@ static int queue_open(struct queue *queue)
 	return 0;
 }
 
-/* Takes the queues that nobody reads. During a reload the scout before this one reads them still. */
+/* Takes the queues that nobody reads. During a reload the scout before this one reads them still.
+ */
 static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct nfqueue *owner = timer->data;
@@ -179,7 +181,8 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	for (size_t i = 0; i < owner->n; i++) {
 		struct queue *queue = &owner->queues[i];
-		int result = queue->bound ? 0 : queue_configure(queue, owner->options.fail_open);
+		bool fail_open = owner->options.fail_open[i / owner->options.n];
+		int result = queue->bound ? 0 : queue_configure(queue, fail_open);
 
 		if (!result && !queue->bound) {
 			queue->bound = true;
@@ -188,27 +191,31 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
 		error = result ? result : error;
 	}
 	if (!error) {
-		if (owner->tries > TRIES_QUIET)
+		if (owner->tries > TRIES_SOON)
 			log_info("packet queues: read now");
 		ev_timer_stop(loop, timer);
-	} else if (owner->tries++ == TRIES_QUIET) {
-		log_warning("packet queues from %u on: %s: does another process read them? "
-			    "(datapath.queue_base); what they are for passes unseen",
-			owner->options.first, strerror(-error));
+		return;
 	}
+	if (owner->tries++ == TRIES_SOON)
+		log_warning("packet queues from %u on: %s: does another process read them? "
+			    "(datapath.queue_base); datapath.fail holds for what they are for",
+			owner->options.first, strerror(-error));
+	timer->repeat = owner->tries < TRIES_SOON ? RETRY_SOON_S : RETRY_S;
+	ev_timer_again(loop, timer);
 }
 
 int nfqueue_open(struct ev_loop *loop, const struct nfqueue_options *options,
 	struct counters *counters, struct nfqueue **opened, struct why *why)
 {
-	struct nfqueue *owner = calloc(1, sizeof(*owner) + options->n * sizeof(struct queue));
+	size_t n = (size_t)options->n * NFQUEUE_KINDS;
+	struct nfqueue *owner = calloc(1, sizeof(*owner) + n * sizeof(struct queue));
 
 	if (!owner)
 		return why_set(why, ENOMEM, "packet queues: no memory");
 	owner->loop = loop;
 	owner->options = *options;
 	owner->counters = counters;
-	for (; owner->n < options->n; owner->n++) {
+	for (; owner->n < n; owner->n++) {
 		struct queue *queue = &owner->queues[owner->n];
 		int error;
 
@@ -226,11 +233,19 @@ int nfqueue_open(struct ev_loop *loop, const struct nfqueue_options *options,
 		ev_io_init(&queue->input, on_input, mnl_socket_get_fd(queue->socket), EV_READ);
 		queue->input.data = queue;
 	}
-	ev_timer_init(&owner->again, on_again, 0., RETRY_S);
+	ev_timer_init(&owner->again, on_again, 0., RETRY_SOON_S);
 	owner->again.data = owner;
 	ev_timer_start(loop, &owner->again);
 	*opened = owner;
 	return 0;
+}
+
+bool nfqueue_reads(const struct nfqueue *owner)
+{
+	for (size_t i = 0; i < owner->n; i++)
+		if (!owner->queues[i].bound)
+			return false;
+	return true;
 }
 
 void nfqueue_close(struct nfqueue *owner)

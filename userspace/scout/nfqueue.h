@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The kernel's queues of packets, one per processor, on the event loop. */
+/* The kernel's queues of packets, one per processor and kind, on the event loop. */
 #ifndef SCOUT_NFQUEUE_H
 #define SCOUT_NFQUEUE_H
 
@@ -20,9 +20,13 @@ struct nfqueue_packet {
 	uint32_t interface; /* index of the one it came in by; 0: it is our own */
 };
 
+#define NFQUEUE_KINDS 2
+
 struct nfqueue_options {
-	uint16_t first, n; /* queue numbers first … first + n - 1 */
-	bool fail_open;	   /* a packet that finds the queue full passes; else it is dropped */
+	uint16_t first,
+		n; /* queue numbers first … first + n - 1, and as many for each other kind */
+	/* By kind: a packet that finds its queue full passes; else it is dropped. */
+	bool fail_open[NFQUEUE_KINDS];
 	/* A packet from its IP header on. bytes may be changed in place and live until the call
 	 * returns. Whoever is called gives the verdict, then or later. */
 	void (*each)(void *context, const struct nfqueue_packet *packet, char *bytes, size_t len);
@@ -38,8 +42,10 @@ int nfqueue_open(struct ev_loop *loop, const struct nfqueue_options *options,
  * SLICE_NONE), or drops it. */
 void nfqueue_verdict(struct nfqueue *queue, const struct nfqueue_packet *packet, bool pass,
 	struct slice changed);
-/* Stops reading: from then on the kernel passes what comes; what waits must have its verdict.
- * NULL is allowed. */
+/* Whether all queues are read by us. */
+bool nfqueue_reads(const struct nfqueue *queue);
+/* Stops reading: what comes from then on is for the rules to decide; what waits must have its
+ * verdict. NULL is allowed. */
 void nfqueue_close(struct nfqueue *queue);
 
 #endif

@@ -17,6 +17,14 @@ struct peek_key {
 	uint32_t protocol;
 };
 
+/* Of a stream of DNS messages; offsets as in segments. */
+struct peek_stream {
+	size_t whole;  /* up to here the messages were whole, and read */
+	size_t passed; /* up to here the client may have the bytes */
+	bool edited;   /* some of what is whole was edited … */
+	bool forgot;   /* … or what is no longer kept */
+};
+
 struct peek {
 	struct peek_key key;
 	struct list age;    /* the table's: oldest use first */
@@ -27,7 +35,8 @@ struct peek {
 	bool done;		  /* decided: what still comes passes … */
 	bool refused;		  /* … or not */
 	struct segments segments; /* TCP */
-	struct quic quic;	  /* UDP */
+	struct peek_stream stream;
+	struct quic quic; /* UDP */
 };
 
 struct peek_table;

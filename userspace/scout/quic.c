@@ -9,6 +9,7 @@ enum {
 	FORM_LONG = 0x80,
 	FIXED_BIT = 0x40,
 	CONNECTION_ID_MAX = 20,
+	DATAGRAM_MAX = 65536, /* honest ones are shorter than a packet (RFC 9000 section 14.1) */
 	KEY = 16,
 	IV = 12,
 	TAG = 16,
@@ -152,7 +153,7 @@ static size_t packet_open(const struct version *version, const struct initial *i
 	struct slice id, uint8_t *plain)
 {
 	const uint8_t *bytes = (const uint8_t *)initial->bytes.data;
-	uint8_t head[2048], mask[SAMPLE], iv[IV];
+	uint8_t head[DATAGRAM_MAX], mask[SAMPLE], iv[IV];
 	size_t nhead, nnumber;
 	struct keys keys;
 
@@ -283,10 +284,9 @@ static enum quic_result packet_read(
 	struct quic *quic, const struct version *version, const struct initial *initial)
 {
 	struct slice first = slice_of((const char *)quic->first, quic->nfirst);
-	uint8_t plain[2048];
+	uint8_t plain[DATAGRAM_MAX];
 	size_t len;
 
-	/* No client's Initial is longer: it would not pass where it must (section 14.1). */
 	if (initial->bytes.len > sizeof(plain))
 		return QUIC_SEALED;
 	len = packet_open(version, initial, initial->id, plain);

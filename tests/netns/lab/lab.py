@@ -44,7 +44,7 @@ class Lab:
         system.private_mounts()
         self._mount()
         self.network = Network()
-        self.names = Names(self.network.origin, network.DNS)
+        self.names = Names(self.network.origin, [network.DNS, network.DNS6])
         self.certificates = Certificates(os.path.join(self.directory, "certificates"))
         self.certificates.good("default")
         self.add_host(hosts.AZURE, network.REGION_A, network.REGION_A6)

@@ -5,6 +5,7 @@ import ipaddress
 import socket
 import struct
 import threading
+import time
 
 A, AAAA = 1, 28
 NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
@@ -13,22 +14,24 @@ NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 class Names:
     """`zone` maps a lower-case name to its addresses and may change at any time."""
 
-    def __init__(self, namespace, address, port=53):
+    def __init__(self, namespace, addresses, port=53):
         self.zone = {}
         self.records = {}  # (name, type) → data of records of other types
         self.ttl = 60
         self.broken = False  # answer SERVFAIL to everything
         self.queries = []  # (name, type)
-        with namespace.inside():
-            self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._udp.bind((address, port))
-            self._tcp = socket.create_server((address, port))
-        self._threads = [
-            threading.Thread(target=self._serve_udp, daemon=True),
-            threading.Thread(target=self._serve_tcp, daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self.segment = None  # bytes of each segment over TCP …
+        self.pause = 0.0  # … and the seconds between two
+        self._servers = []
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with namespace.inside():
+                udp = socket.socket(family, socket.SOCK_DGRAM)
+                udp.bind((address, port))
+                tcp = socket.create_server((address, port), family=family)
+            self._servers += [udp, tcp]
+            threading.Thread(target=self._serve_udp, args=(udp,), daemon=True).start()
+            threading.Thread(target=self._serve_tcp, args=(tcp,), daemon=True).start()
 
     def set(self, name, *addresses):
         self.zone[name.lower()] = list(addresses)
@@ -36,19 +39,19 @@ class Names:
     def asked(self, name):
         return sum(1 for asked, _ in self.queries if asked == name.lower())
 
-    def _serve_udp(self):
+    def _serve_udp(self, server):
         while True:
             try:
-                query, peer = self._udp.recvfrom(4096)
+                query, peer = server.recvfrom(4096)
             except OSError:
                 return
             if reply := self._answer(query, 512):
-                self._udp.sendto(reply, peer)
+                server.sendto(reply, peer)
 
-    def _serve_tcp(self):
+    def _serve_tcp(self, server):
         while True:
             try:
-                connection, _ = self._tcp.accept()
+                connection, _ = server.accept()
             except OSError:
                 return
             threading.Thread(target=self._serve_stream, args=(connection,), daemon=True).start()
@@ -58,7 +61,14 @@ class Names:
             while len(head := stream.read(2)) == 2:
                 reply = self._answer(stream.read(struct.unpack("!H", head)[0]), 65535)
                 if reply:
-                    connection.sendall(struct.pack("!H", len(reply)) + reply)
+                    self._send(connection, struct.pack("!H", len(reply)) + reply)
+
+    def _send(self, connection, data):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        step = self.segment or len(data)
+        for at in range(0, len(data), step):
+            connection.sendall(data[at : at + step])
+            time.sleep(self.pause if at + step < len(data) else 0)
 
     def _answer(self, query, room):
         if len(query) < 17:
@@ -70,9 +80,11 @@ class Names:
         while at < len(query) and query[at]:
             labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii", "replace"))
             at += 1 + query[at]
-        question = query[12 : at + 5]
+        question, options = query[12 : at + 5], query[at + 5 :]
         if len(question) < 5 or at + 5 > len(query):
             return None
+        if room < 65535 and options[:3] == b"\0\0\x29":  # EDNS: as much as the client says
+            room = struct.unpack("!H", options[3:5])[0]
         name, kind = ".".join(labels).lower(), struct.unpack("!H", question[-4:-2])[0]
         self.queries.append((name, kind))
         addresses = self.zone.get(name)
@@ -93,7 +105,7 @@ class Names:
         return struct.pack("!HHHHHH", number, flags, 1, len(records), 0, 0) + body
 
     def close(self):
-        for server in (self._udp, self._tcp):
+        for server in self._servers:
             try:
                 server.shutdown(socket.SHUT_RDWR)
             except OSError:

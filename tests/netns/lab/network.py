@@ -16,6 +16,7 @@ INSIDE6 = "fd00:201::1"
 OUTSIDE = "10.202.0.1"
 OUTSIDE6 = "fd00:202::1"
 DNS = "10.202.0.2"
+DNS6 = "fd00:202::2"
 REGION_A = "10.202.0.10"
 REGION_A6 = "fd00:202::10"
 REGION_B = "10.202.0.20"
@@ -141,7 +142,7 @@ class Network:
         self._address(self.appliance, INSIDE_INTERFACE, INSIDE, INSIDE6)
         self._address(self.appliance, OUTSIDE_INTERFACE, OUTSIDE, OUTSIDE6)
         self._address(
-            self.origin, "eth0", DNS, REGION_A, REGION_B, PLAIN, OTHER, REGION_A6, REGION_B6, OTHER6
+            self.origin, "eth0", DNS, REGION_A, REGION_B, PLAIN, OTHER, DNS6, REGION_A6, REGION_B6, OTHER6
         )
         for namespace, v4, v6 in (
             (self.client, INSIDE, INSIDE6),
@@ -159,6 +160,8 @@ class Network:
         for interface in (INSIDE_INTERFACE,):
             appliance.run("ip", "link", "set", interface, "xdp", "off", check=False)
             appliance.run("tc", "qdisc", "del", "dev", interface, "clsact", check=False)
+        for family in ("ip", "ip6"):
+            appliance.run("nft", "delete", "table", family, "sallyport_" + INSIDE_INTERFACE, check=False)
         for family in ("-4", "-6"):
             rules = appliance.run("ip", family, "rule", "show").stdout
             for line in rules.splitlines():

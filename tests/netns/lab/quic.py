@@ -4,6 +4,7 @@
 import hashlib
 import hmac
 import os
+import socket
 import ssl
 import struct
 
@@ -29,6 +30,41 @@ def client_hello(name):
     return outgoing.read()[5:]
 
 
+def with_ech(hello):
+    """The handshake message with an encrypted_client_hello extension (RFC 9849) at its end."""
+    at = 4 + 2 + 32
+    at += 1 + hello[at]
+    at += 2 + struct.unpack("!H", hello[at : at + 2])[0]
+    at += 1 + hello[at]
+    extensions = hello[at + 2 :] + struct.pack("!HHBHHBHH", 0xFE0D, 10, 0, 1, 1, 7, 0, 0)
+    body = hello[4:at] + struct.pack("!H", len(extensions)) + extensions
+    return hello[:1] + len(body).to_bytes(3, "big") + body
+
+
+def record(hello):
+    """The handshake message as it goes over TCP."""
+    return b"\x16\3\1" + struct.pack("!H", len(hello)) + hello
+
+
+def send_datagrams(client, address, datagrams, port=443):
+    """Sends them one after the other; returns whether they were refused."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with client.namespace.inside():
+        stream = socket.socket(family, socket.SOCK_DGRAM)
+    with stream:
+        stream.settimeout(0.5)
+        stream.connect((address, port))
+        try:
+            for datagram in datagrams:
+                stream.send(datagram)
+            stream.recv(1)
+        except ConnectionRefusedError:
+            return True
+        except TimeoutError:
+            return False
+        return False
+
+
 def _expand(secret, label, length):
     label = b"tls13 " + label
     info = struct.pack("!HB", length, len(label)) + label + b"\0\1"
@@ -39,12 +75,12 @@ def _varint(value):
     return struct.pack("!H", value | 0x4000)
 
 
-def _initial(version, destination, number, frames):
+def _initial(version, destination, number, frames, size):
     wire, kind, salt, prefix = VERSIONS[version]
     secret = hmac.new(bytes.fromhex(salt), destination, hashlib.sha256).digest()
     secret = _expand(secret, b"client in", 32)
     key, iv, hp = (_expand(secret, prefix + label, n) for label, n in ((b" key", 16), (b" iv", 12), (b" hp", 16)))
-    frames += b"\0" * (1150 - len(frames))
+    frames += b"\0" * (size - len(frames))
     head = bytes([0xC3 | kind << 4]) + struct.pack("!I", wire) + bytes([len(destination)]) + destination
     head += b"\0\0" + _varint(4 + len(frames) + 16) + struct.pack("!I", number)
     nonce = bytes(a ^ b for a, b in zip(iv, number.to_bytes(12, "big")))
@@ -58,12 +94,12 @@ def _initial(version, destination, number, frames):
     return bytes(head) + sealed
 
 
-def initial_datagrams(name, version=1, pieces=1):
-    """The ClientHello for this name, in so many datagrams, the last part first."""
-    hello, destination = client_hello(name), os.urandom(8)
+def initial_datagrams(name, version=1, pieces=1, size=1150, hello=None):
+    """The ClientHello for this name, in so many datagrams of that size, the last part first."""
+    hello, destination = hello or client_hello(name), os.urandom(8)
     step = -(-len(hello) // pieces)
     spans = [(at, hello[at : at + step]) for at in range(0, len(hello), step)]
     return [
-        _initial(version, destination, number, b"\x06" + _varint(at) + _varint(len(data)) + data)
+        _initial(version, destination, number, b"\x06" + _varint(at) + _varint(len(data)) + data, size)
         for number, (at, data) in enumerate(reversed(spans))
     ]

@@ -234,6 +234,55 @@ static void what_is_no_host_name_is_not_found(void **state)
 	config_free(c);
 }
 
+static void a_host_fails_as_it_says_or_else_as_the_datapath(void **state)
+{
+	struct config *c = parsed("datapath: {inside: eth1, fail: open}\n"
+				  "hosts:\n"
+				  "- {pattern: a.example.com, provider: azure, fail: closed}\n"
+				  "- {pattern: b.example.com, provider: azure}\n");
+	struct config *all = parsed("datapath: {inside: eth1}\n");
+	bool modes[2];
+
+	(void)state;
+	assert_int_equal(config_fail_of(c, NULL), CONFIG_FAIL_OPEN);
+	assert_int_equal(
+		config_fail_of(c, config_host_find(c, SLICE("a.example.com"))), CONFIG_FAIL_CLOSED);
+	assert_int_equal(
+		config_fail_of(c, config_host_find(c, SLICE("b.example.com"))), CONFIG_FAIL_OPEN);
+	config_fail_modes(c, modes);
+	assert_true(modes[CONFIG_FAIL_CLOSED] && modes[CONFIG_FAIL_OPEN]);
+	config_fail_modes(all, modes);
+	assert_true(modes[CONFIG_FAIL_CLOSED] && !modes[CONFIG_FAIL_OPEN]);
+	config_free(c);
+	config_free(all);
+}
+
+static void only_another_mode_makes_a_difference(void **state)
+{
+#define ONE_HOST(fail) "hosts: [{pattern: a.example.com, provider: azure, fail: " fail "}]\n"
+	static const struct {
+		const char *yaml;
+		bool differs;
+	} cases[] = {
+		{"datapath: {inside: eth1}\n" ONE_HOST("default"), false},
+		{"datapath: {inside: eth2}\n" ONE_HOST("closed"), false},
+		{"datapath: {inside: eth1}\n" ONE_HOST("open"), true},
+		{"datapath: {inside: eth1, fail: open}\n" ONE_HOST("closed"), true},
+		{"datapath: {inside: eth1}\n", true},
+	};
+	struct config *c = parsed("datapath: {inside: eth1}\n" ONE_HOST("default"));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *other = parsed(cases[i].yaml);
+
+		assert_int_equal(config_fail_differs(c, other), cases[i].differs);
+		assert_int_equal(config_fail_differs(other, c), cases[i].differs);
+		config_free(other);
+	}
+	config_free(c);
+}
+
 static void assert_strings_equal(const char *key, const char *a, const char *b)
 {
 	if (!a != !b || (a && strcmp(a, b) != 0))
@@ -454,6 +503,8 @@ int main(void)
 		cmocka_unit_test(durations_and_sizes_are_read),
 		cmocka_unit_test(a_name_is_found_exactly_or_by_one_label),
 		cmocka_unit_test(what_is_no_host_name_is_not_found),
+		cmocka_unit_test(a_host_fails_as_it_says_or_else_as_the_datapath),
+		cmocka_unit_test(only_another_mode_makes_a_difference),
 		cmocka_unit_test(the_reference_file_is_the_defaults),
 		cmocka_unit_test(the_reference_file_has_every_key),
 		cmocka_unit_test(the_reference_file_comments_out_nothing_but_keys),

@@ -136,13 +136,13 @@ static void what_must_be_there_and_is_not(void **state)
 static void numbers(void **state)
 {
 	ASSERT_REFUSED({"datapath:\n  inside: a\n  mark: 0\n",
-			       "f:3: datapath.mark: expected a number from 1 to 0xffffffff, found "
+			       "f:3: datapath.mark: expected a number from 1 to 0xfffffffe, found "
 			       "\"0\""},
 		{"datapath:\n  inside: a\n  mark: 0x100000000\n",
-			"f:3: datapath.mark: expected a number from 1 to 0xffffffff, found "
+			"f:3: datapath.mark: expected a number from 1 to 0xfffffffe, found "
 			"\"0x100000000\""},
 		{"datapath:\n  inside: a\n  mark: 99999999999999999999999\n",
-			"f:3: datapath.mark: expected a number from 1 to 0xffffffff, found "
+			"f:3: datapath.mark: expected a number from 1 to 0xfffffffe, found "
 			"\"99999999999999999999999\""},
 		{"datapath:\n  inside: a\n  table: -1\n",
 			"f:3: datapath.table: expected a number from 1 to 0xffffffff, found \"-1\""},

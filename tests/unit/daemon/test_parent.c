@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -86,14 +87,34 @@ int datapath_workers(struct datapath *datapath, unsigned n)
 	return n ? 0 : -EINVAL;
 }
 
+/* A page, as the map would be. */
+int datapath_heartbeats(const struct datapath *datapath)
+{
+	static int page = -1;
+
+	(void)datapath;
+	if (page < 0) {
+		page = memfd_create("heartbeats", MFD_CLOEXEC);
+		assert_int_equal(ftruncate(page, getpagesize()), 0);
+	}
+	return page;
+}
+
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
-	uint64_t expires_ns, enum endpoint_source source)
+	uint64_t expires_ns, enum endpoint_source source, enum fail fail)
 {
 	(void)datapath;
 	(void)address;
 	(void)expires_ns;
 	(void)source;
+	(void)fail;
 	return 0;
+}
+
+void datapath_endpoint_fail(struct datapath *datapath, const struct config *config)
+{
+	(void)datapath;
+	(void)config;
 }
 
 void datapath_endpoints(struct datapath *datapath,
@@ -230,8 +251,7 @@ static void a_worker_gets_what_it_needs_and_no_more(void **state)
 	appliance_expect_notify(a, "READY=1");
 	assert_string_equal(ask(0, 'n'),
 		"listener4 ring wake_shipper key:main leaf_key ca_certificate tickets board "
-		"wake_worker "
-		"signer");
+		"wake_worker signer heartbeats");
 	/* Each reads from the beginning of the file. */
 	assert_string_equal(ask(0, 'k'), "sesame");
 	assert_string_equal(ask(1, 'k'), "sesame");
@@ -306,6 +326,43 @@ static void a_record_outlives_worker_and_shipper(void **state)
 		assert_true(clock_monotonic_ns() < until);
 		usleep(10000);
 	}
+}
+
+static void the_workers_vital_signs_are_told(void **state)
+{
+	struct appliance *a = *state;
+	pid_t workers[2];
+
+	appliance_start(a);
+	appliance_expect_notify(a, "READY=1");
+	workers[0] = appliance_child(a, "worker 0");
+	workers[1] = appliance_child(a, "worker 1");
+	kill(workers[0], SIGSTOP);
+	appliance_expect_log(a, "worker 0: hangs");
+	assert_false(appliance_log_has(a, "worker 1: hangs"));
+	assert_false(appliance_log_has(a, "no worker is alive"));
+	kill(workers[1], SIGSTOP);
+	appliance_expect_log(a, "no worker is alive");
+	kill(workers[0], SIGCONT);
+	kill(workers[1], SIGCONT);
+	appliance_expect_log(a, "worker 0: alive again");
+	appliance_expect_log(a, "worker 1: alive again");
+	appliance_expect_log(a, "are inspected again");
+	assert_int_equal(pid_in(ask(0, 'i')), workers[0]);
+}
+
+static void a_worker_that_hangs_is_replaced(void **state)
+{
+	struct appliance *a = *state;
+	pid_t before;
+
+	appliance_start(a);
+	appliance_expect_notify(a, "READY=1");
+	before = appliance_child(a, "worker 0");
+	kill(before, SIGSTOP);
+	appliance_child_after(a, "worker 0", before);
+	appliance_expect_log(a, "has not answered for 10 seconds and is killed");
+	appliance_expect_log(a, "worker 0: alive again");
 }
 
 static void a_reload_cuts_nothing(void **state)
@@ -607,6 +664,8 @@ int main(int argc, char **argv)
 		TEST(whoever_is_killed_is_started_again),
 		TEST(a_refused_call_ends_the_process_and_is_named),
 		TEST(a_record_outlives_worker_and_shipper),
+		TEST(the_workers_vital_signs_are_told),
+		TEST(a_worker_that_hangs_is_replaced),
 		TEST(a_reload_cuts_nothing),
 		TEST(a_reload_to_fewer_workers_cuts_nothing),
 		TEST(a_failing_reload_keeps_the_old),

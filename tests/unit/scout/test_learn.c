@@ -7,134 +7,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "base/buf.h"
-#include "base/clock.h"
 #include "base/file.h"
-#include "scout/learn.h"
-#include "scout/packet.h"
-
-#define NOW_NS (1000 * NS_PER_S)
-
-/* What learn did to the world, as text: P3 passed packet 3, C3 passed it changed, D3 dropped it,
- * A2 asked for two endpoints, E sent a packet of its own. */
-struct scene {
-	struct learn *learn;
-	struct config *config;
-	struct buf done;
-	struct datapath_endpoint asked[LEARN_ASK_MAX];
-	size_t nasked;
-	uint32_t packets;
-};
-
-static void on_verdict(
-	void *context, const struct nfqueue_packet *packet, bool pass, struct slice changed)
-{
-	struct scene *scene = context;
-
-	buf_printf(&scene->done, "%c%u ", changed.len ? 'C' : pass ? 'P' : 'D', packet->id);
-}
-
-static void on_ask(void *context, const struct datapath_endpoint *endpoints, size_t n)
-{
-	struct scene *scene = context;
-
-	buf_printf(&scene->done, "A%zu ", n);
-	memcpy(scene->asked, endpoints, n * sizeof(*endpoints));
-	scene->nasked = n;
-}
-
-static void on_emit(void *context, const struct address *destination, struct slice packet)
-{
-	struct scene *scene = context;
-	struct ip_packet read;
-
-	(void)ip_packet_read(packet, &read);
-	assert_true(address_equal(&read.destination, destination));
-	buf_printf(&scene->done, "E ");
-}
-
-static void scene_open(struct scene *scene, const char *endpoints)
-{
-	struct buf yaml = BUF_EMPTY;
-	struct why why = {""};
-
-	*scene = (struct scene){.packets = 0};
-	buf_printf(&yaml, "datapath: {inside: lo}\nendpoints: {%s}\n", endpoints);
-	if (config_parse("test", buf_slice(&yaml), &scene->config, &why))
-		fail_msg("%s", why.text);
-	buf_free(&yaml);
-	scene->learn = learn_new(scene->config, NULL,
-		&(struct learn_output){on_verdict, on_ask, on_emit, scene});
-	assert_non_null(scene->learn);
-}
-
-static void scene_close(struct scene *scene)
-{
-	learn_free(scene->learn);
-	config_free(scene->config);
-	buf_free(&scene->done);
-}
-
-/* Asserts what was done since the last time. */
-static void assert_done(struct scene *scene, const char *expected)
-{
-	buf_append(&scene->done, "", 1);
-	assert_string_equal(buf_slice(&scene->done).data, expected);
-	buf_clear(&scene->done);
-}
-
-static void put16(uint8_t *at, unsigned value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-/* An IPv4 packet from 192.0.2.1 to 198.51.100.7. */
-static void give(struct scene *scene, bool from_client, uint8_t protocol, unsigned source,
-	unsigned destination, uint32_t sequence, uint8_t flags, struct slice payload, uint64_t now_ns)
-{
-	static const uint8_t addresses[] = {192, 0, 2, 1, 198, 51, 100, 7};
-	size_t header = protocol == IP_PACKET_TCP ? 20 : 8, len = 20 + header + payload.len;
-	struct nfqueue_packet packet = {.id = ++scene->packets};
-	uint8_t *bytes = calloc(1, len);
-
-	assert_non_null(bytes);
-	bytes[0] = 0x45;
-	put16(bytes + 2, (unsigned)len);
-	bytes[9] = protocol;
-	memcpy(bytes + 12, addresses, sizeof(addresses));
-	put16(bytes + 20, source);
-	put16(bytes + 22, destination);
-	if (protocol == IP_PACKET_TCP) {
-		put16(bytes + 24, sequence >> 16);
-		put16(bytes + 26, sequence & 0xffff);
-		bytes[32] = 0x50;
-		bytes[33] = flags;
-	} else {
-		put16(bytes + 24, (unsigned)(header + payload.len));
-	}
-	if (payload.len)
-		memcpy(bytes + 20 + header, payload.data, payload.len);
-	learn_packet(scene->learn, &packet, from_client, (char *)bytes, len, now_ns);
-	free(bytes);
-}
-
-static void give_tcp(struct scene *scene, uint32_t sequence, uint8_t flags, struct slice payload)
-{
-	give(scene, true, IP_PACKET_TCP, 40000, 443, sequence, flags, payload, NOW_NS);
-}
-
-static void give_dns(struct scene *scene, struct slice message)
-{
-	give(scene, false, IP_PACKET_UDP, 53, 40000, 0, 0, message, NOW_NS);
-}
-
-static void answer(struct scene *scene, bool learned)
-{
-	if (!learned)
-		scene->asked[scene->nasked - 1].expires_ns = 0;
-	learn_told(scene->learn, scene->asked, scene->nasked, NOW_NS);
-}
+#include "tests/support/learn_scene.h"
 
 static struct buf corpus(const char *path)
 {
@@ -146,13 +20,14 @@ static struct buf corpus(const char *path)
 	return bytes;
 }
 
-#define REPLY                                                                                     \
+#define REPLY                                                                                      \
 	SLICE("\0\1\x81\x80\0\1\0\1\0\0\0\0\3api\6openai\3com\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\x3c" \
 	      "\0\4\xc0\0\2\x09")
 
 /* A ClientHello of TLS 1.2 with a server name of 14 bytes. */
-#define HELLO(name)                                                                               \
-	SLICE("\x16\3\1\0\x42\1\0\0\x3e\3\3" "0123456789abcdef0123456789abcdef\0\0\2\x13\1\1\0\0" \
+#define HELLO(name)                                                                                \
+	SLICE("\x16\3\1\0\x42\1\0\0\x3e\3\3"                                                       \
+	      "0123456789abcdef0123456789abcdef\0\0\2\x13\1\1\0\0"                                 \
 	      "\x13\0\0\0\x0f\0\x0d\0\0\x0a" name)
 
 static void a_reply_waits_until_its_address_is_an_endpoint(void **state)
@@ -214,6 +89,37 @@ static void nothing_is_kept_at_the_end(void **state)
 	scene_close(&scene);
 }
 
+/* By DNS and by SNI; and a name that is only watched, by datapath.fail. */
+static void an_address_has_the_fail_mode_of_the_host_it_was_learned_for(void **state)
+{
+	static const struct {
+		const char *endpoints, *host;
+		enum fail dns;
+	} cases[] = {
+		{"", "api.openai.com", FAIL_CLOSED},
+		{"", "api.openai.com, fail: open", FAIL_OPEN},
+		{"names: [api.openai.com]", "a.example.com, fail: open", FAIL_CLOSED},
+	};
+	struct scene scene;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		scene_open_host(&scene, cases[i].endpoints, cases[i].host);
+		give_dns(&scene, REPLY);
+		assert_done(&scene, "A1 ");
+		assert_int_equal(scene.asked[0].fail, cases[i].dns);
+		scene_close(&scene);
+	}
+	for (int open = 0; open < 2; open++) {
+		scene_open_host(&scene, "", open ? "api.openai, fail: open" : "api.openai");
+		give_tcp(&scene, 99, IP_PACKET_SYN, SLICE_NONE);
+		give_tcp(&scene, 100, IP_PACKET_ACK, HELLO("api.openai"));
+		assert_done(&scene, "P1 A1 ");
+		assert_int_equal(scene.asked[0].fail, open ? FAIL_OPEN : FAIL_CLOSED);
+		scene_close(&scene);
+	}
+}
+
 static void other_replies_pass(void **state)
 {
 	struct scene scene;
@@ -226,47 +132,13 @@ static void other_replies_pass(void **state)
 	scene_close(&scene);
 }
 
-static void a_stream_of_replies_is_read(void **state)
-{
-	struct scene scene;
-	struct slice reply = REPLY;
-	char stream[256] = {0};
-
-	(void)state;
-	scene_open(&scene, "");
-	put16((uint8_t *)stream, (unsigned)reply.len);
-	memcpy(stream + 2, reply.data, reply.len);
-	give(&scene, false, IP_PACKET_TCP, 53, 40000, 99, IP_PACKET_SYN | IP_PACKET_ACK, SLICE_NONE,
-		NOW_NS);
-	give(&scene, false, IP_PACKET_TCP, 53, 40000, 102, IP_PACKET_ACK,
-		slice_of(stream + 2, reply.len), NOW_NS);
-	assert_done(&scene, "P1 P2 ");
-	/* Out of order: what completes the message is what waits. */
-	give(&scene, false, IP_PACKET_TCP, 53, 40000, 100, IP_PACKET_ACK, slice_of(stream, 2), NOW_NS);
-	assert_done(&scene, "A1 ");
-	answer(&scene, true);
-	assert_done(&scene, "P3 ");
-	scene_close(&scene);
-}
-
 static void a_listed_name_is_learned_and_its_connection_reset(void **state)
 {
 	struct slice hello = HELLO("api.openai");
 	struct scene scene;
 
 	(void)state;
-	scene_open(&scene, "");
-	config_free(scene.config);
-	learn_free(scene.learn);
-	{
-		static const char yaml[] = "datapath: {inside: lo}\n"
-					   "hosts: [{pattern: api.openai, provider: openai}]\n";
-		struct why why = {""};
-
-		assert_int_equal(config_parse("test", SLICE(yaml), &scene.config, &why), 0);
-		scene.learn = learn_new(scene.config, NULL,
-			&(struct learn_output){on_verdict, on_ask, on_emit, &scene});
-	}
+	scene_open_host(&scene, "", "api.openai");
 	give_tcp(&scene, 99, IP_PACKET_SYN, SLICE_NONE);
 	give_tcp(&scene, 110, IP_PACKET_ACK, slice_after(hello, 10));
 	assert_done(&scene, "P1 P2 ");
@@ -278,12 +150,41 @@ static void a_listed_name_is_learned_and_its_connection_reset(void **state)
 	/* Known for long, and still not steered: not cut again and again. */
 	give(&scene, true, IP_PACKET_TCP, 40001, 443, 99, IP_PACKET_SYN, SLICE_NONE,
 		NOW_NS + 5 * NS_PER_S);
-	give(&scene, true, IP_PACKET_TCP, 40001, 443, 100, IP_PACKET_ACK, hello, NOW_NS + 5 * NS_PER_S);
+	give(&scene, true, IP_PACKET_TCP, 40001, 443, 100, IP_PACKET_ACK, hello,
+		NOW_NS + 5 * NS_PER_S);
 	assert_done(&scene, "P4 P5 ");
 	/* Datagrams to what is an endpoint are refused. */
 	give(&scene, true, IP_PACKET_UDP, 40002, 443, 0, 0, SLICE("x"), NOW_NS);
 	assert_done(&scene, "E D6 ");
 	scene_close(&scene);
+}
+
+/* Its address cannot be learned: because the parent is late, or says so. */
+static void a_listed_name_fails_as_its_host_says(void **state)
+{
+	static const struct {
+		const char *host, *late, *refused;
+	} hosts[] = {
+		{"api.openai", "E E D1 ", "E E D2 "},
+		{"api.openai, fail: open", "P1 ", "P2 "},
+	};
+	struct slice hello = HELLO("api.openai");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		struct scene scene;
+
+		scene_open_host(&scene, "hold: 50ms", hosts[i].host);
+		give_tcp(&scene, 100, IP_PACKET_ACK, hello);
+		assert_done(&scene, "A1 ");
+		assert_int_equal(learn_due(scene.learn, NOW_NS + 50 * NS_PER_MS), UINT64_MAX);
+		assert_done(&scene, hosts[i].late);
+		give(&scene, true, IP_PACKET_TCP, 40001, 443, 100, IP_PACKET_ACK, hello, NOW_NS);
+		assert_done(&scene, "A1 ");
+		answer(&scene, false);
+		assert_done(&scene, hosts[i].refused);
+		scene_close(&scene);
+	}
 }
 
 static const struct policy {
@@ -296,8 +197,9 @@ static const struct policy {
 
 static void a_hidden_name_is_treated_by_policy(void **state)
 {
-	static const struct slice hello = {
-		"\x16\3\1\0\x2d\1\0\0\x29\3\3" "0123456789abcdef0123456789abcdef\0\0\2\x13\1\1\0", 50};
+	static const struct slice hello = {"\x16\3\1\0\x2d\1\0\0\x29\3\3"
+					   "0123456789abcdef0123456789abcdef\0\0\2\x13\1\1\0",
+		50};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
@@ -348,8 +250,9 @@ int main(void)
 		cmocka_unit_test(a_refused_endpoint_holds_nobody),
 		cmocka_unit_test(nothing_is_kept_at_the_end),
 		cmocka_unit_test(other_replies_pass),
-		cmocka_unit_test(a_stream_of_replies_is_read),
+		cmocka_unit_test(an_address_has_the_fail_mode_of_the_host_it_was_learned_for),
 		cmocka_unit_test(a_listed_name_is_learned_and_its_connection_reset),
+		cmocka_unit_test(a_listed_name_fails_as_its_host_says),
 		cmocka_unit_test(a_hidden_name_is_treated_by_policy),
 		cmocka_unit_test(dns_over_tls_is_treated_by_policy),
 		cmocka_unit_test(quic_is_looked_into),

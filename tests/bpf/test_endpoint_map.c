@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the endpoint map knows of an address that several hosts share. Times are invented. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel/endpoint_map.h"
+
+#define NOW 1000
+
+static struct address shared;
+
+static int setup(void **state)
+{
+	static int map;
+
+	map = bpf_map_create(BPF_MAP_TYPE_HASH, "endpoints", sizeof(struct abi_address),
+		sizeof(struct endpoint), 4, NULL);
+	assert_true(map >= 0);
+	assert_int_equal(address_parse("192.0.2.1", &shared), 0);
+	*state = &map;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	return close(*(int *)*state);
+}
+
+static void learn(int map, enum fail fail, uint64_t expires_ns, uint64_t now_ns)
+{
+	assert_int_equal(
+		endpoint_map_learn(map, &shared, expires_ns, ENDPOINT_RESOLVED, fail, now_ns), 0);
+}
+
+static struct endpoint known(int map)
+{
+	struct endpoint endpoint;
+
+	assert_int_equal(bpf_map_lookup_elem(map, &shared, &endpoint), 0);
+	return endpoint;
+}
+
+static void an_address_has_the_mode_of_its_host(void **state)
+{
+	int map = *(int *)*state;
+
+	learn(map, FAIL_OPEN, NOW + 100, NOW);
+	assert_int_equal(known(map).fail, FAIL_OPEN);
+	assert_int_equal(known(map).expires_ns, NOW + 100);
+}
+
+static void the_strictest_host_wins_in_any_order(void **state)
+{
+	int map = *(int *)*state;
+
+	learn(map, FAIL_OPEN, NOW + 100, NOW);
+	learn(map, FAIL_CLOSED, NOW + 50, NOW);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+	assert_int_equal(known(map).expires_ns, NOW + 100);
+	learn(map, FAIL_OPEN, NOW + 200, NOW + 49);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+	assert_int_equal(known(map).expires_ns, NOW + 200);
+}
+
+static void closed_ends_with_its_host_however_often_an_open_one_is_learned(void **state)
+{
+	int map = *(int *)*state;
+
+	learn(map, FAIL_CLOSED, NOW + 50, NOW);
+	learn(map, FAIL_OPEN, NOW + 200, NOW + 10);
+	assert_int_equal(endpoint_map_sweep(map, NOW + 49), 0);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+	/* By a sweep, or by the next word of the open one. */
+	assert_int_equal(endpoint_map_sweep(map, NOW + 50), 0);
+	assert_int_equal(known(map).fail, FAIL_OPEN);
+	learn(map, FAIL_CLOSED, NOW + 60, NOW + 50);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+	learn(map, FAIL_OPEN, NOW + 200, NOW + 60);
+	assert_int_equal(known(map).fail, FAIL_OPEN);
+	assert_int_equal(endpoint_map_sweep(map, NOW + 200), 1);
+}
+
+static void what_never_expires_stays_closed(void **state)
+{
+	int map = *(int *)*state;
+
+	learn(map, FAIL_CLOSED, 0, NOW);
+	learn(map, FAIL_OPEN, NOW + 10, NOW);
+	assert_int_equal(endpoint_map_sweep(map, UINT64_MAX - 1), 0);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+	assert_int_equal(known(map).expires_ns, 0);
+}
+
+static void with_one_mode_for_all_every_address_has_it_at_once(void **state)
+{
+	int map = *(int *)*state;
+
+	learn(map, FAIL_CLOSED, NOW + 100, NOW);
+	endpoint_map_fail(map, false, true);
+	assert_int_equal(known(map).fail, FAIL_OPEN);
+	endpoint_map_fail(map, true, false);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+	assert_int_equal(known(map).expires_ns, NOW + 100);
+}
+
+static void with_several_modes_an_address_keeps_its_own_until_it_is_learned_again(void **state)
+{
+	int map = *(int *)*state;
+
+	learn(map, FAIL_CLOSED, NOW + 100, NOW);
+	endpoint_map_fail(map, true, true);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+	assert_int_equal(endpoint_map_sweep(map, NOW + 99), 0);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+	learn(map, FAIL_OPEN, NOW + 100, NOW + 1);
+	assert_int_equal(known(map).fail, FAIL_OPEN);
+	endpoint_map_fail(map, true, true);
+	assert_int_equal(known(map).fail, FAIL_OPEN);
+	learn(map, FAIL_CLOSED, NOW + 100, NOW + 2);
+	assert_int_equal(known(map).fail, FAIL_CLOSED);
+}
+
+static void prefixes_change_their_mode_in_place(void **state)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
+	int map = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "prefixes", sizeof(struct prefix_key),
+		sizeof(struct endpoint), 4, &options);
+	struct prefix_key key = {.bits = 0};
+	struct endpoint endpoint;
+	struct prefix prefix;
+	struct why why = {""};
+
+	(void)state;
+	assert_true(map >= 0);
+	assert_int_equal(prefix_parse("198.51.100.0/24", &prefix), 0);
+	key.bits = prefix.bits;
+	memcpy(key.address.bytes, prefix.address.bytes, sizeof(key.address.bytes));
+	assert_int_equal(endpoint_map_prefixes(map, &prefix, 1, 4, FAIL_CLOSED, &why), 0);
+	assert_int_equal(bpf_map_lookup_elem(map, &key, &endpoint), 0);
+	assert_int_equal(endpoint.fail, FAIL_CLOSED);
+	assert_int_equal(endpoint_map_prefixes(map, &prefix, 1, 4, FAIL_OPEN, &why), 0);
+	assert_int_equal(bpf_map_lookup_elem(map, &key, &endpoint), 0);
+	assert_int_equal(endpoint.fail, FAIL_OPEN);
+	close(map);
+}
+
+int main(void)
+{
+#define ON_A_MAP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		ON_A_MAP(an_address_has_the_mode_of_its_host),
+		ON_A_MAP(the_strictest_host_wins_in_any_order),
+		ON_A_MAP(closed_ends_with_its_host_however_often_an_open_one_is_learned),
+		ON_A_MAP(what_never_expires_stays_closed),
+		ON_A_MAP(with_one_mode_for_all_every_address_has_it_at_once),
+		ON_A_MAP(with_several_modes_an_address_keeps_its_own_until_it_is_learned_again),
+		cmocka_unit_test(prefixes_change_their_mode_in_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

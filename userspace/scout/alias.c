@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "scout/alias.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+
+#define CHAINS 1024 /* a power of 2 */
+
+struct alias {
+	struct list age;     /* the table's: the one heard of longest ago first */
+	struct alias *chain; /* the table's */
+	uint64_t expires_ns;
+	bool listed;
+	enum fail fail;
+	char name[];
+};
+
+struct alias_table {
+	struct alias *chains[CHAINS];
+	struct list ages;
+	size_t n, max;
+};
+
+struct alias_table *alias_table_new(size_t max)
+{
+	struct alias_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return NULL;
+	table->max = max;
+	list_init(&table->ages);
+	return table;
+}
+
+/* The link that points to the name, or where it would be added. */
+static struct alias **link_of(struct alias_table *table, const char *name)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;
+	struct alias **link;
+
+	for (const char *at = name; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * 0x100000001b3ULL;
+	link = &table->chains[(hash >> 20) & (CHAINS - 1)];
+	while (*link && strcmp((*link)->name, name) != 0)
+		link = &(*link)->chain;
+	return link;
+}
+
+static void alias_remove(struct alias_table *table, struct alias **link)
+{
+	struct alias *alias = *link;
+
+	*link = alias->chain;
+	list_remove(&alias->age);
+	table->n--;
+	free(alias);
+}
+
+enum alias_result alias_add(struct alias_table *table, const char *name, bool listed,
+	enum fail fail, uint64_t expires_ns, uint64_t now_ns)
+{
+	struct alias **link = link_of(table, name), *alias = *link;
+	enum alias_result result = ALIAS_NEW;
+
+	if (alias) {
+		bool lived = alias->expires_ns > now_ns;
+
+		if (!lived || alias->expires_ns < expires_ns)
+			alias->expires_ns = expires_ns;
+		alias->listed = listed || (lived && alias->listed);
+		if (!lived || alias->fail > fail)
+			alias->fail = fail;
+		list_remove(&alias->age);
+		list_append(&table->ages, &alias->age);
+		return lived ? ALIAS_KNOWN : ALIAS_NEW;
+	}
+	alias = malloc(sizeof(*alias) + strlen(name) + 1);
+	if (!alias)
+		return ALIAS_NO_MEMORY;
+	alias->expires_ns = expires_ns;
+	alias->listed = listed;
+	alias->fail = fail;
+	strcpy(alias->name, name);
+	if (table->n >= table->max) {
+		struct alias *oldest = list_entry(table->ages.next, struct alias, age);
+
+		if (oldest->expires_ns > now_ns)
+			result = ALIAS_PUSHED_OUT;
+		alias_remove(table, link_of(table, oldest->name));
+		link = link_of(table, name);
+	}
+	alias->chain = NULL;
+	*link = alias;
+	list_append(&table->ages, &alias->age);
+	table->n++;
+	return result;
+}
+
+bool alias_find(
+	struct alias_table *table, const char *name, uint64_t now_ns, bool *listed, enum fail *fail)
+{
+	struct alias **link = link_of(table, name);
+
+	*listed = false;
+	if (!*link)
+		return false;
+	if ((*link)->expires_ns <= now_ns) {
+		alias_remove(table, link);
+		return false;
+	}
+	*listed = (*link)->listed;
+	*fail = (*link)->fail;
+	return true;
+}
+
+void alias_table_free(struct alias_table *table)
+{
+	if (!table)
+		return;
+	list_for_each_safe (node, &table->ages)
+		free(list_entry(node, struct alias, age));
+	free(table);
+}
