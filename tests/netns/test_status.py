@@ -38,6 +38,9 @@ def test_admission_and_fail_modes_in_force_are_told(lab, appliance):
     wait_for(refused, lambda: f"7 drops of {DENIED}: {status(gate)[1]['sources']}")
     code, told = status(gate)
     assert code == 0 and told["inspecting"] and told["fail"] == "open"
+    beats = told["kernel"]["heartbeats"]
+    assert len(beats["worker_age_ns"]) == told["kernel"]["alive"] == 2
+    assert all(age < beats["timeout_ns"] for age in (*beats["worker_age_ns"], beats["scout_age_ns"]))
     admission = told["admission"]
     assert admission["in_force"] and admission["connections"] == 300
     assert admission["syn_interval_ns"] == 20_000_000
@@ -53,6 +56,11 @@ def test_admission_and_fail_modes_in_force_are_told(lab, appliance):
 
     families = exposition.parse(gate.cli("metrics", "--config", gate.running_path).stdout)
     assert families["sallyport_fail_mode"].values("mode") == {"closed": 0, "open": 1}
+    timeout = families["sallyport_heartbeat_timeout_seconds"].value()
+    assert timeout == beats["timeout_ns"] / 1e9 > 0
+    for worker, age in families["sallyport_worker_heartbeat_age_seconds"].values("worker").items():
+        assert worker in ("0", "1") and age < timeout
+    assert families["sallyport_scout_heartbeat_age_seconds"].value() < timeout
     assert families["sallyport_admission_in_force"].value() == 1
     assert families["sallyport_admission_prefixes"].values("rule") == {"allow": 2, "deny": 2}
     assert families["sallyport_source_drops_total"].value(address=DENIED, reason="denied") == 7
