@@ -130,7 +130,9 @@ static void maps_fill(const struct programs *programs)
 
 	must(prefix_parse("10.66.0.0/16", &denied), "prefix");
 	must(admission_map_set(maps->admission, &admission, &why), "admission");
-	must(endpoint_map_learn(maps->endpoints, &endpoint, 0, ENDPOINT_RESOLVED), "endpoint");
+	must(endpoint_map_learn(maps->endpoints, &endpoint, 0, ENDPOINT_RESOLVED, FAIL_CLOSED,
+		     clock_monotonic_ns()),
+		"endpoint");
 	must(bpf_map_update_elem(maps->ports, &word, &bits, BPF_ANY), "ports");
 	settings_set(programs, false);
 	worker_listen(programs);

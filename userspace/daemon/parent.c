@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "daemon/directory.h"
+#include "daemon/endpoints.h"
 #include "daemon/instance.h"
 #include "daemon/sandbox.h"
 
@@ -33,46 +34,13 @@ static void fail_start(struct parent *parent)
 		stop(parent, 0);
 }
 
-/* What the scout is told of, a message at a time. */
-struct telling {
-	struct process *scout;
-	struct datapath_endpoint endpoints[64];
-	size_t n;
-};
-
-static void telling_send(struct telling *telling)
-{
-	if (telling->n)
-		process_send(telling->scout, CONTROL_ENDPOINT, telling->endpoints,
-			telling->n * sizeof(telling->endpoints[0]), NULL, 0);
-	telling->n = 0;
-}
-
-static void tell_endpoint(
-	void *context, const struct address *address, const struct endpoint *endpoint)
-{
-	struct telling *telling = context;
-
-	telling->endpoints[telling->n++] = (struct datapath_endpoint){
-		.address = *address,
-		.expires_ns = endpoint->expires_ns,
-		.source = endpoint->source,
-		.fail = endpoint->fail,
-	};
-	if (telling->n == sizeof(telling->endpoints) / sizeof(telling->endpoints[0]))
-		telling_send(telling);
-}
-
 static void on_ready(void *context, struct process *process)
 {
 	struct slot *slot = context;
-	struct telling telling = {.scout = process};
 
 	log_info("%s: ready", process_name(process));
-	if (slot->kind == ROLE_SCOUT) {
-		datapath_endpoints(slot->parent->datapath, tell_endpoint, &telling);
-		telling_send(&telling);
-	}
+	if (slot->kind == ROLE_SCOUT)
+		endpoints_tell(slot->parent->datapath, process);
 	parent_step(slot->parent);
 }
 
@@ -82,35 +50,6 @@ static void on_failed(void *context, struct process *process, int error, const c
 
 	log_error("%s: cannot start: %s", process_name(process), text);
 	slot->temporary = error == -EAGAIN || error == -EBUSY;
-}
-
-static void learn_endpoints(
-	struct parent *parent, struct process *scout, const struct ipc_message *m)
-{
-	const struct datapath_endpoint *endpoints = m->body;
-	struct telling telling = {.scout = scout};
-	int error;
-
-	if (m->len % sizeof(*endpoints))
-		counter_add(parent->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
-	for (size_t i = 0; i < m->len / sizeof(*endpoints); i++) {
-		error = datapath_endpoint_learn(parent->datapath, &endpoints[i].address,
-			endpoints[i].expires_ns, (enum endpoint_source)endpoints[i].source,
-			endpoints[i].fail == FAIL_OPEN ? FAIL_OPEN : FAIL_CLOSED);
-		telling.endpoints[telling.n] = endpoints[i];
-		if (error)
-			telling.endpoints[telling.n].expires_ns = 0;
-		if ((!error || endpoints[i].ticket) &&
-			++telling.n == sizeof(telling.endpoints) / sizeof(telling.endpoints[0]))
-			telling_send(&telling);
-		if (!error)
-			continue;
-		counter_add(parent->counters, COUNTER_PROCESS_ENDPOINT_REFUSED, 1);
-		log_warning("endpoint %s is not steered: %s",
-			address_format(&endpoints[i].address).text,
-			error == -ENOSPC ? "datapath.max_endpoints is reached" : strerror(-error));
-	}
-	telling_send(&telling);
 }
 
 static void forget_ring(struct parent *parent, const struct ipc_message *m)
@@ -133,7 +72,7 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 	struct slot *slot = context;
 
 	if (slot->kind == ROLE_SCOUT && message->type == CONTROL_ENDPOINT) {
-		learn_endpoints(slot->parent, process, message);
+		endpoints_learn(slot->parent->datapath, slot->parent->counters, process, message);
 	} else if (slot->kind == ROLE_SCOUT && message->type == CONTROL_SCOUTED) {
 		slot->parent->scouted = true;
 		parent_step(slot->parent);
