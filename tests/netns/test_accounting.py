@@ -347,7 +347,8 @@ def test_views_show_calls_and_tell_of_sources_when_asked(lab, gate, server, prom
 
     assert [e["event.kind"] for e in view("events")] == ["exchange"]
     assert {e["event.kind"] for e in view("events", "--kind", "source.drop")} == {"source.drop"}
-    kinds = {e["event.kind"] for e in view("events", "--kind", "all")}
+    # A busy machine may let a worker look hung for a moment.
+    kinds = {e["event.kind"] for e in view("events", "--kind", "all")} - {"datapath.state"}
     assert kinds == {"exchange", "source.summary", "source.drop"}
     assert [e["event.kind"] for e in view("tail", "--limit", "1")] == ["exchange"]
     assert view("tail", "--kind", "source.drop", "--limit", "1")[0]["drop.reason"] == "flags"
