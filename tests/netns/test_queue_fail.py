@@ -21,7 +21,9 @@ MODES = pytest.mark.parametrize("fail", ["open", "closed"])
 @pytest.fixture
 def gate(appliance):
     def make(fail, learn="dns+sni"):
-        return appliance(merge(ONLY_LEARNED, {"datapath": {"fail": fail}, "endpoints": {"learn": learn}}))
+        return appliance(merge(ONLY_LEARNED, {
+            "datapath": {"fail": fail, "heartbeat_timeout": "800ms"}, "endpoints": {"learn": learn},
+        }))
 
     return make
 
