@@ -22,7 +22,8 @@ MODES = pytest.mark.parametrize("fail", ["open", "closed"])
 def gate(appliance):
     def make(fail, learn="dns+sni"):
         return appliance(merge(ONLY_LEARNED, {
-            "datapath": {"fail": fail, "heartbeat_timeout": "800ms"}, "endpoints": {"learn": learn}}))
+            "datapath": {"fail": fail, "heartbeat_timeout": "800ms"}, "endpoints": {"learn": learn},
+        }))
 
     return make
 
