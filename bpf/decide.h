@@ -16,7 +16,7 @@ struct facts {
 	bool steered;	 /* … as FLOW_STEER */
 	bool unseen;	 /* … as FLOW_UNSEEN */
 	bool repeated;	 /* a SYN with the ISN of a flow that is opening: sent again */
-	bool worker;	 /* the source's worker listens; for a SYN: and gives signs of life */
+	bool worker;	 /* the source's worker listens; unless known: and gives signs of life */
 	bool socket;	 /* a socket of this connection exists: known where it matters */
 	bool flood;	 /* no new connection is recorded now */
 };
@@ -131,12 +131,17 @@ static __always_inline struct verdict decide_syn(const struct facts *facts)
  * there before us. Only for the last there is somebody else who knows it. */
 static __always_inline struct verdict decide_unknown(const struct facts *facts)
 {
+	struct verdict verdict = verdict_pass(OUTCOME_NO_FLOW, 0);
+
 	if (!facts->port || !facts->endpoint)
-		return verdict_pass(OUTCOME_NO_FLOW, 0);
+		return verdict;
 	if (facts->socket)
 		return verdict_steer(OUTCOME_STEERED, FLOW_STEER);
-	/* The answer to a SYN cookie: no socket yet. */
-	return facts->flood ? verdict_steer(OUTCOME_STEERED, 0) : verdict_pass(OUTCOME_NO_FLOW, 0);
+	/* The answer to a SYN cookie, no socket yet; unless its SYN has passed because it fails open. */
+	if (facts->flood && (facts->worker || !facts->fails_open))
+		return verdict_steer(OUTCOME_STEERED, 0);
+	verdict.unseen = facts->flood;
+	return verdict;
 }
 
 static __always_inline struct verdict decide(const struct packet *packet, const struct facts *facts)

@@ -90,7 +90,7 @@ static __noinline struct flow *facts_gather(struct __sk_buff *skb, const struct 
 	if (!tcp || facts->worker || !(facts->steered || facts->endpoint))
 		return flow;
 	slot = worker_slot(&packet->source, packet->ipv6);
-	facts->worker = slot_listens(slot) && (!syn || slot_beats(slot));
+	facts->worker = slot_listens(slot) && ((flow && !syn) || slot_beats(slot));
 	if (!syn && (!facts->worker || !flow))
 		facts->socket = connection_exists(skb, packet);
 	return flow;

@@ -233,6 +233,19 @@ static void in_a_flood_calls_are_steered_without_a_record(void **state)
 	}
 }
 
+static void in_a_flood_what_fails_open_passes_to_its_end(void **state)
+{
+	struct bench *bench = *state;
+	struct packet_plan syn = segment(false, TCP_SYN), ack = segment(false, TCP_ACK);
+
+	endpoint_fails(bench, false, FAIL_OPEN);
+	flood(bench);
+	hang(bench);
+	assert_int_equal(run(bench, &syn).mark, MARK_UNSEEN(MARK));
+	assert_int_equal(run(bench, &ack).mark, MARK_UNSEEN(MARK));
+	assert_int_equal(run(bench, &ack).action, PASSED);
+}
+
 static void in_a_flood_what_is_recorded_stays_and_is_written_over(void **state)
 {
 	struct bench *bench = *state;
@@ -262,6 +275,7 @@ int main(void)
 		FRESH(a_syn_sent_again_need_not_wait_for_a_worker_that_hangs),
 		FRESH(more_connections_than_the_flood_rate_are_not_recorded),
 		FRESH(in_a_flood_calls_are_steered_without_a_record),
+		FRESH(in_a_flood_what_fails_open_passes_to_its_end),
 		FRESH(in_a_flood_what_is_recorded_stays_and_is_written_over),
 	};
 
