@@ -96,6 +96,16 @@ static __noinline struct flow *facts_gather(struct __sk_buff *skb, const struct 
 	return flow;
 }
 
+/* Not inlined, see lookup.h. */
+__noinline int verdict_of(
+	const struct packet *packet, const struct facts *facts, struct verdict *verdict)
+{
+	if (!packet || !facts || !verdict)
+		return -1;
+	*verdict = decide(packet, facts);
+	return 0;
+}
+
 /* What the source's counters and the flow table keep of a segment. false: the table took no entry.
  */
 static __noinline bool segment_note(const struct packet *packet, const struct flow_key *key,
@@ -200,7 +210,7 @@ int sally_steer(struct __sk_buff *skb)
 		return act(skb, &packet, &verdict, counters);
 	flow_key_of(&packet, &key);
 	flow = facts_gather(skb, &packet, &key, &facts);
-	verdict = decide(&packet, &facts);
+	verdict_of(&packet, &facts, &verdict);
 	if (packet.kind == PACKET_TCP && !packet.vlan &&
 		!segment_note(&packet, &key, flow, &verdict, counters) &&
 		verdict.action == ACTION_STEER) {

@@ -16,8 +16,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #define HOP_INTERFACE "h0"
+#define TRIES	      5000
 
 int wire_open(const struct namespaces *namespaces)
 {
@@ -53,6 +55,13 @@ void wire_send(int wire, const struct packet_plan *plan, uint16_t segment)
 		header.csum_start = tcp;
 		header.csum_offset = 16;
 	}
-	if (sendmsg(wire, &message, 0) != (ssize_t)(sizeof(header) + packet.len))
-		fail_msg("frame from %s: %s", plan->source, strerror(errno));
+	/* The receiver may need a while to make room. */
+	for (int tries = 0; tries < TRIES; tries++) {
+		if (sendmsg(wire, &message, 0) == (ssize_t)(sizeof(header) + packet.len))
+			return;
+		if (errno != ENOBUFS)
+			break;
+		usleep(1000);
+	}
+	fail_msg("frame from %s: %s", plan->source, strerror(errno));
 }
