@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "kernel/flow_count.h"
 #include "kernel/flow_sweep.h"
 #include "kernel/source_map.h"
 
