@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/address_table.h"
-#include "base/clock.h"
 #include "kernel/flow_count.h"
 #include "kernel/map_batch.h"
 
