@@ -10,18 +10,22 @@ MAN_PAGES := $(wildcard appliance/man/*.[1-8]) $(B)/man/sallyport.yaml.5 \
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
 CONFIG = $(DESTDIR)$(SYSCONFDIR)/sallyport/sallyport.yaml
 
+# Scripts first, then what they read.
+mdoc_made = awk $(patsubst %,-f %,$(filter %.awk,$^)) $(filter-out %.awk,$^)
+
 # The reference of the keys is the configuration file itself.
-$(B)/man/sallyport.yaml.5: appliance/man/sallyport.yaml.5.awk appliance/sallyport.yaml
+$(B)/man/sallyport.yaml.5: appliance/man/mdoc.awk appliance/man/sallyport.yaml.5.awk \
+	appliance/sallyport.yaml
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
-	$(Q)awk -f $^ > $@
+	$(Q)$(mdoc_made) > $@
 
 # That of the counters are the tables of which the programs are made.
-$(B)/man/sallyport-datapath.7: appliance/man/sallyport-datapath.7.awk bpf/abi.h bpf/maps.h \
-	userspace/base/counter.h appliance/man/sallyport-datapath.7.in
+$(B)/man/sallyport-datapath.7: appliance/man/mdoc.awk appliance/man/sallyport-datapath.7.awk \
+	bpf/abi.h bpf/maps.h userspace/base/counter.h appliance/man/sallyport-datapath.7.in
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
-	$(Q)awk -f $^ > $@
+	$(Q)$(mdoc_made) > $@
 
 # Sentences may begin within a line.
 check-man: $(MAN_PAGES)

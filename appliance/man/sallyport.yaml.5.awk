@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Makes sallyport.yaml(5) of appliance/sallyport.yaml, which explains every key: comments become
-# text, keys become items with their defaults.
-
-function escape(text) {
-	gsub(/\\/, "\\e", text)
-	gsub(/"/, "\\(dq", text)
-	if (text ~ /^[.']/)
-		text = "\\&" text
-	return text
-}
+# text, keys become items with their defaults:
+#
+#	awk -f mdoc.awk -f sallyport.yaml.5.awk sallyport.yaml
 
 # Prints a line as words of mdoc text; quotes and tabs are as they are.
 function say(text) {

@@ -54,3 +54,15 @@ def origin(lab):
     """The origin, with a journal that begins with the test."""
     lab.origin.forget()
     return lab.origin
+
+
+@pytest.fixture
+def client(lab, gate):
+    """A client of the gate that the test's file makes."""
+    return lab.client(gate)
+
+
+@pytest.fixture
+def prompt(request):
+    """Of this test alone, so that its events are found."""
+    return f"prompt of {request.node.name}."

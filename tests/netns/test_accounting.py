@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is known of source addresses: summaries of all, drops, and the totals in events of calls."""
 
-import contextlib
 import json
 import os
 import signal
@@ -13,18 +12,14 @@ import time
 import pytest
 
 from lab import network
-from lab.appliance import AZURE, about
+from lab.appliance import AZURE
 from lab.process import wait_for
+from lab.stranger import answering
 
 PORT = 8080
 SILENT, CALLER, BAD = network.OTHER_CLIENTS  # SILENT: never makes a call
 SOON = {"accounting": {"summary_interval": "1s"}}
 ETH_P_IP = 0x0800
-
-
-@pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
 
 
 @pytest.fixture
@@ -34,26 +29,9 @@ def gate(appliance):
 
 @pytest.fixture
 def server(lab):
-    """A host that is no AI endpoint: it answers each piece with a longer one."""
-    with lab.network.origin.inside():
-        listener = socket.create_server((network.OTHER, PORT), backlog=64)
-
-    def serve(stream):
-        with stream, contextlib.suppress(OSError):
-            while piece := stream.recv(4096):
-                stream.sendall(piece * 3)
-
-    def accept():
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    yield network.OTHER
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
+    """A host that is no AI endpoint."""
+    with answering(lab, network.OTHER, PORT, times=3):
+        yield network.OTHER
 
 
 class Wire:

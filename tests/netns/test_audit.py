@@ -4,19 +4,12 @@
 import json
 import threading
 
-import pytest
-
 from lab import network
 from lab.appliance import AZURE, OPENAI, about
 from lab.client import chat_body
 from lab.process import wait_for
 
 NARROW = {"spool_size": "1MiB", "segment_size": "64KiB", "ring_size": "128KiB", "content_max": "16KiB"}
-
-
-@pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
 
 
 def without_collector(appliance, **audit):

@@ -41,16 +41,6 @@ def gate(lab):
         gate.close()
 
 
-@pytest.fixture
-def client(lab, gate):
-    return lab.client(gate)
-
-
-@pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
 CREDENTIALS = [
     {"api-key": CLIENT_KEY}, {"Authorization": f"Bearer {CLIENT_KEY}"},
     {"api-key": CLIENT_KEY, "Authorization": f"Bearer {CLIENT_KEY}"},

@@ -30,11 +30,6 @@ def client(lab, standing):
     return lab.client(standing)
 
 
-@pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
 def tokens(event):
     return tuple(event[f"gen_ai.usage.{kind}_tokens"] for kind in ("input", "output", "total"))
 

@@ -11,11 +11,6 @@ from lab.client import azure_path
 
 
 @pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
-@pytest.fixture
 def hasty(lab, appliance):
     """An appliance that waits for nobody longer than a second."""
     return appliance({

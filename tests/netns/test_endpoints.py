@@ -15,11 +15,6 @@ NAMED = "named.openai.azure.com"
 
 
 @pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
-@pytest.fixture
 def gate(lab, appliance):
     """No prefix at all: endpoints are what names resolve to, and nothing is learned from traffic."""
     lab.add_host(NAMED, network.REGION_A)

@@ -29,11 +29,6 @@ both_families = pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv
 
 
 @pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
-@pytest.fixture
 def gate(appliance):
     """Makes a running appliance that fails like this."""
     def make(mode, changes=None):

@@ -28,11 +28,6 @@ def direct(lab):
 
 
 @pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
-@pytest.fixture
 def counted(standing):
     """Asserts that within the test this counter grew by exactly that much."""
     before = standing.counters()

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Endpoints that nobody configured: learned from ClientHellos and QUIC."""
 
-import contextlib
-import socket
 import ssl
 import time
 
@@ -13,21 +11,12 @@ from lab.appliance import AZURE_B, ELSEWHERE, ONLY_LEARNED, UNLISTED
 from lab.dns import A, AAAA, ask
 from lab.process import wait_for
 from lab.quic import initial_datagrams, send_datagrams
-
-
-@pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
+from lab.stranger import listening
 
 
 @pytest.fixture
 def gate(appliance):
     return appliance(ONLY_LEARNED)
-
-
-@pytest.fixture
-def client(lab, gate):
-    return lab.client(gate)
 
 
 # --- ClientHello ---
@@ -72,17 +61,6 @@ def test_a_name_that_is_not_listed_passes(lab, gate, client):
 
 
 # --- QUIC ---
-
-
-@contextlib.contextmanager
-def listening(lab, address, port=443):
-    """So that it is not the origin that refuses a datagram."""
-    with lab.network.origin.inside():
-        server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-    with server:
-        server.settimeout(5)
-        server.bind((address, port))
-        yield server
 
 
 @pytest.mark.parametrize("version, pieces, size, address", [

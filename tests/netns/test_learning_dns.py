@@ -28,18 +28,8 @@ def service(priority):
 
 
 @pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
-@pytest.fixture
 def gate(appliance):
     return appliance(ONLY_LEARNED)
-
-
-@pytest.fixture
-def client(lab, gate):
-    return lab.client(gate)
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ def client(lab, standing):
     return lab.client(standing)
 
 
-@pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
 def peak(standing):
     """The most resident memory that a worker ever had."""
     return max(int(status(pid)["VmHWM"].split()[0]) * 1024 for pid in standing.children("worker"))

@@ -20,11 +20,6 @@ def other_lab(lab):
 
 
 @pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
-@pytest.fixture
 def gates(lab, other_lab):
     """Not started: the gate of each lab, and its client."""
     learning = {"endpoints": {"learn": "dns+sni"}}

@@ -3,13 +3,13 @@
 
 import contextlib
 import socket
-import threading
 
 import pytest
 
 from lab import network
 from lab.appliance import ELSEWHERE, ONLY_LEARNED
 from lab.quic import client_hello, initial_datagrams, record, send_datagrams, with_ech
+from lab.stranger import answering, listening
 
 POLICIES = pytest.mark.parametrize("policy", ["pass", "reset", "deny"])
 FAMILIES = pytest.mark.parametrize("address", [network.OTHER, network.OTHER6])
@@ -41,13 +41,9 @@ def outcome(lab, address, first, port=443):
 
 def outcome_datagrams(lab, address, datagrams, port=443):
     """The same of UDP; somebody waits for it."""
-    with lab.network.origin.inside():
-        server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-    with server:
-        server.bind((address, port))
+    with listening(lab, address, port, 0.1) as server:
         if send_datagrams(lab.client(), address, datagrams, port):
             return "reset"
-        server.settimeout(0.1)
         try:
             return "pass" if server.recv(65535) == datagrams[0] else "changed"
         except TimeoutError:
@@ -75,31 +71,6 @@ def another(lab, address):
     finally:
         appliance.ip("route", "del", address)
         origin.ip("addr", "del", f"{address}/{128 if ipv6 else 32}", "dev", "eth0")
-
-
-@contextlib.contextmanager
-def answering(lab, address, port):
-    """A server that answers whoever says something."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with lab.network.origin.inside():
-        server = socket.create_server((address, port), family=family)
-    with server:
-        def serve():
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection, contextlib.suppress(OSError):
-                    connection.sendall(connection.recv(1))
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 # --- no name ---

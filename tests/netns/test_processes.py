@@ -16,22 +16,12 @@ from lab.client import Ended, chat_body
 from lab.load import Load
 from lab.process import Process, children_of, descendants_of, wait_for
 
-@pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
 # --- deaths ---
 
 
 @pytest.fixture
 def gate(appliance):
     return appliance()
-
-
-@pytest.fixture
-def client(lab, gate):
-    return lab.client(gate)
 
 
 def killed(gate, role):

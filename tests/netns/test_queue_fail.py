@@ -14,6 +14,7 @@ from lab import network
 from lab.appliance import AZURE_B, ELSEWHERE, ONLY_LEARNED, OPENAI, merge
 from lab.dns import A, ask
 from lab.process import wait_for
+from lab.stranger import listening
 
 MODES = pytest.mark.parametrize("fail", ["open", "closed"])
 
@@ -40,9 +41,8 @@ def is_answered(lab, seconds=0.7):
 
 def connects(lab, address, port=443, seconds=0.7):
     """Whether a connection to an unknown address passes; below the first retransmission."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with lab.network.client.inside():
-        stream = socket.socket(family, socket.SOCK_STREAM)
+        stream = socket.socket(network.family_of(address), socket.SOCK_STREAM)
     with stream:
         stream.settimeout(seconds)
         try:
@@ -53,14 +53,9 @@ def connects(lab, address, port=443, seconds=0.7):
 
 
 def datagram_arrives(lab, address):
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with lab.network.origin.inside():
-        server = socket.socket(family, socket.SOCK_DGRAM)
     with lab.network.client.inside():
-        stream = socket.socket(family, socket.SOCK_DGRAM)
-    with server, stream:
-        server.bind((address, 443))
-        server.settimeout(0.5)
+        stream = socket.socket(network.family_of(address), socket.SOCK_DGRAM)
+    with listening(lab, address, seconds=0.5) as server, stream:
         stream.sendto(b"x", (address, 443))
         with contextlib.suppress(TimeoutError):
             return server.recv(1) == b"x"

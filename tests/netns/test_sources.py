@@ -38,9 +38,8 @@ def metrics(gate, *options):
 
 
 def send_datagrams(lab, source_address, to, n, size):
-    family = socket.AF_INET6 if ":" in to else socket.AF_INET
     with lab.network.client.inside():
-        sender = socket.socket(family, socket.SOCK_DGRAM)
+        sender = socket.socket(network.family_of(to), socket.SOCK_DGRAM)
     with sender:
         sender.bind((source_address, 0))
         for _ in range(n):

@@ -18,11 +18,6 @@ from lab.process import descendants_of, wait_for
 from test_processes import kernel_leftovers, killed, slow_stream
 
 
-@pytest.fixture
-def prompt(request):
-    return f"prompt of {request.node.name}."
-
-
 class Installed:
     """A gate whose daemon is a file of its own, so that a test can put another in its place."""
 
@@ -72,11 +67,6 @@ def installed(lab, appliance):
 @pytest.fixture
 def gate(installed):
     return installed.gate
-
-
-@pytest.fixture
-def client(lab, gate):
-    return lab.client(gate)
 
 
 def workers_replaced(gate, before):

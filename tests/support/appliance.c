@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,6 +62,21 @@ void appliance_configure(const struct appliance *a, unsigned workers, const char
 		"  scout: 4004:4104\n  drain_timeout: %s\n",
 		d, workers, d, APPLIANCE_PORT, d, d, d, d, drain);
 	appliance_write(a, "config.yaml", 0644, text);
+}
+
+int appliance_namespaces(void **state)
+{
+	struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd, error;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	error = ioctl(fd, SIOCSIFFLAGS, &loopback);
+	close(fd);
+	return error;
 }
 
 int appliance_setup(void **state)

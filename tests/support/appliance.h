@@ -21,8 +21,10 @@ struct appliance {
 	int notify;   /* where its sd_notify messages arrive */
 };
 
-/* For cmocka: a directory with a configuration of 2 workers, key files and a BPF file system;
- * needs a mount namespace of the test's own. */
+/* For cmocka, of the group: a network, with loopback, and mounts of the test program's own. */
+int appliance_namespaces(void **state);
+/* For cmocka: a directory with a configuration of 2 workers, key files and a BPF file system; needs
+ * appliance_namespaces(). */
 int appliance_setup(void **state);
 int appliance_teardown(void **state);
 

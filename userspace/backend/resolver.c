@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "backend/resolver.h"
 
-#include <ares.h>
 #include <errno.h>
-#include <ev.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/ares_loop.h"
 #include "backend/hosts.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/slice.h"
@@ -55,26 +53,16 @@ struct wait {
 	void *context;
 };
 
-struct socket_watch {
-	struct list sockets;
-	struct resolver *resolver;
-	ev_io io;
-};
-
 struct resolver {
-	struct ev_loop *loop;
-	ares_channel channel;
-	bool library; /* ares_library_init is ours to undo */
+	struct ares_loop ares;
 	struct hosts *hosts;
 	uint64_t ttl_floor_ns, ttl_ceiling_ns;
 	struct list names[BUCKETS];
 	struct list tickets[BUCKETS];
 	struct list recent;
 	struct list finished;
-	struct list sockets;
 	size_t nnames;
 	uint64_t last_ticket;
-	ev_timer timer; /* c-ares' own deadlines, or 0: something finished */
 	bool serving, freed;
 };
 
@@ -178,7 +166,7 @@ static void name_free(struct name *name)
 	list_remove(&name->bucket);
 	list_remove(&name->recent);
 	list_remove(&name->finished);
-	ev_timer_stop(name->resolver->loop, &name->patience);
+	ev_timer_stop(name->resolver->ares.loop, &name->patience);
 	list_for_each_safe (node, &name->waits)
 		wait_free(list_entry(node, struct wait, of_name));
 	name->resolver->nnames--;
@@ -190,20 +178,10 @@ static void resolver_destroy(struct resolver *resolver)
 {
 	/* Its callbacks come with ARES_EDESTRUCTION and leave the names alone. */
 	resolver->freed = true;
-	if (resolver->channel)
-		ares_destroy(resolver->channel);
+	ares_loop_close(&resolver->ares);
 	list_for_each_safe (node, &resolver->recent)
 		name_free(list_entry(node, struct name, recent));
-	list_for_each_safe (node, &resolver->sockets) {
-		struct socket_watch *watch = list_entry(node, struct socket_watch, sockets);
-
-		ev_io_stop(resolver->loop, &watch->io);
-		free(watch);
-	}
-	ev_timer_stop(resolver->loop, &resolver->timer);
 	hosts_free(resolver->hosts);
-	if (resolver->library)
-		ares_library_cleanup();
 	free(resolver);
 }
 
@@ -227,8 +205,10 @@ static bool name_serve(struct name *name)
 }
 
 /* Nothing of the resolver may be touched after this. */
-static void resolver_serve(struct resolver *resolver)
+static void resolver_serve(void *context)
 {
+	struct resolver *resolver = context;
+
 	resolver->serving = true;
 	while (!resolver->freed && !list_empty(&resolver->finished)) {
 		struct name *name = list_entry(resolver->finished.next, struct name, finished);
@@ -239,73 +219,6 @@ static void resolver_serve(struct resolver *resolver)
 	resolver->serving = false;
 	if (resolver->freed)
 		resolver_destroy(resolver);
-}
-
-static void timer_set(struct resolver *resolver)
-{
-	struct timeval left;
-
-	ev_timer_stop(resolver->loop, &resolver->timer);
-	if (!list_empty(&resolver->finished))
-		ev_timer_set(&resolver->timer, 0.0, 0.0);
-	else if (ares_timeout(resolver->channel, NULL, &left))
-		ev_timer_set(
-			&resolver->timer, (double)left.tv_sec + (double)left.tv_usec / 1e6, 0.0);
-	else
-		return;
-	ev_timer_start(resolver->loop, &resolver->timer);
-}
-
-static void timer_fired(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct resolver *resolver = timer->data;
-
-	(void)loop;
-	(void)events;
-	ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	timer_set(resolver);
-	resolver_serve(resolver);
-}
-
-static void socket_ready(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct resolver *resolver = ((struct socket_watch *)io->data)->resolver;
-	int fd = io->fd; /* c-ares may close it, and io with it */
-
-	(void)loop;
-	ares_process_fd(resolver->channel, events & EV_READ ? fd : ARES_SOCKET_BAD,
-		events & EV_WRITE ? fd : ARES_SOCKET_BAD);
-	timer_set(resolver);
-	resolver_serve(resolver);
-}
-
-static void socket_state(void *context, ares_socket_t fd, int readable, int writable)
-{
-	struct resolver *resolver = context;
-	struct socket_watch *watch = NULL;
-	int events = (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
-
-	list_for_each (node, &resolver->sockets)
-		if (list_entry(node, struct socket_watch, sockets)->io.fd == fd)
-			watch = list_entry(node, struct socket_watch, sockets);
-	if (!watch) {
-		/* Without memory the query runs into its timeout. */
-		if (!events || !(watch = calloc(1, sizeof(*watch))))
-			return;
-		watch->resolver = resolver;
-		ev_init(&watch->io, socket_ready);
-		watch->io.data = watch;
-		list_append(&resolver->sockets, &watch->sockets);
-	} else {
-		ev_io_stop(resolver->loop, &watch->io);
-	}
-	if (!events) {
-		list_remove(&watch->sockets);
-		free(watch);
-		return;
-	}
-	ev_io_set(&watch->io, fd, events);
-	ev_io_start(resolver->loop, &watch->io);
 }
 
 static void patience_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -381,7 +294,7 @@ static void query_done(void *context, int status, int timeouts, struct ares_addr
 	name->querying = false;
 	if (resolver->freed || status == ARES_EDESTRUCTION)
 		goto out;
-	ev_timer_stop(resolver->loop, &name->patience);
+	ev_timer_stop(resolver->ares.loop, &name->patience);
 	name->error = status == ARES_SUCCESS && info ? answer_take(name, info, now)
 						     : error_of(status ? status : ARES_ENODATA);
 	if (name->error == -ENOENT) {
@@ -412,10 +325,10 @@ static void name_query(struct name *name)
 	name->querying = true;
 	if (usable_stale(name, clock_monotonic_ns())) {
 		ev_timer_set(&name->patience, STALE_PATIENCE_S, 0.0);
-		ev_timer_start(resolver->loop, &name->patience);
+		ev_timer_start(resolver->ares.loop, &name->patience);
 	}
-	ares_getaddrinfo(resolver->channel, name->text, NULL, &hints, query_done, name);
-	timer_set(resolver);
+	ares_getaddrinfo(resolver->ares.channel, name->text, NULL, &hints, query_done, name);
+	ares_loop_wait(&resolver->ares, !list_empty(&resolver->finished));
 }
 
 static struct name *name_find(struct resolver *resolver, const char *text)
@@ -533,30 +446,8 @@ void resolver_cancel(struct resolver *resolver, uint64_t ticket)
 	}
 }
 
-static int servers_set(struct resolver *resolver, const struct config_endpoints *endpoints)
-{
-	struct buf servers = BUF_EMPTY;
-	int status = ARES_SUCCESS;
-
-	if (endpoints->nresolvers == 0)
-		return ARES_SUCCESS;
-	for (size_t i = 0; i < endpoints->nresolvers && status == ARES_SUCCESS; i++) {
-		struct address_port server = endpoints->resolvers[i];
-
-		if (!server.port)
-			server.port = 53;
-		if (buf_printf(&servers, "%s%s", i ? "," : "", address_port_format(&server).text))
-			status = ARES_ENOMEM;
-	}
-	if (status == ARES_SUCCESS && buf_append(&servers, "", 1))
-		status = ARES_ENOMEM;
-	if (status == ARES_SUCCESS)
-		status = ares_set_servers_ports_csv(resolver->channel, buf_slice(&servers).data);
-	buf_free(&servers);
-	return status;
-}
-
-static int channel_open(struct resolver *resolver)
+static int channel_open(
+	struct resolver *resolver, const struct config_endpoints *endpoints, struct why *why)
 {
 	char lookups[] = "b"; /* the DNS alone: a sandboxed process cannot open /etc/hosts later */
 	struct ares_options options = {
@@ -564,29 +455,24 @@ static int channel_open(struct resolver *resolver)
 		.timeout = QUERY_TIMEOUT_MS,
 		.tries = QUERY_TRIES,
 		.lookups = lookups,
-		.sock_state_cb = socket_state,
-		.sock_state_cb_data = resolver,
 	};
-	int status = ares_library_init(ARES_LIB_INIT_ALL);
 
-	if (status != ARES_SUCCESS)
-		return status;
-	resolver->library = true;
-	return ares_init_options(&resolver->channel, &options,
-		ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-			ARES_OPT_SOCK_STATE_CB);
+	return ares_loop_open(&resolver->ares, &options,
+		ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS, endpoints,
+		"resolver", why);
 }
 
 struct resolver *resolver_new(struct ev_loop *loop, const struct config *config, struct why *why)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
-	int status;
 
 	if (!resolver) {
 		why_set(why, ENOMEM, "resolver: no memory");
 		return NULL;
 	}
-	resolver->loop = loop;
+	resolver->ares.loop = loop;
+	resolver->ares.after = resolver_serve;
+	resolver->ares.context = resolver;
 	resolver->ttl_floor_ns = config->endpoints.ttl_floor_ns;
 	resolver->ttl_ceiling_ns = config->endpoints.ttl_ceiling_ns;
 	if (resolver->ttl_floor_ns == 0)
@@ -599,16 +485,8 @@ struct resolver *resolver_new(struct ev_loop *loop, const struct config *config,
 	}
 	list_init(&resolver->recent);
 	list_init(&resolver->finished);
-	list_init(&resolver->sockets);
-	ev_init(&resolver->timer, timer_fired);
-	resolver->timer.data = resolver;
 	resolver->hosts = hosts_load("/etc/hosts");
-	status = channel_open(resolver);
-	if (status == ARES_SUCCESS)
-		status = servers_set(resolver, &config->endpoints);
-	if (status != ARES_SUCCESS) {
-		why_set(why, EIO, "resolver: c-ares does not start: %s; look at /etc/resolv.conf",
-			ares_strerror(status));
+	if (channel_open(resolver, &config->endpoints, why) < 0) {
 		resolver_destroy(resolver);
 		return NULL;
 	}

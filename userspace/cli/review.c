@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/json_print.h"
 
 #define REVIEW_PREVIEW 100 /* characters of an answer that a line shows */
 
@@ -70,9 +71,25 @@ static int review_number(const char *text, int64_t *number)
 	return errno || end == text || *end || *number < 0 ? -EINVAL : 0;
 }
 
-enum { OPTION_STORE = 256, OPTION_SINCE, OPTION_UNTIL, OPTION_IP, OPTION_MODEL, OPTION_HOST,
-	OPTION_OPERATION, OPTION_USER, OPTION_STATUS, OPTION_OUTCOME, OPTION_JSON, OPTION_LIMIT,
-	OPTION_ID, OPTION_BY, OPTION_ALL, OPTION_KIND, OPTION_SOURCES };
+enum {
+	OPTION_STORE = 256,
+	OPTION_SINCE,
+	OPTION_UNTIL,
+	OPTION_IP,
+	OPTION_MODEL,
+	OPTION_HOST,
+	OPTION_OPERATION,
+	OPTION_USER,
+	OPTION_STATUS,
+	OPTION_OUTCOME,
+	OPTION_JSON,
+	OPTION_LIMIT,
+	OPTION_ID,
+	OPTION_BY,
+	OPTION_ALL,
+	OPTION_KIND,
+	OPTION_SOURCES
+};
 
 /* Whether the subcommand has the option: one that would have no effect is an error. */
 static bool review_has(const struct review *review, int option)
@@ -117,37 +134,66 @@ static int review_option(struct review *review, int option, const char *value)
 	int error = 0;
 
 	switch (option) {
-	case OPTION_STORE: review->store = value; break;
-	case OPTION_SINCE: error = review_time(value, &filter->since_ns); break;
-	case OPTION_UNTIL: error = review_time(value, &filter->until_ns); break;
-	case OPTION_IP: filter->source_ip = value; break;
-	case OPTION_MODEL: filter->model = value; break;
-	case OPTION_HOST: filter->host = value; break;
-	case OPTION_OPERATION: filter->operation = value; break;
-	case OPTION_USER: filter->user = value; break;
-	case OPTION_STATUS: error = review_number(value, &filter->status); break;
-	case OPTION_OUTCOME: filter->outcome = value; break;
-	case OPTION_JSON: review->json = true; break;
+	case OPTION_STORE:
+		review->store = value;
+		break;
+	case OPTION_SINCE:
+		error = review_time(value, &filter->since_ns);
+		break;
+	case OPTION_UNTIL:
+		error = review_time(value, &filter->until_ns);
+		break;
+	case OPTION_IP:
+		filter->source_ip = value;
+		break;
+	case OPTION_MODEL:
+		filter->model = value;
+		break;
+	case OPTION_HOST:
+		filter->host = value;
+		break;
+	case OPTION_OPERATION:
+		filter->operation = value;
+		break;
+	case OPTION_USER:
+		filter->user = value;
+		break;
+	case OPTION_STATUS:
+		error = review_number(value, &filter->status);
+		break;
+	case OPTION_OUTCOME:
+		filter->outcome = value;
+		break;
+	case OPTION_JSON:
+		review->json = true;
+		break;
 	case OPTION_LIMIT:
 		error = review_number(value, &number);
 		review->limit = (uint64_t)number;
 		break;
-	case OPTION_ID: filter->event_id = value; break;
-	case OPTION_BY: review->by = value; break;
+	case OPTION_ID:
+		filter->event_id = value;
+		break;
+	case OPTION_BY:
+		review->by = value;
+		break;
 	case OPTION_ALL:
 		filter->outcome = filter->kind = NULL;
 		filter->completions = false;
 		break;
-	case OPTION_KIND: error = review_kind(value, &filter->kind); break;
-	case OPTION_SOURCES: review->sources = true; break;
+	case OPTION_KIND:
+		error = review_kind(value, &filter->kind);
+		break;
+	case OPTION_SOURCES:
+		review->sources = true;
+		break;
 	}
 	return error;
 }
 
 int review_read(struct review *review, int argc, char **argv, const char *usage)
 {
-	static const struct option options[] = {
-		{"store", required_argument, NULL, OPTION_STORE},
+	static const struct option options[] = {{"store", required_argument, NULL, OPTION_STORE},
 		{"since", required_argument, NULL, OPTION_SINCE},
 		{"until", required_argument, NULL, OPTION_UNTIL},
 		{"ip", required_argument, NULL, OPTION_IP},
@@ -160,11 +206,10 @@ int review_read(struct review *review, int argc, char **argv, const char *usage)
 		{"json", no_argument, NULL, OPTION_JSON},
 		{"limit", required_argument, NULL, OPTION_LIMIT},
 		{"id", required_argument, NULL, OPTION_ID},
-		{"by", required_argument, NULL, OPTION_BY},
-		{"all", no_argument, NULL, OPTION_ALL},
+		{"by", required_argument, NULL, OPTION_BY}, {"all", no_argument, NULL, OPTION_ALL},
 		{"kind", required_argument, NULL, OPTION_KIND},
-		{"sources", no_argument, NULL, OPTION_SOURCES},
-		{"help", no_argument, NULL, 'h'}, {0}};
+		{"sources", no_argument, NULL, OPTION_SOURCES}, {"help", no_argument, NULL, 'h'},
+		{0}};
 	int option, index = 0;
 
 	optind = 1;
@@ -174,7 +219,8 @@ int review_read(struct review *review, int argc, char **argv, const char *usage)
 			return 1;
 		}
 		if (option != '?' && !review_has(review, option)) {
-			fprintf(stderr, "--%s: not an option of %s\n", options[index].name, argv[0]);
+			fprintf(stderr, "--%s: not an option of %s\n", options[index].name,
+				argv[0]);
 			option = '?';
 		}
 		if (option == '?' || review_option(review, option, optarg) < 0) {
@@ -262,7 +308,7 @@ static void review_print_field(FILE *out, int width, struct slice text)
 static bool kind_has_facts(struct slice kind)
 {
 	return slice_starts_with(kind, SLICE("source.")) ||
-		slice_starts_with(kind, SLICE("datapath."));
+	       slice_starts_with(kind, SLICE("datapath."));
 }
 
 void review_print_heading(FILE *out, const char *kind)
@@ -289,8 +335,7 @@ struct review_time_text review_time_format(uint64_t time_ns)
 /* The fields in which the kind of event differs from others, as NAME=VALUE. */
 static void review_print_facts(FILE *out, const struct query_event *event)
 {
-	static const struct slice prefixes[] = {
-		{"source.", 7}, {"drop.", 5}, {"datapath.", 9}};
+	static const struct slice prefixes[] = {{"source.", 7}, {"drop.", 5}, {"datapath.", 9}};
 	msgpack_unpacked unpacked;
 	const char *gap = "";
 	size_t offset = 0;
@@ -399,14 +444,15 @@ int review_print_json(FILE *out, const struct query_event *event)
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 	msgpack_unpacked unpacked;
 	size_t offset = 0, len;
-	char *text = NULL;
+	int error = -EBADMSG;
 	char when[40];
 	struct tm tm;
 	time_t seconds = (time_t)(event->time_ns / NS_PER_S);
 
 	msgpack_unpacked_init(&unpacked);
-	if (!root || msgpack_unpack_next(&unpacked, event->record.data, event->record.len,
-			     &offset) != MSGPACK_UNPACK_SUCCESS ||
+	if (!root ||
+		msgpack_unpack_next(&unpacked, event->record.data, event->record.len, &offset) !=
+			MSGPACK_UNPACK_SUCCESS ||
 		unpacked.data.type != MSGPACK_OBJECT_MAP)
 		goto out;
 	gmtime_r(&seconds, &tm);
@@ -425,12 +471,9 @@ int review_print_json(FILE *out, const struct query_event *event)
 		yyjson_mut_obj_add(root, yyjson_mut_strncpy(doc, key.data, key.len),
 			review_json_value(doc, key, &pair->val));
 	}
-	text = yyjson_mut_write(doc, 0, NULL);
-	if (text)
-		fprintf(out, "%s\n", text);
 out:
+	if (json_print(doc, 0, out) == 0)
+		error = 0;
 	msgpack_unpacked_destroy(&unpacked);
-	yyjson_mut_doc_free(doc);
-	free(text);
-	return text ? 0 : -EBADMSG;
+	return error;
 }

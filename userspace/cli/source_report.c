@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/source_report.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cli/json_print.h"
 
 static size_t rows_shown(const struct source_report *report)
 {
@@ -124,7 +125,6 @@ int source_report_json(const struct source_report *report, FILE *out)
 	const struct datapath_status *kernel = report->kernel;
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
-	char *text = NULL;
 
 	if (root) {
 		yyjson_mut_doc_set_root(doc, root);
@@ -136,11 +136,6 @@ int source_report_json(const struct source_report *report, FILE *out)
 				doc, root, "swept_age_ns", kernel->read_ns - kernel->swept_ns);
 		yyjson_mut_obj_add_uint(doc, root, "total", report->traffic->nrows);
 		json_rows(report, doc, yyjson_mut_obj_add_arr(doc, root, "sources"));
-		text = yyjson_mut_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL);
 	}
-	if (text)
-		fprintf(out, "%s\n", text);
-	free(text);
-	yyjson_mut_doc_free(doc);
-	return text ? 0 : -ENOMEM;
+	return json_print(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, out);
 }

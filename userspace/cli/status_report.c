@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/status_report.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <time.h>
 #include <yyjson.h>
 
 #include "base/clock.h"
 #include "cli/inspecting.h"
+#include "cli/json_print.h"
 #include "cli/source_report.h"
 
 bool status_report_inspecting(const struct status_report *report)
@@ -347,7 +346,6 @@ int status_report_json(const struct status_report *report, FILE *out)
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL, *counters;
 	struct counter_reading reading;
-	char *text = NULL;
 	size_t at = 0;
 
 	if (root) {
@@ -362,11 +360,6 @@ int status_report_json(const struct status_report *report, FILE *out)
 		counters = report->counters ? yyjson_mut_obj_add_obj(doc, root, "counters") : NULL;
 		while (counters && counters_next(report->counters, &at, &reading))
 			yyjson_mut_obj_add_uint(doc, counters, reading.name, reading.total);
-		text = yyjson_mut_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL);
 	}
-	if (text)
-		fprintf(out, "%s\n", text);
-	free(text);
-	yyjson_mut_doc_free(doc);
-	return text ? 0 : -ENOMEM;
+	return json_print(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, out);
 }

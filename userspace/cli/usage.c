@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/json_print.h"
 #include "cli/review.h"
 #include "cli/usage_sources.h"
 
@@ -54,7 +55,6 @@ static int usage_json(const struct usage *u, const struct query_usage *row)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
-	char *text;
 
 	yyjson_mut_doc_set_root(doc, root);
 	for (size_t i = 0; i < row->nby; i++)
@@ -65,13 +65,7 @@ static int usage_json(const struct usage *u, const struct query_usage *row)
 	yyjson_mut_obj_add_uint(doc, root, "output_tokens", row->output_tokens);
 	yyjson_mut_obj_add_uint(doc, root, "total_tokens", row->total_tokens);
 	yyjson_mut_obj_add_real(doc, root, "average_total_tokens", row->average_total);
-	text = yyjson_mut_write(doc, 0, NULL);
-	yyjson_mut_doc_free(doc);
-	if (!text)
-		return -ENOMEM;
-	puts(text);
-	free(text);
-	return 0;
+	return json_print(doc, 0, stdout);
 }
 
 static int usage_row(void *context, const struct query_usage *row)

@@ -76,11 +76,6 @@ int process_reopen(int fd)
 	return again < 0 ? -errno : again;
 }
 
-pid_t process_pid(const struct process *process)
-{
-	return process->pid;
-}
-
 bool process_is_ready(const struct process *process)
 {
 	return process->ready;
@@ -96,11 +91,6 @@ bool process_has_ended(const struct process *process)
 	struct pollfd end = {.fd = process->pidfd, .events = POLLIN};
 
 	return process->pidfd < 0 || poll(&end, 1, 0) > 0;
-}
-
-void *process_context(const struct process *process)
-{
-	return process->context;
 }
 
 const char *process_name(const struct process *process)

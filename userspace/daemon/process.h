@@ -73,12 +73,10 @@ int process_adopt(const struct process_start *start, const struct process_state 
 /* Stops watching and forgets; a process that still runs is killed. NULL is fine. */
 void process_free(struct process *process);
 
-pid_t process_pid(const struct process *process);
 bool process_is_ready(const struct process *process);
 bool process_is_draining(const struct process *process);
 /* Also when its owner was not told yet. */
 bool process_has_ended(const struct process *process);
-void *process_context(const struct process *process);
 /* "worker 1 (pid 77)"; until the next call. */
 const char *process_name(const struct process *process);
 

@@ -29,11 +29,6 @@ void stream_open(struct stream *s, struct ev_loop *loop, int fd, SSL *ssl, size_
 	s->reading.data = s->writing.data = s;
 }
 
-bool stream_is_open(const struct stream *s)
-{
-	return s->magic == STREAM_MAGIC;
-}
-
 /* The errno for a failed call of OpenSSL's, from its own error code. */
 static int stream_tls_error(const struct stream *s, int result)
 {

@@ -41,7 +41,6 @@ struct stream {
 /* Takes fd and ssl (which may be NULL: plain) over. Nothing is watched yet. */
 void stream_open(struct stream *s, struct ev_loop *loop, int fd, SSL *ssl, size_t window,
 	const struct stream_handler *handler, void *owner);
-bool stream_is_open(const struct stream *s);
 /* Runs the handshake of ssl, whose side was set before; ends in ready or failed. */
 void stream_handshake(struct stream *s);
 /* Watches for input, or no longer (back-pressure). */

@@ -20,12 +20,6 @@ size_t head_count(const struct head *head, struct slice name)
 	return count;
 }
 
-bool head_is_hop_by_hop(const struct head *head, const struct header *header)
-{
-	(void)head;
-	return header->hop_by_hop;
-}
-
 struct slice head_host(const struct head *head)
 {
 	const struct header *header = head_find(head, SLICE("host"));

@@ -19,7 +19,9 @@ enum head_framing { HEAD_NO_BODY, HEAD_LENGTH, HEAD_CHUNKED, HEAD_UNTIL_CLOSE };
 struct header {
 	struct slice name;  /* as sent: letters of any case */
 	struct slice value; /* without the spaces and tabs around it; may be empty */
-	bool hop_by_hop;    /* see head_is_hop_by_hop */
+	/* A forwarder leaves it out (RFC 9110 section 7.6.1): Connection, Keep-Alive,
+	 * Proxy-Connection, TE, Transfer-Encoding, Upgrade, and what Connection names. */
+	bool hop_by_hop;
 };
 
 struct head {
@@ -47,10 +49,6 @@ struct head {
 const struct header *head_find(const struct head *head, struct slice name);
 /* How many fields have that name. */
 size_t head_count(const struct head *head, struct slice name);
-/* Whether a forwarder leaves the field out (RFC 9110 section 7.6.1): Connection, Keep-Alive,
- * Proxy-Connection, TE, Transfer-Encoding, Upgrade, and what Connection names. The header has to
- * be one of the head's. */
-bool head_is_hop_by_hop(const struct head *head, const struct header *header);
 /* The host of the Host field, without port; an IPv6 literal keeps its brackets. SLICE_NONE when
  * there is no Host (HTTP/1.0). */
 struct slice head_host(const struct head *head);

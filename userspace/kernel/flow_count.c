@@ -31,13 +31,17 @@ unsigned flow_state_seconds(enum flow_state state)
 	return state < FLOW_STATE_COUNT ? state_seconds[state] : 0;
 }
 
+bool flow_is_expired(const struct flow *flow, uint64_t now_ns)
+{
+	return flow->seen_ns < now_ns &&
+	       now_ns - flow->seen_ns >= state_seconds[flow_state(flow->marks)] * NS_PER_S;
+}
+
 bool flow_active(const struct flow *flow, uint64_t now_ns)
 {
-	uint64_t age = now_ns > flow->seen_ns ? now_ns - flow->seen_ns : 0;
 	enum flow_state state = flow_state(flow->marks);
 
-	return (state == FLOW_OPEN || state == FLOW_CLOSING) &&
-	       age < state_seconds[state] * NS_PER_S;
+	return (state == FLOW_OPEN || state == FLOW_CLOSING) && !flow_is_expired(flow, now_ns);
 }
 
 static void flow_add(struct flow_count *count, const struct flow *flow, bool active)

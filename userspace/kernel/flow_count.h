@@ -14,8 +14,9 @@ struct flow_count {
 	uint64_t states[FLOW_STATE_COUNT]; /* of all, by enum flow_state */
 };
 
-/* Whether a connection is active at now_ns (CLOCK_MONOTONIC): open or closing, and seen within the
- * time of its state in FLOW_STATES. */
+/* Whether at now_ns (CLOCK_MONOTONIC) nothing was seen of a connection for as long as the time of
+ * its state in FLOW_STATES; and whether it is active: open or closing, and not expired. */
+bool flow_is_expired(const struct flow *flow, uint64_t now_ns);
 bool flow_active(const struct flow *flow, uint64_t now_ns);
 
 /* Counts what the map flows holds, read in batches; each (may be NULL) is called for every active

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/address_table.h"
-#include "base/clock.h"
+#include "kernel/flow_count.h"
 #include "kernel/map_batch.h"
 
 #define STEP_ENTRIES 4096u
@@ -34,18 +34,6 @@ struct flow_sweep {
 	struct abi_address *write_keys;
 	struct source_active *write_values;
 };
-
-static const uint64_t flow_timeouts_ns[FLOW_STATE_COUNT] = {
-#define FLOW_TIMEOUT(NAME, name, seconds, help) [FLOW_##NAME] = (seconds)*NS_PER_S,
-	FLOW_STATES(FLOW_TIMEOUT)
-#undef FLOW_TIMEOUT
-};
-
-bool flow_is_expired(const struct flow *flow, uint64_t now_ns)
-{
-	return flow->seen_ns < now_ns &&
-	       now_ns - flow->seen_ns >= flow_timeouts_ns[flow_state(flow->marks)];
-}
 
 enum flow_end flow_end(
 	int flows, const struct flow_key *key, struct flow *flow, struct counters *counters)

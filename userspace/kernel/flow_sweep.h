@@ -48,9 +48,8 @@ const struct flow_round *flow_sweep_round(const struct flow_sweep *sweep);
 /* Bytes in use now. */
 size_t flow_sweep_memory(const struct flow_sweep *sweep);
 
-/* For tests: whether such a flow is past its timeout; and the end of one that was read as expired.
- * A flow that changed meanwhile stays, also when it changes in this very moment. */
-bool flow_is_expired(const struct flow *flow, uint64_t now_ns);
+/* For tests: the end of a flow that was read as expired. One that changed meanwhile stays, also
+ * when it changes in this very moment. */
 enum flow_end { FLOW_END_FORGOTTEN, FLOW_END_CHANGED, FLOW_END_GONE };
 /* *flow: as it was read; when it changed, as it is now. */
 enum flow_end flow_end(

@@ -98,11 +98,6 @@ void json_scan_free(struct json_scan *s)
 	free(s);
 }
 
-bool json_scan_closed(const struct json_scan *s)
-{
-	return s->state == STATE_CLOSED;
-}
-
 void json_scan_keep_raw(struct json_scan *s, struct json_keep *keep)
 {
 	keep->cut = false;

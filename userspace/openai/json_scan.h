@@ -90,8 +90,6 @@ void json_scan_free(struct json_scan *scan);
 enum json_problem json_scan_feed(struct json_scan *scan, struct slice piece);
 /* No more pieces. JSON_FINE: exactly one whole value was fed. */
 enum json_problem json_scan_end(struct json_scan *scan);
-/* Whether the document's value has ended. */
-bool json_scan_closed(const struct json_scan *scan);
 
 /* Only from enter: keeps the value's bytes as they are written, resp. a string's decoded text.
  * One of each at a time; keep lives until the value has left, and keep->cut tells then. */

@@ -8,6 +8,8 @@ import ssl
 import tempfile
 import threading
 
+from .network import family_of
+
 PATIENCE = 60.0  # seconds; only a hang ever takes that long
 
 AZURE_VERSION = "2024-10-21"
@@ -177,9 +179,8 @@ class Client:
         return found[0]
 
     def tcp(self, address, port=443, source=None):
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with self.namespace.inside():
-            stream = socket.socket(family, socket.SOCK_STREAM)
+            stream = socket.socket(family_of(address), socket.SOCK_STREAM)
         stream.settimeout(PATIENCE)
         try:
             stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

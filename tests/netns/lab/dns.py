@@ -22,9 +22,8 @@ def question(name, kind, room=None):
 
 def ask(client, name, kind, seconds=10, room=None, server=network.DNS):
     """The reply to a question over UDP."""
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
     with client.namespace.inside():
-        stream = socket.socket(family, socket.SOCK_DGRAM)
+        stream = socket.socket(network.family_of(server), socket.SOCK_DGRAM)
     with stream:
         stream.settimeout(seconds)
         stream.sendto(question(name, kind, room), (server, 53))

@@ -7,6 +7,8 @@ import struct
 import threading
 import time
 
+from .network import family_of
+
 A, AAAA = 1, 28
 NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 
@@ -24,11 +26,10 @@ class Names:
         self.pause = 0.0  # … and the seconds between two
         self._servers = []
         for address in addresses:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
             with namespace.inside():
-                udp = socket.socket(family, socket.SOCK_DGRAM)
+                udp = socket.socket(family_of(address), socket.SOCK_DGRAM)
                 udp.bind((address, port))
-                tcp = socket.create_server((address, port), family=family)
+                tcp = socket.create_server((address, port), family=family_of(address))
             self._servers += [udp, tcp]
             threading.Thread(target=self._serve_udp, args=(udp,), daemon=True).start()
             threading.Thread(target=self._serve_tcp, args=(tcp,), daemon=True).start()

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 
 from . import system
@@ -27,6 +28,10 @@ OTHER6 = "fd00:202::30"
 
 INSIDE_INTERFACE = "inside"
 OUTSIDE_INTERFACE = "outside"
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 class Namespace:

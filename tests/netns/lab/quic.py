@@ -11,6 +11,8 @@ import struct
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from .network import family_of
+
 VERSIONS = {
     1: (1, 0, "38762cf7f55934b34d179ae6a4c80cadccbb7f0a", b"quic"),
     2: (0x6B3343CF, 1, "0dede3def700a6db819381be6e269dcbf9bd2ed9", b"quicv2"),
@@ -48,9 +50,8 @@ def record(hello):
 
 def send_datagrams(client, address, datagrams, port=443):
     """Sends them one after the other; returns whether they were refused."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with client.namespace.inside():
-        stream = socket.socket(family, socket.SOCK_DGRAM)
+        stream = socket.socket(family_of(address), socket.SOCK_DGRAM)
     with stream:
         stream.settimeout(0.5)
         stream.connect((address, port))

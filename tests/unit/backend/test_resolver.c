@@ -7,17 +7,14 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ev.h>
-#include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "backend/resolver.h"
 #include "base/clock.h"
 #include "config/config.h"
+#include "tests/support/name_server.h"
 
 enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_AAAA = 28 };
 
@@ -25,8 +22,7 @@ enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_AAAA = 28 };
 enum behaviour { ANSWER, NO_NAME, SILENT, REFUSE };
 
 struct server {
-	ev_io io;
-	int fd;
+	struct name_server names;
 	enum behaviour behaviour;
 	unsigned n4, n6; /* records of each type: 192.0.2.1 …, 2001:db8::1 … */
 	uint32_t ttl;
@@ -38,7 +34,6 @@ struct bench {
 	struct ev_loop *loop;
 	struct server server;
 	struct config config;
-	struct address_port resolver_address;
 	struct resolver *resolver;
 };
 
@@ -67,21 +62,15 @@ static void put_record(uint8_t **at, unsigned name, unsigned type, uint32_t ttl,
 	put16(at, len);
 }
 
-static void server_answer(struct server *server, uint8_t *packet, size_t len, size_t question_end,
-	const struct sockaddr *to, socklen_t to_len)
+static void server_answer(struct server *server, struct name_question *question)
 {
-	unsigned type = (unsigned)packet[question_end - 4] << 8 | packet[question_end - 3];
+	unsigned type = question->type;
 	unsigned n = type == TYPE_A ? server->n4 : type == TYPE_AAAA ? server->n6 : 0;
-	uint8_t *at = packet + question_end;
+	uint8_t *packet = question->packet, *at = packet + question->end;
 	unsigned name = 12;
 
-	(void)len;
-	packet[2] = 0x84; /* response, authoritative */
-	packet[3] = server->behaviour == NO_NAME ? 3 : server->behaviour == REFUSE ? 5 : 0;
-	memset(packet + 6, 0, 6);
 	if (server->behaviour != ANSWER)
 		n = 0;
-	packet[7] = (uint8_t)(n + (n && server->cname));
 	if (n && server->cname) {
 		put_record(&at, 12, TYPE_CNAME, 1, 4);
 		name = (unsigned)(at - packet);
@@ -99,48 +88,31 @@ static void server_answer(struct server *server, uint8_t *packet, size_t len, si
 			at += 16;
 		}
 	}
-	sendto(server->fd, packet, (size_t)(at - packet), 0, to, to_len);
+	name_server_answer(&server->names, question,
+		server->behaviour == NO_NAME  ? 3
+		: server->behaviour == REFUSE ? 5
+					      : 0,
+		n + (n && server->cname), (size_t)(at - packet));
 }
 
-static void server_asked(struct ev_loop *loop, ev_io *io, int events)
+static void server_asked(void *context, struct name_question *question)
 {
-	struct server *server = io->data;
-	struct sockaddr_storage from;
-	socklen_t from_len = sizeof(from);
-	uint8_t packet[4096];
-	ssize_t len = recvfrom(server->fd, packet, 512, 0, (struct sockaddr *)&from, &from_len);
-	size_t at = 12;
+	struct server *server = context;
 
-	(void)loop;
-	(void)events;
-	while (len > 0 && at < (size_t)len && packet[at])
-		at += packet[at] + 1u;
-	at += 5;
-	if (len < 17 || at > (size_t)len)
-		return;
-	server->queries4 += packet[at - 3] == TYPE_A;
+	server->queries4 += question->type == TYPE_A;
 	if (server->behaviour != SILENT)
-		server_answer(server, packet, (size_t)len, at, (struct sockaddr *)&from, from_len);
+		server_answer(server, question);
 }
 
 static int setup(void **state)
 {
 	static struct bench bench;
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
 	struct why why = {""};
 
 	bench = (struct bench){.loop = ev_loop_new(0)};
-	bench.server = (struct server){
-		.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), .n4 = 2, .n6 = 1, .ttl = 60};
-	assert_int_equal(bind(bench.server.fd, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(getsockname(bench.server.fd, (struct sockaddr *)&address, &len), 0);
-	address_port_from_sockaddr(&bench.resolver_address, (struct sockaddr *)&address);
-	ev_io_init(&bench.server.io, server_asked, bench.server.fd, EV_READ);
-	bench.server.io.data = &bench.server;
-	ev_io_start(bench.loop, &bench.server.io);
-	bench.config.endpoints.resolvers = &bench.resolver_address;
+	bench.server = (struct server){.n4 = 2, .n6 = 1, .ttl = 60};
+	name_server_open(&bench.server.names, bench.loop, server_asked, &bench.server);
+	bench.config.endpoints.resolvers = &bench.server.names.address;
 	bench.config.endpoints.nresolvers = 1;
 	bench.config.endpoints.ttl_floor_ns = NS_PER_S / 5;
 	bench.config.endpoints.ttl_ceiling_ns = 600 * NS_PER_S;
@@ -156,8 +128,7 @@ static int teardown(void **state)
 	struct bench *bench = *state;
 
 	resolver_free(bench->resolver);
-	ev_io_stop(bench->loop, &bench->server.io);
-	close(bench->server.fd);
+	name_server_close(&bench->server.names);
 	/* Nothing of the resolver is left in the loop. */
 	assert_int_equal(ev_pending_count(bench->loop), 0);
 	assert_false(ev_run(bench->loop, EVRUN_NOWAIT));

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "cli/exposition.h"
+#include "tests/support/printed.h"
 
 #define SOURCES 5
 
@@ -24,7 +25,7 @@ struct scene {
 	struct datapath_source sources[SOURCES];
 	struct datapath_known_endpoint endpoints[3];
 	struct exposition exposition;
-	char *text;
+	struct printed printed;
 };
 
 static int scene_make(void **state)
@@ -73,21 +74,17 @@ static int scene_free(void **state)
 	struct scene *s = *state;
 
 	config_free(s->config);
-	free(s->text);
+	printed_free(&s->printed);
 	free(s);
 	return 0;
 }
 
 static const char *printed(struct scene *s)
 {
-	size_t size;
-	FILE *out;
+	FILE *out = printed_begin(&s->printed);
 
-	free(s->text);
-	out = open_memstream(&s->text, &size);
 	exposition_print(&s->exposition, out);
-	fclose(out);
-	return s->text;
+	return printed_end(&s->printed);
 }
 
 /* A whole line. */
@@ -213,15 +210,15 @@ static void all_counters_of_the_daemon_are_there(void **state)
 	printed(s);
 	counters_close(counters);
 	unlink(path);
-	assert_line(s->text, "sallyport_daemon_counters 1");
-	assert_line(s->text, "sallyport_learn_dns_held_total 42");
+	assert_line(s->printed.text, "sallyport_daemon_counters 1");
+	assert_line(s->printed.text, "sallyport_learn_dns_held_total 42");
 	for (enum counter i = 0; i < COUNTER_COUNT; i++) {
 		int len = snprintf(name, sizeof(name), "# HELP sallyport_%s_total %s",
 			counter_name(i), counter_help(i));
 
 		for (char *c = name + 7; c < name + len && *c != ' '; c++)
 			*c = *c == '.' ? '_' : *c;
-		assert_line(s->text, name);
+		assert_line(s->printed.text, name);
 	}
 }
 

@@ -7,17 +7,14 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <ev.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/reverse.h"
 #include "config/config.h"
+#include "tests/support/name_server.h"
 
 #define QUERIES_MAX 16
 #define PATIENCE_NS (20 * NS_PER_S)
@@ -27,8 +24,7 @@ enum { TYPE_PTR = 12 };
 enum behaviour { ANSWER, NO_NAME, SILENT };
 
 struct server {
-	ev_io io;
-	int fd;
+	struct name_server names;
 	enum behaviour behaviour;
 	const char *name; /* in the form of the wire: each label with its length */
 	size_t name_len;
@@ -40,21 +36,23 @@ struct bench {
 	struct ev_loop *loop;
 	struct server server;
 	struct config config;
-	struct address_port resolver_address;
 	struct reverse *reverse;
 };
 
-static void server_answer(struct server *server, uint8_t *packet, size_t end,
-	const struct sockaddr *to, socklen_t to_len)
+static void server_asked(void *context, struct name_question *question)
 {
 	static const uint8_t head[] = {0xc0, 12, 0, TYPE_PTR, 0, 1, 0, 0, 0, 60};
-	uint8_t *at = packet + end;
+	struct server *server = context;
+	uint8_t *at = question->packet + question->end;
+	bool answer = server->behaviour == ANSWER;
 
-	packet[2] = 0x84; /* response, authoritative */
-	packet[3] = server->behaviour == NO_NAME ? 3 : 0;
-	memset(packet + 6, 0, 6);
-	if (server->behaviour == ANSWER) {
-		packet[7] = 1;
+	memcpy(server->asked, question->name, sizeof(server->asked));
+	if (question->type != TYPE_PTR)
+		return;
+	server->queries++;
+	if (server->behaviour == SILENT)
+		return;
+	if (answer) {
 		memcpy(at, head, sizeof(head));
 		at += sizeof(head);
 		*at++ = (uint8_t)(server->name_len >> 8);
@@ -62,55 +60,21 @@ static void server_answer(struct server *server, uint8_t *packet, size_t end,
 		memcpy(at, server->name, server->name_len);
 		at += server->name_len;
 	}
-	sendto(server->fd, packet, (size_t)(at - packet), 0, to, to_len);
-}
-
-static void server_asked(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct server *server = io->data;
-	struct sockaddr_storage from;
-	socklen_t from_len = sizeof(from);
-	uint8_t packet[4096];
-	ssize_t len = recvfrom(server->fd, packet, 512, 0, (struct sockaddr *)&from, &from_len);
-	size_t at = 12, asked = 0;
-
-	(void)loop;
-	(void)events;
-	while (len > 0 && at < (size_t)len && packet[at]) {
-		memcpy(server->asked + asked, packet + at + 1, packet[at]);
-		asked += packet[at];
-		server->asked[asked++] = '.';
-		at += packet[at] + 1u;
-	}
-	server->asked[asked] = '\0';
-	at += 5;
-	if (len < 17 || at > (size_t)len || packet[at - 3] != TYPE_PTR)
-		return;
-	server->queries++;
-	if (server->behaviour != SILENT)
-		server_answer(server, packet, at, (struct sockaddr *)&from, from_len);
+	name_server_answer(&server->names, question, server->behaviour == NO_NAME ? 3 : 0, answer,
+		(size_t)(at - question->packet));
 }
 
 static int setup(void **state)
 {
 	static struct bench bench;
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
 	struct why why = {""};
 
 	bench = (struct bench){.loop = ev_loop_new(0)};
-	bench.server = (struct server){.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
-		.name = "\x04host\x07"
-			"example\0",
+	bench.server = (struct server){.name = "\x04host\x07"
+					       "example\0",
 		.name_len = 14};
-	assert_int_equal(bind(bench.server.fd, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(getsockname(bench.server.fd, (struct sockaddr *)&address, &len), 0);
-	address_port_from_sockaddr(&bench.resolver_address, (struct sockaddr *)&address);
-	ev_io_init(&bench.server.io, server_asked, bench.server.fd, EV_READ);
-	bench.server.io.data = &bench.server;
-	ev_io_start(bench.loop, &bench.server.io);
-	bench.config.endpoints.resolvers = &bench.resolver_address;
+	name_server_open(&bench.server.names, bench.loop, server_asked, &bench.server);
+	bench.config.endpoints.resolvers = &bench.server.names.address;
 	bench.config.endpoints.nresolvers = 1;
 	bench.reverse = reverse_new(bench.loop, &bench.config, &why);
 	if (!bench.reverse)
@@ -124,8 +88,7 @@ static int teardown(void **state)
 	struct bench *bench = *state;
 
 	reverse_free(bench->reverse);
-	ev_io_stop(bench->loop, &bench->server.io);
-	close(bench->server.fd);
+	name_server_close(&bench->server.names);
 	/* Nothing of it is left in the loop. */
 	assert_int_equal(ev_pending_count(bench->loop), 0);
 	assert_false(ev_run(bench->loop, EVRUN_NOWAIT));

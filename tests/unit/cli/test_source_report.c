@@ -14,13 +14,14 @@
 #include "base/clock.h"
 #include "cli/number.h"
 #include "cli/source_report.h"
+#include "tests/support/printed.h"
 
 struct scene {
 	struct datapath_status kernel;
 	struct datapath_source sources[2];
 	struct traffic traffic;
 	struct source_report report;
-	char *text;
+	struct printed printed;
 };
 
 static int scene_make(void **state)
@@ -51,30 +52,20 @@ static int scene_free(void **state)
 	struct scene *s = *state;
 
 	traffic_free(&s->traffic);
-	free(s->text);
+	printed_free(&s->printed);
 	free(s);
 	return 0;
 }
 
 static const char *shown(struct scene *s, bool json)
 {
-	size_t size;
-	FILE *out;
+	FILE *out = printed_begin(&s->printed);
 
-	free(s->text);
-	out = open_memstream(&s->text, &size);
 	if (json)
 		assert_int_equal(source_report_json(&s->report, out), 0);
 	else
 		source_report_text(&s->report, out);
-	fclose(out);
-	return s->text;
-}
-
-static void assert_shown(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("'%s' is not in:\n%s", part, text);
+	return printed_end(&s->printed);
 }
 
 static void a_row_has_every_count_and_no_rate(void **state)
@@ -104,7 +95,7 @@ static void rows_beyond_the_limit_are_counted(void **state)
 
 	s->report.most = 1;
 	assert_shown(shown(s, false), "\nand 1 more\n");
-	assert_null(strstr(s->text, "2001:db8::1"));
+	assert_null(strstr(s->printed.text, "2001:db8::1"));
 }
 
 static const char *name_of(void *context, const struct address *address)

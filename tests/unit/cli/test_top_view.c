@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "cli/top_view.h"
+#include "tests/support/printed.h"
 
 #define SOURCES 30
 
@@ -21,7 +22,7 @@ struct scene {
 	struct datapath_source sources[2][SOURCES];
 	struct traffic traffic;
 	struct top_view view;
-	char *text;
+	struct printed printed;
 };
 
 /* Thirty sources; the i-th sent i packets of 100 bytes a second, got none, and half were steered.
@@ -75,27 +76,17 @@ static int scene_free(void **state)
 
 	traffic_free(&s->traffic);
 	config_free(s->config);
-	free(s->text);
+	printed_free(&s->printed);
 	free(s);
 	return 0;
 }
 
 static const char *shown(struct scene *s)
 {
-	size_t size;
-	FILE *out;
+	FILE *out = printed_begin(&s->printed);
 
-	free(s->text);
-	out = open_memstream(&s->text, &size);
 	top_view_print(&s->view, out);
-	fclose(out);
-	return s->text;
-}
-
-static void assert_shown(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("'%s' is not in:\n%s", part, text);
+	return printed_end(&s->printed);
 }
 
 static size_t lines_of(const char *text, size_t *longest)
@@ -170,7 +161,7 @@ static void the_sorted_column_is_always_in_sight(void **state)
 		s->view.sorted = &columns[i];
 		snprintf(heading, sizeof(heading), "[%s]", columns[i].name);
 		assert_shown(shown(s), heading);
-		assert_shown(s->text, "address");
+		assert_shown(s->printed.text, "address");
 	}
 }
 
@@ -195,7 +186,7 @@ static void names_stand_beside_the_addresses_and_are_cut(void **state)
 	s->view.name_of = name_of;
 	s->view.context = "a.host.with.quite.a.long.name.that.somebody.chose.example";
 	assert_shown(shown(s), "\n10.0.0.29 a.host.with.quite.a.long.name.that.someb ");
-	assert_shown(s->text, "\n10.0.0.28                                          ");
+	assert_shown(s->printed.text, "\n10.0.0.28                                          ");
 	s->view.width = 80;
 	assert_shown(shown(s), "\n10.0.0.29 a.host.with.quite.a. ");
 }
@@ -207,7 +198,7 @@ static void one_reading_shows_totals_only(void **state)
 	traffic_free(&s->traffic);
 	assert_int_equal(traffic_read(&s->traffic, NULL, &s->now), 0);
 	assert_shown(shown(s), "\nrates come with the second reading\n");
-	assert_shown(s->text, "- new/s");
+	assert_shown(s->printed.text, "- new/s");
 }
 
 static void the_keys_are_explained(void **state)
@@ -216,7 +207,7 @@ static void the_keys_are_explained(void **state)
 
 	s->view.help = true;
 	assert_shown(shown(s), "\nq               end\n");
-	assert_null(strstr(s->text, "10.0.0.29"));
+	assert_null(strstr(s->printed.text, "10.0.0.29"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_make, scene_free)

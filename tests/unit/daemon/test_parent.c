@@ -2,12 +2,8 @@
 /* The real parent with roles of tests/support/roles.c: processes, privileges, reload, end. The
  * kernel's datapath has tests of its own; here workers have plain listeners. */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
-#include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,12 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +26,7 @@
 #include "daemon/parent.h"
 #include "tests/support/appliance.h"
 #include "tests/support/roles.h"
+#include "tests/support/worker_call.h"
 
 static int loopback_listener(uint16_t port)
 {
@@ -146,50 +140,6 @@ void datapath_close(struct datapath *datapath)
 	(void)datapath;
 }
 
-/* ---- talking to a worker ---- */
-
-static int call(unsigned worker)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)(APPLIANCE_PORT + worker)),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct timeval patience = {.tv_sec = APPLIANCE_PATIENCE_NS / NS_PER_S};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	assert_int_equal(connect(fd, (void *)&address, sizeof(address)), 0);
-	return fd;
-}
-
-/* The answer's line without its end; "" when the worker hung up. */
-static const char *order(int fd, char what)
-{
-	static char answer[512];
-	ssize_t n = 0;
-
-	if (send(fd, &what, 1, MSG_NOSIGNAL) == 1)
-		n = recv(fd, answer, sizeof(answer) - 1, 0);
-	answer[n > 0 ? n - 1 : 0] = '\0';
-	return answer;
-}
-
-static const char *ask(unsigned worker, char what)
-{
-	int fd = call(worker);
-	const char *answer = order(fd, what);
-
-	close(fd);
-	return answer;
-}
-
-static pid_t pid_in(const char *answer)
-{
-	int pid = 0;
-
-	sscanf(answer, "%*u %*u %d", &pid);
-	return pid;
-}
-
 /* ---- the tests ---- */
 
 static void children_have_given_their_privileges_up(void **state)
@@ -249,12 +199,12 @@ static void a_worker_gets_what_it_needs_and_no_more(void **state)
 
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
-	assert_string_equal(ask(0, 'n'),
+	assert_string_equal(worker_ask(0, 'n'),
 		"listener4 ring wake_shipper key:main leaf_key ca_certificate tickets board "
 		"wake_worker signer heartbeats");
 	/* Each reads from the beginning of the file. */
-	assert_string_equal(ask(0, 'k'), "sesame");
-	assert_string_equal(ask(1, 'k'), "sesame");
+	assert_string_equal(worker_ask(0, 'k'), "sesame");
+	assert_string_equal(worker_ask(1, 'k'), "sesame");
 }
 
 static void files_are_out_of_reach(void **state)
@@ -268,7 +218,7 @@ static void files_are_out_of_reach(void **state)
 #endif
 	if (appliance_log_has(a, "landlock is not there"))
 		skip();
-	assert_int_equal(atoi(ask(0, 'o')), EACCES);
+	assert_int_equal(atoi(worker_ask(0, 'o')), EACCES);
 }
 
 static void whoever_is_killed_is_started_again(void **state)
@@ -285,8 +235,8 @@ static void whoever_is_killed_is_started_again(void **state)
 		appliance_child_after(a, titles[i], before);
 	}
 	/* A connection waits in the listener while there is no worker. */
-	assert_int_equal(pid_in(ask(0, 'i')), appliance_child(a, "worker 0"));
-	assert_int_equal(pid_in(ask(1, 'i')), appliance_child(a, "worker 1"));
+	assert_int_equal(worker_pid_in(worker_ask(0, 'i')), appliance_child(a, "worker 0"));
+	assert_int_equal(worker_pid_in(worker_ask(1, 'i')), appliance_child(a, "worker 1"));
 	appliance_expect_log(a, "killed by signal 9 (Killed)");
 }
 
@@ -298,7 +248,7 @@ static void a_refused_call_ends_the_process_and_is_named(void **state)
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
 	before = appliance_child(a, "worker 1");
-	assert_string_equal(ask(1, 'u'), "");
+	assert_string_equal(worker_ask(1, 'u'), "");
 	appliance_child_after(a, "worker 1", before);
 	appliance_expect_log(a, "which its role may not make");
 	if (access("/dev/kmsg", R_OK) == 0)
@@ -317,8 +267,8 @@ static void a_record_outlives_worker_and_shipper(void **state)
 	appliance_expect_notify(a, "READY=1");
 	shipper = appliance_child(a, "shipper");
 	kill(shipper, SIGSTOP);
-	assert_int_equal(sscanf(ask(0, 'i'), "%u %u", &index, &number), 2);
-	assert_string_equal(ask(0, 'r'), "ok");
+	assert_int_equal(sscanf(worker_ask(0, 'i'), "%u %u", &index, &number), 2);
+	assert_string_equal(worker_ask(0, 'r'), "ok");
 	kill(appliance_child(a, "worker 0"), SIGKILL);
 	kill(shipper, SIGKILL);
 	snprintf(record, sizeof(record), "record of %u\n", number);
@@ -348,7 +298,7 @@ static void the_workers_vital_signs_are_told(void **state)
 	appliance_expect_log(a, "worker 0: alive again");
 	appliance_expect_log(a, "worker 1: alive again");
 	appliance_expect_log(a, "are inspected again");
-	assert_int_equal(pid_in(ask(0, 'i')), workers[0]);
+	assert_int_equal(worker_pid_in(worker_ask(0, 'i')), workers[0]);
 }
 
 static void a_worker_that_hangs_is_replaced(void **state)
@@ -376,23 +326,23 @@ static void a_reload_cuts_nothing(void **state)
 	appliance_expect_notify(a, "READY=1");
 	old = appliance_child(a, "worker 0");
 	old_signer = appliance_child(a, "signer");
-	held = call(0);
-	assert_int_equal(pid_in(order(held, 'i')), old);
+	held = worker_call(0);
+	assert_int_equal(worker_pid_in(worker_order(held, 'i')), old);
 	appliance_configure(a, 3, "20s");
 	kill(a->parent, SIGHUP);
 	reloading = appliance_expect_notify(a, "RELOADING=1");
 	assert_non_null(strstr(reloading, "\nMONOTONIC_USEC="));
 	appliance_expect_notify(a, "READY=1");
 	/* The old one may still accept until the order to drain reaches it. */
-	while (pid_in(ask(0, 'i')) == old)
+	while (worker_pid_in(worker_ask(0, 'i')) == old)
 		usleep(10000);
-	assert_int_not_equal(pid_in(ask(2, 'i')), 0);
-	assert_int_equal(pid_in(order(held, 'i')), old);
+	assert_int_not_equal(worker_pid_in(worker_ask(2, 'i')), 0);
+	assert_int_equal(worker_pid_in(worker_order(held, 'i')), old);
 	assert_true(process_runs(old_signer));
 	close(held);
 	appliance_expect_gone(a, old);
 	appliance_expect_gone(a, old_signer);
-	assert_int_not_equal(pid_in(ask(1, 'i')), 0);
+	assert_int_not_equal(worker_pid_in(worker_ask(1, 'i')), 0);
 }
 
 static void a_reload_to_fewer_workers_cuts_nothing(void **state)
@@ -408,12 +358,12 @@ static void a_reload_to_fewer_workers_cuts_nothing(void **state)
 	kill(a->parent, SIGHUP);
 	appliance_expect_notify(a, "READY=1\nSTATUS=reloaded");
 	/* A handshake that had begun before is still completed. */
-	held = call(1);
-	assert_int_equal(pid_in(order(held, 'i')), old);
+	held = worker_call(1);
+	assert_int_equal(worker_pid_in(worker_order(held, 'i')), old);
 	while ((port = loopback_listener(APPLIANCE_PORT + 1)) == -EADDRINUSE)
 		usleep(10000);
 	close(port);
-	assert_int_equal(pid_in(order(held, 'i')), old);
+	assert_int_equal(worker_pid_in(worker_order(held, 'i')), old);
 	close(held);
 	appliance_expect_gone(a, old);
 }
@@ -426,8 +376,8 @@ static void expect_refused_reload(struct appliance *a, const char *reason)
 	appliance_expect_notify(a, "RELOADING=1");
 	appliance_expect_notify(a, "READY=1\nSTATUS=the last reload was refused");
 	appliance_expect_log(a, reason);
-	assert_int_equal(pid_in(ask(0, 'i')), before);
-	assert_int_not_equal(pid_in(ask(1, 'i')), 0);
+	assert_int_equal(worker_pid_in(worker_ask(0, 'i')), before);
+	assert_int_not_equal(worker_pid_in(worker_ask(1, 'i')), 0);
 }
 
 static void a_failing_reload_keeps_the_old(void **state)
@@ -492,12 +442,12 @@ static void the_end_waits_for_what_is_open(void **state)
 	pids[2] = appliance_child(a, "signer");
 	pids[3] = appliance_child(a, "shipper");
 	pids[4] = appliance_child(a, "scout");
-	held = call(0);
-	order(held, 'i');
+	held = worker_call(0);
+	worker_order(held, 'i');
 	kill(a->parent, SIGTERM);
 	appliance_expect_notify(a, "STOPPING=1");
 	appliance_expect_gone(a, pids[1]);
-	assert_string_equal(order(held, 'r'), "ok");
+	assert_string_equal(worker_order(held, 'r'), "ok");
 	assert_true(process_runs(pids[3]));
 	close(held);
 	assert_int_equal(appliance_expect_end(a), 0);
@@ -515,8 +465,8 @@ static void the_deadline_ends_what_is_open(void **state)
 	appliance_configure(a, 1, "1s");
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
-	held = call(0);
-	order(held, 'i');
+	held = worker_call(0);
+	worker_order(held, 'i');
 	before = clock_monotonic_ns();
 	kill(a->parent, SIGTERM);
 	assert_int_equal(appliance_expect_end(a), 0);
@@ -532,8 +482,8 @@ static void a_second_signal_hurries(void **state)
 
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
-	held = call(0);
-	order(held, 'i');
+	held = worker_call(0);
+	worker_order(held, 'i');
 	before = clock_monotonic_ns();
 	kill(a->parent, SIGTERM);
 	appliance_expect_notify(a, "STOPPING=1");
@@ -554,17 +504,17 @@ static void a_killed_parent_takes_its_children_along_and_can_be_started_again(vo
 	worker = appliance_child(a, "worker 0");
 	orphaned = appliance_child(a, "worker 1");
 	shipper = appliance_child(a, "shipper");
-	held = call(0);
-	order(held, 'i');
+	held = worker_call(0);
+	worker_order(held, 'i');
 	kill(a->parent, SIGKILL);
 	waitpid(a->parent, NULL, 0);
 	appliance_start(a);
 	appliance_expect_gone(a, orphaned);
 	assert_int_not_equal(appliance_child(a, "worker 0"), worker);
 	/* What is open goes on, and its record is still taken by the one owner of the spool. */
-	assert_int_not_equal(pid_in(ask(0, 'i')), worker);
-	assert_int_equal(pid_in(order(held, 'i')), worker);
-	assert_string_equal(order(held, 'r'), "ok");
+	assert_int_not_equal(worker_pid_in(worker_ask(0, 'i')), worker);
+	assert_int_equal(worker_pid_in(worker_order(held, 'i')), worker);
+	assert_string_equal(worker_order(held, 'r'), "ok");
 	assert_true(process_runs(shipper));
 	assert_int_equal(appliance_child_now(a, "shipper"), 0);
 	close(held);
@@ -588,7 +538,7 @@ static void a_second_instance_is_refused(void **state)
 	snprintf(pid, sizeof(pid), "(pid %d)", (int)a->parent);
 	appliance_expect_log(a, "another sallyportd");
 	appliance_expect_log(a, pid);
-	assert_int_not_equal(pid_in(ask(0, 'i')), 0);
+	assert_int_not_equal(worker_pid_in(worker_ask(0, 'i')), 0);
 }
 
 static void expect_no_start(struct appliance *a, const char *reason)
@@ -635,23 +585,6 @@ static void a_role_may_not_be_root(void **state)
 	expect_no_start(a, "root");
 }
 
-/* ---- a network and mounts of our own ---- */
-
-static int enter_namespaces(void **state)
-{
-	struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	int fd, error;
-
-	(void)state;
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return -1;
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	error = ioctl(fd, SIOCSIFFLAGS, &loopback);
-	close(fd);
-	return error;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, appliance_setup, appliance_teardown)
 
 int main(int argc, char **argv)
@@ -688,5 +621,5 @@ int main(int argc, char **argv)
 		options.config_path = argv[2];
 		return parent_main(&options);
 	}
-	return cmocka_run_group_tests(tests, enter_namespaces, NULL);
+	return cmocka_run_group_tests(tests, appliance_namespaces, NULL);
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,21 +11,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include <msgpack.h>
 
 #include "base/clock.h"
 #include "base/ring.h"
 #include "daemon/role.h"
+#include "tests/support/rogue_collector.h"
 #include "tests/support/spool_box.h"
 
-#define EPOCH	"0123456789abcdef"
+#define EPOCH	 "0123456789abcdef"
 #define PATIENCE 10. /* s: only a hang takes as long */
-
-/* What the collector does with a chunk. */
-enum manner { ACKNOWLEDGE, SILENT, CLOSE, RUBBISH, WRONG_ID };
 
 struct scene {
 	struct ev_loop *loop;
@@ -43,16 +38,7 @@ struct scene {
 	/* of the parent */
 	unsigned gone;
 	bool exited;
-	/* the collector */
-	int listener, connection;
-	ev_io accepting, reading;
-	struct buf input;
-	enum manner manner;
-	unsigned misbehave; /* so many times, then ACKNOWLEDGE */
-	uint64_t received[5000];
-	size_t nreceived;
-	char chunks[64][32];
-	size_t nchunks;
+	struct rogue_collector collector;
 	/* when to stop the loop */
 	bool (*done)(struct scene *);
 	size_t wanted;
@@ -92,131 +78,6 @@ void role_exit(struct role_context *context)
 	ev_break(context->loop, EVBREAK_ALL);
 }
 
-/* ---- the collector ---- */
-
-static void collector_hang_up(struct scene *scene)
-{
-	ev_io_stop(scene->loop, &scene->reading);
-	close(scene->connection);
-	scene->connection = -1;
-	buf_clear(&scene->input);
-}
-
-static void collector_answer(struct scene *scene, const msgpack_object *id)
-{
-	enum manner manner = scene->misbehave ? scene->manner : ACKNOWLEDGE;
-	msgpack_sbuffer answer;
-	msgpack_packer packer;
-
-	scene->misbehave -= scene->misbehave > 0;
-	if (manner == SILENT)
-		return;
-	if (manner == CLOSE) {
-		collector_hang_up(scene);
-		return;
-	}
-	msgpack_sbuffer_init(&answer);
-	msgpack_packer_init(&packer, &answer, msgpack_sbuffer_write);
-	msgpack_pack_map(&packer, manner == RUBBISH ? 200 : 1);
-	msgpack_pack_str_with_body(&packer, "ack", 3);
-	if (manner == RUBBISH)
-		msgpack_pack_int(&packer, 1);
-	else
-		msgpack_pack_str_with_body(&packer, id->via.str.ptr,
-			id->via.str.size - (manner == WRONG_ID));
-	assert_int_equal(send(scene->connection, answer.data, answer.size, MSG_NOSIGNAL),
-		answer.size);
-	msgpack_sbuffer_destroy(&answer);
-}
-
-static void collector_chunk(struct scene *scene, const msgpack_object *message)
-{
-	const msgpack_object *entries = &message->via.array.ptr[1];
-	const msgpack_object *option = &message->via.array.ptr[2];
-	const msgpack_object *id = &option->via.map.ptr[1].val;
-
-	assert_true(scene->nchunks < 64);
-	assert_int_equal(option->via.map.ptr[0].val.via.u64, entries->via.array.size);
-	snprintf(scene->chunks[scene->nchunks++], 32, "%.*s", (int)id->via.str.size,
-		id->via.str.ptr);
-	/* As a collector does: stored first, then acknowledged; and stored once. */
-	if (!scene->misbehave) {
-		for (uint32_t i = 0; i < entries->via.array.size; i++) {
-			const msgpack_object *record =
-				&entries->via.array.ptr[i].via.array.ptr[1];
-
-			assert_true(scene->nreceived < 5000);
-			scene->received[scene->nreceived++] =
-				record->via.map.ptr[3].val.via.u64;
-		}
-	}
-	collector_answer(scene, id);
-}
-
-static void collector_read(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct scene *scene = io->data;
-	char *room = buf_reserve(&scene->input, 1 << 16);
-	ssize_t n = recv(scene->connection, room, 1 << 16, MSG_DONTWAIT);
-	msgpack_unpacked unpacked;
-	size_t used = 0;
-
-	(void)loop;
-	(void)events;
-	if (n <= 0) {
-		collector_hang_up(scene);
-		return;
-	}
-	buf_commit(&scene->input, (size_t)n);
-	msgpack_unpacked_init(&unpacked);
-	while (scene->connection >= 0 &&
-		msgpack_unpack_next(&unpacked, buf_slice(&scene->input).data,
-			buf_len(&scene->input), &used) == MSGPACK_UNPACK_SUCCESS) {
-		collector_chunk(scene, &unpacked.data);
-		buf_consume(&scene->input, used);
-		used = 0;
-	}
-	msgpack_unpacked_destroy(&unpacked);
-}
-
-static void collector_accept(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct scene *scene = io->data;
-
-	(void)events;
-	if (scene->connection >= 0)
-		collector_hang_up(scene);
-	scene->connection = accept(scene->listener, NULL, NULL);
-	assert_true(scene->connection >= 0);
-	ev_io_set(&scene->reading, scene->connection, EV_READ);
-	ev_io_start(loop, &scene->reading);
-}
-
-/* Binds a free port of loopback; listens when it is told to. */
-static void collector_bind(struct scene *scene)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
-
-	scene->connection = -1;
-	scene->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(scene->listener, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(getsockname(scene->listener, (struct sockaddr *)&address, &len), 0);
-	assert_int_equal(address_port_from_sockaddr(&scene->config.audit.collector,
-				 (struct sockaddr *)&address),
-		0);
-	ev_io_init(&scene->accepting, collector_accept, scene->listener, EV_READ);
-	ev_init(&scene->reading, collector_read);
-	scene->accepting.data = scene->reading.data = scene;
-}
-
-static void collector_listen(struct scene *scene)
-{
-	assert_int_equal(listen(scene->listener, 10), 0);
-	ev_io_start(scene->loop, &scene->accepting);
-}
-
 /* ---- the scene ---- */
 
 static void on_check(struct ev_loop *loop, ev_prepare *check, int events)
@@ -251,7 +112,9 @@ static void run_until(struct scene *scene, bool (*done)(struct scene *), size_t 
 static void shipper_start(struct scene *scene)
 {
 	struct control_peer peer = {7};
-	struct ipc_message message = {.type = CONTROL_PEER, .body = &peer, .len = sizeof(peer),
+	struct ipc_message message = {.type = CONTROL_PEER,
+		.body = &peer,
+		.len = sizeof(peer),
 		.fds = {dup(scene->ring_fd), dup(scene->wake_shipper), dup(scene->wake_worker)},
 		.nfds = 3};
 	struct why why;
@@ -287,10 +150,13 @@ static int setup(void **state)
 	scene->config.audit.ack_ns = 300 * NS_PER_MS;
 	scene->config.audit.flush_ns = 20 * NS_PER_MS;
 	scene->config.audit.batch = 100;
-	collector_bind(scene);
+	rogue_collector_bind(&scene->collector, scene->loop, &scene->config.audit.collector);
 	scene->counters.own = scene->counted;
-	scene->context = (struct role_context){.loop = scene->loop, .config = &scene->config,
-		.counters = &scene->counters, .epoch = EPOCH, .control = -1};
+	scene->context = (struct role_context){.loop = scene->loop,
+		.config = &scene->config,
+		.counters = &scene->counters,
+		.epoch = EPOCH,
+		.control = -1};
 	scene->ring_fd = ring_create(1 << 16, &why);
 	scene->ring = ring_map(scene->ring_fd, true, &why);
 	assert_non_null(scene->ring);
@@ -310,14 +176,11 @@ static int teardown(void **state)
 
 	if (scene->state)
 		shipper_stop(scene);
-	if (scene->connection >= 0)
-		close(scene->connection);
-	close(scene->listener);
+	rogue_collector_close(&scene->collector);
 	ring_unmap(scene->ring);
 	close(scene->ring_fd);
 	close(scene->wake_shipper);
 	close(scene->wake_worker);
-	buf_free(&scene->input);
 	ev_loop_destroy(scene->loop);
 	spool_box_teardown((void **)&scene->box);
 	free(scene);
@@ -350,15 +213,15 @@ static unsigned put(struct scene *scene, unsigned n, size_t padding)
 
 static void assert_received_all(struct scene *scene)
 {
-	assert_int_equal(scene->nreceived, scene->sequence);
-	for (size_t i = 0; i < scene->nreceived; i++)
-		assert_int_equal(scene->received[i], i + 1);
+	assert_int_equal(scene->collector.nreceived, scene->sequence);
+	for (size_t i = 0; i < scene->collector.nreceived; i++)
+		assert_int_equal(scene->collector.received[i], i + 1);
 }
 
 static bool all_received(struct scene *scene)
 {
-	return scene->nreceived >= scene->wanted &&
-		scene->counted[COUNTER_FORWARD_ACKNOWLEDGED] >= scene->wanted;
+	return scene->collector.nreceived >= scene->wanted &&
+	       scene->counted[COUNTER_FORWARD_ACKNOWLEDGED] >= scene->wanted;
 }
 
 static bool ring_is_empty(struct scene *scene)
@@ -404,7 +267,7 @@ static void test_ships(void **state)
 {
 	struct scene *scene = *state;
 
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	shipper_start(scene);
 	assert_int_equal(put(scene, 250, 10), 250);
 	run_until(scene, all_received, 250);
@@ -422,7 +285,7 @@ static void test_every_fsync_policy(void **state)
 		CONFIG_FSYNC_ALWAYS, CONFIG_FSYNC_INTERVAL, CONFIG_FSYNC_NEVER};
 	struct scene *scene = *state;
 
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	for (size_t i = 0; i < 3; i++) {
 		scene->config.audit.fsync = policies[i];
 		shipper_start(scene);
@@ -440,27 +303,27 @@ static void test_collector_comes_later(void **state)
 	shipper_start(scene);
 	put(scene, 50, 10);
 	run_until(scene, ring_is_empty, 0);
-	assert_int_equal(scene->nreceived, 0);
-	collector_listen(scene);
+	assert_int_equal(scene->collector.nreceived, 0);
+	rogue_collector_listen(&scene->collector);
 	put(scene, 50, 10);
 	run_until(scene, all_received, 100);
 	assert_received_all(scene);
 	assert_true(scene->counted[COUNTER_FORWARD_CONNECT_FAILED] > 0);
 }
 
-static void misbehave(struct scene *scene, enum manner manner)
+static void misbehave(struct scene *scene, enum rogue_manner manner)
 {
-	scene->manner = manner;
-	scene->misbehave = 2;
-	collector_listen(scene);
+	scene->collector.manner = manner;
+	scene->collector.misbehave = 2;
+	rogue_collector_listen(&scene->collector);
 	shipper_start(scene);
 	put(scene, 30, 10);
 	run_until(scene, all_received, 30);
 	assert_received_all(scene);
 	/* the same bytes under the same name */
-	assert_true(scene->nchunks >= 3);
-	for (size_t i = 1; i < scene->nchunks; i++)
-		assert_string_equal(scene->chunks[0], scene->chunks[i]);
+	assert_true(scene->collector.nchunks >= 3);
+	for (size_t i = 1; i < scene->collector.nchunks; i++)
+		assert_string_equal(scene->collector.chunks[0], scene->collector.chunks[i]);
 	assert_true(scene->counted[COUNTER_FORWARD_RESENT] >= 2);
 }
 
@@ -468,20 +331,20 @@ static void test_no_acknowledgement(void **state)
 {
 	struct scene *scene = *state;
 
-	misbehave(scene, SILENT);
+	misbehave(scene, ROGUE_SILENT);
 	assert_int_equal(scene->counted[COUNTER_FORWARD_ACK_TIMEOUT], 2);
 }
 
 static void test_collector_closes(void **state)
 {
-	misbehave(*state, CLOSE);
+	misbehave(*state, ROGUE_CLOSE);
 }
 
 static void test_rubbish_for_an_answer(void **state)
 {
 	struct scene *scene = *state;
 
-	misbehave(scene, RUBBISH);
+	misbehave(scene, ROGUE_RUBBISH);
 	assert_int_equal(scene->counted[COUNTER_FORWARD_ACK_UNKNOWN], 2);
 }
 
@@ -489,7 +352,7 @@ static void test_acknowledgement_of_something_else(void **state)
 {
 	struct scene *scene = *state;
 
-	misbehave(scene, WRONG_ID);
+	misbehave(scene, ROGUE_WRONG_ID);
 	assert_int_equal(scene->counted[COUNTER_FORWARD_ACK_UNKNOWN], 2);
 }
 
@@ -502,7 +365,7 @@ static void test_restart_sends_what_is_left(void **state)
 	run_until(scene, ring_is_empty, 0);
 	shipper_stop(scene);
 	put(scene, 20, 10);
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	shipper_start(scene);
 	run_until(scene, all_received, 120);
 	assert_received_all(scene);
@@ -525,7 +388,7 @@ static void test_full_blocks(void **state)
 		;
 	assert_int_equal(scene->counted[COUNTER_SPOOL_BLOCKED], 1);
 	worker_is_woken(scene);
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	run_until(scene, worker_is_woken, 0);
 	put(scene, 10, 1000);
 	run_until(scene, all_received, scene->sequence);
@@ -548,10 +411,10 @@ static void test_full_drops_and_counts(void **state)
 	run_until(scene, has_dropped, 10);
 	assert_int_equal(
 		scene->counted[COUNTER_SPOOL_DROPPED] + scene->counted[COUNTER_SPOOL_WRITTEN], 80);
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	run_until(scene, all_received, scene->counted[COUNTER_SPOOL_WRITTEN]);
-	for (size_t i = 0; i < scene->nreceived; i++)
-		assert_int_equal(scene->received[i], i + 1);
+	for (size_t i = 0; i < scene->collector.nreceived; i++)
+		assert_int_equal(scene->collector.received[i], i + 1);
 }
 
 static void test_worker_that_lies(void **state)
@@ -559,7 +422,7 @@ static void test_worker_that_lies(void **state)
 	struct scene *scene = *state;
 	struct buf record = BUF_EMPTY;
 
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	shipper_start(scene);
 	put(scene, 5, 10);
 	memcpy(ring_reserve(scene->ring, 7), "rubbish", 7);
@@ -581,7 +444,7 @@ static void test_worker_ends(void **state)
 	struct ipc_message message = {
 		.type = CONTROL_PEER_GONE, .body = &peer, .len = sizeof(peer)};
 
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	shipper_start(scene);
 	put(scene, 10, 10);
 	shipper_role.message(scene->state, &message);
@@ -601,7 +464,7 @@ static void test_drains_patiently(void **state)
 	struct ipc_message message = {
 		.type = CONTROL_PEER_GONE, .body = &peer, .len = sizeof(peer)};
 
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	shipper_start(scene);
 	put(scene, 10, 10);
 	run_until(scene, all_received, 10);
@@ -626,7 +489,7 @@ static void test_drains_at_once(void **state)
 	run_until(scene, has_exited, 0);
 	assert_true(ring_empty(scene->ring));
 	shipper_stop(scene);
-	collector_listen(scene);
+	rogue_collector_listen(&scene->collector);
 	shipper_start(scene);
 	run_until(scene, all_received, 100);
 	assert_received_all(scene);
