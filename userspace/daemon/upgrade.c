@@ -34,7 +34,7 @@ static void find_program(struct upgrade *upgrade)
 	/* Whoever was started by a descriptor has the name of that. */
 	if (started && started[0] == '/' && strncmp(started, "/proc/", 6) != 0 &&
 		strncmp(started, "/dev/fd/", 8) != 0 && strlen(started) < sizeof(upgrade->program))
-		n = (ssize_t)strlen(strcpy(upgrade->program, started));
+		n = snprintf(upgrade->program, sizeof(upgrade->program), "%s", started);
 	else
 		n = readlink("/proc/self/exe", upgrade->program, sizeof(upgrade->program) - 1);
 	upgrade->program[n > 0 ? n : 0] = '\0';

@@ -82,7 +82,7 @@ enum alias_result alias_add(struct alias_table *table, const char *name, bool li
 	alias->expires_ns = expires_ns;
 	alias->listed = listed;
 	alias->fail = fail;
-	strcpy(alias->name, name);
+	memcpy(alias->name, name, strlen(name) + 1);
 	if (table->n >= table->max) {
 		struct alias *oldest = list_entry(table->ages.next, struct alias, age);
 
