@@ -243,6 +243,7 @@ static void the_end_of_a_connection_lets_go(void **state)
 	give(&scene, false, IP_PACKET_TCP, 53, 40000, FIRST + 50, IP_PACKET_RST, SLICE_NONE,
 		NOW_NS);
 	assert_done(&scene, "P2 P3 ");
+	scene_close(&scene);
 	begin(&scene, "");
 	part(&scene, armed, 0, 50);
 	learn_free(scene.learn);
