@@ -44,7 +44,7 @@ endif
 # --- what is there -----------------------------------------------------------------------------
 
 LIB_SOURCES := $(filter-out %/main.c,$(wildcard userspace/*/*.c))
-PROGRAMS := $(if $(wildcard userspace/daemon/main.c),sallyportd) \
+PROGRAMS := $(if $(wildcard userspace/supervise/main.c),sallyportd) \
 	$(if $(wildcard userspace/cli/main.c),sallyport) \
 	$(if $(wildcard userspace/collector/main.c),sallyport-collector)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c)
@@ -159,7 +159,7 @@ $(B)/libsallyport.a: $(LIB_OBJECTS) $(B)/.library
 $(B)/libsupport.a: $(SUPPORT_OBJECTS)
 	$(Q)rm -f $@ && ar rcsD $@ $^
 
-$(B)/sallyportd: $(B)/userspace/daemon/main.o
+$(B)/sallyportd: $(B)/userspace/supervise/main.o
 $(B)/sallyport: $(B)/userspace/cli/main.o
 $(B)/sallyport-collector: $(B)/userspace/collector/main.o
 $(B)/tests/origin/origin: $(ORIGIN_OBJECTS)

@@ -19,11 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit/source_board.h"
 #include "base/clock.h"
 #include "base/ring.h"
-#include "daemon/census.h"
-#include "daemon/source_board.h"
 #include "kernel/programs.h"
+#include "supervise/census.h"
 
 #define MAX_SOURCES 4096
 #define PATIENCE    120. /* s: only a hang takes as long */

@@ -8,8 +8,8 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "bpf/abi.h"
-#include "daemon/manifest.h"
-#include "daemon/role.h"
+#include "supervise/manifest.h"
+#include "supervise/role.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

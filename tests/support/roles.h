@@ -3,7 +3,7 @@
 #ifndef SUPPORT_ROLES_H
 #define SUPPORT_ROLES_H
 
-#include "daemon/role.h"
+#include "supervise/role.h"
 
 /* A worker accepts connections and obeys bytes, each answered by a line:
  *	i	"index number pid"

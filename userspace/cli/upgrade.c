@@ -20,7 +20,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "config/config.h"
-#include "daemon/upgrade_word.h"
+#include "supervise/upgrade_word.h"
 
 /* The trial, the start of all processes and a reload that is under way, each at its worst. */
 #define UPGRADE_NS (180 * NS_PER_S)

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "supervise/role.h"
+#include "tests/support/forge.h"
+#include "tls/leaf.h"
+#include "tls/pem.h"
+
+#define DAY_NS (86400 * NS_PER_S)
+
+/* A signer with two listed hosts, in the loop of the test; its workers are ends of sockets. */
+struct scene {
+	struct role_context context; /* first: role_fd below finds the scene by it */
+	struct config config;
+	struct config_host hosts[2];
+	int ca_key, ca_certificate, leaf_key;
+	void *signer;
+};
+
+/* Stands for child.c, which has them from the parent. */
+int role_fd(struct role_context *context, const char *name)
+{
+	struct scene *scene = (struct scene *)context;
+	int *fd = !strcmp(name, "ca_key")     ? &scene->ca_key
+		  : !strcmp(name, "leaf_key") ? &scene->leaf_key
+					      : &scene->ca_certificate;
+	int handed = *fd;
+
+	*fd = -1;
+	return handed;
+}
+
+static struct forge_file key_file(EVP_PKEY *key)
+{
+	struct buf pem = BUF_EMPTY;
+	struct forge_file file;
+
+	assert_int_equal(pem_write_key(key, &pem), 0);
+	file = forge_file(buf_slice(&pem));
+	buf_wipe(&pem);
+	return file;
+}
+
+static struct scene *scene_new(const struct forge *wanted)
+{
+	static char exact[] = "api.openai.com", pattern[] = "*.openai.azure.com";
+	struct scene *scene = calloc(1, sizeof(*scene));
+	struct forged ca = forge(wanted, NULL);
+	const X509 *certificates[] = {ca.certificate};
+
+	scene->hosts[0].pattern = exact;
+	scene->hosts[1].pattern = pattern;
+	scene->config.hosts = scene->hosts;
+	scene->config.nhosts = 2;
+	scene->config.tls.leaf_validity_ns = 30 * DAY_NS;
+	scene->context.loop = ev_loop_new(0);
+	scene->context.config = &scene->config;
+	scene->ca_key = key_file(ca.key).fd;
+	scene->ca_certificate = forge_certificates(certificates, 1).fd;
+	scene->leaf_key = leaf_key_make(NULL);
+	forged_free(&ca);
+	return scene;
+}
+
+static void scene_free(struct scene *scene)
+{
+	if (scene->signer)
+		signer_role.close(scene->signer);
+	if (scene->ca_key >= 0)
+		close(scene->ca_key);
+	ev_loop_destroy(scene->context.loop);
+	free(scene);
+}
+
+static int set_up(void **state)
+{
+	struct scene *scene = scene_new(&(struct forge){.authority = true, .name = "CA"});
+	struct why why = {""};
+
+	if (signer_role.init(&scene->context, &scene->signer, &why))
+		fail_msg("%s", why.text);
+	*state = scene;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	scene_free(*state);
+	return 0;
+}
+
+static int add_worker(struct scene *scene, uint32_t number)
+{
+	struct control_peer peer = {.number = number};
+	struct ipc_message message = {
+		.type = CONTROL_PEER, .body = &peer, .len = sizeof(peer), .nfds = 1};
+	int pair[2];
+
+	assert_int_equal(ipc_pair(pair), 0);
+	message.fds[0] = pair[1];
+	signer_role.message(scene->signer, &message);
+	assert_int_equal(message.fds[0], -1);
+	return pair[0];
+}
+
+static void turn(struct scene *scene)
+{
+	for (int i = 0; i < 4; i++)
+		ev_run(scene->context.loop, EVRUN_NOWAIT);
+}
+
+static int ask(int worker, uint64_t id, const char *host)
+{
+	struct buf request = BUF_EMPTY;
+	int error;
+
+	buf_append(&request, &id, sizeof(id));
+	buf_append(&request, host, strlen(host));
+	error = ipc_send(worker, LEAF_REQUEST, request.memory, buf_len(&request), NULL, 0);
+	buf_free(&request);
+	return error;
+}
+
+/* Bytes of the next reply, whose first ones are the id; -EAGAIN: there is none. */
+static int hear(int worker, uint64_t *id, bool *refused)
+{
+	static _Alignas(max_align_t) char memory[IPC_MESSAGE_MAX];
+	struct ipc_message message;
+	int result = ipc_receive(worker, memory, sizeof(memory), &message);
+	int32_t error;
+
+	if (result != 1)
+		return result ? result : -EPIPE;
+	assert_int_equal(message.type, LEAF_REPLY);
+	assert_true(message.len > 12);
+	memcpy(id, message.body, sizeof(*id));
+	memcpy(&error, (const char *)message.body + 8, sizeof(error));
+	*refused = error != 0;
+	return (int)message.len;
+}
+
+static void listed_hosts_get_leaves_and_others_a_refusal(void **state)
+{
+	struct scene *scene = *state;
+	int worker = add_worker(scene, 1);
+	uint64_t id;
+	bool refused;
+
+	assert_int_equal(ask(worker, 7, "api.openai.com"), 0);
+	assert_int_equal(ask(worker, 8, "example.com"), 0);
+	assert_int_equal(ask(worker, 9, "x.openai.azure.com"), 0);
+	turn(scene);
+	assert_true(hear(worker, &id, &refused) > 0);
+	assert_true(id == 7 && !refused);
+	assert_true(hear(worker, &id, &refused) > 0);
+	assert_true(id == 8 && refused);
+	assert_true(hear(worker, &id, &refused) > 0);
+	assert_true(id == 9 && !refused);
+	close(worker);
+}
+
+static void what_is_no_request_gets_no_answer_and_harms_nobody(void **state)
+{
+	struct scene *scene = *state;
+	int bad = add_worker(scene, 1), good = add_worker(scene, 2);
+	char junk[2000] = {0};
+	uint64_t id;
+	bool refused;
+
+	assert_int_equal(ipc_send(bad, LEAF_REQUEST, "x", 1, NULL, 0), 0);
+	assert_int_equal(ipc_send(bad, 99, "api.openai.com", 14, NULL, 0), 0);
+	assert_int_equal(ipc_send(bad, LEAF_REQUEST, junk, sizeof(junk), NULL, 0), 0);
+	assert_int_equal(write(bad, "y", 1), 1);
+	assert_int_equal(ask(good, 1, "api.openai.com"), 0);
+	turn(scene);
+	turn(scene);
+	assert_int_equal(hear(bad, &id, &refused), -EAGAIN);
+	assert_true(hear(good, &id, &refused) > 0);
+	assert_int_equal(ask(bad, 5, "api.openai.com"), 0);
+	turn(scene);
+	assert_true(hear(bad, &id, &refused) > 0);
+	assert_int_equal(id, 5);
+	close(bad);
+	close(good);
+}
+
+static void a_worker_that_does_not_read_stops_only_itself(void **state)
+{
+	struct scene *scene = *state;
+	int stuck = add_worker(scene, 1), good = add_worker(scene, 2);
+	unsigned asked = 0, heard = 0;
+	uint64_t id = 0;
+	bool refused;
+
+	/* Until answers, and then requests, no longer fit its socket. */
+	for (int round = 0; round < 3000 && ask(stuck, asked + 1, "example.com") == 0; round++) {
+		asked++;
+		ev_run(scene->context.loop, EVRUN_NOWAIT);
+	}
+	assert_true(asked > 10);
+	assert_int_equal(ask(good, 1, "api.openai.com"), 0);
+	turn(scene);
+	assert_true(hear(good, &id, &refused) > 0);
+	/* When it reads again, no answer is missing, and they come in order. */
+	for (int round = 0; round < 10000 && heard < asked; round++) {
+		while (hear(stuck, &id, &refused) > 0)
+			assert_int_equal(id, ++heard);
+		ev_run(scene->context.loop, EVRUN_NOWAIT);
+	}
+	assert_int_equal(heard, asked);
+	close(stuck);
+	close(good);
+}
+
+static void too_late(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)timer;
+	(void)events;
+	fail_msg("the signer did not end");
+}
+
+static void the_last_worker_ends_a_draining_signer(void **state)
+{
+	ev_timer patience;
+	struct scene *scene = *state;
+	int one = add_worker(scene, 1), two = add_worker(scene, 2);
+	uint64_t id;
+	bool refused;
+
+	signer_role.drain(scene->signer, true);
+	assert_int_equal(ask(one, 1, "api.openai.com"), 0);
+	turn(scene);
+	assert_true(hear(one, &id, &refused) > 0);
+	close(one);
+	close(two);
+	ev_timer_init(&patience, too_late, 20, 0);
+	ev_timer_start(scene->context.loop, &patience);
+	/* Returns because of role_exit only: there is still a watcher. */
+	ev_run(scene->context.loop, 0);
+	ev_timer_stop(scene->context.loop, &patience);
+}
+
+static void a_faulty_authority_does_not_start(void **state)
+{
+	static const struct {
+		struct forge ca;
+		const char *problem;
+	} rows[] = {
+		{{.authority = true, .name = "a", .subject_id = ""}, "subjectKeyIdentifier"},
+		{{.authority = true, .name = "a", .from_days = -9, .until_days = -1}, "expired"},
+		{{.authority = true, .name = "a", .key = "RSA-1024"}, "2048"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct scene *scene = scene_new(&rows[i].ca);
+		struct why why = {""};
+
+		assert_true(signer_role.init(&scene->context, &scene->signer, &why) < 0);
+		assert_non_null(strstr(why.text, rows[i].problem));
+		scene_free(scene);
+	}
+}
+
+static void without_the_key_it_does_not_start(void **state)
+{
+	struct scene *scene = scene_new(&(struct forge){.authority = true, .name = "CA"});
+	int key = scene->ca_key;
+	struct why why = {""};
+
+	(void)state;
+	scene->ca_key = -1;
+	assert_true(signer_role.init(&scene->context, &scene->signer, &why) < 0);
+	assert_non_null(strstr(why.text, "CA's key"));
+	close(key);
+	scene_free(scene);
+}
+
+#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(listed_hosts_get_leaves_and_others_a_refusal),
+		ROW(what_is_no_request_gets_no_answer_and_harms_nobody),
+		ROW(a_worker_that_does_not_read_stops_only_itself),
+		ROW(the_last_worker_ends_a_draining_signer),
+		cmocka_unit_test(a_faulty_authority_does_not_start),
+		cmocka_unit_test(without_the_key_it_does_not_start),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "proxy/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/bypass.h"
+#include "proxy/exchange.h"
+
+#define CLIENT_MAGIC 0xc11e47u
+/* After the last response: as long, and as much, as RFC 9112 section 9.6 needs. */
+#define CLIENT_LINGER_NS (2 * NS_PER_S)
+/* An idle connection of a worker that drains stays open this long, for a request on its way. */
+#define CLIENT_DRAIN_NS (2 * NS_PER_S)
+/* Reads of one turn of the loop, so that one client does not keep the others waiting. */
+#define CLIENT_READS 4
+
+static void client_ready(void *owner);
+static void client_readable(void *owner);
+static void client_drained(void *owner);
+static void client_failed(void *owner, int error);
+
+static const struct stream_handler client_handler = {
+	.ready = client_ready,
+	.readable = client_readable,
+	.drained = client_drained,
+	.failed = client_failed,
+};
+
+static void client_free(struct garbage *garbage)
+{
+	struct client *client = list_entry(garbage, struct client, garbage);
+
+	h1_reader_free(client->reader);
+	buf_wipe(&client->pending);
+	free(client);
+}
+
+/* Leaves the worker; the memory follows at the end of the turn. */
+static void client_gone(struct client *client)
+{
+	struct worker *worker = client->worker;
+
+	ev_io_stop(worker->loop, &client->peek);
+	ev_timer_stop(worker->loop, &client->deadline);
+	if (client->state == CLIENT_LEAF)
+		leaf_cache_cancel(worker->leaves, client->leaf_ticket);
+	leaf_release(client->leaf);
+	client->leaf = NULL;
+	client->state = CLIENT_CLOSED;
+	list_remove(&client->node);
+	worker_discard(worker, &client->garbage, client_free);
+	worker_ended(worker);
+}
+
+void client_close(struct client *client, bool reset)
+{
+	struct exchange *exchange = client->exchange;
+
+	assert(client->magic == CLIENT_MAGIC);
+	if (client->state == CLIENT_CLOSED)
+		return;
+	if (client->fd >= 0)
+		close(client->fd);
+	else if (reset)
+		stream_abort(&client->stream);
+	else
+		stream_close(&client->stream);
+	client->fd = -1;
+	client->exchange = NULL;
+	client_gone(client);
+	if (exchange)
+		exchange_client_gone(exchange);
+}
+
+static void client_expect(struct client *client, uint64_t deadline_ns)
+{
+	client->deadline.repeat = (double)deadline_ns / (double)NS_PER_S;
+	ev_timer_again(client->worker->loop, &client->deadline);
+}
+
+/* The deadline that fits what the client owes now. */
+static void client_set_deadline(struct client *client)
+{
+	const struct config_http *http = &client->worker->config->http;
+
+	if (client->exchange) {
+		if (exchange_request_is_whole(client->exchange))
+			ev_timer_stop(client->worker->loop, &client->deadline);
+		else
+			client_expect(client, http->body_ns);
+	} else if (!h1_reader_in_message(client->reader)) {
+		client_expect(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
+	} else if (client->deadline.repeat * (double)NS_PER_S != (double)http->head_ns ||
+		   !ev_is_active(&client->deadline)) {
+		client_expect(client, http->head_ns);
+	}
+}
+
+/* ---- before TLS: who is it for? ---- */
+
+static void client_bypass(struct client *client, enum counter why)
+{
+	int fd = client->fd;
+
+	counter_add(client->worker->counters, why, 1);
+	client->fd = -1;
+	client_gone(client);
+	bypass_new(client->worker, fd, &client->destination);
+}
+
+static void client_refuse_hello(struct client *client)
+{
+	/* decode_error (RFC 8446 section 6), which needs no handshake to be understood. */
+	static const char alert[] = {21, 3, 3, 0, 2, 2, 50};
+
+	counter_add(client->worker->counters, COUNTER_HELLO_MALFORMED, 1);
+	if (send(client->fd, alert, sizeof(alert), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("%s: no alert sent", address_port_format(&client->source).text);
+	client_close(client, false);
+}
+
+static void client_leaf_done(void *context, struct leaf *leaf, const char *error)
+{
+	struct client *client = context;
+	struct worker *worker = client->worker;
+	uint64_t left_out;
+	int low = 1;
+	SSL *ssl;
+
+	client->state = CLIENT_HANDSHAKE;
+	if (!leaf) {
+		counter_add(worker->counters, COUNTER_LEAF_FAILED, 1);
+		if (log_limit(&worker->leaf_log, &left_out))
+			log_warning("no leaf for %s: %s (%" PRIu64 " more were not logged)",
+				client->sni, error, left_out);
+		client_close(client, true);
+		return;
+	}
+	client->leaf = leaf_hold(leaf);
+	ssl = tls_client_leg_accept(worker->client_leg, leaf, client->fd);
+	if (!ssl) {
+		client_close(client, true);
+		return;
+	}
+	setsockopt(client->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
+	stream_open(&client->stream, worker->loop, client->fd, ssl, worker->config->http.window,
+		&client_handler, client);
+	client->fd = -1;
+	stream_handshake(&client->stream);
+}
+
+static void client_intercept(struct client *client)
+{
+	struct worker *worker = client->worker;
+	int error;
+
+	client->state = CLIENT_LEAF;
+	error = leaf_cache_get(worker->leaves, client->sni, clock_realtime_ns(), client_leaf_done,
+		client, &client->leaf_ticket);
+	if (error < 0)
+		client_leaf_done(client, NULL, strerror(-error));
+}
+
+/* The hello is whole: ours, or somebody else's business. */
+static void client_decide(struct client *client, const struct clienthello *hello)
+{
+	ev_io_stop(client->worker->loop, &client->peek);
+	if (!hello->has_sni) {
+		client_bypass(client, COUNTER_BYPASS_NO_SNI);
+		return;
+	}
+	client->host = hello->sni_valid ? config_host_find(client->worker->config,
+						  slice_of_string(hello->sni))
+					: NULL;
+	if (!client->host) {
+		client_bypass(client, COUNTER_BYPASS_NOT_LISTED);
+		return;
+	}
+	memcpy(client->sni, hello->sni, sizeof(client->sni));
+	client_intercept(client);
+}
+
+static void client_peek(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct client *client = watcher->data;
+	struct clienthello hello;
+	int wanted;
+	ssize_t got;
+
+	(void)loop;
+	(void)events;
+	got = recv(client->fd, client->worker->scratch, CLIENTHELLO_MAX, MSG_PEEK | MSG_DONTWAIT);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) {
+		counter_add(client->worker->counters, COUNTER_HELLO_NONE, 1);
+		client_close(client, false);
+		return;
+	}
+	switch (clienthello_parse(slice_of(client->worker->scratch, (size_t)got), &hello)) {
+	case CLIENTHELLO_MORE:
+		/* Woken next when there is more, or when there will be no more. */
+		wanted = (int)got + 1;
+		if (got == client->peeked ||
+			setsockopt(client->fd, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof(wanted)) < 0)
+			client_refuse_hello(client);
+		client->peeked = got;
+		return;
+	case CLIENTHELLO_OK:
+		client_decide(client, &hello);
+		return;
+	case CLIENTHELLO_NOT_TLS:
+		ev_io_stop(client->worker->loop, &client->peek);
+		client_bypass(client, COUNTER_BYPASS_NOT_TLS);
+		return;
+	case CLIENTHELLO_MALFORMED:
+	case CLIENTHELLO_TOO_LONG:
+		client_refuse_hello(client);
+		return;
+	}
+}
+
+static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct client *client = timer->data;
+	char byte;
+
+	(void)loop;
+	(void)events;
+	switch (client->state) {
+	case CLIENT_HELLO:
+		/* Nothing said at all: a protocol in which the server speaks first, not TLS. */
+		if (recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
+			client_bypass(client, COUNTER_BYPASS_NOT_TLS);
+			return;
+		}
+		/* fall through */
+	case CLIENT_LEAF:
+	case CLIENT_HANDSHAKE:
+		counter_add(client->worker->counters, COUNTER_HANDSHAKE_TIMEOUT, 1);
+		client_close(client, true);
+		return;
+	case CLIENT_OPEN:
+		if (h1_reader_in_message(client->reader) && !client->exchange) {
+			counter_add(client->worker->counters, COUNTER_REQUEST_TIMEOUT, 1);
+			client->exchange =
+				exchange_refuse(client, 408, "request_timeout",
+					"The request's head did not arrive in time.");
+			return;
+		}
+		if (client->exchange)
+			exchange_body_error(client->exchange,
+				&(struct h1_error){.status = 408,
+					.name = "body_timeout",
+					.text = "The request's body stopped arriving."});
+		else
+			client_close(client, false);
+		return;
+	case CLIENT_LINGERING:
+		client_close(client, false);
+		return;
+	case CLIENT_CLOSED:
+		return;
+	}
+}
+
+static int client_addresses(struct client *client)
+{
+	struct sockaddr_storage source, destination;
+	socklen_t source_len = sizeof(source), destination_len = sizeof(destination);
+
+	/* On a transparent socket the local address is the one the client called. */
+	if (getpeername(client->fd, (struct sockaddr *)&source, &source_len) < 0 ||
+		getsockname(client->fd, (struct sockaddr *)&destination, &destination_len) < 0)
+		return -errno;
+	if (address_port_from_sockaddr(&client->source, (struct sockaddr *)&source) ||
+		address_port_from_sockaddr(&client->destination, (struct sockaddr *)&destination))
+		return -EAFNOSUPPORT;
+	return 0;
+}
+
+void client_new(struct worker *worker, int fd)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	unsigned int timeout_ms = 60000;
+	int on = 1;
+
+	if (!client) {
+		close(fd);
+		return;
+	}
+	client->magic = CLIENT_MAGIC;
+	client->worker = worker;
+	client->fd = fd;
+	client->accepted_ns = clock_monotonic_ns();
+	if (client_addresses(client) < 0) {
+		close(fd);
+		free(client);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+	counter_add(worker->counters, COUNTER_CLIENT_ACCEPTED, 1);
+	list_append(&worker->clients, &client->node);
+	ev_io_init(&client->peek, client_peek, fd, EV_READ);
+	ev_init(&client->deadline, client_timed_out);
+	client->peek.data = client->deadline.data = client;
+	client_expect(client, worker->config->tls.handshake_ns);
+	ev_io_start(worker->loop, &client->peek);
+	/* The hello often waits already: a turn of the loop less. */
+	client_peek(worker->loop, &client->peek, EV_READ);
+}
+
+/* ---- TLS ---- */
+
+static void client_ready(void *owner)
+{
+	struct client *client = owner;
+	struct worker *worker = client->worker;
+	const struct config_http *http = &worker->config->http;
+	struct h1_limits limits = {http->head_max, http->headers_max, http->body_max};
+
+	client->handshake_ns = clock_monotonic_ns() - client->accepted_ns;
+	client->state = CLIENT_OPEN;
+	leaf_release(client->leaf);
+	client->leaf = NULL;
+	counter_add(worker->counters,
+		SSL_session_reused(client->stream.ssl) ? COUNTER_HANDSHAKE_RESUMED
+						       : COUNTER_HANDSHAKE_FULL,
+		1);
+	client->reader = h1_reader_new(HEAD_REQUEST, &limits);
+	if (!client->reader) {
+		client_close(client, true);
+		return;
+	}
+	client_set_deadline(client);
+	client_readable(client);
+}
+
+static void client_handshake_failed(struct client *client)
+{
+	struct why why = {""};
+	uint64_t left_out;
+	const char *name = tls_client_leg_failure(
+		client->stream.ssl, client->stream.ssl_error, client->stream.error_number, &why);
+
+	counter_add(client->worker->counters, COUNTER_HANDSHAKE_FAILED, 1);
+	if (strcmp(name, "client_rejected_certificate") == 0 ||
+		strcmp(name, "client_closed_at_certificate") == 0)
+		counter_add(client->worker->counters, COUNTER_HANDSHAKE_REJECTED, 1);
+	if (log_limit(&client->worker->handshake_log, &left_out))
+		log_info("%s: handshake for %s failed: %s (%" PRIu64 " more were not logged)",
+			address_port_format(&client->source).text, client->sni, why.text, left_out);
+	exchange_record_handshake(client, name, why.text);
+}
+
+static void client_failed(void *owner, int error)
+{
+	struct client *client = owner;
+
+	(void)error;
+	if (client->state == CLIENT_HANDSHAKE)
+		client_handshake_failed(client);
+	client_close(client, false);
+}
+
+const char *client_tls_version(const struct client *client)
+{
+	return client->state >= CLIENT_OPEN && client->stream.ssl
+		       ? SSL_get_version(client->stream.ssl)
+		       : NULL;
+}
+
+/* ---- requests ---- */
+
+/* Everything was said: the rest of the input is read and thrown away for a moment, so that a reset
+ * does not destroy the response on its way. */
+static void client_linger(struct client *client)
+{
+	client->state = CLIENT_LINGERING;
+	if (stream_flush(&client->stream) < 0) {
+		client_close(client, false);
+		return;
+	}
+	if (buf_len(stream_out(&client->stream))) {
+		client_expect(client, client->worker->config->http.body_ns);
+		return;
+	}
+	SSL_shutdown(client->stream.ssl);
+	shutdown(client->stream.fd, SHUT_WR);
+	buf_clear(&client->pending);
+	client_expect(client, CLIENT_LINGER_NS);
+	stream_watch(&client->stream, true);
+}
+
+static bool client_takes_input(const struct client *client)
+{
+	if (client->state != CLIENT_OPEN)
+		return false;
+	return client->exchange ? exchange_wants_input(client->exchange) : !client->close_after;
+}
+
+static void client_head(struct client *client, const struct head *head)
+{
+	if (!head->keep_alive || client->worker->draining)
+		client->close_after = true;
+	client->exchange = exchange_start(client, head);
+}
+
+/* Parses from the input what may be parsed now, and returns how much that was. */
+static size_t client_parse(struct client *client, struct slice input)
+{
+	size_t total = 0, consumed;
+	struct h1_event event;
+
+	while (client_takes_input(client)) {
+		enum h1_result result =
+			h1_read(client->reader, slice_after(input, total), &consumed, &event);
+
+		total += consumed;
+		switch (result) {
+		case H1_MORE:
+			return total;
+		case H1_HEAD:
+			client_head(client, event.head);
+			break;
+		case H1_BODY:
+			exchange_body(client->exchange, event.span);
+			break;
+		case H1_TRAILERS:
+			exchange_trailers(client->exchange, &event);
+			break;
+		case H1_END:
+			exchange_request_end(client->exchange);
+			break;
+		case H1_ERROR:
+			client->close_after = true;
+			counter_add(client->worker->counters, COUNTER_REQUEST_MALFORMED, 1);
+			if (client->exchange)
+				exchange_body_error(client->exchange, &event.error);
+			else
+				client->exchange = exchange_refuse(client, event.error.status,
+					event.error.name, event.error.text);
+			return input.len;
+		}
+	}
+	return total;
+}
+
+/* Parses what waits and what is new; what cannot be parsed yet waits on. */
+static void client_feed(struct client *client, struct slice input)
+{
+	bool waiting = buf_len(&client->pending) > 0;
+	size_t consumed;
+
+	if (waiting && buf_append_slice(&client->pending, input) < 0) {
+		client_close(client, true);
+		return;
+	}
+	client->parsing = true;
+	consumed = client_parse(client, waiting ? buf_slice(&client->pending) : input);
+	client->parsing = false;
+	if (waiting)
+		buf_consume(&client->pending, consumed);
+	else if (client->state == CLIENT_OPEN &&
+		 buf_append_slice(&client->pending, slice_after(input, consumed)) < 0)
+		client_close(client, true);
+	if (client->state != CLIENT_CLOSED && !buf_len(&client->pending))
+		buf_free(&client->pending);
+}
+
+static void client_discard_input(struct client *client)
+{
+	ssize_t got;
+
+	for (int i = 0; i < CLIENT_READS; i++) {
+		got = stream_read(
+			&client->stream, client->worker->scratch, WORKER_READ_SIZE);
+		if (got == -EAGAIN)
+			return;
+		if (got <= 0) {
+			client_close(client, false);
+			return;
+		}
+	}
+}
+
+static void client_readable(void *owner)
+{
+	struct client *client = owner;
+	struct worker *worker = client->worker;
+	ssize_t got;
+
+	if (client->state == CLIENT_LINGERING) {
+		client_discard_input(client);
+		return;
+	}
+	for (int i = 0; i < CLIENT_READS && client->state == CLIENT_OPEN; i++) {
+		/* While an exchange is in progress a little is read ahead, to notice the end. */
+		if (!client_takes_input(client) &&
+			buf_len(&client->pending) >= worker->config->http.head_max) {
+			stream_watch(&client->stream, false);
+			return;
+		}
+		got = stream_read(&client->stream, worker->scratch, WORKER_READ_SIZE);
+		if (got == -EAGAIN)
+			break;
+		if (got <= 0) {
+			/* Gone, or done with sending: no HTTP client says the second, so the first. */
+			client_close(client, false);
+			return;
+		}
+		client_feed(client, slice_of(worker->scratch, (size_t)got));
+		if (!stream_has_pending(&client->stream))
+			break;
+	}
+	if (client->state == CLIENT_OPEN)
+		client_set_deadline(client);
+	/* Bytes inside TLS wake nobody. */
+	if (client->state == CLIENT_OPEN && stream_has_pending(&client->stream) &&
+		client_takes_input(client))
+		ev_feed_event(worker->loop, &client->stream.reading, EV_READ);
+}
+
+void client_resume(struct client *client)
+{
+	/* Inside client_parse: its loop goes on by itself. */
+	if (client->state != CLIENT_OPEN || client->parsing)
+		return;
+	stream_watch(&client->stream, true);
+	if (buf_len(&client->pending))
+		client_feed(client, SLICE_NONE);
+	if (client->state != CLIENT_OPEN)
+		return;
+	client_set_deadline(client);
+	if (stream_has_pending(&client->stream))
+		ev_feed_event(client->worker->loop, &client->stream.reading, EV_READ);
+}
+
+void client_exchange_done(struct client *client, bool keep)
+{
+	client->exchange = NULL;
+	/* A worker that drains closes only where the response said so: else the client may be sending
+	 * its next request already, and that is served first. */
+	if (!keep || client->close_after) {
+		client_linger(client);
+		return;
+	}
+	if (stream_flush(&client->stream) < 0) {
+		client_close(client, false);
+		return;
+	}
+	if (!buf_len(&client->pending) && !client->parsing)
+		h1_reader_trim(client->reader);
+	client_resume(client);
+}
+
+static void client_drained(void *owner)
+{
+	struct client *client = owner;
+
+	if (client->state == CLIENT_LINGERING)
+		client_linger(client);
+	else if (client->exchange)
+		exchange_client_drained(client->exchange);
+}
+
+void client_drain(struct client *client)
+{
+	if (client->state == CLIENT_OPEN && !client->exchange)
+		client_set_deadline(client);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A connection of a client: who does it ask for, TLS, and its requests one after the other. */
+#ifndef PROXY_CLIENT_H
+#define PROXY_CLIENT_H
+
+#include "http/h1.h"
+#include "io/stream.h"
+#include "proxy/worker.h"
+#include "tls/clienthello.h"
+
+struct exchange;
+
+enum client_state {
+	CLIENT_HELLO,	  /* peeking at the ClientHello */
+	CLIENT_LEAF,	  /* waiting for the signer */
+	CLIENT_HANDSHAKE,
+	CLIENT_OPEN,
+	CLIENT_LINGERING, /* all is sent, what still comes is thrown away (RFC 9112 section 9.6) */
+	CLIENT_CLOSED,
+};
+
+struct client {
+	unsigned magic;
+	struct list node;
+	struct garbage garbage;
+	struct worker *worker;
+	enum client_state state;
+	int fd;			/* until the stream has it */
+	struct stream stream;
+	ev_io peek;
+	ssize_t peeked;		/* bytes of an incomplete hello */
+	ev_timer deadline;
+	struct address_port source, destination; /* as the client sent them */
+	char sni[HOST_NAME_SIZE];
+	const struct config_host *host;
+	uint64_t leaf_ticket;
+	struct leaf *leaf;
+	struct h1_reader *reader;
+	struct buf pending;	/* input that was not parsed yet */
+	struct exchange *exchange; /* the one in progress */
+	uint64_t accepted_ns;	/* CLOCK_MONOTONIC */
+	uint64_t handshake_ns;	/* duration, from the first byte that was seen */
+	bool close_after;	/* no further request on this connection */
+	bool parsing;		/* client_parse is on the stack */
+};
+
+/* Takes over an accepted socket. */
+void client_new(struct worker *worker, int fd);
+/* The exchange is over and all of its response is composed; keep: another request may follow. */
+void client_exchange_done(struct client *client, bool keep);
+/* The exchange can take input again. */
+void client_resume(struct client *client);
+/* Closes; the exchange in progress, if any, hears of it. reset: the client must not take what it
+ * got for a whole response. */
+void client_close(struct client *client, bool reset);
+/* The worker drains: an idle connection is closed soon, one in use after its next response, which
+ * says Connection: close. */
+void client_drain(struct client *client);
+/* "TLSv1.3"; NULL before the handshake */
+const char *client_tls_version(const struct client *client);
+
+#endif

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What happened in an exchange, as the event that stays of it. */
+#include "proxy/exchange.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "audit/event.h"
+#include "audit/recorder.h"
+#include "audit/source_event.h"
+#include "base/clock.h"
+
+/* The longest number of a rate-limit header that is read. */
+#define EVENT_DIGITS 18
+
+static const char *exchange_provider(enum config_provider provider)
+{
+	return provider == CONFIG_PROVIDER_AZURE ? "azure.ai.openai" : "openai";
+}
+
+static void exchange_event_connection(const struct exchange *ex, struct event *event)
+{
+	event->kind = SLICE("exchange");
+	event->action = slice_of_string(ex->action);
+	event->source_ip = event->client_address = ex->source.address;
+	event->source_port = event->client_port = ex->source.port;
+	event->destination_ip = ex->destination.address;
+	event->destination_port = ex->destination.port;
+	event->tls_server_name = slice_of_string(ex->sni);
+	event->tls_client_version = slice_of_string(ex->tls_version);
+	event->tls_client_resumed = event_flag(ex->tls_resumed);
+	event->server_address = slice_of_string(
+		ex->origin_target.host ? ex->origin_target.host : ex->sni);
+	event->server_port =
+		ex->origin_target.port ? ex->origin_target.port : ex->destination.port;
+	if (ex->backend) {
+		event->backend_name = slice_of_string(ex->backend->name);
+		event->backend_region = slice_of_string(ex->backend->region);
+	}
+	if (ex->client) {
+		event->bytes_client_in = event_number(
+			ex->client->stream.read_bytes - ex->client_read_bytes);
+		event->bytes_client_out = event_number(
+			ex->client->stream.written_bytes - ex->client_written_bytes +
+			buf_len(&ex->client->stream.out));
+	}
+}
+
+static void exchange_event_request(struct exchange *ex, struct event *event)
+{
+	const struct request_facts *facts;
+
+	event->method = ex->method;
+	event->path = ex->target;
+	event->user_agent = ex->user_agent;
+	event->provider = slice_of_string(exchange_provider(ex->host->provider));
+	event->azure_deployment = ex->match.deployment;
+	event->azure_api_version = ex->match.api_version;
+	event->request_model = ex->match.deployment;
+	if (ex->match.operation)
+		event->operation = slice_of_string(ex->match.operation->name);
+	if (!ex->request)
+		return;
+	if (!ex->request_read_to_end) {
+		ex->request_read_to_end = true;
+		request_reader_end(ex->request);
+	}
+	facts = request_reader_facts(ex->request);
+	event->body_readable = event_flag(facts->readable);
+	event->body_problem = slice_of_string(facts->problem);
+	event->request_stream = event_flag(facts->stream == REQUEST_TRUE);
+	if (facts->model.len)
+		event->request_model = facts->model;
+	if (ex->match.dialect == DIALECT_AZURE_V1)
+		event->azure_deployment = facts->model;
+	event->request_user = facts->user;
+	if (facts->max_tokens.present && facts->max_tokens.value >= 0 &&
+		facts->max_tokens.value < 1e15)
+		event->request_max_tokens = event_number((uint64_t)facts->max_tokens.value);
+	if (facts->temperature.present)
+		event->request_temperature = event_real(facts->temperature.value);
+	if (facts->top_p.present)
+		event->request_top_p = event_real(facts->top_p.value);
+	event->input_messages = facts->messages;
+	event->input_messages_truncated = event_flag(facts->messages_truncated);
+	event->tools = facts->tools;
+	if (facts->tools.len)
+		event->tools_truncated = event_flag(facts->tools_truncated);
+}
+
+static struct event_number exchange_header_number(const struct head *head, struct slice name)
+{
+	const struct header *header = head_find(head, name);
+	uint64_t value = 0;
+
+	if (!header || !header->value.len || header->value.len > EVENT_DIGITS)
+		return (struct event_number){0};
+	for (size_t i = 0; i < header->value.len; i++) {
+		if (header->value.data[i] < '0' || header->value.data[i] > '9')
+			return (struct event_number){0};
+		value = value * 10 + (uint64_t)(header->value.data[i] - '0');
+	}
+	return event_number(value);
+}
+
+static void exchange_event_response_head(const struct exchange *ex, struct event *event)
+{
+	const struct head *head = ex->response_head;
+	const struct header *id;
+
+	if (!head)
+		return;
+	id = head_find(head, SLICE("apim-request-id"));
+	if (!id)
+		id = head_find(head, SLICE("x-request-id"));
+	if (id)
+		event->response_request_id = id->value;
+	event->ratelimit_requests =
+		exchange_header_number(head, SLICE("x-ratelimit-remaining-requests"));
+	event->ratelimit_tokens =
+		exchange_header_number(head, SLICE("x-ratelimit-remaining-tokens"));
+}
+
+/* Where the usage came from is said always: a sum over events must know what it adds up. */
+static void exchange_event_usage(const struct exchange *ex, struct event *event)
+{
+	const struct response_facts *facts =
+		ex->response ? response_reader_facts(ex->response) : NULL;
+	uint64_t input, output;
+
+	event->usage_source = SLICE("none");
+	if (facts && facts->has_usage) {
+		event->usage_source = ex->drained ? SLICE("drained") : SLICE("provider");
+		event->input_tokens = event_number(facts->input_tokens);
+		event->output_tokens = event_number(facts->output_tokens);
+		event->total_tokens = event_number(facts->total_tokens);
+		event->cached_tokens = event_number(facts->cached_tokens);
+		event->reasoning_tokens = event_number(facts->reasoning_tokens);
+		return;
+	}
+	if (!facts || !ex->request || ex->status < 200 || ex->status > 299 || !ex->response_head)
+		return;
+	input = request_estimate_tokens(ex->request);
+	output = response_estimate_tokens(ex->response);
+	event->usage_source = SLICE("estimated");
+	event->input_tokens = event_number(input);
+	event->output_tokens = event_number(output);
+	event->total_tokens = event_number(input + output);
+}
+
+static void exchange_event_response(struct exchange *ex, struct event *event)
+{
+	const struct response_facts *facts;
+
+	if (ex->status)
+		event->status = event_number((uint64_t)ex->status);
+	exchange_event_response_head(ex, event);
+	if (!ex->response)
+		return;
+	if (!ex->response_read_to_end) {
+		ex->response_read_to_end = true;
+		response_reader_end(ex->response);
+	}
+	facts = response_reader_facts(ex->response);
+	event->response_id = facts->id;
+	event->response_model = facts->model;
+	event->finish_reasons = facts->finish_reasons;
+	event->system_fingerprint = facts->system_fingerprint;
+	event->output_messages = facts->output_messages;
+	event->output_messages_truncated = event_flag(facts->output_truncated);
+	if (!facts->readable && event->body_readable != EVENT_NO) {
+		event->body_readable = EVENT_NO;
+		event->body_problem = slice_of_string(facts->problem);
+	}
+	if (facts->has_error) {
+		event->error_type = facts->error_code.len ? facts->error_code : facts->error_type;
+		event->error_message = facts->error_message;
+	}
+}
+
+static void exchange_event_timing(const struct exchange *ex, struct event *event)
+{
+	event->timing_tls_client = event_number(ex->handshake_ns);
+	event->timing_total = event_number(clock_monotonic_ns() - ex->started_ns);
+	if (ex->connect_ns)
+		event->timing_origin_connect = event_number(ex->connect_ns);
+	if (ex->first_byte_ns)
+		event->timing_first_byte = event_number(ex->first_byte_ns);
+	event->bytes_request = event_number(ex->request_bytes);
+	event->bytes_response = event_number(ex->response_bytes);
+	event->attempts = event_number(ex->attempts);
+}
+
+/* As published last; a source that was never seen before this call may not be there yet. */
+static void exchange_event_source(
+	const struct exchange *ex, struct event *event, struct source_event_text *text)
+{
+	struct source_totals totals;
+	int error = source_board_find(ex->worker->board, &ex->source.address, &totals);
+
+	if (!error)
+		source_event_totals(event, &totals, text);
+	else
+		counter_add(ex->worker->counters,
+			error == -EAGAIN ? COUNTER_TOTALS_TORN : COUNTER_TOTALS_UNKNOWN, 1);
+}
+
+int exchange_record(struct exchange *ex)
+{
+	struct event event = {.time_ns = ex->started_realtime_ns};
+	struct source_event_text source;
+	struct address_text address;
+	char status[16];
+	int error;
+
+	exchange_event_connection(ex, &event);
+	exchange_event_request(ex, &event);
+	exchange_event_response(ex, &event);
+	exchange_event_usage(ex, &event);
+	exchange_event_timing(ex, &event);
+	exchange_event_source(ex, &event, &source);
+	if (ex->attempts) {
+		address = address_port_format(&ex->origin_address);
+		event.backend_address = slice_of_string(address.text);
+	}
+	if (ex->error_type) {
+		event.error_type = slice_of_string(ex->error_type);
+		event.error_message = slice_of_string(ex->why.text);
+	} else if (ex->status >= 400 && !event.error_type.len) {
+		snprintf(status, sizeof(status), "%d", ex->status);
+		event.error_type = slice_of_string(status);
+	}
+	event.outcome = event.error_type.len ? SLICE("failure") : SLICE("success");
+	error = recorder_record(ex->worker->recorder, &event);
+	ex->recorded = error == 0;
+	return error;
+}
+
+void exchange_record_handshake(struct client *client, const char *type, const char *message)
+{
+	struct event event = {
+		.time_ns = clock_realtime_ns(),
+		.kind = SLICE("handshake"),
+		.action = SLICE("deny"),
+		.outcome = SLICE("failure"),
+		.source_ip = client->source.address,
+		.source_port = client->source.port,
+		.client_address = client->source.address,
+		.client_port = client->source.port,
+		.destination_ip = client->destination.address,
+		.destination_port = client->destination.port,
+		.tls_server_name = slice_of_string(client->sni),
+		.server_address = slice_of_string(client->sni),
+		.server_port = client->destination.port,
+		.error_type = slice_of_string(type),
+		.error_message = slice_of_string(message),
+	};
+
+	/* There is no exchange that could wait. */
+	if (recorder_record(client->worker->recorder, &event) == -EAGAIN)
+		recorder_drop(client->worker->recorder);
+}

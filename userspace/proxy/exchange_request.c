@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The life of a request: read, held until it is clear what to change, sent to its origin. */
+#include "proxy/exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "http/h1_write.h"
+
+static void exchange_open_origin(struct exchange *ex, bool fresh);
+
+/* ---- the body ---- */
+
+int exchange_open_request_reader(struct exchange *ex, const struct head *head)
+{
+	const struct config_audit *audit = &ex->worker->config->audit;
+	const struct header *coding = head_find(head, SLICE("content-encoding"));
+	int error = 0;
+
+	if (!ex->match.operation || !ex->match.operation->read)
+		return 0;
+	ex->request = request_reader_new(
+		ex->match.operation, audit->content ? audit->content_max : 0);
+	if (!ex->request)
+		return -ENOMEM;
+	if (coding) {
+		/* NULL for a coding that is not known: the body passes, and is recorded as such. */
+		ex->request_coding = coding_new(coding->value, 0, &error);
+		if (!ex->request_coding && error == -ENOMEM)
+			return -ENOMEM;
+		if (!ex->request_coding) {
+			request_reader_free(ex->request);
+			ex->request = NULL;
+			counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
+		}
+	}
+	return 0;
+}
+
+bool exchange_wants_input(struct exchange *ex)
+{
+	if (ex->request_whole)
+		return false;
+	switch (ex->request_state) {
+	case REQUEST_HELD:
+		return true;
+	case REQUEST_WAITING:
+		return false;
+	case REQUEST_FLOWING:
+		return !ex->connection || !stream_congested(&ex->connection->stream);
+	case REQUEST_OVER:
+		return false;
+	}
+	return false;
+}
+
+bool exchange_request_is_whole(const struct exchange *ex)
+{
+	return ex->request_whole || ex->request_state == REQUEST_OVER;
+}
+
+static int exchange_read_decoded(void *context, struct slice piece)
+{
+	struct exchange *ex = context;
+
+	return request_reader_feed(ex->request, piece);
+}
+
+/* A reader that cannot go on says so in its facts; the bytes are forwarded all the same. */
+static void exchange_read_request(struct exchange *ex, struct slice piece)
+{
+	if (!ex->request)
+		return;
+	if (ex->request_coding)
+		coding_decode(ex->request_coding, piece, exchange_read_decoded, ex);
+	else
+		request_reader_feed(ex->request, piece);
+}
+
+static int exchange_write_piece(struct exchange *ex, struct slice piece)
+{
+	struct buf *out = stream_out(&ex->connection->stream);
+
+	if (!piece.len)
+		return 0;
+	if (!ex->chunked)
+		return buf_append_slice(out, piece);
+	if (h1_write_chunk_head(out, piece.len) < 0 || buf_append_slice(out, piece) < 0)
+		return -ENOMEM;
+	return h1_write_chunk_tail(out);
+}
+
+/* Writes bytes, whose end has the offset end in the body, with the edit that falls among them. */
+static int exchange_write_edited(
+	struct exchange *ex, struct slice bytes, uint64_t end, const struct request_splice *splice)
+{
+	size_t at = (size_t)(splice->offset - (end - bytes.len));
+	int error = exchange_write_piece(ex, slice_first(bytes, at));
+
+	if (!error)
+		error = exchange_write_piece(ex, splice->insert);
+	if (!error)
+		error = exchange_write_piece(ex, slice_after(bytes, at + splice->remove));
+	return error;
+}
+
+/* A piece that goes on at once. The edit that asks for usage can still be made at its end. */
+static void exchange_pass(struct exchange *ex, struct slice span)
+{
+	struct request_splice splice;
+	int error;
+
+	if (ex->may_inject && !ex->injected && request_inject_tail(ex->request, &splice)) {
+		ex->injected = true;
+		error = exchange_write_edited(ex, span, ex->request_bytes, &splice);
+	} else {
+		error = exchange_write_piece(ex, span);
+	}
+	if (error) {
+		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		return;
+	}
+	exchange_flush_origin(ex);
+}
+
+void exchange_body(struct exchange *ex, struct slice span)
+{
+	ex->request_bytes += span.len;
+	exchange_read_request(ex, span);
+	if (ex->request_state == REQUEST_FLOWING) {
+		exchange_pass(ex, span);
+		return;
+	}
+	if (ex->request_state != REQUEST_HELD)
+		return;
+	if (buf_append_slice(&ex->body, span) < 0) {
+		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		return;
+	}
+	if (buf_len(&ex->body) > ex->worker->config->http.request_window)
+		exchange_open_origin(ex, false);
+}
+
+void exchange_keep_trailers(struct buf *trailers, const struct h1_event *event)
+{
+	if (h1_write_last_chunk(trailers, event->trailers, event->ntrailers) < 0)
+		buf_free(trailers);
+}
+
+int exchange_write_last_chunk(struct buf *out, const struct buf *trailers)
+{
+	return buf_len(trailers) ? buf_append_slice(out, buf_slice(trailers))
+				 : h1_write_last_chunk(out, NULL, 0);
+}
+
+void exchange_trailers(struct exchange *ex, const struct h1_event *event)
+{
+	exchange_keep_trailers(&ex->trailers, event);
+}
+
+void exchange_request_end(struct exchange *ex)
+{
+	ex->request_whole = true;
+	if (ex->request) {
+		ex->request_read_to_end = true;
+		if (request_reader_end(ex->request) < 0)
+			counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
+	}
+	if (ex->request_state == REQUEST_HELD) {
+		exchange_open_origin(ex, false);
+	} else if (ex->request_state == REQUEST_FLOWING) {
+		if (ex->chunked && exchange_write_last_chunk(stream_out(&ex->connection->stream),
+					   &ex->trailers) < 0) {
+			exchange_fail(ex, 503, "memory", "Out of memory.", false);
+			return;
+		}
+		exchange_expect(ex, ex->worker->config->origin.first_byte_ns);
+		exchange_flush_origin(ex);
+	}
+}
+
+void exchange_body_error(struct exchange *ex, const struct h1_error *error)
+{
+	ex->action = "deny";
+	exchange_fail(ex, error->status, error->name, error->text, true);
+}
+
+/* ---- towards the origin ---- */
+
+/* Credentials of a client, which never go on together with the service key. */
+static bool exchange_is_credential(struct slice name)
+{
+	static const struct slice names[] = {
+		{"api-key", 7}, {"authorization", 13}, {"ocp-apim-subscription-key", 25}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (slice_equal_nocase(name, names[i]))
+			return true;
+	return false;
+}
+
+/* The target without the query parameters that carry a client's credential. */
+static int exchange_write_target(struct exchange *ex, struct buf *target)
+{
+	size_t question = slice_index(ex->head->path, '?');
+	struct slice query = slice_after(ex->head->path, question + 1);
+	int error = buf_append_slice(target, slice_first(ex->head->path, question));
+	char separator = '?';
+
+	while (query.len && !error) {
+		struct slice parameter = slice_first(query, slice_index(query, '&'));
+		struct slice name = slice_first(parameter, slice_index(parameter, '='));
+
+		query = slice_after(query, parameter.len + 1);
+		if (slice_equal_nocase(name, SLICE("api-key")) ||
+			slice_equal_nocase(name, SLICE("subscription-key")))
+			continue;
+		error = buf_append(target, &separator, 1);
+		if (!error)
+			error = buf_append_slice(target, parameter);
+		separator = '&';
+	}
+	return error;
+}
+
+static int exchange_write_key(struct exchange *ex, struct buf *out, struct slice key)
+{
+	struct buf bearer = BUF_EMPTY;
+	int error;
+
+	if (ex->backend->key_header == CONFIG_KEY_API_KEY)
+		return h1_write_header(out, SLICE("api-key"), key);
+	error = buf_append_slice(&bearer, SLICE("Bearer "));
+	if (!error)
+		error = buf_append_slice(&bearer, key);
+	if (!error)
+		error = h1_write_header(out, SLICE("Authorization"), buf_slice(&bearer));
+	buf_wipe(&bearer);
+	return error;
+}
+
+static int exchange_write_headers(struct exchange *ex, struct buf *out, struct slice key)
+{
+	const struct head *head = ex->head;
+	int error = 0;
+
+	for (size_t i = 0; i < head->nheaders && !error; i++) {
+		const struct header *header = &head->headers[i];
+
+		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("host")) ||
+			slice_equal_nocase(header->name, SLICE("content-length")) ||
+			slice_equal_nocase(header->name, SLICE("expect")) ||
+			(key.len && exchange_is_credential(header->name)) ||
+			(ex->may_inject &&
+				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
+			continue;
+		error = h1_write_header(out, header->name, header->value);
+	}
+	/* A chunk that is to be hidden has to be readable. */
+	if (!error && ex->may_inject)
+		error = h1_write_header(out, SLICE("Accept-Encoding"), SLICE("identity"));
+	if (!error && key.len)
+		error = exchange_write_key(ex, out, key);
+	return error;
+}
+
+static int exchange_write_framing(
+	struct exchange *ex, struct buf *out, const struct request_splice *splice)
+{
+	const struct head *head = ex->head;
+
+	if (ex->chunked)
+		return h1_write_header(out, SLICE("Transfer-Encoding"), SLICE("chunked"));
+	if (head->framing == HEAD_LENGTH)
+		return h1_write_header_number(out, SLICE("Content-Length"),
+			head->length - splice->remove + splice->insert.len);
+	if (head->has_length)
+		return h1_write_header_number(out, SLICE("Content-Length"), 0);
+	return 0;
+}
+
+/* Whether usage may yet be asked for in a body whose beginning has to go now. */
+static bool exchange_may_inject_later(const struct exchange *ex)
+{
+	const struct request_facts *facts = request_reader_facts(ex->request);
+
+	return !ex->request_whole && facts->readable && !facts->stream_options &&
+	       facts->stream != REQUEST_FALSE;
+}
+
+/* Composes the head and what is held of the body. */
+static int exchange_write_request(struct exchange *ex)
+{
+	struct buf *out = stream_out(&ex->connection->stream), target = BUF_EMPTY;
+	struct slice key = ex->backend ? worker_key(ex->worker, ex->backend) : SLICE_NONE;
+	struct request_splice splice = {0};
+	bool allowed = ex->worker->config->http.inject_usage && ex->request &&
+		       !ex->request_coding && ex->match.operation->streams &&
+		       operation_allows_usage(&ex->match);
+	int error;
+
+	ex->injected = allowed && ex->request_whole && request_inject_usage(ex->request, &splice);
+	ex->may_inject = ex->injected || (allowed && exchange_may_inject_later(ex));
+	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
+	error = key.len ? exchange_write_target(ex, &target)
+			: buf_append_slice(&target, ex->head->path);
+	if (!error)
+		error = h1_write_request_line(out, ex->method, buf_slice(&target));
+	buf_wipe(&target);
+	if (!error)
+		error = h1_write_header(
+			out, SLICE("Host"), slice_of_string(ex->origin_target.host));
+	if (!error)
+		error = exchange_write_headers(ex, out, key);
+	if (!error)
+		error = exchange_write_framing(ex, out, &splice);
+	if (!error)
+		error = h1_write_end_of_head(out);
+	if (!error && ex->injected)
+		error = exchange_write_edited(
+			ex, buf_slice(&ex->body), buf_len(&ex->body), &splice);
+	else if (!error)
+		error = exchange_write_piece(ex, buf_slice(&ex->body));
+	if (!error && ex->request_whole && ex->chunked)
+		error = exchange_write_last_chunk(out, &ex->trailers);
+	return error;
+}
+
+static void exchange_connected(
+	void *user, struct origin_connection *connection, const struct origin_failure *failure)
+{
+	struct exchange *ex = user;
+	int error;
+
+	if (!connection) {
+		exchange_fail(ex, failure->timeout ? 504 : 502, failure->type, failure->why.text,
+			failure->unverified);
+		return;
+	}
+	ex->connection = connection;
+	ex->origin_address = connection->address;
+	ex->connect_ns = connection->connect_ns;
+	ex->attempts++;
+	ex->request_state = REQUEST_FLOWING;
+	h1_reader_expect(connection->reader, ex->method);
+	error = exchange_write_request(ex);
+	if (error) {
+		exchange_fail(ex, error == -ENOMEM ? 503 : 400, "request_not_forwardable",
+			"The request cannot be forwarded.", true);
+		return;
+	}
+	ex->replayable = ex->request_whole;
+	if (!ex->replayable)
+		buf_wipe(&ex->body);
+	exchange_expect(ex, ex->request_whole ? ex->worker->config->origin.first_byte_ns : 0);
+	stream_watch(&connection->stream, true);
+	exchange_flush_origin(ex);
+	if (ex->client && !ex->request_whole)
+		client_resume(ex->client);
+}
+
+static void exchange_open_origin(struct exchange *ex, bool fresh)
+{
+	const struct config_backend *backend = ex->backend;
+
+	ex->request_state = REQUEST_WAITING;
+	ex->origin_target = (struct origin_target){
+		.host = backend && backend->host ? backend->host : ex->sni,
+		.port = backend && backend->port ? backend->port : ex->destination.port,
+		.addresses = backend ? backend->addresses : NULL,
+		.naddresses = backend ? backend->naddresses : 0,
+	};
+	origin_acquire(ex->worker->origins, &ex->origin_target, fresh, &exchange_origin_user,
+		exchange_connected, ex, &ex->opening);
+}
+
+bool exchange_retry(struct exchange *ex)
+{
+	if (!ex->client || !ex->replayable || ex->attempts > 1 || !ex->connection->reused)
+		return false;
+	counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
+	exchange_release_origin(ex, false);
+	exchange_expect(ex, 0);
+	exchange_open_origin(ex, true);
+	return true;
+}
+
+void exchange_flush_origin(struct exchange *ex)
+{
+	int error;
+
+	if (!ex->connection)
+		return;
+	error = stream_flush(&ex->connection->stream);
+	/* An origin that refuses a request before its end may have said why: that is read first. */
+	if (error && error != -EPIPE && error != -ECONNRESET)
+		exchange_origin_user.failed(ex, -error);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Connections to origins: resolved, opened, verified, kept alive and used again. */
+#ifndef PROXY_ORIGIN_H
+#define PROXY_ORIGIN_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/resolver.h"
+#include "base/address.h"
+#include "base/counter.h"
+#include "base/list.h"
+#include "base/why.h"
+#include "config/config.h"
+#include "http/h1.h"
+#include "io/stream.h"
+#include "tls/origin_leg.h"
+
+/* Whom to speak to. Two targets with the same host, port and addresses share connections. */
+struct origin_target {
+	const char *host;	/* the SNI and the name that is verified, lower case */
+	uint16_t port;
+	const struct address_port *addresses; /* override the resolver; owned by the configuration */
+	size_t naddresses;
+};
+
+/* Why there is no connection: error.type of the event, and the words for the client. */
+struct origin_failure {
+	const char *type;	/* "origin_unresolved", "origin_unreachable", "origin_timeout", or
+				 * the name of the failed verification */
+	struct why why;
+	bool timeout;		/* 504 rather than 502 */
+	bool unverified;	/* the certificate: trying again will not help */
+};
+
+struct origin_connection;
+struct origin_request;
+struct origins;
+
+/* What a connection in use tells its user, as struct stream_handler. */
+struct origin_user {
+	void (*readable)(void *user);
+	void (*drained)(void *user);
+	void (*failed)(void *user, int error);
+};
+
+struct origin_connection {
+	struct stream stream;
+	struct h1_reader *reader; /* of responses */
+	struct address_port address;
+	uint64_t connect_ns;	/* TCP and TLS took this long; 0 for a connection used before */
+	bool reused;
+	/* private to origin.c */
+	struct list node;	/* in the idle list of its origin */
+	struct origin *origin;
+	struct origin_request *opening;
+	const struct origin_user *handler;
+	void *user;
+	uint64_t idle_since_ns;
+};
+
+struct origins *origins_new(struct ev_loop *loop, const struct config *config,
+	struct resolver *resolver, struct tls_origin_leg *leg, struct counters *counters,
+	struct why *why);
+/* Closes every idle connection; those in use must have been released. */
+void origins_free(struct origins *origins);
+
+/* Tells done once: with a verified connection, which is then used through handler and user until
+ * origin_release, or with NULL and the failure (valid during the call). May tell before it
+ * returns. fresh: no kept connection, because one just turned out to be stale.
+ * *request is set while the answer is outstanding, for origin_cancel, and NULL otherwise. */
+typedef void origin_done(
+	void *user, struct origin_connection *connection, const struct origin_failure *failure);
+void origin_acquire(struct origins *origins, const struct origin_target *target, bool fresh,
+	const struct origin_user *handler, origin_done *done, void *user,
+	struct origin_request **request);
+void origin_cancel(struct origin_request *request);
+/* Gives the connection back: kept for the next when reusable, else closed. */
+void origin_release(struct origin_connection *connection, bool reusable);
+
+#endif

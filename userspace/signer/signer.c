@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The signer: the one process with the CA's key. It speaks with workers only, over a socket each,
+ * and mints for the hosts of the configuration and for nothing else. */
+#include <errno.h>
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "supervise/role.h"
+#include "tls/ca.h"
+#include "tls/leaf.h"
+
+/* A worker gone wrong must not fill the log. */
+#define COMPLAINT_NS (10 * NS_PER_S)
+
+struct signer {
+	struct role_context *context;
+	struct ca *ca;
+	EVP_PKEY *leaf_key;
+	struct list peers;
+	uint64_t complained_ns;
+	bool draining;
+};
+
+/* A worker. Its next request is read only when the answer to the last one is sent, so that each
+ * has at most one answer in memory and all have their turn. */
+struct signer_peer {
+	struct list node;
+	struct signer *signer;
+	uint32_t number;
+	ev_io io;
+	struct buf reply;
+	_Alignas(max_align_t) char request[1024];
+};
+
+static void peer_close(struct signer_peer *peer)
+{
+	struct signer *signer = peer->signer;
+
+	ev_io_stop(signer->context->loop, &peer->io);
+	close(peer->io.fd);
+	list_remove(&peer->node);
+	buf_free(&peer->reply);
+	free(peer);
+	if (signer->draining && list_empty(&signer->peers))
+		role_exit(signer->context);
+}
+
+static void peer_watch(struct signer_peer *peer, int events)
+{
+	struct ev_loop *loop = peer->signer->context->loop;
+
+	if (peer->io.events == events && ev_is_active(&peer->io))
+		return;
+	ev_io_stop(loop, &peer->io);
+	ev_io_set(&peer->io, peer->io.fd, events);
+	ev_io_start(loop, &peer->io);
+}
+
+static void peer_complain(struct signer_peer *peer, const char *problem)
+{
+	struct signer *signer = peer->signer;
+	uint64_t now = clock_monotonic_ns();
+
+	if (signer->complained_ns && now - signer->complained_ns < COMPLAINT_NS)
+		return;
+	signer->complained_ns = now;
+	log_warning("worker %u: %s", peer->number, problem);
+}
+
+static bool peer_answer(struct signer_peer *peer, const struct ipc_message *message)
+{
+	struct signer *signer = peer->signer;
+	struct role_context *context = signer->context;
+	struct slice request = slice_of(message->body, message->len);
+	int result = -EBADMSG;
+
+	if (message->type == LEAF_REQUEST)
+		result = leaf_answer(signer->ca, signer->leaf_key, context->config, request,
+			clock_realtime_ns(), &peer->reply);
+	if (result == 1) {
+		counter_add(context->counters, COUNTER_SIGNER_MINTED, 1);
+		return true;
+	}
+	counter_add(context->counters, COUNTER_SIGNER_REFUSED, 1);
+	if (result == 0) {
+		struct slice text = leaf_refusal(buf_slice(&peer->reply));
+
+		peer_complain(peer, log_quote(text).text);
+		return true;
+	}
+	buf_clear(&peer->reply);
+	/* Nobody of ours sends that: the worker is not what it was. It cannot be answered. */
+	peer_complain(peer, result == -EBADMSG ? "sent no request that can be read"
+					       : "no memory for an answer");
+	return false;
+}
+
+static void peer_ready(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct signer_peer *peer = io->data;
+	struct ipc_message message;
+	int result;
+
+	(void)loop;
+	(void)events;
+	if (!buf_len(&peer->reply)) {
+		result = ipc_receive(io->fd, peer->request, sizeof(peer->request), &message);
+		if (result == -EAGAIN)
+			return;
+		if (result == -EBADMSG) {
+			counter_add(peer->signer->context->counters, COUNTER_SIGNER_REFUSED, 1);
+			peer_complain(peer, "sent no message of ours");
+			return;
+		}
+		if (result <= 0) {
+			peer_close(peer);
+			return;
+		}
+		ipc_close_fds(&message);
+		if (!peer_answer(peer, &message))
+			return;
+	}
+	result = ipc_send(
+		io->fd, LEAF_REPLY, buf_slice(&peer->reply).data, buf_len(&peer->reply), NULL, 0);
+	if (result == -EAGAIN) {
+		peer_watch(peer, EV_WRITE);
+		return;
+	}
+	if (result) {
+		peer_close(peer);
+		return;
+	}
+	buf_clear(&peer->reply);
+	peer_watch(peer, EV_READ);
+}
+
+static void signer_add_peer(struct signer *signer, uint32_t number, int fd)
+{
+	struct signer_peer *peer = calloc(1, sizeof(*peer));
+
+	if (!peer) {
+		log_error("worker %u: no memory for its socket", number);
+		close(fd);
+		return;
+	}
+	peer->signer = signer;
+	peer->number = number;
+	list_append(&signer->peers, &peer->node);
+	ev_io_init(&peer->io, peer_ready, fd, EV_READ);
+	peer->io.data = peer;
+	ev_io_start(signer->context->loop, &peer->io);
+}
+
+/* ---- the role ---- */
+
+/* Says at the start what would otherwise fail at the first call of a client; and everything that
+ * OpenSSL fetches for a minting is fetched before the sandbox closes. */
+static int signer_rehearse(struct signer *signer, struct why *why)
+{
+	const struct config *config = signer->context->config;
+	uint64_t now = clock_realtime_ns();
+	int error = ca_check(signer->ca, now, why);
+
+	for (size_t i = 0; !error && i < config->nhosts; i++) {
+		const char *pattern = config->hosts[i].pattern;
+		char name[HOST_NAME_SIZE];
+		X509 *leaf;
+
+		/* For "*.example.com" some name that falls under it. */
+		snprintf(name, sizeof(name), "%s%s", *pattern == '*' ? "any" : "",
+			*pattern == '*' ? pattern + 1 : pattern);
+		error = leaf_mint(signer->ca, slice_of_string(name), signer->leaf_key,
+			config->tls.leaf_validity_ns, now, &leaf, why);
+		X509_free(leaf);
+		if (error == -EPERM) {
+			log_warning("%s: %s; its clients will see a failed handshake",
+				config->hosts[i].pattern, why->text);
+			error = 0;
+		}
+	}
+	return error;
+}
+
+static void signer_close(void *state)
+{
+	struct signer *signer = state;
+
+	if (!signer)
+		return;
+	signer->draining = false;
+	list_for_each_safe (node, &signer->peers)
+		peer_close(list_entry(node, struct signer_peer, node));
+	ca_free(signer->ca);
+	EVP_PKEY_free(signer->leaf_key);
+	free(signer);
+}
+
+static int signer_init(struct role_context *context, void **state, struct why *why)
+{
+	int key = role_fd(context, "ca_key"), certificate = role_fd(context, "ca_certificate"),
+	    leaf_key = role_fd(context, "leaf_key");
+	struct signer *signer = calloc(1, sizeof(*signer));
+	int error = -ENOMEM;
+
+	if (!signer) {
+		why_set(why, ENOMEM, "out of memory");
+		goto out;
+	}
+	signer->context = context;
+	list_init(&signer->peers);
+	error = key < 0 ? why_set(why, EBADF, "the CA's key was not handed over")
+			: ca_read_fd(certificate, key, &signer->ca, why);
+	if (error)
+		goto out;
+	signer->leaf_key = leaf_key_read(leaf_key, why);
+	error = signer->leaf_key ? signer_rehearse(signer, why) : -EINVAL;
+out:
+	close(key);
+	close(certificate);
+	close(leaf_key);
+	if (error)
+		signer_close(signer);
+	else
+		*state = signer;
+	return error;
+}
+
+static void signer_message(void *state, struct ipc_message *message)
+{
+	struct control_peer peer;
+
+	if (message->type != CONTROL_PEER || message->len != sizeof(peer) || message->nfds != 1)
+		return;
+	memcpy(&peer, message->body, sizeof(peer));
+	signer_add_peer(state, peer.number, message->fds[0]);
+	message->fds[0] = -1;
+}
+
+static void signer_drain(void *state, bool patient)
+{
+	struct signer *signer = state;
+
+	/* Workers that are still there may yet shake hands; the last of them ends the signer. */
+	signer->draining = true;
+	if (!patient || list_empty(&signer->peers))
+		role_exit(signer->context);
+}
+
+const struct role signer_role = {
+	.title = "signer",
+	.init = signer_init,
+	.message = signer_message,
+	.drain = signer_drain,
+	.close = signer_close,
+};

@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "supervise/generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "supervise/directory.h"
+#include "supervise/parent.h"
+
+#define CONFIG_BYTES_MAX (16u << 20)
+/* The named descriptors of one process: those of the worker, and one per backend. */
+#define FDS_FIXED 17
+/* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
+ * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
+#define PATIENCE	 10
+#define PATIENCE_SHIPPER 60
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/* ---- a configuration and its files ---- */
+
+static void told(void *context, const char *problem)
+{
+	(void)context;
+	log_error("%s", problem);
+}
+
+int generation_load(const char *path, struct config **config, struct buf *text)
+{
+	struct why why = {""};
+	int error = file_read(path, CONFIG_BYTES_MAX, text, &why);
+	size_t problems;
+
+	*config = NULL;
+	if (!error)
+		error = config_parse(path, buf_slice(text), config, &why);
+	if (error) {
+		log_error("%s", why.text);
+		return error;
+	}
+	problems = config_check_system(path, *config, told, NULL);
+	if (!problems)
+		return 0;
+	config_free(*config);
+	*config = NULL;
+	return -EINVAL;
+}
+
+static int hold_text(struct slice text, struct why *why)
+{
+	int fd = memfd_create("sallyport-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return why_set(why, errno, "configuration: cannot make its memory file: %m");
+	if (pwrite(fd, text.data, text.len, 0) != (ssize_t)text.len ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
+			0) {
+		close(fd);
+		return why_set(why, EIO, "configuration: cannot keep its text");
+	}
+	return fd;
+}
+
+static int open_certificate(const struct config *config, struct why *why)
+{
+	int fd = open(config->tls.ca_certificate, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? why_set(why, errno, "tls.ca_certificate: cannot open %s: %m",
+				config->tls.ca_certificate)
+		      : fd;
+}
+
+static int open_files(struct generation *generation, struct slice text, struct why *why)
+{
+	const struct config *config = generation->config;
+	int error = directory_make("audit.spool_directory", config->audit.spool_directory, 0700,
+		&config->processes.shipper, why);
+
+	if (error)
+		return error;
+	generation->config_fd = hold_text(text, why);
+	if (generation->config_fd < 0)
+		return generation->config_fd;
+	generation->ca_certificate = open_certificate(config, why);
+	if (generation->ca_certificate < 0)
+		return generation->ca_certificate;
+	for (size_t i = 0; i < config->nbackends; i++) {
+		if (!config->backends[i].key_file)
+			continue;
+		generation->keys[i] = file_secret_open(config->backends[i].key_file, 0, why);
+		if (generation->keys[i] < 0)
+			return generation->keys[i];
+	}
+	return 0;
+}
+
+struct generation *generation_adopt(
+	struct parent *parent, struct config *config, unsigned workers, struct why *why)
+{
+	struct generation *generation = calloc(1, sizeof(*generation));
+	size_t nkeys = config ? config->nbackends : 0;
+
+	if (!generation) {
+		config_free(config);
+		why_set(why, ENOMEM, "no memory for the configuration");
+		return NULL;
+	}
+	generation->config = config;
+	generation->draining = !config;
+	generation->config_fd = generation->ca_certificate = -1;
+	list_append(&parent->generations, &generation->node);
+	generation->keys = malloc((nkeys + 1) * sizeof(*generation->keys));
+	generation->slots = calloc(GENERATION_WORKER + workers, sizeof(*generation->slots));
+	for (size_t i = 0; generation->keys && i < nkeys; i++)
+		generation->keys[i] = -1;
+	if (!generation->keys || !generation->slots) {
+		generation_free(generation);
+		why_set(why, ENOMEM, "no memory for the configuration");
+		return NULL;
+	}
+	generation->nslots = GENERATION_WORKER + workers;
+	slot_init(&generation->slots[GENERATION_SIGNER], parent, generation, ROLE_SIGNER, 0);
+	slot_init(&generation->slots[GENERATION_SCOUT], parent, generation, ROLE_SCOUT, 0);
+	for (unsigned i = 0; i < workers; i++)
+		slot_init(&generation->slots[GENERATION_WORKER + i], parent, generation,
+			ROLE_WORKER, i);
+	return generation;
+}
+
+struct generation *generation_new(
+	struct parent *parent, struct config *config, struct slice text, struct why *why)
+{
+	struct generation *generation =
+		generation_adopt(parent, config, config->appliance.workers, why);
+
+	if (generation && open_files(generation, text, why)) {
+		generation_free(generation);
+		return NULL;
+	}
+	return generation;
+}
+
+void generation_free(struct generation *generation)
+{
+	if (!generation)
+		return;
+	list_remove(&generation->node);
+	for (unsigned i = 0; i < generation->nslots; i++) {
+		struct slot *slot = &generation->slots[i];
+
+		ev_timer_stop(slot->parent->loop, &slot->restart);
+		process_free(slot->process);
+	}
+	close_fd(generation->config_fd);
+	close_fd(generation->ca_certificate);
+	for (size_t i = 0;
+		generation->keys && generation->config && i < generation->config->nbackends; i++)
+		close_fd(generation->keys[i]);
+	free(generation->keys);
+	free(generation->slots);
+	config_free(generation->config);
+	free(generation);
+}
+
+unsigned generation_running(const struct generation *generation, enum role_kind kind)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < generation->nslots; i++) {
+		if (generation->slots[i].process &&
+			(kind == ROLE_KINDS || generation->slots[i].kind == kind))
+			n++;
+	}
+	return n;
+}
+
+bool generation_is_ready(const struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->nslots; i++) {
+		if (!generation->slots[i].process ||
+			!process_is_ready(generation->slots[i].process))
+			return false;
+	}
+	return true;
+}
+
+/* ---- what a process gets ---- */
+
+/* The list of descriptors for one start: those made for it are closed afterwards. */
+struct package {
+	struct process_fd *fds;
+	size_t nfds;
+	int *made;
+	size_t nmade;
+	char **names; /* those of key:… */
+	size_t nnames;
+	int error;
+};
+
+static int package_open(struct package *package, const struct config *config)
+{
+	size_t most = FDS_FIXED + config->nbackends;
+
+	*package = (struct package){
+		.fds = calloc(most, sizeof(*package->fds)),
+		.made = calloc(most, sizeof(*package->made)),
+		.names = calloc(most, sizeof(*package->names)),
+	};
+	return package->fds && package->made && package->names ? 0 : -ENOMEM;
+}
+
+static void package_close(struct package *package)
+{
+	for (size_t i = 0; i < package->nmade; i++)
+		close(package->made[i]);
+	for (size_t i = 0; i < package->nnames; i++)
+		free(package->names[i]);
+	free(package->names);
+	free(package->made);
+	free(package->fds);
+}
+
+static void pack(struct package *package, const char *name, int fd)
+{
+	if (fd >= 0)
+		package->fds[package->nfds++] = (struct process_fd){name, fd};
+}
+
+/* Packs a descriptor that exists for this child only. */
+static void pack_made(struct package *package, const char *name, int fd)
+{
+	if (fd < 0) {
+		package->error = fd;
+		return;
+	}
+	package->made[package->nmade++] = fd;
+	pack(package, name, fd);
+}
+
+/* Packs the same file, with an offset of its own, to be read only. */
+static void pack_copy(struct package *package, const char *name, int fd)
+{
+	pack_made(package, name, process_reopen(fd));
+}
+
+static void pack_keys(struct package *package, const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->config->nbackends; i++) {
+		char *name;
+
+		if (generation->keys[i] < 0)
+			continue;
+		if (asprintf(&name, "key:%s", generation->config->backends[i].name) < 0) {
+			package->error = -ENOMEM;
+			return;
+		}
+		package->names[package->nnames++] = name;
+		pack_copy(package, name, generation->keys[i]);
+	}
+}
+
+static void pack_worker(struct package *package, const struct slot *slot,
+	const struct handout_ring *ring, int life, int signer)
+{
+	const struct handout *handout = &slot->parent->handout;
+	const struct handout_listener *listener = &handout->listeners[slot->index];
+
+	pack(package, "listener4", listener->fd4);
+	pack(package, "listener6", listener->fd6);
+	pack_copy(package, "leaf_key", handout->leaf_key);
+	pack_copy(package, "ca_certificate", slot->generation->ca_certificate);
+	if (slot->generation->config->tls.ticket_rotation_ns)
+		pack_copy(package, "tickets", handout->tickets);
+	pack(package, "ring", ring->ring);
+	pack(package, "wake_shipper", ring->wake_shipper);
+	pack(package, "wake_worker", ring->wake_worker);
+	if (slot->parent->census)
+		pack_copy(package, "board", census_board(slot->parent->census));
+	pack_made(package, "life", life);
+	pack_made(package, "signer", signer);
+	pack_keys(package, slot->generation);
+}
+
+static struct process_start start_of(struct slot *slot, const struct control_boot *boot)
+{
+	struct parent *parent = slot->parent;
+
+	return (struct process_start){
+		.loop = parent->loop,
+		.counters = parent->counters,
+		.title = parent->options->table->roles[slot->kind]->title,
+		.patience = slot->kind == ROLE_SHIPPER ? PATIENCE_SHIPPER : PATIENCE,
+		.boot = boot,
+		.owner = &parent_owner,
+		.context = slot,
+	};
+}
+
+static int start(struct slot *slot, struct package *package, struct why *why)
+{
+	struct parent *parent = slot->parent;
+	struct control_boot boot = {
+		.kind = slot->kind,
+		.index = slot->index,
+		.number = slot->number,
+		.log_level = parent->options->log_level,
+	};
+	struct process_start start = start_of(slot, &boot);
+
+	memcpy(boot.epoch, parent->epoch, sizeof(boot.epoch));
+	snprintf(boot.config_path, sizeof(boot.config_path), "%s", parent->options->config_path);
+	pack_copy(package, "config", slot->generation->config_fd);
+	pack(package, "counters", parent->counters->fd);
+	if (slot->kind == ROLE_WORKER || slot->kind == ROLE_SCOUT)
+		pack(package, "heartbeats", datapath_heartbeats(parent->datapath));
+	if (package->error)
+		return why_set(why, -package->error, "%s: cannot open a file for it: %s",
+			start.title, strerror(-package->error));
+	start.fds = package->fds;
+	start.nfds = package->nfds;
+	return process_start(&start, &slot->process, why);
+}
+
+/* ---- introductions ---- */
+
+static void introduce_to_shipper(struct process *shipper, const struct handout_ring *ring)
+{
+	struct control_peer peer = {.number = ring->number};
+	int fds[4] = {ring->ring, ring->wake_shipper, ring->wake_worker, ring->life};
+
+	process_send(shipper, CONTROL_PEER, &peer, sizeof(peer), fds, 4);
+}
+
+void slot_introduce(struct slot *shipper, uint32_t from)
+{
+	list_for_each (node, &shipper->parent->handout.rings) {
+		const struct handout_ring *ring = list_entry(node, struct handout_ring, node);
+
+		if (shipper->process && ring->number >= from)
+			introduce_to_shipper(shipper->process, ring);
+	}
+}
+
+static void introduce_to_signer(struct slot *signer, uint32_t worker, int socket)
+{
+	struct control_peer peer = {.number = worker};
+
+	if (signer->process)
+		process_send(signer->process, CONTROL_PEER, &peer, sizeof(peer), &socket, 1);
+}
+
+static int start_worker(struct slot *slot, struct package *package, struct why *why)
+{
+	struct parent *parent = slot->parent;
+	int life, pair[2], error = ipc_pair(pair);
+	struct handout_ring *ring;
+
+	if (error)
+		return why_set(
+			why, -error, "worker: no socket to the signer: %s", strerror(-error));
+	ring = handout_ring_make(&parent->handout, slot->number,
+		slot->generation->config->audit.ring_bytes, &life, why);
+	if (!ring) {
+		close(pair[0]);
+		close(pair[1]);
+		return -ENOMEM;
+	}
+	pack_worker(package, slot, ring, life, pair[0]);
+	error = start(slot, package, why);
+	if (error) {
+		handout_ring_free(ring);
+	} else {
+		/* Whoever died by accident is back within the timeout of its stamp: until it can
+		 * write one, connections wait in its listener. Not for one that dies again and
+		 * again, with whom they would wait in vain. */
+		if (slot->failures <= 1)
+			vitals_vouch(parent->vitals, slot->index);
+		if (parent->shipper.process)
+			introduce_to_shipper(parent->shipper.process, ring);
+		introduce_to_signer(
+			&slot->generation->slots[GENERATION_SIGNER], slot->number, pair[1]);
+	}
+	close(pair[1]);
+	return error;
+}
+
+static int start_signer(struct slot *slot, struct package *package, struct why *why)
+{
+	struct generation *generation = slot->generation;
+	const struct config *config = generation->config;
+	int key = file_secret_open(config->tls.ca_key, config->processes.signer.uid, why);
+	int certificate = key < 0 ? key : open_certificate(config, why);
+	int error = certificate < 0 ? certificate : 0;
+
+	/* Opened for this start only, and both now: the key is in nobody else's hands for longer
+	 * than it takes to pass it on, and it always fits the certificate. */
+	if (key >= 0)
+		pack_made(package, "ca_key", key);
+	if (certificate >= 0)
+		pack_made(package, "ca_certificate", certificate);
+	pack_copy(package, "leaf_key", slot->parent->handout.leaf_key);
+	if (!error)
+		error = start(slot, package, why);
+	for (unsigned i = GENERATION_WORKER; i < generation->nslots && !error; i++) {
+		struct slot *worker = &generation->slots[i];
+		int pair[2];
+
+		if (!worker->process)
+			continue;
+		if (ipc_pair(pair)) {
+			/* Without a signer this worker is of no use: it starts anew. */
+			process_kill(worker->process);
+			continue;
+		}
+		introduce_to_signer(slot, worker->number, pair[1]);
+		process_send(worker->process, CONTROL_SIGNER, NULL, 0, &pair[0], 1);
+		close(pair[0]);
+		close(pair[1]);
+	}
+	return error;
+}
+
+/* The spool has one owner: the lock is of the description that is handed over, so it ends with the
+ * shipper, even of a parent that was killed. */
+static int open_spool(const struct config *config, struct why *why)
+{
+	const char *path = config->audit.spool_directory;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return why_set(why, errno, "audit.spool_directory: cannot open %s: %m", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (errno == EWOULDBLOCK)
+		error = why_set(why, EBUSY,
+			"audit.spool_directory: another shipper still uses %s: waiting for its end",
+			path);
+	else
+		error = why_set(why, errno, "audit.spool_directory: cannot lock %s: %m", path);
+	close(fd);
+	return error;
+}
+
+static int start_shipper(struct slot *slot, struct package *package, struct why *why)
+{
+	int spool = open_spool(slot->generation->config, why);
+	int error;
+
+	if (spool < 0)
+		return spool;
+	pack_made(package, "spool", spool);
+	error = start(slot, package, why);
+	if (error)
+		return error;
+	slot_introduce(slot, 0);
+	return 0;
+}
+
+/* ---- slots ---- */
+
+struct slot *generation_slot(struct generation *generation, enum role_kind kind, unsigned index)
+{
+	for (unsigned i = 0; i < generation->nslots; i++) {
+		struct slot *slot = &generation->slots[i];
+
+		if (slot->kind == kind && slot->index == index)
+			return slot;
+	}
+	return NULL;
+}
+
+int slot_adopt(
+	struct slot *slot, const struct process_state *state, uint32_t number, struct why *why)
+{
+	struct control_boot boot = {.kind = slot->kind, .index = slot->index};
+	struct process_start start = start_of(slot, &boot);
+
+	slot->number = number;
+	return process_adopt(&start, state, &slot->process, why);
+}
+
+static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct slot *slot = timer->data;
+	struct why why = {""};
+
+	(void)loop;
+	(void)events;
+	if (!slot_start(slot, &why))
+		return;
+	log_error("%s", why.text);
+	slot->failures = process_failures(slot->failures, 0);
+	slot_start_later(slot);
+}
+
+void slot_init(struct slot *slot, struct parent *parent, struct generation *generation,
+	enum role_kind kind, unsigned index)
+{
+	*slot = (struct slot){
+		.parent = parent, .generation = generation, .kind = kind, .index = index};
+	ev_timer_init(&slot->restart, on_restart, 0., 0.);
+	slot->restart.data = slot;
+}
+
+int slot_start(struct slot *slot, struct why *why)
+{
+	struct package package;
+	int error = package_open(&package, slot->generation->config);
+
+	slot->number = slot->parent->next_number++;
+	slot->temporary = false;
+	if (error)
+		why_set(why, -error, "no memory to start a process");
+	else if (slot->kind == ROLE_WORKER)
+		error = start_worker(slot, &package, why);
+	else if (slot->kind == ROLE_SIGNER)
+		error = start_signer(slot, &package, why);
+	else if (slot->kind == ROLE_SHIPPER)
+		error = start_shipper(slot, &package, why);
+	else
+		error = start(slot, &package, why);
+	package_close(&package);
+	return error;
+}
+
+void slot_start_later(struct slot *slot)
+{
+	ev_timer_stop(slot->parent->loop, &slot->restart);
+	ev_timer_set(&slot->restart, (double)process_backoff_ns(slot->failures) / 1e9, 0.);
+	ev_timer_start(slot->parent->loop, &slot->restart);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A configuration in force, with the files that belong to it and the processes that run by it. A
+ * reload makes a new generation beside the old one. */
+#ifndef SUPERVISE_GENERATION_H
+#define SUPERVISE_GENERATION_H
+
+#include <ev.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/why.h"
+#include "config/config.h"
+#include "supervise/process.h"
+
+struct parent;
+
+/* A place that one process fills at a time, again when it dies. */
+struct slot {
+	struct parent *parent;
+	struct generation *generation;
+	enum role_kind kind;
+	unsigned index;
+	uint32_t number;	 /* of the process in it */
+	struct process *process; /* NULL: none now */
+	unsigned failures;	 /* in a row */
+	bool temporary;		 /* the last failure said that it may go better the next time */
+	ev_timer restart;
+};
+
+struct generation {
+	struct list node; /* in parent->generations */
+	struct config *config;
+	int config_fd; /* its text */
+	int ca_certificate;
+	int *keys; /* of the backends, by index; -1: none */
+	bool draining;
+	struct slot *slots; /* signer, scout, then the workers */
+	unsigned nslots;
+};
+
+#define GENERATION_SIGNER 0
+#define GENERATION_SCOUT  1
+#define GENERATION_WORKER 2 /* + index */
+
+/* Reads a configuration file and checks it against the system; what is wrong is logged. 0: *config
+ * and the text are the caller's; else negative errno, and the text may have been filled. */
+int generation_load(const char *path, struct config **config, struct buf *text);
+
+/* Opens the files of the configuration. No process is started. The generation takes config, also
+ * on failure. NULL with why. */
+struct generation *generation_new(
+	struct parent *parent, struct config *config, struct slice text, struct why *why);
+/* One of a parent before, with its places, all empty, and no files open yet; those that the caller
+ * sets are the generation's. config NULL: it drains, and nothing is started for it any more. */
+struct generation *generation_adopt(
+	struct parent *parent, struct config *config, unsigned workers, struct why *why);
+/* None of its processes may be left, nor the shipper run by it. */
+void generation_free(struct generation *generation);
+/* Slots with a process in them. kind ROLE_KINDS: of any kind. */
+unsigned generation_running(const struct generation *generation, enum role_kind kind);
+bool generation_is_ready(const struct generation *generation);
+
+void slot_init(struct slot *slot, struct parent *parent, struct generation *generation,
+	enum role_kind kind, unsigned index);
+/* The place of that kind; NULL: the generation has no such worker, and never a shipper. */
+struct slot *generation_slot(struct generation *generation, enum role_kind kind, unsigned index);
+/* Goes on with a process that a parent before started in this slot, see process_adopt. */
+int slot_adopt(
+	struct slot *slot, const struct process_state *state, uint32_t number, struct why *why);
+/* Starts the process of an empty slot, hands it what its role needs, and introduces it to the
+ * others. 0, or negative errno with why. */
+int slot_start(struct slot *slot, struct why *why);
+/* Tells the shipper of the rings of streams from that number on. */
+void slot_introduce(struct slot *shipper, uint32_t from);
+/* Starts it after the pause that its failures ask for; the reason of a failing start is logged and
+ * counts as a failure. */
+void slot_start_later(struct slot *slot);
+
+#endif

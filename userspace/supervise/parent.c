@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "supervise/parent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "supervise/directory.h"
+#include "supervise/endpoints.h"
+#include "supervise/instance.h"
+#include "supervise/sandbox.h"
+
+#define SWEEP_S 10.
+/* At the end: for the shipper to spool what the workers left. */
+#define SPOOL_NS (10 * NS_PER_S)
+/* Beyond every deadline of the children: for a parent that miscounted. */
+#define LAST_NS (40 * NS_PER_S)
+
+/* ---- the children's news ---- */
+
+static void stop(struct parent *parent, uint64_t within_ns);
+
+static void fail_start(struct parent *parent)
+{
+	parent->failed = true;
+	if (parent->stage == PARENT_STARTING)
+		stop(parent, 0);
+}
+
+static void on_ready(void *context, struct process *process)
+{
+	struct slot *slot = context;
+
+	log_info("%s: ready", process_name(process));
+	if (slot->kind == ROLE_SCOUT)
+		endpoints_tell(slot->parent->datapath, process);
+	parent_step(slot->parent);
+}
+
+static void on_failed(void *context, struct process *process, int error, const char *text)
+{
+	struct slot *slot = context;
+
+	log_error("%s: cannot start: %s", process_name(process), text);
+	slot->temporary = error == -EAGAIN || error == -EBUSY;
+}
+
+static void forget_ring(struct parent *parent, const struct ipc_message *m)
+{
+	struct handout_ring *ring;
+	struct control_peer peer;
+	char byte;
+
+	if (m->len != sizeof(peer))
+		return;
+	memcpy(&peer, m->body, sizeof(peer));
+	ring = handout_ring_find(&parent->handout, peer.number);
+	/* Only of a worker that is gone indeed. */
+	if (ring && read(ring->life, &byte, 1) == 0)
+		handout_ring_free(ring);
+}
+
+static void on_message(void *context, struct process *process, struct ipc_message *message)
+{
+	struct slot *slot = context;
+
+	if (slot->kind == ROLE_SCOUT && message->type == CONTROL_ENDPOINT) {
+		endpoints_learn(slot->parent->datapath, slot->parent->counters, process, message);
+	} else if (slot->kind == ROLE_SCOUT && message->type == CONTROL_SCOUTED) {
+		slot->parent->scouted = true;
+		parent_step(slot->parent);
+	} else if (slot->kind == ROLE_SHIPPER && message->type == CONTROL_PEER_GONE) {
+		forget_ring(slot->parent, message);
+	} else {
+		counter_add(slot->parent->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
+		log_warning("%s: sent a message of type %u, which it may not",
+			process_name(process), message->type);
+	}
+}
+
+/* What follows for the place of a process that ended. */
+static void refill(
+	struct slot *slot, bool was_ready, bool was_draining, const struct process_end *end)
+{
+	struct parent *parent = slot->parent;
+	bool stopping = parent->stage >= PARENT_STOPPING_WORKERS;
+
+	slot->failures =
+		end->clean && was_draining ? 0 : process_failures(slot->failures, end->lived_ns);
+	if (parent->stage == PARENT_STARTING && !was_ready && !slot->temporary) {
+		fail_start(parent);
+		return;
+	}
+	if (slot->kind == ROLE_SHIPPER) {
+		if (parent->swapping && !was_draining)
+			reload_abort(parent, "the shipper could not start");
+		else if (!parent->swapping && !(stopping && was_draining && end->clean))
+			slot_start_later(slot);
+		return;
+	}
+	if (slot->generation == parent->pending && !was_ready) {
+		reload_abort(parent, "a process could not start with it");
+		return;
+	}
+	if (!stopping && !slot->generation->draining)
+		slot_start_later(slot);
+}
+
+static void on_ended(void *context, struct process *process, const struct process_end *end)
+{
+	struct slot *slot = context;
+	struct parent *parent = slot->parent;
+	bool was_ready = process_is_ready(process), was_draining = process_is_draining(process);
+
+	if (was_draining && end->clean) {
+		log_info("%s: drained", process_name(process));
+	} else {
+		counter_add(parent->counters, COUNTER_PROCESS_DIED, 1);
+		log_error("%s: %s", process_name(process), end->text);
+	}
+	slot->process = NULL;
+	process_free(process);
+	upgrade_count(parent);
+	refill(slot, was_ready, was_draining, end);
+	parent_step(parent);
+}
+
+const struct process_owner parent_owner = {
+	.ready = on_ready,
+	.failed = on_failed,
+	.message = on_message,
+	.ended = on_ended,
+};
+
+/* ---- stages ---- */
+
+static void drain_all(struct parent *parent, enum role_kind kind, uint64_t within_ns)
+{
+	list_for_each (node, &parent->generations) {
+		struct generation *generation = list_entry(node, struct generation, node);
+
+		for (unsigned i = 0; i < generation->nslots; i++) {
+			struct slot *slot = &generation->slots[i];
+
+			if (slot->kind == kind && slot->process)
+				process_drain(slot->process, within_ns);
+		}
+	}
+}
+
+static unsigned running(struct parent *parent, enum role_kind kind)
+{
+	unsigned n = 0;
+
+	list_for_each (node, &parent->generations)
+		n += generation_running(list_entry(node, struct generation, node), kind);
+	return n;
+}
+
+/* The signer of a retired generation serves until its last worker is gone. */
+static void clear_retired(struct parent *parent)
+{
+	list_for_each_safe (node, &parent->generations) {
+		struct generation *generation = list_entry(node, struct generation, node);
+		struct process *signer = generation->slots[GENERATION_SIGNER].process;
+
+		if (!generation->draining)
+			continue;
+		if (signer && !process_is_draining(signer) &&
+			!generation_running(generation, ROLE_WORKER))
+			process_drain(signer, 0);
+		if (!generation_running(generation, ROLE_KINDS) &&
+			parent->shipper.generation != generation)
+			generation_free(generation);
+	}
+}
+
+static void step_starting(struct parent *parent)
+{
+	if (!parent->current || !generation_is_ready(parent->current) || !parent->shipper.process ||
+		!process_is_ready(parent->shipper.process) || !parent->scouted)
+		return;
+	parent->stage = PARENT_RUNNING;
+	log_info("ready: %u workers on %s", parent->current->config->appliance.workers,
+		parent->current->config->datapath.inside);
+	sd_notifyf(0, "READY=1\nSTATUS=%u workers", parent->current->config->appliance.workers);
+	if (parent->upgrade.asked)
+		upgrade_begin(parent);
+	else if (parent->reload_again)
+		reload_begin(parent);
+}
+
+static void step_last(struct parent *parent)
+{
+	struct slot *shipper = &parent->shipper;
+
+	/* What it has to tell at the end goes to the shipper as well. */
+	if (!census_stop(parent->census))
+		return;
+	if (shipper->process && !process_is_draining(shipper->process))
+		process_drain(shipper->process, SPOOL_NS);
+	if (!shipper->process && !ev_is_active(&shipper->restart) && !running(parent, ROLE_KINDS))
+		ev_break(parent->loop, EVBREAK_ALL);
+}
+
+void parent_step(struct parent *parent)
+{
+	switch (parent->stage) {
+	case PARENT_STARTING:
+		step_starting(parent);
+		break;
+	case PARENT_RUNNING:
+		reload_step(parent);
+		clear_retired(parent);
+		break;
+	case PARENT_STOPPING_WORKERS:
+		if (running(parent, ROLE_WORKER))
+			break;
+		parent->stage = PARENT_STOPPING_REST;
+		drain_all(parent, ROLE_SCOUT, 0);
+		drain_all(parent, ROLE_SIGNER, 0);
+		/* fall through */
+	case PARENT_STOPPING_REST:
+		step_last(parent);
+	}
+}
+
+/* ---- the end ---- */
+
+static void on_stop_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct parent *parent = timer->data;
+
+	(void)events;
+	log_error("some processes did not end in time");
+	parent->failed = true;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void cancel_restarts(struct parent *parent)
+{
+	list_for_each (node, &parent->generations) {
+		struct generation *generation = list_entry(node, struct generation, node);
+
+		generation->draining = true;
+		for (unsigned i = 0; i < generation->nslots; i++)
+			ev_timer_stop(parent->loop, &generation->slots[i].restart);
+	}
+}
+
+/* Established flows stay steered until their workers are gone; new ones are reset by the kernel as
+ * soon as nobody listens, because they must not pass unseen. */
+static void stop(struct parent *parent, uint64_t within_ns)
+{
+	parent->stage = PARENT_STOPPING_WORKERS;
+	parent->pending = parent->retiring = NULL;
+	sd_notify(0, "STOPPING=1\nSTATUS=draining");
+	upgrade_abandon(parent);
+	ev_timer_stop(parent->loop, &parent->reload_deadline);
+	ev_timer_stop(parent->loop, &parent->settle);
+	ev_timer_stop(parent->loop, &parent->rotate);
+	vitals_stop(parent->vitals);
+	cancel_restarts(parent);
+	handout_listeners_shrink(&parent->handout, 0);
+	drain_all(parent, ROLE_WORKER, within_ns);
+	/* A shipper that a reload has just sent away: there are events to be spooled. */
+	if (parent->swapping && !parent->shipper.process)
+		slot_start_later(&parent->shipper);
+	parent->swapping = false;
+	ev_timer_set(&parent->stop_deadline, (double)(within_ns + LAST_NS) / 1e9, 0.);
+	ev_timer_start(parent->loop, &parent->stop_deadline);
+	parent_step(parent);
+}
+
+static void on_terminate(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	struct parent *parent = signal->data;
+	uint64_t within_ns = parent->current->config->processes.drain_ns;
+
+	(void)loop;
+	(void)events;
+	if (parent->stage < PARENT_STOPPING_WORKERS) {
+		log_info("told to end: exchanges in flight have %.0f s", (double)within_ns / 1e9);
+		stop(parent, within_ns);
+		return;
+	}
+	log_info("told again to end: what is in flight is cut");
+	drain_all(parent, ROLE_WORKER, 0);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	(void)loop;
+	(void)events;
+	reload_begin(signal->data);
+	parent_step(signal->data);
+}
+
+static void on_upgrade(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	(void)loop;
+	(void)events;
+	upgrade_begin(signal->data);
+}
+
+/* ---- the clock's business ---- */
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)timer;
+	(void)events;
+	sd_notify(0, "WATCHDOG=1");
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct parent *parent = timer->data;
+
+	(void)loop;
+	(void)events;
+	datapath_endpoint_sweep(parent->datapath, clock_monotonic_ns());
+	upgrade_count(parent);
+}
+
+static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct parent *parent = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (ticket_keys_rotate(parent->handout.ticket_keys))
+		log_error("the keys of session tickets could not be rotated: no random numbers");
+}
+
+void parent_schedule_rotation(struct parent *parent)
+{
+	double period = (double)parent->current->config->tls.ticket_rotation_ns / 1e9;
+
+	ev_timer_stop(parent->loop, &parent->rotate);
+	if (period <= 0.)
+		return;
+	ev_timer_set(&parent->rotate, period, period);
+	ev_timer_start(parent->loop, &parent->rotate);
+}
+
+static void watch_signal(struct parent *parent, ev_signal *watcher, int number,
+	void (*callback)(struct ev_loop *, ev_signal *, int))
+{
+	ev_signal_init(watcher, callback, number);
+	watcher->data = parent;
+	ev_signal_start(parent->loop, watcher);
+}
+
+static void watch(struct parent *parent)
+{
+	uint64_t watchdog_us = 0;
+	double half;
+
+	ev_timer_start(parent->loop, &parent->sweep);
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
+		half = (double)watchdog_us / 2e6;
+		ev_timer_set(&parent->watchdog, half, half);
+		ev_timer_start(parent->loop, &parent->watchdog);
+	}
+	parent_schedule_rotation(parent);
+}
+
+/* ---- the start ---- */
+
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+int parent_name_counters(struct parent *parent, const struct config *config, struct why *why)
+{
+	if (asprintf(&parent->counters_path, "%s/counters", config->appliance.run_directory) >= 0)
+		return 0;
+	parent->counters_path = NULL;
+	return why_set(why, ENOMEM, "no memory");
+}
+
+int parent_attach(struct parent *parent, const struct config *config, struct why *why)
+{
+	unsigned workers = config->appliance.workers;
+	int error = datapath_open(config, &parent->datapath, why);
+
+	if (!error)
+		error = vitals_new(parent, &parent->vitals, why);
+	if (!error)
+		error = scout_watch_new(parent, &parent->scout_watch, why);
+	if (!error)
+		error = handout_listeners_place(&parent->handout, parent->datapath, why);
+	if (!error)
+		error = handout_listeners_grow(
+			&parent->handout, config, parent->datapath, workers, why);
+	if (error)
+		return error;
+	error = datapath_workers(parent->datapath, workers);
+	if (error)
+		return why_set(why, -error, "datapath: cannot set the number of workers: %s",
+			strerror(-error));
+	return census_start(parent, config, why);
+}
+
+/* Everything before the first child. */
+static int prepare(struct parent *parent, const struct config *config, struct why *why)
+{
+	const char *directory = config->appliance.run_directory;
+	int error = directory_make("appliance.run_directory", directory, 0755, NULL, why);
+
+	if (error)
+		return error;
+	parent->lock = instance_lock(directory, why);
+	if (parent->lock < 0)
+		return parent->lock;
+	error = instance_epoch(parent->epoch, why);
+	if (!error)
+		error = parent_name_counters(parent, config, why);
+	if (!error)
+		error = counters_create(parent->counters_path, &parent->counters, why);
+	if (!error)
+		error = handout_open(&parent->handout, why);
+	return error ? error : parent_attach(parent, config, why);
+}
+
+static int start_children(struct parent *parent, struct why *why)
+{
+	int error;
+
+	slot_init(&parent->shipper, parent, parent->current, ROLE_SHIPPER, 0);
+	error = slot_start(&parent->shipper, why);
+	if (error == -EBUSY) {
+		/* That of a killed daemon, which still serves the workers of that one. */
+		log_warning("%s", why->text);
+		slot_start_later(&parent->shipper);
+		error = 0;
+	}
+	for (unsigned i = 0; i < parent->current->nslots && !error; i++)
+		error = slot_start(&parent->current->slots[i], why);
+	return error;
+}
+
+static int begin(struct parent *parent, struct why *why)
+{
+	struct buf text = BUF_EMPTY;
+	struct config *config;
+	int error;
+
+	if (generation_load(parent->options->config_path, &config, &text)) {
+		buf_free(&text);
+		return why_set(why, EINVAL, "%s: the configuration cannot be used",
+			parent->options->config_path);
+	}
+	error = prepare(parent, config, why);
+	if (error) {
+		config_free(config);
+	} else {
+		parent->current = generation_new(parent, config, buf_slice(&text), why);
+		error = parent->current ? 0 : -EINVAL;
+	}
+	buf_free(&text);
+	return error ? error : start_children(parent, why);
+}
+
+static int run(struct parent *parent, struct why *why)
+{
+	struct manifest manifest;
+	int error, handed_over;
+
+	if (geteuid() != 0)
+		return why_set(why, EPERM,
+			"must be started as root: it gives root up in every process that sees "
+			"traffic");
+	handed_over = takeover_read(&manifest, why);
+	error = handed_over < 0 ? handed_over : 0;
+	if (handed_over > 0)
+		takeover(parent, &manifest);
+	else if (!error)
+		error = begin(parent, why);
+	manifest_free(&manifest);
+	if (error)
+		return error;
+	watch(parent);
+	ev_run(parent->loop, 0);
+	return 0;
+}
+
+static void finish(struct parent *parent)
+{
+	ev_timer_stop(parent->loop, &parent->shipper.restart);
+	list_for_each_safe (node, &parent->generations)
+		generation_free(list_entry(node, struct generation, node));
+	process_free(parent->shipper.process);
+	census_free(parent->census);
+	handout_close(&parent->handout);
+	vitals_free(parent->vitals);
+	scout_watch_free(parent->scout_watch);
+	datapath_close(parent->datapath);
+	counters_close(parent->counters);
+	if (parent->counters_path)
+		unlink(parent->counters_path);
+	free(parent->counters_path);
+	if (parent->lock >= 0)
+		close(parent->lock);
+	/* libev's handlers know the loop. */
+	ev_signal_stop(parent->loop, &parent->terminate);
+	ev_signal_stop(parent->loop, &parent->interrupt);
+	ev_signal_stop(parent->loop, &parent->hangup);
+	upgrade_close(parent);
+	ev_loop_destroy(parent->loop);
+	free(parent);
+}
+
+static void init_timer(struct parent *parent, ev_timer *timer,
+	void (*callback)(struct ev_loop *, ev_timer *, int), double period)
+{
+	ev_timer_init(timer, callback, period, period);
+	timer->data = parent;
+}
+
+int parent_main(const struct parent_options *options)
+{
+	struct parent *parent = calloc(1, sizeof(*parent));
+	struct why why = {""};
+	sigset_t none;
+	bool failed;
+
+	log_open("parent", options->log_level);
+	if (!parent || !(parent->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV))) {
+		log_error("no event loop: is there memory, and epoll?");
+		free(parent);
+		return EXIT_FAILURE;
+	}
+	parent->options = options;
+	parent->lock = -1;
+	parent->next_number = 1;
+	list_init(&parent->generations);
+	list_init(&parent->handout.rings);
+	parent->handout.leaf_key = parent->handout.tickets = -1;
+	init_timer(parent, &parent->watchdog, on_watchdog, 0.);
+	init_timer(parent, &parent->sweep, on_sweep, SWEEP_S);
+	init_timer(parent, &parent->rotate, on_rotate, 0.);
+	init_timer(parent, &parent->stop_deadline, on_stop_deadline, 0.);
+	init_timer(parent, &parent->reload_deadline, reload_on_deadline, 0.);
+	init_timer(parent, &parent->settle, reload_on_settled, 0.);
+	upgrade_init(parent);
+	signal(SIGPIPE, SIG_IGN);
+	/* From now on, so that none ends the process halfway; they are looked at by the loop. */
+	watch_signal(parent, &parent->terminate, SIGTERM, on_terminate);
+	watch_signal(parent, &parent->interrupt, SIGINT, on_terminate);
+	watch_signal(parent, &parent->hangup, SIGHUP, on_hangup);
+	watch_signal(parent, &parent->upgrade.signal, SIGUSR2, on_upgrade);
+	/* A parent before may have left them blocked, so that none came too early. */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	umask(022);
+	raise_descriptors();
+	if (sandbox_no_dump(&why) || run(parent, &why)) {
+		log_error("%s", why.text);
+		parent->failed = true;
+	}
+	failed = parent->failed;
+	finish(parent);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

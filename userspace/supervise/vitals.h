@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Whether the workers are alive, as the kernel programs see it: by the age of their stamps. What
+ * becomes of new connections is decided in the kernel, without this; here each change is told,
+ * once: in the log, by counters, and by an event. Who hangs for longer is killed by process.c. */
+#ifndef SUPERVISE_VITALS_H
+#define SUPERVISE_VITALS_H
+
+#include "base/why.h"
+
+struct parent;
+struct vitals;
+
+/* Begins to watch the workers of the configuration that is in force, those that come alive. Needs
+ * the parent's loop, counters and datapath. 0, or negative errno with why. */
+int vitals_new(struct parent *parent, struct vitals **vitals, struct why *why);
+/* Stops watching, for an end that is wanted. NULL is fine, also below. */
+void vitals_stop(struct vitals *vitals);
+void vitals_free(struct vitals *vitals);
+
+/* Gives a sign of life for a worker that was just started. */
+void vitals_vouch(struct vitals *vitals, unsigned worker);
+
+#endif
