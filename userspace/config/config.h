@@ -140,7 +140,9 @@ struct config_origin {
 };
 
 struct config_audit {
-	struct address_port collector; /* 127.0.0.1:24224 */
+	char *collector_socket;	/* /run/sallyport-collector/socket */
+	struct address_port collector; /* over TCP, and not the socket; port 0: none */
+	char *collector_key_file; /* shared with it, opened by the parent; NULL: no handshake */
 	char *tag;		/* sallyport.exchange */
 	char *spool_directory;	/* /var/spool/sallyport */
 	uint64_t spool_bytes;	/* 1 GiB */
