@@ -46,6 +46,7 @@
 	X(BYPASS_NO_SNI, "bypass.no_sni", "connections spliced because TLS named no host") \
 	X(BYPASS_NOT_TLS, "bypass.not_tls", "connections spliced because they are not TLS") \
 	X(BYPASS_UNREACHABLE, "bypass.unreachable", "spliced connections whose destination did not answer") \
+	X(CLIENT_FLOODED, "client.flooded", "connections closed because the client sent too many TLS messages without payload") \
 	X(LEAF_FAILED, "leaf.failed", "connections without a leaf from the signer") \
 	X(HANDSHAKE_FULL, "handshake.full", "full TLS handshakes with clients") \
 	X(HANDSHAKE_RESUMED, "handshake.resumed", "resumed TLS handshakes with clients") \
@@ -71,6 +72,7 @@
 	X(ORIGIN_UNREACHABLE, "origin.unreachable", "connections not made: no address answered") \
 	X(ORIGIN_UNVERIFIED, "origin.unverified", "connections refused for the origin's certificate") \
 	X(ORIGIN_STALE, "origin.stale", "requests sent again because a kept connection had been closed") \
+	X(ORIGIN_FLOODED, "origin.flooded", "connections closed because the origin sent too many TLS messages without payload") \
 	X(ORIGIN_LOST, "origin.lost", "connections that failed during an exchange") \
 	X(ORIGIN_TIMEOUT, "origin.timeout", "origins that did not answer in time") \
 	/* process */                                                                          \
