@@ -80,6 +80,8 @@ struct config_endpoints {
 	enum config_learn learn;
 	uint64_t hold_ns;	/* the longest that a packet waits for its address to be learned: 100 ms */
 	enum config_policy no_sni, ech, encrypted_dns;
+	/* Of connections that are steered and name no listed host; the three above hold there too. */
+	enum config_policy unlisted, invalid, not_tls;
 	uint64_t grace_ns;	/* an address stays an endpoint this long after it left the DNS: 10 min */
 };
 
@@ -216,5 +218,8 @@ bool config_fail_differs(const struct config *a, const struct config *b);
 
 /* The host entry that a lower-case name falls under: exact before patterns; NULL: not ours. */
 const struct config_host *config_host_find(const struct config *config, struct slice name);
+/* Whether the name, in lower case, ends as a pattern does but does not match it: "a.b.openai.azure.com",
+ * "my_res.openai.azure.com". Dots at its end do not count. Any bytes may be given. */
+bool config_host_below(const struct config *config, struct slice name);
 
 #endif
