@@ -411,11 +411,11 @@ static bool client_takes_input(const struct client *client)
 	return client->exchange ? exchange_wants_input(client->exchange) : !client->close_after;
 }
 
-static void client_head(struct client *client, const struct head *head)
+static void client_head(struct client *client, const struct head *head, bool fin)
 {
 	if (!head->keep_alive || client->worker->draining)
 		client->close_after = true;
-	client->exchange = exchange_start(client, head);
+	client->exchange = exchange_start(client, head, fin);
 }
 
 /* Parses from the input what may be parsed now, and returns how much that was. */
@@ -433,16 +433,14 @@ static size_t client_parse(struct client *client, struct slice input)
 		case H1_MORE:
 			return total;
 		case H1_HEAD:
-			client_head(client, event.head);
-			break;
-		case H1_BODY:
-			exchange_body(client->exchange, event.span);
+			client_head(client, event.head, event.fin);
 			break;
 		case H1_TRAILERS:
 			exchange_trailers(client->exchange, &event);
-			break;
+			/* fall through */
+		case H1_BODY:
 		case H1_END:
-			exchange_request_end(client->exchange);
+			exchange_body(client->exchange, event.span, event.fin);
 			break;
 		case H1_ERROR:
 			client->close_after = true;
