@@ -161,11 +161,28 @@
 	X(SIGNER_REFUSED, "signer.refused", "requests for a leaf that were refused, or could not be read") \
 	/* end */
 
+/* What is now, not what was counted: one process sets it, in its slot. They stand in the file behind
+ * the counters. Times are ns. */
+#define GAUGES(X) \
+	X(RECORD_TOLD, "record.told", "when the shipper told all this (CLOCK_MONOTONIC)") \
+	X(RECORD_CONNECTED, "record.connected", "whether the collector is connected") \
+	X(RECORD_BLOCKED, "record.blocked", "whether nothing can be spooled, so that calls will wait") \
+	X(RECORD_EVENTS, "record.events", "events in the spool that the collector has not acknowledged") \
+	X(RECORD_UNCOUNTED, "record.uncounted", "bytes of the spool whose events are not counted yet") \
+	X(RECORD_BYTES, "record.bytes", "bytes of the spool that the collector has not acknowledged") \
+	X(RECORD_OLDEST, "record.oldest", "time of the oldest event that waits (CLOCK_REALTIME); 0: none waits") \
+	X(RECORD_SPOOL, "record.spool", "bytes of all files of the spool") \
+	X(RECORD_LIMIT, "record.limit", "bytes that they may have (audit.spool_size)") \
+	/* end */
+
 enum counter {
 #define COUNTER_ENUM(NAME, name, help) COUNTER_##NAME,
 	COUNTERS(COUNTER_ENUM)
+	COUNTER_COUNT,
+	COUNTER_BEFORE_GAUGES = COUNTER_COUNT - 1,
+	GAUGES(COUNTER_ENUM)
 #undef COUNTER_ENUM
-	COUNTER_COUNT
+	COUNTER_ROWS
 };
 
 /* Who counts: a slot of the file. Workers share slots only beyond COUNTER_WORKERS of them and
@@ -194,6 +211,13 @@ static inline void counter_add(struct counters *counters, enum counter which, ui
 		atomic_fetch_add_explicit(&counters->own[which], n, memory_order_relaxed);
 }
 
+/* Sets a gauge, in the caller's slot. */
+static inline void counter_set(struct counters *counters, enum counter which, uint64_t value)
+{
+	if (counters && counters->own)
+		atomic_store_explicit(&counters->own[which], value, memory_order_relaxed);
+}
+
 const char *counter_name(enum counter which);
 const char *counter_help(enum counter which);
 
@@ -220,8 +244,11 @@ void counters_close(struct counters *counters);
 
 /* The sum over all slots. Not for counters_map's, which sees one slot. */
 uint64_t counter_total(const struct counters *counters, enum counter which);
+/* The value of a gauge, looked up by its name in the file. false: the file has none of that name,
+ * for it is of an older version. */
+bool counter_gauge(const struct counters *counters, enum counter which, uint64_t *value);
 /* Walks the file's own table: sets name, help and total of the counter at *at (start with 0) and
- * moves on; false after the last. The texts live as long as the mapping. */
+ * moves on, past gauges; false after the last. The texts live as long as the mapping. */
 struct counter_reading {
 	const char *name, *help;
 	uint64_t total;
