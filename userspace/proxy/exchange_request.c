@@ -47,7 +47,7 @@ bool exchange_wants_input(struct exchange *ex)
 	case REQUEST_WAITING:
 		return false;
 	case REQUEST_FLOWING:
-		return !ex->connection || !stream_congested(&ex->connection->stream);
+		return !ex->connection || stream_room(&ex->connection->stream);
 	case REQUEST_OVER:
 		return false;
 	}

@@ -396,7 +396,7 @@ static void exchange_flush_client(struct exchange *ex)
 		client_close(ex->client, false);
 		return;
 	}
-	if (stream_congested(&ex->client->stream))
+	if (!stream_room(&ex->client->stream))
 		stream_watch(&ex->connection->stream, false);
 }
 
@@ -440,9 +440,6 @@ static void exchange_origin_readable(void *user)
 						      : worker->config->origin.first_byte_ns);
 	}
 	exchange_flush_client(ex);
-	if (ex->connection && stream_has_pending(&ex->connection->stream) &&
-		ev_is_active(&ex->connection->stream.reading))
-		ev_feed_event(worker->loop, &ex->connection->stream.reading, EV_READ);
 }
 
 static void exchange_origin_drained(void *user)

@@ -63,16 +63,6 @@ struct collector_link {
 
 static void link_pump(struct collector_link *link);
 
-/* The collector, for messages. */
-static struct log_quoted link_peer(const struct collector_link *link)
-{
-	const struct config_audit *config = link->options.config;
-
-	return log_quote(slice_of_string(config->collector.port
-						 ? address_port_format(&config->collector).text
-						 : config->collector_socket));
-}
-
 static void timer_set(struct collector_link *link, ev_timer *timer, uint64_t in_ns)
 {
 	ev_timer_stop(link->options.loop, timer);
@@ -135,7 +125,7 @@ static void link_down(struct collector_link *link, const char *what, int error)
 	counter_add(link->options.counters, COUNTER_FORWARD_CONNECT_FAILED, 1);
 	if (!link->told_down)
 		log_warning("collector %s: %s%s%s; events wait in the spool",
-			link_peer(link).text, what,
+			config_collector_name(link->options.config).text, what,
 			error ? ": " : "", error ? strerror(error) : "");
 	link->told_down = true;
 	timer_set(link, &link->again, link->backoff_ns);
@@ -316,9 +306,11 @@ static void link_pump(struct collector_link *link)
 /* Lets go of the chunks in front that are acknowledged. */
 static void link_settle(struct collector_link *link)
 {
+	uint64_t records = 0;
 	size_t n = 0;
 
 	while (n < link->nchunks && link->chunks[n].acknowledged) {
+		records += link->chunks[n].records;
 		counter_add(link->options.counters, COUNTER_FORWARD_ACKNOWLEDGED,
 			link->chunks[n].records);
 		link->settled = link->chunks[n].end;
@@ -334,10 +326,10 @@ static void link_settle(struct collector_link *link)
 	link->backoff_ns = LINK_BACKOFF_FIRST;
 	if (link->told_down)
 		log_info("collector %s takes events again",
-			link_peer(link).text);
+			config_collector_name(link->options.config).text);
 	link->told_down = false;
 	link_settled(link, !link->nchunks);
-	link->options.acknowledged(link->options.context);
+	link->options.acknowledged(link->options.context, records, &link->settled);
 }
 
 static void link_acknowledge(struct collector_link *link, struct slice id)
@@ -594,4 +586,9 @@ bool collector_link_busy(const struct collector_link *link)
 {
 	return link->state == LINK_UP &&
 		(link->nchunks || spool_has_after(link->options.spool, &link->at));
+}
+
+bool collector_link_up(const struct collector_link *link)
+{
+	return link->state == LINK_UP;
 }

@@ -23,8 +23,8 @@ struct collector_link_options {
 	struct counters *counters;
 	struct slice host; /* our name for a collector that shares key; both outlive the link */
 	struct slice key;  /* empty: there is no handshake */
-	/* The spool's cursor has moved. */
-	void (*acknowledged)(void *context);
+	/* That many records were acknowledged, up to this place; the spool's cursor follows. */
+	void (*acknowledged)(void *context, uint64_t records, const struct spool_position *end);
 	void *context;
 };
 
@@ -40,5 +40,7 @@ void collector_link_more(struct collector_link *link, uint64_t records);
 void collector_link_hurry(struct collector_link *link);
 /* There is a point in waiting: the collector is there, and has not acknowledged everything. */
 bool collector_link_busy(const struct collector_link *link);
+/* There is a connection. */
+bool collector_link_up(const struct collector_link *link);
 
 #endif
