@@ -48,7 +48,7 @@ static void exchange_end(struct exchange *ex)
 	if (ex->waiting)
 		recorder_cancel(&ex->waiter);
 	list_remove(&ex->node);
-	worker_discard(ex->worker, &ex->garbage, exchange_free);
+	turn_discard(&ex->worker->turn, &ex->garbage, exchange_free);
 	ex->client = NULL;
 	if (client) {
 		/* A client that turns out to be gone now must not come back to this exchange. */
@@ -347,8 +347,6 @@ void exchange_client_gone(struct exchange *ex)
 	counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAINED, 1);
 	exchange_expect(ex, ex->worker->config->origin.drain_ns);
 	stream_watch(&ex->connection->stream, true);
-	if (stream_has_pending(&ex->connection->stream))
-		ev_feed_event(ex->worker->loop, &ex->connection->stream.reading, EV_READ);
 }
 
 void exchange_client_drained(struct exchange *ex)
@@ -356,6 +354,4 @@ void exchange_client_drained(struct exchange *ex)
 	if (!ex->connection || ex->waiting)
 		return;
 	stream_watch(&ex->connection->stream, true);
-	if (stream_has_pending(&ex->connection->stream))
-		ev_feed_event(ex->worker->loop, &ex->connection->stream.reading, EV_READ);
 }

@@ -36,7 +36,7 @@ bool exchange_wants_input(struct exchange *ex)
 	case REQUEST_WAITING:
 		return false;
 	case REQUEST_FLOWING:
-		return !ex->connection || !stream_congested(&ex->connection->stream);
+		return !ex->connection || stream_room(&ex->connection->stream);
 	case REQUEST_OVER:
 		return false;
 	}
@@ -163,7 +163,7 @@ void exchange_read_request_on(struct exchange *ex)
 	/* Whoever ends the waiting calls again. */
 	if (ex->request_state != REQUEST_HELD && ex->request_state != REQUEST_FLOWING)
 		return;
-	if (ex->connection && stream_congested(&ex->connection->stream))
+	if (ex->connection && !stream_room(&ex->connection->stream))
 		return;
 	exchange_read_request(ex, &span, ex->request_unread_fin);
 	if (ex->request_state == REQUEST_OVER)

@@ -326,7 +326,7 @@ static void exchange_flush_client(struct exchange *ex)
 		client_close(ex->client, false);
 		return;
 	}
-	if (stream_congested(&ex->client->stream))
+	if (!stream_room(&ex->client->stream))
 		stream_watch(&ex->connection->stream, false);
 }
 
@@ -346,10 +346,6 @@ static void exchange_response_turn(struct exchange *ex)
 						      : config->origin.first_byte_ns);
 	}
 	exchange_flush_client(ex);
-	if (ex->connection && !ex->reading_response &&
-		stream_has_pending(&ex->connection->stream) &&
-		ev_is_active(&ex->connection->stream.reading))
-		ev_feed_event(ex->worker->loop, &ex->connection->stream.reading, EV_READ);
 }
 
 static void exchange_origin_readable(void *user)
