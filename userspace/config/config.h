@@ -134,6 +134,7 @@ struct config_http {
 	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
 	size_t request_window;	/* bytes of a body held to decide on edits: 64 KiB */
 	uint64_t body_max;	/* 0: no limit */
+	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
 };
 
