@@ -76,8 +76,8 @@ static void json_hides_nothing(void **state)
 	event.record = slice_of(record.data, record.size);
 	assert_int_equal(review_print_json(printed_begin(&printed), &event), 0);
 	assert_non_null(strstr(printed_end(&printed),
-		"\"k\\u202e\\u2066\\u2028\\u200b\\u009b\\u007f\\u001b[2J\":"
-		"\"v\\u202e\\u2066\\u2028\\u200b\\u009b\\u007f\\u001b[2J\\ufffd\"}\n"));
+		"\"k\\u202e\\u2066\\u2028\\u200b\\u009b\\u007f\\u001B[2J\":"
+		"\"v\\u202e\\u2066\\u2028\\u200b\\u009b\\u007f\\u001B[2J\\ufffd\"}\n"));
 	printed_free(&printed);
 	msgpack_sbuffer_destroy(&record);
 }
