@@ -57,7 +57,10 @@
 	S(hold, DURATION, hold_ns, "100ms", "1ms..2s")                                            \
 	S(no_sni, CHOICE, no_sni, "pass", "pass|reset|deny")                                      \
 	S(ech, CHOICE, ech, "pass", "pass|reset|deny")                                            \
-	S(encrypted_dns, CHOICE, encrypted_dns, "pass", "pass|reset|deny")
+	S(encrypted_dns, CHOICE, encrypted_dns, "pass", "pass|reset|deny")                        \
+	S(unlisted, CHOICE, unlisted, "pass", "pass|reset")                                       \
+	S(invalid, CHOICE, invalid, "reset", "pass|reset|deny")                                   \
+	S(not_tls, CHOICE, not_tls, "pass", "pass|reset|deny")
 
 #define KEYS_HOST(S, L)                                                                           \
 	S(pattern, PATTERN, pattern, REQUIRED, "")                                                \

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/bypass.h"
+#include "proxy/bypass_event.h"
 #include "proxy/exchange.h"
 
 #define CLIENT_MAGIC 0xc11e47u
@@ -108,14 +109,57 @@ static void client_set_deadline(struct client *client)
 
 /* ---- before TLS: who is it for? ---- */
 
-static void client_bypass(struct client *client, enum counter why)
+static void client_bypass(struct client *client)
 {
 	int fd = client->fd;
 
-	counter_add(client->worker->counters, why, 1);
 	client->fd = -1;
 	client_gone(client);
 	bypass_new(client->worker, fd, &client->destination);
+}
+
+/* Not one that is inspected: spliced or refused, as the policy for its kind says. */
+static void client_unlisted(struct client *client, const struct hello_verdict *verdict,
+	struct slice name)
+{
+	static const struct {
+		enum counter spliced, refused;
+	} counters[HELLO_KIND_COUNT] = {
+		[HELLO_UNLISTED] = {COUNTER_BYPASS_NOT_LISTED, COUNTER_REFUSED_UNLISTED},
+		[HELLO_NO_SNI] = {COUNTER_BYPASS_NO_SNI, COUNTER_REFUSED_NO_SNI},
+		[HELLO_INVALID] = {COUNTER_BYPASS_INVALID, COUNTER_REFUSED_INVALID},
+		[HELLO_ECH] = {COUNTER_BYPASS_ECH, COUNTER_REFUSED_ECH},
+		[HELLO_ENCRYPTED_DNS] = {COUNTER_BYPASS_ENCRYPTED_DNS,
+			COUNTER_REFUSED_ENCRYPTED_DNS},
+		[HELLO_NOT_TLS] = {COUNTER_BYPASS_NOT_TLS, COUNTER_REFUSED_NOT_TLS},
+	};
+	struct worker *worker = client->worker;
+	struct linger reset = {.l_onoff = 1};
+	struct bypass_event event = {verdict->kind, verdict->policy != CONFIG_POLICY_PASS,
+		client->source, client->destination, name};
+
+	ev_io_stop(worker->loop, &client->peek);
+	counter_add(worker->counters,
+		event.refused ? counters[verdict->kind].refused : counters[verdict->kind].spliced,
+		1);
+	bypass_events_add(worker->bypass_events, &event);
+	if (!event.refused) {
+		client_bypass(client);
+	} else if (verdict->policy == CONFIG_POLICY_DENY) {
+		/* It is told nothing, for as long as a handshake may take. */
+		client->state = CLIENT_SILENT;
+	} else {
+		setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		client_close(client, true);
+	}
+}
+
+static void client_not_tls(struct client *client)
+{
+	struct hello_verdict verdict = {.kind = HELLO_NOT_TLS,
+		.policy = hello_policy_of_kind(client->worker->config, HELLO_NOT_TLS)};
+
+	client_unlisted(client, &verdict, SLICE_NONE);
 }
 
 static void client_refuse_hello(struct client *client)
@@ -174,18 +218,15 @@ static void client_intercept(struct client *client)
 /* The hello is whole: ours, or somebody else's business. */
 static void client_decide(struct client *client, const struct clienthello *hello)
 {
+	struct hello_verdict verdict = hello_policy_of(
+		client->worker->config, hello, &client->destination.address, true);
+
+	if (!verdict.host) {
+		client_unlisted(client, &verdict, slice_of(hello->named, hello->named_len));
+		return;
+	}
 	ev_io_stop(client->worker->loop, &client->peek);
-	if (!hello->has_sni) {
-		client_bypass(client, COUNTER_BYPASS_NO_SNI);
-		return;
-	}
-	client->host = hello->sni_valid ? config_host_find(client->worker->config,
-						  slice_of_string(hello->sni))
-					: NULL;
-	if (!client->host) {
-		client_bypass(client, COUNTER_BYPASS_NOT_LISTED);
-		return;
-	}
+	client->host = verdict.host;
 	memcpy(client->sni, hello->sni, sizeof(client->sni));
 	client_intercept(client);
 }
@@ -220,8 +261,7 @@ static void client_peek(struct ev_loop *loop, ev_io *watcher, int events)
 		client_decide(client, &hello);
 		return;
 	case CLIENTHELLO_NOT_TLS:
-		ev_io_stop(client->worker->loop, &client->peek);
-		client_bypass(client, COUNTER_BYPASS_NOT_TLS);
+		client_not_tls(client);
 		return;
 	case CLIENTHELLO_MALFORMED:
 	case CLIENTHELLO_TOO_LONG:
@@ -241,7 +281,7 @@ static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 	case CLIENT_HELLO:
 		/* Nothing said at all: a protocol in which the server speaks first, not TLS. */
 		if (recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
-			client_bypass(client, COUNTER_BYPASS_NOT_TLS);
+			client_not_tls(client);
 			return;
 		}
 		/* fall through */
@@ -268,6 +308,9 @@ static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	case CLIENT_LINGERING:
 		client_close(client, false);
+		return;
+	case CLIENT_SILENT:
+		client_close(client, true);
 		return;
 	case CLIENT_CLOSED:
 		return;
@@ -411,11 +454,11 @@ static bool client_takes_input(const struct client *client)
 	return client->exchange ? exchange_wants_input(client->exchange) : !client->close_after;
 }
 
-static void client_head(struct client *client, const struct head *head)
+static void client_head(struct client *client, const struct head *head, bool fin)
 {
 	if (!head->keep_alive || client->worker->draining)
 		client->close_after = true;
-	client->exchange = exchange_start(client, head);
+	client->exchange = exchange_start(client, head, fin);
 }
 
 /* Parses from the input what may be parsed now, and returns how much that was. */
@@ -433,16 +476,14 @@ static size_t client_parse(struct client *client, struct slice input)
 		case H1_MORE:
 			return total;
 		case H1_HEAD:
-			client_head(client, event.head);
-			break;
-		case H1_BODY:
-			exchange_body(client->exchange, event.span);
+			client_head(client, event.head, event.fin);
 			break;
 		case H1_TRAILERS:
 			exchange_trailers(client->exchange, &event);
-			break;
+			/* fall through */
+		case H1_BODY:
 		case H1_END:
-			exchange_request_end(client->exchange);
+			exchange_body(client->exchange, event.span, event.fin);
 			break;
 		case H1_ERROR:
 			client->close_after = true;

@@ -222,7 +222,7 @@ static const char *exchange_check(
 	return NULL;
 }
 
-struct exchange *exchange_start(struct client *client, const struct head *head)
+struct exchange *exchange_start(struct client *client, const struct head *head, bool fin)
 {
 	struct exchange *ex = exchange_new(client);
 	const char *message = NULL, *type;
@@ -255,7 +255,9 @@ struct exchange *exchange_start(struct client *client, const struct head *head)
 			return NULL;
 		}
 	}
-	return ex;
+	if (fin)
+		exchange_body(ex, SLICE_NONE, true);
+	return client->exchange;
 }
 
 void exchange_release_origin(struct exchange *ex, bool reusable)

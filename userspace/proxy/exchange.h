@@ -87,16 +87,18 @@ struct exchange *exchange_of(struct list *node);
 
 /* ---- called by the client ---- */
 
-/* A request's head was read. Never NULL unless there is no memory and the client is closed. */
-struct exchange *exchange_start(struct client *client, const struct head *head);
+/* A request's head was read; fin: it has no body. Never NULL unless there is no memory and the
+ * client is closed, or the exchange is over already. */
+struct exchange *exchange_start(struct client *client, const struct head *head, bool fin);
 /* Answers what is not a request at all, with that error. */
 struct exchange *exchange_refuse(
 	struct client *client, int status, const char *type, const char *message);
 bool exchange_wants_input(struct exchange *exchange);
 bool exchange_request_is_whole(const struct exchange *exchange);
-void exchange_body(struct exchange *exchange, struct slice span);
+/* The next bytes of the body; fin: the last ones (span may be empty then). */
+void exchange_body(struct exchange *exchange, struct slice span, bool fin);
+/* Before the fin. */
 void exchange_trailers(struct exchange *exchange, const struct h1_event *event);
-void exchange_request_end(struct exchange *exchange);
 /* The body turned out to be malformed, or stopped coming. */
 void exchange_body_error(struct exchange *exchange, const struct h1_error *error);
 void exchange_client_gone(struct exchange *exchange);

@@ -116,17 +116,33 @@ static void exchange_pass(struct exchange *ex, struct slice span)
 	} else {
 		error = exchange_write_piece(ex, span);
 	}
+	if (!error && ex->request_whole && ex->chunked)
+		error = exchange_write_last_chunk(stream_out(&ex->connection->stream), &ex->trailers);
 	if (error) {
 		exchange_fail(ex, 503, "memory", "Out of memory.", false);
 		return;
 	}
+	if (ex->request_whole)
+		exchange_expect(ex, ex->worker->config->origin.first_byte_ns);
 	exchange_flush_origin(ex);
 }
 
-void exchange_body(struct exchange *ex, struct slice span)
+static void exchange_request_whole(struct exchange *ex)
+{
+	ex->request_whole = true;
+	if (!ex->request)
+		return;
+	ex->request_read_to_end = true;
+	if (request_reader_end(ex->request) < 0)
+		counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
+}
+
+void exchange_body(struct exchange *ex, struct slice span, bool fin)
 {
 	ex->request_bytes += span.len;
 	exchange_read_request(ex, span);
+	if (fin)
+		exchange_request_whole(ex);
 	if (ex->request_state == REQUEST_FLOWING) {
 		exchange_pass(ex, span);
 		return;
@@ -137,7 +153,7 @@ void exchange_body(struct exchange *ex, struct slice span)
 		exchange_fail(ex, 503, "memory", "Out of memory.", false);
 		return;
 	}
-	if (buf_len(&ex->body) > ex->worker->config->http.request_window)
+	if (fin || buf_len(&ex->body) > ex->worker->config->http.request_window)
 		exchange_open_origin(ex, false);
 }
 
@@ -156,27 +172,6 @@ int exchange_write_last_chunk(struct buf *out, const struct buf *trailers)
 void exchange_trailers(struct exchange *ex, const struct h1_event *event)
 {
 	exchange_keep_trailers(&ex->trailers, event);
-}
-
-void exchange_request_end(struct exchange *ex)
-{
-	ex->request_whole = true;
-	if (ex->request) {
-		ex->request_read_to_end = true;
-		if (request_reader_end(ex->request) < 0)
-			counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
-	}
-	if (ex->request_state == REQUEST_HELD) {
-		exchange_open_origin(ex, false);
-	} else if (ex->request_state == REQUEST_FLOWING) {
-		if (ex->chunked && exchange_write_last_chunk(stream_out(&ex->connection->stream),
-					   &ex->trailers) < 0) {
-			exchange_fail(ex, 503, "memory", "Out of memory.", false);
-			return;
-		}
-		exchange_expect(ex, ex->worker->config->origin.first_byte_ns);
-		exchange_flush_origin(ex);
-	}
 }
 
 void exchange_body_error(struct exchange *ex, const struct h1_error *error)

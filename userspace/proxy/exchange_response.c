@@ -338,14 +338,17 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 			exchange_keep_trailers(&ex->response_trailers, &event);
 			break;
 		case H1_END:
-			exchange_response_ended(ex, event.head->keep_alive && !input.len);
-			return false;
+			break;
 		case H1_ERROR:
 			exchange_response_malformed(ex, &event.error);
 			return false;
 		}
 		if (ex->connection != connection || ex->waiting)
 			return false;
+		if (event.fin) {
+			exchange_response_ended(ex, event.head->keep_alive && !input.len);
+			return false;
+		}
 	}
 }
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "config/key_file.h"
 #include "proxy/bypass.h"
+#include "proxy/bypass_event.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 
@@ -297,8 +298,14 @@ static int worker_open_recorder(struct worker *worker, struct why *why)
 		.wake_shipper = role_fd(context, "wake_shipper"),
 		.wake_worker = role_fd(context, "wake_worker"),
 	};
+	int error;
 
-	return recorder_new(&options, &worker->recorder, why);
+	error = recorder_new(&options, &worker->recorder, why);
+	if (error)
+		return error;
+	worker->bypass_events =
+		bypass_events_new(worker->loop, worker->recorder, worker->counters);
+	return worker->bypass_events ? 0 : why_set(why, ENOMEM, "out of memory");
 }
 
 static int worker_open_board(struct worker *worker, struct why *why)
@@ -333,6 +340,7 @@ static void worker_close(void *state)
 		ev_ref(worker->loop);
 		ev_prepare_stop(worker->loop, &worker->turn_end);
 	}
+	bypass_events_free(worker->bypass_events);
 	recorder_free(worker->recorder);
 	source_board_free(worker->board);
 	origins_free(worker->origins);

@@ -20,6 +20,8 @@
 #include "tls/origin_leg.h"
 #include "tls/ticket_keys.h"
 
+struct bypass_events;
+
 /* One read of a socket; a TLS record is at most 16 KiB. */
 #define WORKER_READ_SIZE 32768
 
@@ -48,6 +50,7 @@ struct worker {
 	struct leaf_cache *leaves;
 	struct origins *origins;
 	struct recorder *recorder;
+	struct bypass_events *bypass_events;
 	const struct source_board *board; /* totals of the source addresses */
 	struct worker_key *keys;
 	size_t nkeys;

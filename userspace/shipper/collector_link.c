@@ -302,9 +302,11 @@ static void link_pump(struct collector_link *link)
 /* Lets go of the chunks in front that are acknowledged. */
 static void link_settle(struct collector_link *link)
 {
+	uint64_t records = 0;
 	size_t n = 0;
 
 	while (n < link->nchunks && link->chunks[n].acknowledged) {
+		records += link->chunks[n].records;
 		counter_add(link->options.counters, COUNTER_FORWARD_ACKNOWLEDGED,
 			link->chunks[n].records);
 		link->settled = link->chunks[n].end;
@@ -323,7 +325,7 @@ static void link_settle(struct collector_link *link)
 			address_port_format(&link->options.config->collector).text);
 	link->told_down = false;
 	link_settled(link, !link->nchunks);
-	link->options.acknowledged(link->options.context);
+	link->options.acknowledged(link->options.context, records, &link->settled);
 }
 
 static void link_acknowledge(struct collector_link *link, struct slice id)
@@ -519,4 +521,9 @@ bool collector_link_busy(const struct collector_link *link)
 {
 	return link->state == LINK_UP &&
 		(link->nchunks || spool_has_after(link->options.spool, &link->at));
+}
+
+bool collector_link_up(const struct collector_link *link)
+{
+	return link->state == LINK_UP;
 }

@@ -20,8 +20,8 @@ struct collector_link_options {
 	const struct config_audit *config; /* outlives the link */
 	struct spool *spool;		   /* likewise */
 	struct counters *counters;
-	/* The spool's cursor has moved. */
-	void (*acknowledged)(void *context);
+	/* That many records were acknowledged, up to this place; the spool's cursor follows. */
+	void (*acknowledged)(void *context, uint64_t records, const struct spool_position *end);
 	void *context;
 };
 
@@ -37,5 +37,7 @@ void collector_link_more(struct collector_link *link, uint64_t records);
 void collector_link_hurry(struct collector_link *link);
 /* There is a point in waiting: the collector is there, and has not acknowledged everything. */
 bool collector_link_busy(const struct collector_link *link);
+/* There is a connection. */
+bool collector_link_up(const struct collector_link *link);
 
 #endif

@@ -215,6 +215,28 @@ static void a_name_is_found_exactly_or_by_one_label(void **state)
 	config_free(c);
 }
 
+/* Whose wildcard certificate fits none of these. */
+static void what_stands_below_a_pattern_and_does_not_match_it(void **state)
+{
+	const struct slice below[] = {SLICE("my_res.example.com"),
+		SLICE("a.b.example.com"), SLICE("*.example.com"), SLICE(".example.com"),
+		SLICE("a.b.example.com.."), SLICE("a\0b.example.com")};
+	const struct slice others[] = {SLICE("b.example.com"), SLICE("b.example.com."),
+		SLICE("deep.b.example.com"), SLICE("example.com"), SLICE("xexample.com"),
+		SLICE("a.b.example.com.evil.net"), SLICE(""), SLICE("..")};
+	struct config *c = parsed("datapath: {inside: eth1}\n"
+				  "hosts:\n"
+				  "  - {pattern: \"*.example.com\", provider: azure}\n"
+				  "  - {pattern: deep.b.example.com, provider: azure}\n");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++)
+		assert_true(config_host_below(c, below[i]));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_false(config_host_below(c, others[i]));
+	config_free(c);
+}
+
 /* Whoever asks may be a worker in foreign hands: what is found here gets a certificate. */
 static void what_is_no_host_name_is_not_found(void **state)
 {
@@ -502,6 +524,7 @@ int main(void)
 		cmocka_unit_test(users_that_do_not_exist_are_missing),
 		cmocka_unit_test(durations_and_sizes_are_read),
 		cmocka_unit_test(a_name_is_found_exactly_or_by_one_label),
+		cmocka_unit_test(what_stands_below_a_pattern_and_does_not_match_it),
 		cmocka_unit_test(what_is_no_host_name_is_not_found),
 		cmocka_unit_test(a_host_fails_as_it_says_or_else_as_the_datapath),
 		cmocka_unit_test(only_another_mode_makes_a_difference),
