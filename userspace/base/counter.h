@@ -57,6 +57,7 @@
 	X(REFUSED_ENCRYPTED_DNS, "refused.encrypted_dns", "steered connections refused by endpoints.encrypted_dns") \
 	X(REFUSED_NOT_TLS, "refused.not_tls", "steered connections refused by endpoints.not_tls") \
 	X(BYPASS_UNREACHABLE, "bypass.unreachable", "spliced connections whose destination did not answer") \
+	X(CLIENT_FLOODED, "client.flooded", "connections closed because the client sent too many TLS messages without payload") \
 	X(LEAF_FAILED, "leaf.failed", "connections without a leaf from the signer") \
 	X(HANDSHAKE_FULL, "handshake.full", "full TLS handshakes with clients") \
 	X(HANDSHAKE_RESUMED, "handshake.resumed", "resumed TLS handshakes with clients") \
@@ -82,6 +83,7 @@
 	X(ORIGIN_UNREACHABLE, "origin.unreachable", "connections not made: no address answered") \
 	X(ORIGIN_UNVERIFIED, "origin.unverified", "connections refused for the origin's certificate") \
 	X(ORIGIN_STALE, "origin.stale", "requests sent again because a kept connection had been closed") \
+	X(ORIGIN_FLOODED, "origin.flooded", "connections closed because the origin sent too many TLS messages without payload") \
 	X(ORIGIN_LOST, "origin.lost", "connections that failed during an exchange") \
 	X(ORIGIN_TIMEOUT, "origin.timeout", "origins that did not answer in time") \
 	/* process */                                                                          \

@@ -59,7 +59,7 @@ static void client_gone(struct client *client)
 	client->leaf = NULL;
 	client->state = CLIENT_CLOSED;
 	list_remove(&client->node);
-	worker_discard(worker, &client->garbage, client_free);
+	turn_discard(&worker->turn, &client->garbage, client_free);
 	worker_ended(worker);
 }
 
@@ -70,6 +70,8 @@ void client_close(struct client *client, bool reset)
 	assert(client->magic == CLIENT_MAGIC);
 	if (client->state == CLIENT_CLOSED)
 		return;
+	if (client->stream.flooded)
+		counter_add(client->worker->counters, COUNTER_CLIENT_FLOODED, 1);
 	if (client->fd >= 0)
 		close(client->fd);
 	else if (reset)
@@ -191,14 +193,14 @@ static void client_leaf_done(void *context, struct leaf *leaf, const char *error
 		return;
 	}
 	client->leaf = leaf_hold(leaf);
-	ssl = tls_client_leg_accept(worker->client_leg, leaf, client->fd);
-	if (!ssl) {
+	ssl = tls_client_leg_accept(worker->client_leg, leaf);
+	if (!ssl || stream_open(&client->stream, &worker->turn, client->fd, ssl,
+			    worker->config->http.window, &client_handler, client) < 0) {
+		SSL_free(ssl);
 		client_close(client, true);
 		return;
 	}
 	setsockopt(client->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
-	stream_open(&client->stream, worker->loop, client->fd, ssl, worker->config->http.window,
-		&client_handler, client);
 	client->fd = -1;
 	stream_handshake(&client->stream);
 }
@@ -440,8 +442,7 @@ static void client_linger(struct client *client)
 		client_expect(client, client->worker->config->http.body_ns);
 		return;
 	}
-	SSL_shutdown(client->stream.ssl);
-	shutdown(client->stream.fd, SHUT_WR);
+	stream_shutdown(&client->stream);
 	buf_clear(&client->pending);
 	client_expect(client, CLIENT_LINGER_NS);
 	stream_watch(&client->stream, true);
@@ -541,6 +542,7 @@ static void client_readable(void *owner)
 {
 	struct client *client = owner;
 	struct worker *worker = client->worker;
+	uint64_t before = client->stream.read_bytes;
 	ssize_t got;
 
 	if (client->state == CLIENT_LINGERING) {
@@ -566,12 +568,9 @@ static void client_readable(void *owner)
 		if (!stream_has_pending(&client->stream))
 			break;
 	}
-	if (client->state == CLIENT_OPEN)
+	/* What carries no payload is no progress. */
+	if (client->state == CLIENT_OPEN && client->stream.read_bytes != before)
 		client_set_deadline(client);
-	/* Bytes inside TLS wake nobody. */
-	if (client->state == CLIENT_OPEN && stream_has_pending(&client->stream) &&
-		client_takes_input(client))
-		ev_feed_event(worker->loop, &client->stream.reading, EV_READ);
 }
 
 void client_resume(struct client *client)
@@ -585,8 +584,6 @@ void client_resume(struct client *client)
 	if (client->state != CLIENT_OPEN)
 		return;
 	client_set_deadline(client);
-	if (stream_has_pending(&client->stream))
-		ev_feed_event(client->worker->loop, &client->stream.reading, EV_READ);
 }
 
 void client_exchange_done(struct client *client, bool keep)

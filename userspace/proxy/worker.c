@@ -30,22 +30,6 @@ struct slice worker_key(const struct worker *worker, const struct config_backend
 	return SLICE_NONE;
 }
 
-void worker_discard(struct worker *worker, struct garbage *garbage, void (*free)(struct garbage *))
-{
-	garbage->free = free;
-	list_append(&worker->garbage, &garbage->node);
-}
-
-static void worker_collect(struct worker *worker)
-{
-	list_for_each_safe (at, &worker->garbage) {
-		struct garbage *garbage = list_entry(at, struct garbage, node);
-
-		list_remove(&garbage->node);
-		garbage->free(garbage);
-	}
-}
-
 void worker_ended(struct worker *worker)
 {
 	if (worker->draining && list_empty(&worker->clients) && list_empty(&worker->bypasses) &&
@@ -59,7 +43,6 @@ static void worker_turn_end(struct ev_loop *loop, ev_prepare *watcher, int event
 
 	(void)loop;
 	(void)events;
-	worker_collect(worker);
 	recorder_flush(worker->recorder);
 }
 
@@ -329,13 +312,14 @@ static void worker_close(void *state)
 	bypass_close_all(worker);
 	list_for_each_safe (at, &worker->exchanges)
 		exchange_cut(exchange_of(at));
-	worker_collect(worker);
+	turn_collect(&worker->turn);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
 	worker_leave_signer(worker);
 	worker_beat_no_more(worker);
 	heartbeat_unmap(worker->heartbeat);
 	ev_timer_stop(worker->loop, &worker->accept_pause);
+	shares_close(&worker->shares);
 	if (ev_is_active(&worker->turn_end)) {
 		ev_ref(worker->loop);
 		ev_prepare_stop(worker->loop, &worker->turn_end);
@@ -349,6 +333,7 @@ static void worker_close(void *state)
 	tls_client_leg_free(worker->client_leg);
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);
+	turn_close(&worker->turn);
 	for (size_t i = 0; i < worker->nkeys; i++)
 		buf_wipe(&worker->keys[i].value);
 	free(worker->keys);
@@ -368,10 +353,11 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	worker->config = context->config;
 	worker->counters = context->counters;
 	worker->signer = -1;
+	shares_open(&worker->shares, worker->loop);
+	turn_open(&worker->turn, worker->loop);
 	list_init(&worker->clients);
 	list_init(&worker->bypasses);
 	list_init(&worker->exchanges);
-	list_init(&worker->garbage);
 	ev_io_init(&worker->accept4, worker_accept, -1, EV_READ);
 	ev_io_init(&worker->accept6, worker_accept, -1, EV_READ);
 	ev_timer_init(&worker->accept_pause, worker_accept_again, WORKER_ACCEPT_PAUSE_S, 0);
@@ -389,7 +375,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 		error = worker->resolver ? 0 : -EIO;
 	}
 	if (!error) {
-		worker->origins = origins_new(worker->loop, worker->config, worker->resolver,
+		worker->origins = origins_new(&worker->turn, worker->config, worker->resolver,
 			worker->origin_leg, worker->counters, why);
 		error = worker->origins ? 0 : -ENOMEM;
 	}
