@@ -381,6 +381,8 @@ void review_print_event(FILE *out, const struct query_event *event)
 {
 	fprintf(out, "%-20s ", review_time_format(event->time_ns).text);
 	review_print_field(out, 15, event->source_ip);
+	if (event->conflict)
+		fputs("CONFLICT ", out);
 	if (kind_has_facts(event->kind)) {
 		review_print_field(out, 0, event->kind);
 		review_print_facts(out, event);
@@ -465,6 +467,8 @@ int review_print_json(FILE *out, const struct query_event *event)
 		(unsigned long long)(event->time_ns % NS_PER_S));
 	yyjson_mut_doc_set_root(doc, root);
 	yyjson_mut_obj_add_strcpy(doc, root, "@timestamp", when);
+	if (event->conflict)
+		yyjson_mut_obj_add_bool(doc, root, "event.conflict", true);
 	for (uint32_t i = 0; i < unpacked.data.via.map.size; i++) {
 		const msgpack_object_kv *pair = &unpacked.data.via.map.ptr[i];
 		struct slice key;
