@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/say.h"
+#include "cli/selftest.h"
 #include "config/config.h"
 
 static const char usage[] =
@@ -12,12 +13,19 @@ static const char usage[] =
 	"Checks a configuration; default " CONFIG_DEFAULT_PATH ". Tells of all that is wrong at once;\n"
 	"each problem is a line \"file:line: key: expected ..., found ...\".\n"
 	"\n"
-	"  --text-only  not whether this machine has the interface, files and users it names\n";
+	"  --text-only  not whether this machine has the interface, files and users it names, and\n"
+	"               the kernel settings that a router needs\n";
 
 static void tell(void *context, const char *problem)
 {
 	(void)context;
 	fprintf(stderr, "%s\n", problem);
+}
+
+static void tell_setting(void *context, bool must, const char *problem)
+{
+	(void)context;
+	fprintf(stderr, "%s%s\n", must ? "" : "note: ", problem);
 }
 
 /* The number of problems, each told. What keys mean together, and on this machine, is looked at only
@@ -32,7 +40,11 @@ static size_t check_file(const char *path, bool text_only)
 	if (config_read(path, &text, &why) < 0)
 		tell(NULL, why.text);
 	else if (config_parse_all(path, buf_slice(&text), &config, tell, NULL, &problems) == 0)
-		problems = text_only ? 0 : config_check_system(path, config, tell, NULL);
+		problems = text_only ? 0
+				     : config_check_system(path, config, tell, NULL) +
+					       selftest_settings_differ(
+						       config->datapath.inside, tell_setting,
+						       NULL);
 	buf_free(&text);
 	config_free(config);
 	return problems;
