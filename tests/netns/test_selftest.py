@@ -86,7 +86,7 @@ def test_what_is_broken_is_named(lab, gate):
         assert checks["settings"]["result"] == "note"
         done = gate.cli("check", gate.config_path, check=False)
         assert done.returncode == 0
-        assert "note: net.ipv4.conf.all.rp_filter: expected 0 or 2, found 1: " in done.stderr
+        assert "warning: net.ipv4.conf.all.rp_filter: expected 0 or 2, found 1: " in done.stderr
     # Somebody removes the rule that delivers steered packets.
     rule = next(line for line in gate.namespace.ip("rule", "show").splitlines() if "fwmark" in line)
     gate.namespace.ip("rule", "del", "pref", rule.split(":")[0])

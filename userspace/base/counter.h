@@ -45,7 +45,19 @@
 	X(BYPASS_NOT_LISTED, "bypass.not_listed", "connections spliced because their name is not on the list") \
 	X(BYPASS_NO_SNI, "bypass.no_sni", "connections spliced because TLS named no host") \
 	X(BYPASS_NOT_TLS, "bypass.not_tls", "connections spliced because they are not TLS") \
+	X(BYPASS_INVALID, "bypass.invalid", "connections spliced although TLS named what is no host name, or ends as listed names do") \
+	X(BYPASS_ECH, "bypass.ech", "connections spliced whose unlisted name may be a cover (ECH, or its imitation)") \
+	X(BYPASS_ENCRYPTED_DNS, "bypass.encrypted_dns", "connections to known resolvers spliced") \
+	X(BYPASS_RECORDED, "bypass.recorded", "events of connections that were spliced, or refused by policy") \
+	X(BYPASS_LEFT_OUT, "bypass.left_out", "such connections without an event of their own, for their rate: an event has their number") \
+	X(REFUSED_UNLISTED, "refused.unlisted", "steered connections refused by endpoints.unlisted") \
+	X(REFUSED_NO_SNI, "refused.no_sni", "steered connections refused by endpoints.no_sni") \
+	X(REFUSED_INVALID, "refused.invalid", "steered connections refused by endpoints.invalid") \
+	X(REFUSED_ECH, "refused.ech", "steered connections refused by endpoints.ech") \
+	X(REFUSED_ENCRYPTED_DNS, "refused.encrypted_dns", "steered connections refused by endpoints.encrypted_dns") \
+	X(REFUSED_NOT_TLS, "refused.not_tls", "steered connections refused by endpoints.not_tls") \
 	X(BYPASS_UNREACHABLE, "bypass.unreachable", "spliced connections whose destination did not answer") \
+	X(CLIENT_FLOODED, "client.flooded", "connections closed because the client sent too many TLS messages without payload") \
 	X(LEAF_FAILED, "leaf.failed", "connections without a leaf from the signer") \
 	X(HANDSHAKE_FULL, "handshake.full", "full TLS handshakes with clients") \
 	X(HANDSHAKE_RESUMED, "handshake.resumed", "resumed TLS handshakes with clients") \
@@ -71,6 +83,7 @@
 	X(ORIGIN_UNREACHABLE, "origin.unreachable", "connections not made: no address answered") \
 	X(ORIGIN_UNVERIFIED, "origin.unverified", "connections refused for the origin's certificate") \
 	X(ORIGIN_STALE, "origin.stale", "requests sent again because a kept connection had been closed") \
+	X(ORIGIN_FLOODED, "origin.flooded", "connections closed because the origin sent too many TLS messages without payload") \
 	X(ORIGIN_LOST, "origin.lost", "connections that failed during an exchange") \
 	X(ORIGIN_TIMEOUT, "origin.timeout", "origins that did not answer in time") \
 	/* process */                                                                          \
@@ -122,6 +135,8 @@
 	X(LEARN_FULL, "learn.full", "packets that were not looked at, or did not wait, because the scout's tables were full") \
 	X(POLICY_NO_SNI_PASSED, "policy.no_sni_passed", "connections to no endpoint, without a name: passed") \
 	X(POLICY_NO_SNI_REFUSED, "policy.no_sni_refused", "those refused by endpoints.no_sni") \
+	X(POLICY_INVALID_PASSED, "policy.invalid_passed", "connections to no endpoint whose name ends as listed ones do and is none: passed") \
+	X(POLICY_INVALID_REFUSED, "policy.invalid_refused", "those refused by endpoints.invalid") \
 	X(POLICY_ECH_PASSED, "policy.ech_passed", "connections to no endpoint whose name may be a cover (ECH, or its imitation): passed") \
 	X(POLICY_ECH_REFUSED, "policy.ech_refused", "those refused by endpoints.ech") \
 	X(POLICY_ENCRYPTED_DNS_PASSED, "policy.encrypted_dns_passed", "connections to known resolvers by TLS, HTTPS or QUIC: passed") \

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <getopt.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "cli/ca_files.h"
 #include "cli/command.h"
 #include "cli/say.h"
 #include "cli/selftest.h"
@@ -14,7 +17,7 @@ static const char usage[] =
 	"each problem is a line \"file:line: key: expected ..., found ...\".\n"
 	"\n"
 	"  --text-only  not whether this machine has the interface, files and users it names, and\n"
-	"               the kernel settings that a router needs\n";
+	"               the kernel settings that a router needs, and whether clients will take the CA\n";
 
 static void tell(void *context, const char *problem)
 {
@@ -25,7 +28,38 @@ static void tell(void *context, const char *problem)
 static void tell_setting(void *context, bool must, const char *problem)
 {
 	(void)context;
-	fprintf(stderr, "%s%s\n", must ? "" : "note: ", problem);
+	fprintf(stderr, "%s%s\n", must ? "" : "warning: ", problem);
+}
+
+/* What is told of the CA, and of which file. */
+struct authority_told {
+	const char *path;
+	size_t problems; /* for which the appliance would not start */
+};
+
+static void tell_authority(void *context, enum ca_refused refused, const char *problem)
+{
+	struct authority_told *told = context;
+
+	told->problems += refused == CA_REFUSED;
+	fprintf(stderr, "%s: %s%s\n", told->path,
+		refused == CA_REFUSED ? "" : "warning: ", problem);
+}
+
+/* The key is the signer's: this needs the certificate only. */
+static size_t check_authority(const char *path)
+{
+	struct authority_told told = {.path = path};
+	struct ca *ca;
+	struct why why;
+
+	if (ca_files_read(path, NULL, &ca, &why)) {
+		fprintf(stderr, "%s\n", why.text);
+		return 1;
+	}
+	ca_lint(ca, clock_realtime_ns(), tell_authority, &told);
+	ca_free(ca);
+	return told.problems;
 }
 
 /* The number of problems, each told. What keys mean together, and on this machine, is looked at only
@@ -40,11 +74,11 @@ static size_t check_file(const char *path, bool text_only)
 	if (config_read(path, &text, &why) < 0)
 		tell(NULL, why.text);
 	else if (config_parse_all(path, buf_slice(&text), &config, tell, NULL, &problems) == 0)
-		problems = text_only ? 0
-				     : config_check_system(path, config, tell, NULL) +
-					       selftest_settings_differ(
-						       config->datapath.inside, tell_setting,
-						       NULL);
+		problems = text_only ? 0 : config_check_system(path, config, tell, NULL);
+	if (config && !text_only && !access(config->tls.ca_certificate, F_OK))
+		problems += check_authority(config->tls.ca_certificate);
+	if (config && !text_only)
+		problems += selftest_settings_differ(config->datapath.inside, tell_setting, NULL);
 	buf_free(&text);
 	config_free(config);
 	return problems;

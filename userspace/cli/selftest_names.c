@@ -139,15 +139,17 @@ void selftest_private(const struct selftest *s, struct finding *f)
 /* --- the authority --- */
 
 struct lint {
-	size_t n;
-	char first[256];
+	size_t n, refused;
+	char first[256]; /* what is refused before what is only worth a warning */
 };
 
-static void lint_told(void *context, const char *problem)
+static void lint_told(void *context, enum ca_refused refused, const char *problem)
 {
 	struct lint *lint = context;
+	bool first = refused == CA_REFUSED ? lint->refused++ == 0 : lint->n == 0;
 
-	if (lint->n++ == 0)
+	lint->n++;
+	if (first)
 		snprintf(lint->first, sizeof(lint->first), "%s", problem);
 }
 
@@ -170,7 +172,8 @@ void selftest_ca(const struct selftest *s, struct finding *f)
 	if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(ca->certificate)))
 		days = 0;
 	if (lint.n) {
-		finding_set(f, SELFTEST_FAILED, "strict clients refuse it: %s", lint.first);
+		finding_set(f, lint.refused ? SELFTEST_FAILED : SELFTEST_NOTE, "%s: %s", path,
+			lint.first);
 		finding_fix(f, "sallyport ca lint tells all of it; ca init or ca import replaces it");
 	} else if (days < CA_DAYS) {
 		finding_set(f, SELFTEST_NOTE, "%s ends in %d days", path, days);
