@@ -126,7 +126,7 @@ static void text_record(const struct status_report *report, FILE *out)
 	fprintf(out, "\nRecord: %s\n", record_state_word(r));
 	if (!r->told)
 		return;
-	fprintf(out, "  %-10s %s, %s\n", "collector", address_port_format(&audit->collector).text,
+	fprintf(out, "  %-10s %s, %s\n", "collector", config_collector_name(audit).text,
 		r->connected ? "connected" : "not connected");
 	fprintf(out, "  %-10s %s%" PRIu64 " events, %" PRIu64 " bytes", "waiting",
 		r->counting ? "at least " : "", r->events, r->bytes);

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "base/address.h"
+#include "base/log.h"
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/why.h"
@@ -135,6 +136,7 @@ struct config_http {
 	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
 	size_t request_window;	/* bytes of a body held to decide on edits: 64 KiB */
 	uint64_t body_max;	/* 0: no limit */
+	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
 };
 
@@ -149,7 +151,9 @@ struct config_origin {
 };
 
 struct config_audit {
-	struct address_port collector; /* 127.0.0.1:24224 */
+	char *collector_socket;	/* /run/sallyport-collector/socket */
+	struct address_port collector; /* over TCP, and not the socket; port 0: none */
+	char *collector_key_file; /* shared with it, opened by the parent; NULL: no handshake */
 	char *tag;		/* sallyport.exchange */
 	char *spool_directory;	/* /var/spool/sallyport */
 	uint64_t spool_bytes;	/* 1 GiB */
@@ -227,6 +231,9 @@ enum config_fail config_fail_of(const struct config *config, const struct config
 void config_fail_modes(const struct config *config, bool modes[2]);
 /* Whether a host of either configuration has another mode in the other. */
 bool config_fail_differs(const struct config *a, const struct config *b);
+
+/* Where the events go, for people: the address, or the path of the socket. */
+struct log_quoted config_collector_name(const struct config_audit *audit);
 
 /* The host entry that a lower-case name falls under: exact before patterns; NULL: not ours. */
 const struct config_host *config_host_find(const struct config *config, struct slice name);

@@ -78,3 +78,10 @@ bool config_fail_differs(const struct config *a, const struct config *b)
 			return true;
 	return false;
 }
+
+struct log_quoted config_collector_name(const struct config_audit *audit)
+{
+	return log_quote(slice_of_string(audit->collector.port
+						 ? address_port_format(&audit->collector).text
+						 : audit->collector_socket));
+}

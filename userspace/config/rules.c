@@ -115,6 +115,10 @@ static int rules_datapath(const struct rules *r)
 		refuse(r, "audit", "collector",
 			"expected a port outside the workers' %u to %u, found %u", d->listen_base,
 			d->listen_base + c->appliance.workers - 1, c->audit.collector.port);
+	if (c->audit.collector_key_file && !c->audit.collector.port)
+		return refuse(r, "audit", "collector_key_file",
+			"expected collector as well, for on the socket the kernel says who is there, "
+			"found a key file alone");
 	if (d->forward == CONFIG_FORWARD_XDP &&
 		(d->xdp == CONFIG_XDP_OFF || d->xdp == CONFIG_XDP_GENERIC))
 		refuse(r, "datapath", "forward",

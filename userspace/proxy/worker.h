@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/log_limit.h"
 #include "config/config.h"
+#include "io/share.h"
 #include "io/turn.h"
 #include "kernel/heartbeat.h"
 #include "proxy/origin.h"
@@ -52,10 +53,11 @@ struct worker {
 	int signer;
 	ev_io signer_input, accept4, accept6;
 	ev_prepare turn_end;
+	struct shares shares; /* of the work of a turn */
 	ev_timer accept_pause, beat;
 	struct heartbeat *heartbeat;
 	struct list clients, bypasses, exchanges;
-	struct log_limit leaf_log, handshake_log, response_log;
+	struct log_limit accept_log, bypass_log, leaf_log, handshake_log, response_log;
 	bool draining;
 	char scratch[WORKER_READ_SIZE]; /* of the one who reads right now */
 };

@@ -9,6 +9,7 @@
 
 #include "audit/spool.h"
 #include "base/counter.h"
+#include "base/slice.h"
 #include "base/why.h"
 #include "config/config.h"
 
@@ -20,6 +21,8 @@ struct collector_link_options {
 	const struct config_audit *config; /* outlives the link */
 	struct spool *spool;		   /* likewise */
 	struct counters *counters;
+	struct slice host; /* our name for a collector that shares key; both outlive the link */
+	struct slice key;  /* empty: there is no handshake */
 	/* That many records were acknowledged, up to this place; the spool's cursor follows. */
 	void (*acknowledged)(void *context, uint64_t records, const struct spool_position *end);
 	void *context;

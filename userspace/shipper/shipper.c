@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "base/ring.h"
+#include "config/key_file.h"
 #include "shipper/collector_link.h"
 #include "shipper/record_gauges.h"
 #include "supervise/role.h"
@@ -42,6 +43,7 @@ struct shipper {
 	struct role_context *context;
 	struct spool *spool;
 	struct collector_link *link;
+	struct buf collector_key; /* empty: there is none */
 	struct list peers;
 	ev_timer intake; /* the next look into the rings */
 	ev_timer sync;
@@ -488,6 +490,7 @@ static void shipper_close(void *state)
 		free(peer);
 	}
 	collector_link_free(s->link);
+	buf_wipe(&s->collector_key);
 	spool_close(s->spool);
 	free(s);
 }
@@ -513,6 +516,19 @@ static int shipper_spool(struct shipper *s, struct why *why)
 	return error;
 }
 
+static int shipper_key(struct shipper *s, struct why *why)
+{
+	int fd = role_fd(s->context, "collector_key");
+	int error;
+
+	if (fd < 0)
+		return why_set(why, EBADF, "no key of the collector was handed over");
+	error = key_file_read(
+		fd, s->context->config->audit.collector_key_file, &s->collector_key, why);
+	close(fd);
+	return error;
+}
+
 static int shipper_init(struct role_context *context, void **state, struct why *why)
 {
 	struct shipper *s = calloc(1, sizeof(*s));
@@ -520,6 +536,7 @@ static int shipper_init(struct role_context *context, void **state, struct why *
 		.loop = context->loop,
 		.config = &context->config->audit,
 		.counters = context->counters,
+		.host = slice_of_string(context->config->appliance.name),
 		.acknowledged = on_acknowledged,
 		.context = s,
 	};
@@ -535,8 +552,11 @@ static int shipper_init(struct role_context *context, void **state, struct why *
 	ev_init(&s->tell, on_tell);
 	s->intake.data = s->sync.data = s->finish.data = s->tell.data = s;
 	error = shipper_spool(s, why);
+	if (!error && context->config->audit.collector_key_file)
+		error = shipper_key(s, why);
 	if (!error) {
 		options.spool = s->spool;
+		options.key = buf_slice(&s->collector_key);
 		error = collector_link_new(&options, &s->link, why);
 	}
 	if (!error) {

@@ -506,12 +506,19 @@ static int open_spool(const struct config *config, struct why *why)
 
 static int start_shipper(struct slot *slot, struct package *package, struct why *why)
 {
+	const char *key_path = slot->generation->config->audit.collector_key_file;
 	int spool = open_spool(slot->generation->config, why);
-	int error;
+	int key, error;
 
 	if (spool < 0)
 		return spool;
 	pack_made(package, "spool", spool);
+	if (key_path) {
+		key = file_secret_open(key_path, 0, why);
+		if (key < 0)
+			return key;
+		pack_made(package, "collector_key", key);
+	}
 	error = start(slot, package, why);
 	if (error)
 		return error;

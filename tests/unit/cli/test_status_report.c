@@ -245,13 +245,13 @@ static void whether_the_record_arrives_is_shown(void **state)
 		.spool = 10 << 20,
 		.limit = 1 << 30};
 	assert_shown(shown(m, false, 10), "\nRecord: arrives\n"
-					  "  collector  127.0.0.1:24224, connected\n"
+					  "  collector  /run/sallyport-collector/socket, connected\n"
 					  "  waiting    12 events, 3456 bytes, the oldest for 90 s\n"
 					  "  spool      1.0 % of 1024 MiB\n");
 	m->record.connected = false;
 	m->record.counting = true;
 	assert_shown(shown(m, false, 10), "\nRecord: waits\n"
-					  "  collector  127.0.0.1:24224, not connected\n"
+					  "  collector  /run/sallyport-collector/socket, not connected\n"
 					  "  waiting    at least 12 events, ");
 	m->record.blocked = true;
 	assert_shown(shown(m, false, 10), "\nRecord: BLOCKED\n");

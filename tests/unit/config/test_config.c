@@ -51,8 +51,10 @@ static void one_key_is_enough_for_the_defaults(void **state)
 	assert_int_equal(c->tls.leaf_validity_ns, 30 * 86400 * NS_PER_S);
 	assert_int_equal(c->http.window, 65536);
 	assert_int_equal(c->http.body_max, 0);
+	assert_int_equal(c->http.expansion_max, 64);
 	assert_int_equal(c->origin.drain_bytes, 16 * MIB);
-	assert_string_equal(address_port_format(&c->audit.collector).text, "127.0.0.1:24224");
+	assert_string_equal(c->audit.collector_socket, "/run/sallyport-collector/socket");
+	assert_int_equal(c->audit.collector.port, 0);
 	assert_int_equal(c->audit.fsync, CONFIG_FSYNC_INTERVAL);
 	assert_int_equal(c->audit.fsync_ns, 200 * NS_PER_MS);
 	assert_string_equal(c->processes.signer.name, "sallyport-signer");

@@ -287,6 +287,9 @@ static void keys_that_contradict_each_other(void **state)
 		{INSIDE "appliance: {workers: 4}\naudit: {collector: \"127.0.0.1:15103\"}\n",
 			"f:3: audit.collector: expected a port outside the workers' 15100 to 15103, "
 			"found 15103"},
+		{INSIDE "audit: {collector_key_file: /k}\n",
+			"f:2: audit.collector_key_file: expected collector as well, for on the "
+			"socket the kernel says who is there, found a key file alone"},
 		{INSIDE "endpoints:\n  ttl_floor: 1h\n",
 			"f:2: endpoints.ttl_ceiling: expected at least ttl_floor, found less than it"},
 		{INSIDE "tls: {system_roots: false}\n",
