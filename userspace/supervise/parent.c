@@ -329,6 +329,9 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	datapath_endpoint_sweep(parent->datapath, clock_monotonic_ns());
 	endpoints_look(&parent->endpoints, parent->census, clock_monotonic_ns());
 	upgrade_count(parent);
+	if (parent->current)
+		selftest_watch_look(&parent->selftest,
+			parent->current->config->appliance.run_directory, parent->census);
 }
 
 static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
