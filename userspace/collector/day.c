@@ -367,8 +367,9 @@ static int day_refused(struct day *day, const struct row *row, int64_t digest, c
 int day_add(struct day *day, int64_t id, struct row *row, enum day_added *added, struct why *why)
 {
 	int64_t numbers[DAY_COLUMNS], digest;
+	const struct slice texts[] = {row->narrow, row->content[CONTENT_INPUT],
+		row->content[CONTENT_OUTPUT], row->content[CONTENT_TOOLS]};
 	char other[ROW_ID_MAX];
-	struct keyed_hash hash;
 	int error = 0, step;
 
 	*added = DAY_ADDED;
@@ -378,9 +379,8 @@ int day_add(struct day *day, int64_t id, struct row *row, enum day_added *added,
 			return error;
 		day->in_transaction = true;
 	}
-	if (!keyed_hash(day->keyed, row->raw, &hash))
+	if (!keyed_digest(day->keyed, row->time_ns, texts, 1 + CONTENT_KINDS, &digest))
 		return why_set(why, ENOMEM, "out of memory");
-	memcpy(&digest, hash.bytes, sizeof(digest));
 	error = day_bind(day, id, row, digest, numbers, why);
 	if (!error) {
 		step = sqlite3_step(day->insert);

@@ -156,7 +156,7 @@ int store_open(const char *path, struct store **opened, struct why *why)
 		store->directory = store_directory(path, why);
 		error = store->directory < 0 ? store->directory : 0;
 	}
-	if (!error && !(store->keyed = keyed_open(path, why)))
+	if (!error && !(store->keyed = keyed_open(path, true, why)))
 		error = -EIO;
 	if (!error)
 		error = store_find_last_id(store, why);
