@@ -9,6 +9,7 @@ from lab.appliance import AZURE, OPENAI, about
 from lab.client import chat_body
 from lab.process import wait_for
 
+COLLECTOR = "127.0.0.1:24224"  # over TCP
 NARROW = {"spool_size": "1MiB", "segment_size": "64KiB", "ring_size": "128KiB", "content_max": "16KiB"}
 
 
@@ -41,6 +42,29 @@ def test_a_full_spool_blocks_and_loses_nothing(lab, appliance, prompt):
     assert len(answered) == 200
     gate.wait_events(200, lambda event: about(event, prompt))
     gate.assert_no_gaps()
+
+
+def test_a_collector_over_tcp_shares_a_key(lab, appliance, prompt):
+    gate = appliance(start=False)
+    key = gate.secret("collector.key", "key-of-both\n")
+    gate.collector_options = ["--listen", COLLECTOR, "--key-file", key]
+    gate.write_config({"audit": {"collector": COLLECTOR, "collector_key_file": key}})
+    gate.start()
+    assert lab.client(gate).chat(AZURE, prompt).status == 200
+    gate.event(prompt)
+
+
+def test_a_collector_with_another_key_gets_nothing(lab, appliance, prompt):
+    gate = appliance(start=False)
+    gate.collector_options = [
+        "--listen", COLLECTOR, "--key-file", gate.secret("other.key", "another-key\n"),
+    ]
+    key = gate.secret("collector.key", "a-key\n")
+    gate.write_config({"audit": {"collector": COLLECTOR, "collector_key_file": key}})
+    gate.start()
+    assert lab.client(gate).chat(AZURE, prompt).status == 200
+    gate.daemon.wait_for_log("it does not take our shared key")
+    assert not gate.events()
 
 
 def test_a_full_spool_may_drop_and_count(lab, appliance, prompt):

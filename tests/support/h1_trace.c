@@ -93,13 +93,24 @@ static void expect_next(struct trace *trace)
 	trace->methods = slice_after(trace->methods, space + 1);
 }
 
+static void message_over(struct trace *trace)
+{
+	body_done(trace);
+	demand(!h1_reader_in_message(trace->reader));
+	add(trace->text, SLICE("end\n"));
+	expect_next(trace);
+}
+
 static void add_event(struct trace *trace, enum h1_result result, const struct h1_event *event)
 {
+	demand(!event->fin || (result != H1_MORE && result != H1_ERROR));
 	if (result == H1_BODY) {
 		demand(event->span.len > 0 && event->head);
 		add(&trace->body, event->span);
 		if (trace->all_bodies)
 			add(trace->all_bodies, event->span);
+		if (event->fin)
+			message_over(trace);
 		return;
 	}
 	if (result == H1_MORE)
@@ -110,14 +121,13 @@ static void add_event(struct trace *trace, enum h1_result result, const struct h
 	} else if (result == H1_TRAILERS) {
 		add(trace->text, SLICE("trailers\n"));
 		add_headers(trace->text, event->trailers, event->ntrailers);
-	} else if (result == H1_END) {
-		demand(!h1_reader_in_message(trace->reader));
-		add(trace->text, SLICE("end\n"));
-		expect_next(trace);
 	} else if (result == H1_ERROR) {
 		buf_printf(trace->text, "error %d %s\n", event->error.status, event->error.name);
 		trace->done = true;
 	}
+	demand(event->fin || (result != H1_TRAILERS && result != H1_END));
+	if (event->fin)
+		message_over(trace);
 }
 
 static void read_piece(struct trace *trace, struct slice piece)
@@ -130,6 +140,7 @@ static void read_piece(struct trace *trace, struct slice piece)
 		result = h1_read(trace->reader, piece, &consumed, &event);
 		demand(consumed <= piece.len);
 		demand(result != H1_MORE || consumed == piece.len);
+		demand(result == H1_MORE || result == H1_ERROR || piece.len > 0);
 		demand(result != H1_BODY ||
 			(event.span.data >= piece.data &&
 				event.span.data + event.span.len == piece.data + consumed));

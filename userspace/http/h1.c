@@ -21,7 +21,6 @@ enum state {
 	STATE_CHUNKED,
 	STATE_TRAILERS,
 	STATE_UNTIL_CLOSE,
-	STATE_END,    /* all was read, H1_END is to be returned */
 	STATE_CLOSED, /* after the last message */
 	STATE_REFUSED,
 };
@@ -108,6 +107,7 @@ static enum h1_result refuse(struct h1_reader *reader, struct h1_event *event, e
 {
 	reader->state = STATE_REFUSED;
 	reader->error = id;
+	event->fin = false;
 	event->error = h1_errors[id];
 	if (reader->kind == HEAD_RESPONSE)
 		event->error.status = 502;
@@ -163,11 +163,18 @@ static bool head_accept(struct h1_reader *reader, enum h1_error_id *error)
 	return true;
 }
 
-static void body_start(struct h1_reader *reader)
+/* This event is the message's last. */
+static void message_over(struct h1_reader *reader, struct h1_event *event)
+{
+	reader->state = reader->head.keep_alive ? STATE_START : STATE_CLOSED;
+	event->fin = true;
+}
+
+static void body_start(struct h1_reader *reader, struct h1_event *event)
 {
 	switch (reader->head.framing) {
 	case HEAD_NO_BODY:
-		reader->state = STATE_END;
+		message_over(reader, event);
 		break;
 	case HEAD_LENGTH:
 		reader->left = reader->head.length;
@@ -198,9 +205,8 @@ static enum h1_result head_done(struct h1_reader *reader, struct h1_event *event
 		reader->state = STATE_INTERIM;
 	} else {
 		reader->expected = false;
-		body_start(reader);
+		body_start(reader, event);
 	}
-	event->head = &reader->head;
 	return H1_HEAD;
 }
 
@@ -233,7 +239,7 @@ static enum h1_result read_length(
 	*consumed = event->span.len;
 	reader->left -= event->span.len;
 	if (!reader->left)
-		reader->state = STATE_END;
+		message_over(reader, event);
 	return H1_BODY;
 }
 
@@ -277,9 +283,9 @@ static enum h1_result trailers_done(struct h1_reader *reader, struct h1_event *e
 	struct h1_lines *lines = &reader->trailer_lines;
 	enum h1_error_id error;
 
-	reader->state = STATE_END;
+	message_over(reader, event);
 	if (reader->trailer_section.lines == 1)
-		return H1_MORE;
+		return H1_END;
 	if (!h1_lines_fields(lines, bytes, reader->limits.headers_max, &error))
 		return refuse(reader, event, error);
 	if (!h1_fields_may_trail(lines->headers, lines->count))
@@ -307,13 +313,6 @@ static enum h1_result read_trailers(
 	default:
 		return H1_MORE;
 	}
-}
-
-static enum h1_result read_end(struct h1_reader *reader, struct h1_event *event)
-{
-	reader->state = reader->head.keep_alive ? STATE_START : STATE_CLOSED;
-	event->head = &reader->head;
-	return H1_END;
 }
 
 static enum h1_result step(
@@ -352,14 +351,12 @@ enum h1_result h1_read(
 		enum h1_result result;
 		size_t used = 0;
 
-		if (reader->state == STATE_END)
-			return read_end(reader, event);
 		if (!input.len)
 			return H1_MORE;
 		result = step(reader, input, &used, event);
 		*consumed += used;
 		if (result != H1_MORE) {
-			if (result == H1_BODY || result == H1_TRAILERS)
+			if (result != H1_ERROR)
 				event->head = &reader->head;
 			return result;
 		}
@@ -374,9 +371,10 @@ enum h1_result h1_finish(struct h1_reader *reader, struct h1_event *event)
 	case STATE_START:
 	case STATE_CLOSED:
 		return H1_MORE;
-	case STATE_END:
 	case STATE_UNTIL_CLOSE:
-		return read_end(reader, event);
+		message_over(reader, event);
+		event->head = &reader->head;
+		return H1_END;
 	case STATE_REFUSED:
 		return refuse(reader, event, reader->error);
 	default:

@@ -90,15 +90,18 @@ struct h1_error {
 
 enum h1_result {
 	H1_MORE,     /* the input is consumed; more is needed */
-	H1_HEAD,     /* event.head */
-	H1_BODY,     /* event.span: body bytes, inside the input, never empty */
-	H1_TRAILERS, /* event.trailers, event.ntrailers: a chunked body had some; H1_END follows */
-	H1_END,	     /* the message is complete; the next call starts the next one */
+	H1_HEAD,     /* event.head; fin: there is no body */
+	H1_BODY,     /* event.span: body bytes, inside the input, never empty; fin: the last ones */
+	H1_TRAILERS, /* event.trailers, event.ntrailers: a chunked body had some; always fin */
+	H1_END,	     /* always fin: a chunked body without trailers, or one until close, is over */
 	H1_ERROR,    /* event.error; every later call says the same and consumes nothing */
 };
 
 struct h1_event {
 	const struct head *head; /* of this message, at every event from H1_HEAD on */
+	/* The message is complete with this event, and the next call starts the next one: its end
+	 * is no event of its own, which a reader that stops here would never fetch. */
+	bool fin;
 	struct slice span;
 	const struct header *trailers; /* valid until the next call */
 	size_t ntrailers;
@@ -113,11 +116,11 @@ void h1_reader_free(struct h1_reader *reader);
 
 /* Responses: says which method the next response answers (to HEAD there is no body). To be called
  * once per request sent, before its response is read; bytes that come without are
- * H1_ERROR_UNSOLICITED. A 1xx response is an H1_HEAD without H1_END; the next head follows. */
+ * H1_ERROR_UNSOLICITED. A 1xx response is an H1_HEAD without fin; the next head follows. */
 void h1_reader_expect(struct h1_reader *reader, struct slice request_method);
 
 /* Reads until one event. *consumed is how much of the input was used: the caller goes on with the
- * rest. H1_END may come with nothing consumed and from an empty input. */
+ * rest. Nothing but H1_MORE comes from an empty input. */
 enum h1_result h1_read(
 	struct h1_reader *reader, struct slice input, size_t *consumed, struct h1_event *event);
 
@@ -125,7 +128,7 @@ enum h1_result h1_read(
  * between messages, nothing was cut off; H1_ERROR: H1_ERROR_TRUNCATED, or an earlier error. */
 enum h1_result h1_finish(struct h1_reader *reader, struct h1_event *event);
 
-/* Whether a byte of a message was read and its H1_END not yet returned. For responses: not
+/* Whether a byte of a message was read and not yet its end. For responses: not
  * whether one is expected. */
 bool h1_reader_in_message(const struct h1_reader *reader);
 

@@ -12,6 +12,7 @@ struct exchange;
 
 enum client_state {
 	CLIENT_HELLO,	  /* peeking at the ClientHello */
+	CLIENT_SILENT,	  /* denied by policy: it hears nothing until its deadline */
 	CLIENT_LEAF,	  /* waiting for the signer */
 	CLIENT_HANDSHAKE,
 	CLIENT_OPEN,

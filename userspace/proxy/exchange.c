@@ -25,8 +25,8 @@ static void exchange_free(struct garbage *garbage)
 	struct exchange *ex = list_entry(garbage, struct exchange, garbage);
 
 	exchange_free_response(ex);
-	request_reader_free(ex->request);
-	coding_free(ex->request_coding);
+	reader_free(ex->request);
+	buf_wipe(&ex->request_unread);
 	buf_wipe(&ex->body);
 	buf_wipe(&ex->text);
 	buf_wipe(&ex->trailers);
@@ -41,13 +41,14 @@ static void exchange_end(struct exchange *ex)
 	assert(ex->magic == EXCHANGE_MAGIC);
 	ex->magic = 0;
 	ev_timer_stop(ex->worker->loop, &ex->deadline);
+	share_cancel(&ex->share);
 	if (ex->opening)
 		origin_cancel(ex->opening);
 	exchange_release_origin(ex, ex->origin_reusable);
 	if (ex->waiting)
 		recorder_cancel(&ex->waiter);
 	list_remove(&ex->node);
-	worker_discard(ex->worker, &ex->garbage, exchange_free);
+	turn_discard(&ex->worker->turn, &ex->garbage, exchange_free);
 	ex->client = NULL;
 	if (client) {
 		/* A client that turns out to be gone now must not come back to this exchange. */
@@ -70,6 +71,7 @@ static void exchange_record_again(struct recorder_waiter *waiter)
 
 void exchange_finish(struct exchange *ex)
 {
+	ex->reading_request = ex->reading_response = false;
 	if (!ex->recorded && exchange_record(ex) == -EAGAIN) {
 		/* The last bytes stay here until the event is safe. */
 		ex->waiting = true;
@@ -148,6 +150,16 @@ static int exchange_copy_head(struct exchange *ex, const struct head *head)
 	return 0;
 }
 
+static void exchange_read_on(struct share *share)
+{
+	struct exchange *ex = list_entry(share, struct exchange, share);
+
+	if (ex->reading_request)
+		exchange_read_request_on(ex);
+	if (ex->reading_response && ex->magic == EXCHANGE_MAGIC)
+		exchange_read_response_on(ex);
+}
+
 static struct exchange *exchange_new(struct client *client)
 {
 	struct exchange *ex = calloc(1, sizeof(*ex));
@@ -174,6 +186,7 @@ static struct exchange *exchange_new(struct client *client)
 	ex->client_written_bytes = client->stream.written_bytes;
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
+	share_init(&ex->share, &ex->worker->shares, exchange_read_on);
 	ex->waiter.wake = exchange_record_again;
 	list_init(&ex->waiter.node);
 	ev_init(&ex->deadline, exchange_timed_out);
@@ -222,7 +235,7 @@ static const char *exchange_check(
 	return NULL;
 }
 
-struct exchange *exchange_start(struct client *client, const struct head *head)
+struct exchange *exchange_start(struct client *client, const struct head *head, bool fin)
 {
 	struct exchange *ex = exchange_new(client);
 	const char *message = NULL, *type;
@@ -255,7 +268,9 @@ struct exchange *exchange_start(struct client *client, const struct head *head)
 			return NULL;
 		}
 	}
-	return ex;
+	if (fin)
+		exchange_body(ex, SLICE_NONE, true);
+	return client->exchange;
 }
 
 void exchange_release_origin(struct exchange *ex, bool reusable)
@@ -332,8 +347,6 @@ void exchange_client_gone(struct exchange *ex)
 	counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAINED, 1);
 	exchange_expect(ex, ex->worker->config->origin.drain_ns);
 	stream_watch(&ex->connection->stream, true);
-	if (stream_has_pending(&ex->connection->stream))
-		ev_feed_event(ex->worker->loop, &ex->connection->stream.reading, EV_READ);
 }
 
 void exchange_client_drained(struct exchange *ex)
@@ -341,6 +354,4 @@ void exchange_client_drained(struct exchange *ex)
 	if (!ex->connection || ex->waiting)
 		return;
 	stream_watch(&ex->connection->stream, true);
-	if (stream_has_pending(&ex->connection->stream))
-		ev_feed_event(ex->worker->loop, &ex->connection->stream.reading, EV_READ);
 }

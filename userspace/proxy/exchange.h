@@ -5,11 +5,9 @@
 #ifndef PROXY_EXCHANGE_H
 #define PROXY_EXCHANGE_H
 
-#include "http/coding.h"
-#include "http/sse.h"
+#include "io/share.h"
 #include "openai/operation.h"
-#include "openai/request.h"
-#include "openai/response.h"
+#include "openai/reader.h"
 #include "proxy/client.h"
 
 enum exchange_request_state {
@@ -38,9 +36,10 @@ struct exchange {
 	struct operation_match match;
 	enum exchange_request_state request_state;
 	bool request_whole;
-	bool request_read_to_end;	/* the reader was told of the end */
-	struct request_reader *request;
-	struct coding *request_coding;
+	struct reader *request;		/* NULL: the operation is none whose body is read */
+	struct buf request_unread;	/* came, but was not read yet */
+	bool request_unread_fin;	/* with it the body ends */
+	bool reading_request;		/* the reader's work was spent: it goes on in another turn */
 	struct buf body;		/* held, and kept to be sent again */
 	bool replayable;		/* body is all of it so far */
 	bool chunked;			/* towards the origin */
@@ -53,6 +52,7 @@ struct exchange {
 	struct origin_connection *connection;
 	unsigned attempts;
 	ev_timer deadline;
+	struct share share;		/* of the work that reading is */
 
 	/* the response */
 	const struct head *response_head; /* the connection's reader's */
@@ -60,12 +60,14 @@ struct exchange {
 	bool response_whole;
 	bool keep_client;
 	enum exchange_framing framing;
-	struct response_reader *response;
-	struct sse_reader *sse;
-	struct coding *response_coding;
+	struct reader *response;	/* likewise */
+	struct buf response_unread;	/* input that was not read yet … */
+	size_t response_unread_body;	/* … and how much of its beginning is of the body, */
+	bool response_unread_fin;	/* which ends there */
+	bool reading_response;		/* as reading_request */
 	struct buf response_trailers;	/* as trailers */
 	bool origin_reusable;		/* the connection, after the response */
-	bool response_read_to_end;	/* the readers were told of the end */
+	bool done_seen;			/* the mark that ends a stream was read */
 
 	/* the record */
 	struct recorder_waiter waiter;
@@ -87,16 +89,18 @@ struct exchange *exchange_of(struct list *node);
 
 /* ---- called by the client ---- */
 
-/* A request's head was read. Never NULL unless there is no memory and the client is closed. */
-struct exchange *exchange_start(struct client *client, const struct head *head);
+/* A request's head was read; fin: it has no body. Never NULL unless there is no memory and the
+ * client is closed, or the exchange is over already. */
+struct exchange *exchange_start(struct client *client, const struct head *head, bool fin);
 /* Answers what is not a request at all, with that error. */
 struct exchange *exchange_refuse(
 	struct client *client, int status, const char *type, const char *message);
 bool exchange_wants_input(struct exchange *exchange);
 bool exchange_request_is_whole(const struct exchange *exchange);
-void exchange_body(struct exchange *exchange, struct slice span);
+/* The next bytes of the body; fin: the last ones (span may be empty then). */
+void exchange_body(struct exchange *exchange, struct slice span, bool fin);
+/* Before the fin. */
 void exchange_trailers(struct exchange *exchange, const struct h1_event *event);
-void exchange_request_end(struct exchange *exchange);
 /* The body turned out to be malformed, or stopped coming. */
 void exchange_body_error(struct exchange *exchange, const struct h1_error *error);
 void exchange_client_gone(struct exchange *exchange);
@@ -110,6 +114,10 @@ void exchange_record_handshake(struct client *client, const char *type, const ch
 
 /* exchange_request.c: the reader of the body, where the operation is one we read. 0 or -ENOMEM. */
 int exchange_open_request_reader(struct exchange *exchange, const struct head *head);
+
+/* Goes on with the reading of a body, in a later turn. */
+void exchange_read_request_on(struct exchange *exchange);
+void exchange_read_response_on(struct exchange *exchange);
 
 /* Answers with an error in the client's dialect, or cuts a response that has begun. final: the
  * client's library shall not try again (x-should-retry). type is kept, message is copied. */

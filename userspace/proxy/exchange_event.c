@@ -61,11 +61,8 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 		event->operation = slice_of_string(ex->match.operation->name);
 	if (!ex->request)
 		return;
-	if (!ex->request_read_to_end) {
-		ex->request_read_to_end = true;
-		request_reader_end(ex->request);
-	}
-	facts = request_reader_facts(ex->request);
+	reader_conclude(ex->request);
+	facts = request_reader_facts(reader_request(ex->request));
 	event->body_readable = event_flag(facts->readable);
 	event->body_problem = slice_of_string(facts->problem);
 	event->request_stream = event_flag(facts->stream == REQUEST_TRUE);
@@ -125,7 +122,7 @@ static void exchange_event_response_head(const struct exchange *ex, struct event
 static void exchange_event_usage(const struct exchange *ex, struct event *event)
 {
 	const struct response_facts *facts =
-		ex->response ? response_reader_facts(ex->response) : NULL;
+		ex->response ? response_reader_facts(reader_response(ex->response)) : NULL;
 	uint64_t input, output;
 
 	event->usage_source = SLICE("none");
@@ -140,8 +137,8 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 	}
 	if (!facts || !ex->request || ex->status < 200 || ex->status > 299 || !ex->response_head)
 		return;
-	input = request_estimate_tokens(ex->request);
-	output = response_estimate_tokens(ex->response);
+	input = request_estimate_tokens(reader_request(ex->request));
+	output = response_estimate_tokens(reader_response(ex->response));
 	event->usage_source = SLICE("estimated");
 	event->input_tokens = event_number(input);
 	event->output_tokens = event_number(output);
@@ -157,11 +154,8 @@ static void exchange_event_response(struct exchange *ex, struct event *event)
 	exchange_event_response_head(ex, event);
 	if (!ex->response)
 		return;
-	if (!ex->response_read_to_end) {
-		ex->response_read_to_end = true;
-		response_reader_end(ex->response);
-	}
-	facts = response_reader_facts(ex->response);
+	reader_conclude(ex->response);
+	facts = response_reader_facts(reader_response(ex->response));
 	event->response_id = facts->id;
 	event->response_model = facts->model;
 	event->finish_reasons = facts->finish_reasons;

@@ -13,70 +13,40 @@
 #include "http/h1_write.h"
 #include "openai/error.h"
 
-/* An event of a stream longer than this passes unread. */
-#define RESPONSE_EVENT_MAX (1u << 20)
 /* What one turn of the loop reads, so that one origin does not keep the others waiting. TLS returns
  * a record at a time, and a record may be one event: what lies there leaves in one write. */
 #define RESPONSE_TURN 65536
 
 void exchange_free_response(struct exchange *ex)
 {
-	response_reader_free(ex->response);
-	sse_reader_free(ex->sse);
-	coding_free(ex->response_coding);
+	reader_free(ex->response);
+	buf_wipe(&ex->response_unread);
 	buf_wipe(&ex->response_trailers);
 }
 
 /* ---- the head ---- */
 
-static bool exchange_is_event_stream(const struct head *head)
+/* The reader of the body, where the operation is one we read. Without memory for it the call fails:
+ * nothing passes unread that should have been read. */
+static int exchange_open_response_reader(struct exchange *ex, const struct head *head)
 {
-	const struct header *type = head_find(head, SLICE("content-type"));
-	struct slice media;
-
-	if (!type)
-		return false;
-	media = slice_first(type->value, slice_index(type->value, ';'));
-	return slice_equal_nocase(slice_trim(media), SLICE("text/event-stream"));
-}
-
-/* The readers of the body, where the operation is one we read. Without memory for them the call
- * fails: nothing passes unread that should have been read. */
-static int exchange_open_response_readers(struct exchange *ex, const struct head *head)
-{
-	const struct config_audit *audit = &ex->worker->config->audit;
-	const struct header *coding = head_find(head, SLICE("content-encoding"));
-	bool streamed = exchange_is_event_stream(head);
-	int error = 0;
+	const struct config *config = ex->worker->config;
+	const struct reader_options options = {
+		.operation = ex->match.operation,
+		.content_max = config->audit.content ? config->audit.content_max : 0,
+		.expansion_max = config->http.expansion_max,
+		/* The client is not to see the usage that was asked for in its name. */
+		.hide_usage = ex->injected,
+	};
 
 	if (!ex->match.operation || !ex->match.operation->read || head->framing == HEAD_NO_BODY)
 		return 0;
-	ex->response = response_reader_new(
-		ex->match.operation, audit->content ? audit->content_max : 0, streamed);
+	ex->response = reader_open_response(head, &options);
 	if (!ex->response)
 		return -ENOMEM;
-	if (streamed) {
-		ex->sse = sse_reader_new(RESPONSE_EVENT_MAX);
-		if (!ex->sse)
-			return -ENOMEM;
-	}
-	if (coding && !slice_equal_nocase(coding->value, SLICE("identity"))) {
-		ex->response_coding = coding_new(coding->value, 0, &error);
-		if (!ex->response_coding && error == -ENOMEM)
-			return -ENOMEM;
-		if (!ex->response_coding) {
-			response_reader_free(ex->response);
-			ex->response = NULL;
-			counter_add(ex->worker->counters, COUNTER_RESPONSE_UNREADABLE, 1);
-		}
-	}
+	if (!response_reader_facts(reader_response(ex->response))->readable)
+		counter_add(ex->worker->counters, COUNTER_RESPONSE_UNREADABLE, 1);
 	return 0;
-}
-
-/* Whether this client is not to see the usage that was asked for in its name. */
-static bool exchange_hides(const struct exchange *ex)
-{
-	return ex->injected && ex->sse && ex->response && !ex->response_coding;
 }
 
 static int exchange_write_response_framing(
@@ -91,7 +61,7 @@ static int exchange_write_response_framing(
 				out, SLICE("Content-Length"), head->declared_length);
 		return 0;
 	}
-	if (head->framing == HEAD_LENGTH && !exchange_hides(ex)) {
+	if (head->framing == HEAD_LENGTH && !(ex->response && reader_hides(ex->response))) {
 		ex->framing = FRAMING_LENGTH;
 		return h1_write_header_number(out, SLICE("Content-Length"), head->length);
 	}
@@ -141,7 +111,7 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 	ex->status = head->status;
 	buf_wipe(&ex->body);
 	ex->replayable = false;
-	if (exchange_open_response_readers(ex, head) < 0) {
+	if (exchange_open_response_reader(ex, head) < 0) {
 		exchange_fail(ex, 503, "memory", "Out of memory.", false);
 		return false;
 	}
@@ -177,114 +147,54 @@ static void exchange_forward(struct exchange *ex, struct slice span)
 		exchange_fail(ex, 503, "memory", "Out of memory.", false);
 }
 
-static void exchange_end_readers(struct exchange *ex)
-{
-	if (!ex->response || ex->response_read_to_end)
-		return;
-	ex->response_read_to_end = true;
-	response_reader_end(ex->response);
-}
-
 /* The client takes [DONE] for the end: the event has to be safe before it goes out. */
 static void exchange_done_seen(struct exchange *ex)
 {
+	ex->done_seen = true;
 	if (ex->recorded || ex->drained)
 		return;
-	exchange_end_readers(ex);
 	if (exchange_record(ex) == -EAGAIN && ex->client)
 		stream_hold(&ex->client->stream, true);
 }
 
-/* Reads an event of the stream; true: it is one to hide. */
-static bool exchange_read_event(struct exchange *ex, const struct sse_event *event)
+/* Reads from the front of *span, which it advances, as far as the work goes, and forwards what was
+ * read: what the event needs is known before the last bytes go. */
+static void exchange_read_response(struct exchange *ex, struct slice *span)
 {
-	unsigned flags;
+	enum reader_result result;
+	struct slice pass;
 
-	if (!event->data.data || ex->response_read_to_end)
-		return false;
-	flags = response_reader_event(ex->response, event->data);
-	if (flags & RESPONSE_EVENT_DONE)
-		exchange_done_seen(ex);
-	return flags & RESPONSE_EVENT_USAGE_ONLY;
+	do {
+		result = reader_feed(ex->response, span, share_work(&ex->share), &pass);
+		ex->reading_response = result == READER_SPENT;
+		if (!ex->done_seen && reader_is_done(ex->response))
+			exchange_done_seen(ex);
+		exchange_forward(ex, pass);
+	} while (result == READER_AGAIN && ex->connection && !ex->waiting);
 }
 
-/* Reads the events in span; when hiding, forwards those that are not to be hidden. */
-static void exchange_read_events(struct exchange *ex, struct slice span, bool hiding)
-{
-	struct slice run = SLICE_NONE;
-	struct sse_event event;
-	enum sse_result result;
-	size_t consumed;
-
-	while ((result = sse_read(ex->sse, span, &consumed, &event)) != SSE_MORE) {
-		bool hide = false;
-
-		span = slice_after(span, consumed);
-		if (result == SSE_EVENT)
-			hide = exchange_read_event(ex, &event);
-		else if (!ex->response_read_to_end)
-			response_reader_skipped(ex->response);
-		if (!hiding || hide)
-			continue;
-		/* Events that lie one after another in the input leave as one chunk. */
-		if (run.data && run.data + run.len == event.raw.data) {
-			run.len += event.raw.len;
-			continue;
-		}
-		exchange_forward(ex, run);
-		run = event.raw;
-		/* What the reader itself keeps is valid until its next call only. */
-		if (event.raw.data + event.raw.len != span.data) {
-			exchange_forward(ex, run);
-			run = SLICE_NONE;
-		}
-	}
-	exchange_forward(ex, run);
-}
-
-static int exchange_read_piece(void *context, struct slice piece)
-{
-	struct exchange *ex = context;
-
-	if (ex->sse)
-		exchange_read_events(ex, piece, false);
-	else
-		response_reader_body(ex->response, piece);
-	return 0;
-}
-
-static void exchange_response_body(struct exchange *ex, struct slice span)
+/* Returns what could not be read yet. */
+static struct slice exchange_response_body(struct exchange *ex, struct slice span)
 {
 	ex->response_bytes += span.len;
 	if (ex->drained)
 		ex->drain_bytes += span.len;
-	if (exchange_hides(ex)) {
-		exchange_read_events(ex, span, true);
-		return;
+	if (ex->response) {
+		exchange_read_response(ex, &span);
+		return span;
 	}
-	/* Read first: what the event needs is known before the last bytes go. */
-	if (ex->response && ex->response_coding)
-		coding_decode(ex->response_coding, span, exchange_read_piece, ex);
-	else if (ex->response)
-		exchange_read_piece(ex, span);
 	exchange_forward(ex, span);
+	return SLICE_NONE;
 }
 
 /* Composes the end of the response and lets the exchange go. */
 static void exchange_response_ended(struct exchange *ex, bool reusable)
 {
-	struct sse_event event;
 	int error = 0;
 
 	ex->response_whole = true;
-	if (ex->sse && ex->response) {
-		if (sse_finish(ex->sse, &event) == SSE_EVENT &&
-			!exchange_read_event(ex, &event) && exchange_hides(ex))
-			exchange_forward(ex, event.raw);
-		if (exchange_hides(ex))
-			exchange_forward(ex, sse_rest(ex->sse));
-	}
-	exchange_end_readers(ex);
+	if (ex->response)
+		exchange_forward(ex, reader_end(ex->response));
 	if (ex->client && ex->framing == FRAMING_CHUNKED)
 		error = exchange_write_last_chunk(
 			stream_out(&ex->client->stream), &ex->response_trailers);
@@ -313,10 +223,26 @@ static void exchange_response_malformed(struct exchange *ex, const struct h1_err
 	exchange_fail(ex, 502, error->name, "The origin's response is malformed.", false);
 }
 
-/* Reads the input as far as the response goes; false: the exchange is over, or has failed. */
+/* Keeps what is left of a span of the body, and the input after it, until there is work again. */
+static void exchange_keep_unread(
+	struct exchange *ex, struct slice body, struct slice input, bool fin)
+{
+	ex->response_unread_body = body.len;
+	ex->response_unread_fin = fin;
+	stream_watch(&ex->connection->stream, false);
+	if (buf_append_slice(&ex->response_unread, body) < 0 ||
+		buf_append_slice(&ex->response_unread, input) < 0)
+		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+	else
+		share_wait(&ex->share);
+}
+
+/* Reads the input as far as the response and the work go; false: the exchange is over, or has
+ * failed, or waits. */
 static bool exchange_response_input(struct exchange *ex, struct slice input)
 {
 	struct origin_connection *connection = ex->connection;
+	struct slice unread = SLICE_NONE;
 	size_t consumed;
 	struct h1_event event;
 
@@ -332,20 +258,27 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 				return false;
 			break;
 		case H1_BODY:
-			exchange_response_body(ex, event.span);
+			unread = exchange_response_body(ex, event.span);
 			break;
 		case H1_TRAILERS:
 			exchange_keep_trailers(&ex->response_trailers, &event);
 			break;
 		case H1_END:
-			exchange_response_ended(ex, event.head->keep_alive && !input.len);
-			return false;
+			break;
 		case H1_ERROR:
 			exchange_response_malformed(ex, &event.error);
 			return false;
 		}
 		if (ex->connection != connection || ex->waiting)
 			return false;
+		if (ex->reading_response) {
+			exchange_keep_unread(ex, unread, input, event.fin);
+			return false;
+		}
+		if (event.fin) {
+			exchange_response_ended(ex, event.head->keep_alive && !input.len);
+			return false;
+		}
 	}
 }
 
@@ -393,8 +326,26 @@ static void exchange_flush_client(struct exchange *ex)
 		client_close(ex->client, false);
 		return;
 	}
-	if (stream_congested(&ex->client->stream))
+	if (!stream_room(&ex->client->stream))
 		stream_watch(&ex->connection->stream, false);
+}
+
+/* The share of a turn was read, and the exchange goes on. */
+static void exchange_response_turn(struct exchange *ex)
+{
+	const struct config *config = ex->worker->config;
+
+	if (ex->drained) {
+		if (ex->drain_bytes > config->origin.drain_bytes) {
+			counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
+			exchange_finish(ex);
+			return;
+		}
+	} else if (ex->request_whole) {
+		exchange_expect(ex, ex->response_head ? config->origin.idle_ns
+						      : config->origin.first_byte_ns);
+	}
+	exchange_flush_client(ex);
 }
 
 static void exchange_origin_readable(void *user)
@@ -404,7 +355,7 @@ static void exchange_origin_readable(void *user)
 	size_t total = 0;
 	ssize_t got;
 
-	if (ex->waiting) {
+	if (ex->waiting || ex->reading_response) {
 		stream_watch(&ex->connection->stream, false);
 		return;
 	}
@@ -421,32 +372,57 @@ static void exchange_origin_readable(void *user)
 			return;
 		}
 		total += (size_t)got;
-		if (!exchange_response_input(ex, slice_of(worker->scratch, (size_t)got)))
-			return;
+		if (!exchange_response_input(ex, slice_of(worker->scratch, (size_t)got))) {
+			if (!ex->reading_response)
+				return;
+			break;
+		}
 		if (!stream_has_pending(&ex->connection->stream))
 			break;
 	}
-	if (ex->drained) {
-		if (ex->drain_bytes > worker->config->origin.drain_bytes) {
-			counter_add(worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
-			exchange_finish(ex);
-			return;
-		}
-	} else if (ex->request_whole) {
-		exchange_expect(ex, ex->response_head ? worker->config->origin.idle_ns
-						      : worker->config->origin.first_byte_ns);
+	exchange_response_turn(ex);
+}
+
+void exchange_read_response_on(struct exchange *ex)
+{
+	struct slice span = slice_first(buf_slice(&ex->response_unread), ex->response_unread_body);
+	size_t before = span.len;
+	struct buf held;
+	bool goes_on;
+
+	if (ex->waiting || !ex->connection)
+		return;
+	exchange_read_response(ex, &span);
+	if (!ex->connection || ex->waiting)
+		return;
+	buf_consume(&ex->response_unread, before - span.len);
+	ex->response_unread_body = span.len;
+	if (ex->reading_response) {
+		share_wait(&ex->share);
+		exchange_response_turn(ex);
+		return;
 	}
-	exchange_flush_client(ex);
-	if (ex->connection && stream_has_pending(&ex->connection->stream) &&
-		ev_is_active(&ex->connection->stream.reading))
-		ev_feed_event(worker->loop, &ex->connection->stream.reading, EV_READ);
+	held = ex->response_unread;
+	ex->response_unread = BUF_EMPTY;
+	stream_watch(&ex->connection->stream, true);
+	if (ex->response_unread_fin) {
+		exchange_response_ended(ex, ex->response_head->keep_alive && !buf_len(&held));
+		goes_on = false;
+	} else {
+		goes_on = exchange_response_input(ex, buf_slice(&held)) || ex->reading_response;
+	}
+	buf_wipe(&held);
+	if (goes_on)
+		exchange_response_turn(ex);
 }
 
 static void exchange_origin_drained(void *user)
 {
 	struct exchange *ex = user;
 
-	if (ex->client && !ex->request_whole)
+	if (ex->reading_request)
+		share_wait(&ex->share);
+	else if (ex->client && !ex->request_whole)
 		client_resume(ex->client);
 }
 

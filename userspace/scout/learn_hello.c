@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/clock.h"
 #include "base/log.h"
-#include "scout/encrypted_dns.h"
 #include "scout/learn_internal.h"
-#include "tls/clienthello.h"
+#include "tls/encrypted_dns.h"
+#include "tls/hello_policy.h"
 
 /* A SYN may have been under way while its destination became an endpoint. */
 #define STEERING_NS NS_PER_S
@@ -11,25 +11,16 @@
 #define SEGMENTS_MAX 4096
 #define INITIALS_MAX 32
 
-enum hidden { HIDDEN_NO_SNI, HIDDEN_ECH, HIDDEN_ENCRYPTED_DNS };
-
 static const struct {
 	enum counter passed, refused;
-} hidden_counters[] = {
-	[HIDDEN_NO_SNI] = {COUNTER_POLICY_NO_SNI_PASSED, COUNTER_POLICY_NO_SNI_REFUSED},
-	[HIDDEN_ECH] = {COUNTER_POLICY_ECH_PASSED, COUNTER_POLICY_ECH_REFUSED},
-	[HIDDEN_ENCRYPTED_DNS] = {COUNTER_POLICY_ENCRYPTED_DNS_PASSED,
+} hidden_counters[HELLO_KIND_COUNT] = {
+	[HELLO_UNLISTED] = {COUNTER_LEARN_UNLISTED, COUNTER_LEARN_UNLISTED},
+	[HELLO_NO_SNI] = {COUNTER_POLICY_NO_SNI_PASSED, COUNTER_POLICY_NO_SNI_REFUSED},
+	[HELLO_INVALID] = {COUNTER_POLICY_INVALID_PASSED, COUNTER_POLICY_INVALID_REFUSED},
+	[HELLO_ECH] = {COUNTER_POLICY_ECH_PASSED, COUNTER_POLICY_ECH_REFUSED},
+	[HELLO_ENCRYPTED_DNS] = {COUNTER_POLICY_ENCRYPTED_DNS_PASSED,
 		COUNTER_POLICY_ENCRYPTED_DNS_REFUSED},
 };
-
-static enum config_policy policy_of(const struct learn *learn, enum hidden hidden)
-{
-	const struct config_endpoints *config = &learn->config->endpoints;
-
-	return hidden == HIDDEN_NO_SNI ? config->no_sni
-	       : hidden == HIDDEN_ECH  ? config->ech
-				       : config->encrypted_dns;
-}
 
 /* The kernel need not show what follows the bytes that were judged. */
 static void judged(struct learn *learn, const struct seen *seen, const struct peek *peek)
@@ -41,16 +32,15 @@ static void judged(struct learn *learn, const struct seen *seen, const struct pe
 
 /* By the policy; first: the packet that its connection is counted by when it passes. Returns
  * whether it was refused. */
-static bool apply(struct learn *learn, struct seen *seen, enum hidden hidden, bool first)
+static bool apply(struct learn *learn, struct seen *seen, enum hello_kind kind,
+	enum config_policy policy, bool first)
 {
-	enum config_policy policy = policy_of(learn, hidden);
-
 	if (policy == CONFIG_POLICY_PASS) {
-		counter_add(learn->counters, hidden_counters[hidden].passed, first);
+		counter_add(learn->counters, hidden_counters[kind].passed, first);
 		learn_pass(learn, seen);
 		return false;
 	}
-	counter_add(learn->counters, hidden_counters[hidden].refused, 1);
+	counter_add(learn->counters, hidden_counters[kind].refused, 1);
 	if (policy == CONFIG_POLICY_RESET)
 		learn_refuse(learn, seen);
 	else
@@ -106,27 +96,16 @@ static void teach(struct learn *learn, struct seen *seen, const struct peek *pee
 static void decide(
 	struct learn *learn, struct seen *seen, struct peek *peek, const struct clienthello *hello)
 {
-	struct slice name = slice_of_string(hello->sni);
-	const struct config_host *host =
-		hello->sni_valid ? config_host_find(learn->config, name) : NULL;
+	struct hello_verdict verdict =
+		hello_policy_of(learn->config, hello, &seen->packet.destination, false);
 	bool first = !peek->done;
 
-	if (host) {
-		teach(learn, seen, peek, host);
+	if (verdict.host) {
+		teach(learn, seen, peek, verdict.host);
 		return;
 	}
 	peek->done = true;
-	if ((hello->sni_valid && encrypted_dns_name(name)) ||
-		encrypted_dns_address(&seen->packet.destination)) {
-		peek->refused = apply(learn, seen, HIDDEN_ENCRYPTED_DNS, first);
-	} else if (!hello->sni_valid) {
-		peek->refused = apply(learn, seen, HIDDEN_NO_SNI, first);
-	} else if (hello->has_ech) {
-		peek->refused = apply(learn, seen, HIDDEN_ECH, first);
-	} else {
-		counter_add(learn->counters, COUNTER_LEARN_UNLISTED, first);
-		learn_pass(learn, seen);
-	}
+	peek->refused = apply(learn, seen, verdict.kind, verdict.policy, first);
 	if (!peek->refused)
 		judged(learn, seen, peek);
 }
@@ -354,7 +333,9 @@ static void encrypted_dns(struct learn *learn, struct seen *seen)
 		peek = peek_add(learn->peeks, &key, seen->now_ns);
 	if (peek && first)
 		peek->base = seen->packet.sequence + (seen->packet.flags & IP_PACKET_SYN ? 1 : 0);
-	if (!apply(learn, seen, HIDDEN_ENCRYPTED_DNS, first) && peek)
+	if (!apply(learn, seen, HELLO_ENCRYPTED_DNS, learn->config->endpoints.encrypted_dns,
+		    first) &&
+		peek)
 		judged(learn, seen, peek);
 }
 

@@ -34,6 +34,7 @@ enum condition {
 	ANY,
 	NOT_EXECUTABLE, /* memory protection without PROT_EXEC */
 	INTERNET,	/* an address family of the internet */
+	LOCAL,		/* that of sockets on this machine */
 	READ_ONLY,	/* openat of something that exists, for reading */
 	SOCKET_IOCTL,	/* FIONREAD, FIONBIO */
 	MAP_ELEMENT,	/* BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, of a map that is open */
@@ -131,6 +132,7 @@ static const struct call calls[] = {
 	{"uname", WORKER | SCOUT, ANY},
 	/* what was judged of connections */
 	{"bpf", SCOUT, MAP_ELEMENT},
+	{"socket", SHIPPER, LOCAL}, /* of the collector */
 	/* the spool */
 	{"openat", SHIPPER, ANY},
 	{"getdents64", SHIPPER, ANY},
@@ -235,6 +237,9 @@ static int allow(scmp_filter_ctx filter, int number, enum condition condition)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
 				SCMP_A0(SCMP_CMP_EQ, families[i], 0));
 		return error;
+	case LOCAL:
+		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+			SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	case SOCKET_IOCTL:
 		for (int i = 0; i < 2 && !error; i++)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,

@@ -591,12 +591,10 @@ static void test_trim(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(h1_read(reader, request, &consumed, &event), H1_HEAD);
 		assert_int_equal(consumed, request.len);
-		assert_true(h1_reader_in_message(reader));
-		h1_reader_trim(reader);
+		assert_true(event.fin);
+		assert_false(h1_reader_in_message(reader));
 		assert_int_equal(event.head->nheaders, 1);
 		assert_string_equal("example.com", strndupa(event.head->headers[0].value.data, 11));
-		assert_int_equal(h1_read(reader, SLICE_NONE, &consumed, &event), H1_END);
-		assert_false(h1_reader_in_message(reader));
 		h1_reader_trim(reader);
 	}
 	h1_reader_free(reader);
