@@ -85,8 +85,9 @@ static bool connection_option(struct fields *fields, struct head *head, struct s
 	else if (slice_equal_nocase(option, SLICE("upgrade")))
 		fields->connection_upgrade = true;
 	else if (slice_equal_nocase(option, SLICE("host")) ||
-		 slice_equal_nocase(option, SLICE("content-length")))
-		/* Whoever removes these as told makes another message of it. */
+		 slice_equal_nocase(slice_first(option, 8), SLICE("content-")))
+		/* Whoever removes these as told makes another message of it: of another length, or
+		 * one whose body is read in another way. */
 		return false;
 	else
 		connection_mark(head, option);
