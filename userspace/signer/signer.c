@@ -166,6 +166,28 @@ static void signer_warn(void *context, const char *problem)
 	log_warning("%s", problem);
 }
 
+static int signer_rehearse_host(
+	struct signer *signer, const char *pattern, uint64_t now, struct why *why)
+{
+	char name[HOST_NAME_SIZE];
+	int error = 0;
+
+	/* For "*.example.com" some name that falls under it. */
+	snprintf(name, sizeof(name), "%s%s", *pattern == '*' ? "any" : "",
+		*pattern == '*' ? pattern + 1 : pattern);
+	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
+		X509 *leaf;
+
+		error = leaf_mint(signer->ca, slice_of_string(name), signer->leaf_keys[kind],
+			signer->context->config->tls.leaf_validity_ns, now, &leaf, why);
+		X509_free(leaf);
+	}
+	if (error != -EPERM)
+		return error;
+	log_warning("%s: %s; its clients will see a failed handshake", pattern, why->text);
+	return 0;
+}
+
 /* Says at the start what would otherwise fail at the first call of a client; and everything that
  * OpenSSL fetches for a minting is fetched before the sandbox closes. */
 static int signer_rehearse(struct signer *signer, struct why *why)
@@ -174,23 +196,8 @@ static int signer_rehearse(struct signer *signer, struct why *why)
 	uint64_t now = clock_realtime_ns();
 	int error = ca_check(signer->ca, now, signer_warn, NULL, why);
 
-	for (size_t i = 0; !error && i < config->nhosts; i++) {
-		const char *pattern = config->hosts[i].pattern;
-		char name[HOST_NAME_SIZE];
-		X509 *leaf;
-
-		/* For "*.example.com" some name that falls under it. */
-		snprintf(name, sizeof(name), "%s%s", *pattern == '*' ? "any" : "",
-			*pattern == '*' ? pattern + 1 : pattern);
-		error = leaf_mint(signer->ca, slice_of_string(name),
-			signer->leaf_keys[i % LEAF_KINDS], config->tls.leaf_validity_ns, now, &leaf, why);
-		X509_free(leaf);
-		if (error == -EPERM) {
-			log_warning("%s: %s; its clients will see a failed handshake",
-				config->hosts[i].pattern, why->text);
-			error = 0;
-		}
-	}
+	for (size_t i = 0; !error && i < config->nhosts; i++)
+		error = signer_rehearse_host(signer, config->hosts[i].pattern, now, why);
 	return error;
 }
 
