@@ -77,7 +77,11 @@ enum { INSERT_ID = 1, INSERT_EVENT_ID, INSERT_DIGEST, INSERT_TIME, INSERT_SOURCE
 
 int day_error(struct day *day, struct why *why)
 {
-	return why_set(why, EIO, "%s: %s", day->path, sqlite3_errmsg(day->database));
+	int code = sqlite3_errcode(day->database);
+	bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+
+	return why_set(why, damaged ? EBADMSG : EIO, "%s: %s", day->path,
+		sqlite3_errmsg(day->database));
 }
 
 int day_execute(struct day *day, const char *sql, struct why *why)
@@ -237,17 +241,16 @@ static int day_content(struct day *day, const struct row *row, struct why *why)
 
 	buf_clear(&day->list);
 	for (unsigned kind = 0; kind < CONTENT_KINDS && !error; kind++) {
-		struct content_list list = {.kind = (enum content_kind)kind, .n = 1};
+		struct content_list list = {.kind = (enum content_kind)kind};
 		struct slice text = row->content[kind], element;
 		size_t at = 0;
 
 		if (!text.len)
 			continue;
-		list.array = content_is_array(text);
-		for (list.n = !list.array; list.array && content_next(text, &at, &element);)
-			list.n++;
+		list.n = content_elements(text);
+		list.array = list.n > 0;
+		list.n += !list.array;
 		error = content_put_list(&day->list, &list);
-		at = 0;
 		for (uint32_t i = 0; i < list.n && !error; i++) {
 			if (!list.array)
 				element = text;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -471,6 +472,37 @@ static void old_days_are_removed(void **state)
 	assert_int_equal(store_added(f->store), 3);
 }
 
+/* As send_at, without knowing that it is taken. */
+static enum forward_result try_at(struct store *store, uint64_t number, uint64_t time_ns)
+{
+	char message[128];
+	struct slice chunk;
+	size_t len = 0;
+
+	/* [tag, EventTime, {"event.id": number}] */
+	memcpy(message, "\x93\xa1t\xd7\x00", 5);
+	for (int i = 0; i < 4; i++) {
+		message[5 + i] = (char)(time_ns / 1000000000u >> (24 - 8 * i));
+		message[9 + i] = (char)(time_ns % 1000000000u >> (24 - 8 * i));
+	}
+	len = 13 + (size_t)snprintf(message + 13, 40, "\x81\xa8" "event.id\xa3" "%03u", (unsigned)number);
+	return forward_read(slice_of(message, len), add, store, &chunk);
+}
+
+/* How many damaged files were kept. */
+static int kept_aside(struct fixture *f)
+{
+	DIR *directory = opendir(f->path);
+	const struct dirent *entry;
+	int n = 0;
+
+	while ((entry = readdir(directory)))
+		n += strstr(entry->d_name, ".db.damaged-") && !strstr(entry->d_name, "-wal") &&
+		     !strstr(entry->d_name, "-shm");
+	closedir(directory);
+	return n;
+}
+
 static void a_damaged_day_is_named(void **state)
 {
 	const struct query_filter all = {0};
@@ -498,6 +530,16 @@ static void a_damaged_day_is_named(void **state)
 	assert_int_equal(store_open(f->path, &f->store, &why), 0);
 	send_at(f->store, 2, 1700000000000000000u);
 	commit(f->store);
+	/* An event of that day does not stop it: sent again, it is in a new file. */
+	assert_int_equal(try_at(f->store, 3, 1700000000000000000u + 6 * DAY_NS), FORWARD_REFUSED);
+	send_at(f->store, 3, 1700000000000000000u + 6 * DAY_NS);
+	commit(f->store);
+	query = query_open(f->path, &why);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(query_events(query, &all, 0, see_event, &seen, &why), 0);
+	assert_int_equal(seen.rows, 3);
+	query_close(query);
+	assert_int_equal(kept_aside(f), 1);
 }
 
 /* ---- content ---- */
