@@ -339,12 +339,14 @@ void request_reader_fail(struct request_reader *r, const char *problem)
 }
 
 /* The kept JSON, closed where it was cut or the body ended inside it. */
-static struct slice kept(struct json_keep *keep, bool unfinished, bool *truncated)
+static struct slice kept(
+	const struct request_reader *r, struct json_keep *keep, bool unfinished, bool *truncated)
 {
-	if (keep->cut || unfinished) {
-		*truncated = *truncated || keep->cut;
-		json_mend(keep->into);
-	}
+	*truncated = *truncated || keep->cut;
+	if ((keep->cut || unfinished) && json_mend(keep->into) < 0)
+		*truncated = true;
+	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(keep->into) < 0)
+		*truncated = true;
 	return buf_slice(keep->into);
 }
 
@@ -355,8 +357,8 @@ int request_reader_end(struct request_reader *r)
 
 	if (problem)
 		unreadable(r, json_problem_name(problem));
-	f->messages = kept(&r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
-	f->tools = kept(&r->keep_tools, problem != JSON_FINE, &f->tools_truncated);
+	f->messages = kept(r, &r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
+	f->tools = kept(r, &r->keep_tools, problem != JSON_FINE, &f->tools_truncated);
 	return f->readable ? 0 : -EBADMSG;
 }
 

@@ -242,6 +242,29 @@ static void keys_that_nobody_takes_for_others_are_fine(void **state)
 	request_reader_free(r);
 }
 
+static void kept_json_is_json_to_everybody(void **state)
+{
+	static const struct {
+		struct slice body;
+		const char *messages;
+	} cases[] = {
+		{SLICE("{\"messages\":[\"a\\ud83d\"]}"), "[\"a\\ufffd\"]"},
+		{SLICE("{\"messages\":[\"\\ude00b\\ud83d\\ude00\"],\"user\":\"\\ud800\"}"),
+			"[\"\\ufffdb\\ud83d\\ude00\"]"},
+		{SLICE("{\"messages\":[\"\\ud83d\\ud83d\\ude00"), "[\"\\ufffd\\ud83d\\ude00\"]"},
+		{SLICE("{\"messages\":[\"a\\ud83d"), "[\"a\"]"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t step = 1; step < 20; step++) {
+			struct request_reader *r = read_pieces(&chat, 100, cases[i].body, step);
+
+			assert_text(request_reader_facts(r)->messages, cases[i].messages);
+			request_reader_free(r);
+		}
+}
+
 static void facts_before_the_problem_stay(void **state)
 {
 	struct request_reader *r = request_reader_new(&chat, 1000);
@@ -497,6 +520,7 @@ int main(void)
 		cmocka_unit_test(content_is_cut_into_valid_json),
 		cmocka_unit_test(what_is_not_json_is_named),
 		cmocka_unit_test(keys_that_nobody_takes_for_others_are_fine),
+		cmocka_unit_test(kept_json_is_json_to_everybody),
 		cmocka_unit_test(facts_before_the_problem_stay),
 		cmocka_unit_test(of_two_members_with_one_name_the_last_is_kept),
 		cmocka_unit_test(keys_are_compared_up_to_a_limit_only),
