@@ -367,6 +367,10 @@ static void finish_reply(struct connection *c, const char *outcome)
 
 static void start_reply(struct connection *c)
 {
+	if (knob_is(&c->call.knob.answer, "none")) {
+		c->phase = PHASE_LAST;
+		return;
+	}
 	reply_start(&c->reply, &c->call, &c->origin->service, &c->message, &c->out);
 	c->reply_open = true;
 	c->phase = PHASE_REPLY;

@@ -41,6 +41,8 @@
 	X(newline, "newline") /* of events: lf, crlf, cr */                                        \
 	X(expect, "expect")   /* of Expect: 100-continue: ignore, or refuse with 417 */            \
 	X(bad, "bad")	      /* a malformed answer: see reply.c */                                \
+	X(end, "end")	      /* of a stream. unmarked: without [DONE]; cut, stall: after it */    \
+	X(answer, "answer")   /* none: the whole request is read, then the connection closed */    \
 	X(id, "id")	      /* written to the journal, to find the request again */
 
 struct knob_word {

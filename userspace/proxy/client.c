@@ -94,10 +94,8 @@ static void client_set_deadline(struct client *client)
 	const struct config_http *http = &client->worker->config->http;
 
 	if (client->exchange) {
-		if (exchange_request_is_whole(client->exchange))
-			ev_timer_stop(client->worker->loop, &client->deadline);
-		else
-			client_expect(client, http->body_ns);
+		/* The exchange knows who owes the next bytes. */
+		ev_timer_stop(client->worker->loop, &client->deadline);
 	} else if (!h1_reader_in_message(client->reader)) {
 		client_expect(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
 	} else if (client->deadline.repeat * (double)NS_PER_S != (double)http->head_ns ||
@@ -251,18 +249,8 @@ static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 		client_close(client, true);
 		return;
 	case CLIENT_OPEN:
-		if (h1_reader_in_message(client->reader) && !client->exchange) {
-			counter_add(client->worker->counters, COUNTER_REQUEST_TIMEOUT, 1);
-			client->exchange =
-				exchange_refuse(client, 408, "request_timeout",
-					"The request's head did not arrive in time.");
-			return;
-		}
-		if (client->exchange)
-			exchange_body_error(client->exchange,
-				&(struct h1_error){.status = 408,
-					.name = "body_timeout",
-					.text = "The request's body stopped arriving."});
+		if (h1_reader_in_message(client->reader))
+			client->exchange = exchange_refuse(client, ENDING_REQUEST_TIMEOUT, NULL);
 		else
 			client_close(client, false);
 		return;
@@ -418,6 +406,15 @@ static void client_head(struct client *client, const struct head *head, bool fin
 	client->exchange = exchange_start(client, head, fin);
 }
 
+static void client_refuse_request(struct client *client, const struct h1_error *error)
+{
+	if (client->exchange)
+		exchange_body_error(client->exchange, error);
+	else
+		client->exchange = exchange_refuse(client, ENDING_REQUEST_MALFORMED,
+			&(struct ending_detail){error->name, error->text, error->status});
+}
+
 /* Parses from the input what may be parsed now, and returns how much that was. */
 static size_t client_parse(struct client *client, struct slice input)
 {
@@ -444,12 +441,7 @@ static size_t client_parse(struct client *client, struct slice input)
 			break;
 		case H1_ERROR:
 			client->close_after = true;
-			counter_add(client->worker->counters, COUNTER_REQUEST_MALFORMED, 1);
-			if (client->exchange)
-				exchange_body_error(client->exchange, &event.error);
-			else
-				client->exchange = exchange_refuse(client, event.error.status,
-					event.error.name, event.error.text);
+			client_refuse_request(client, &event.error);
 			return input.len;
 		}
 	}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "http/h1_write.h"
+#include "proxy/replay.h"
 
 static void exchange_open_origin(struct exchange *ex, bool fresh);
 
@@ -41,22 +42,15 @@ bool exchange_wants_input(struct exchange *ex)
 {
 	if (ex->request_whole)
 		return false;
-	switch (ex->request_state) {
-	case REQUEST_HELD:
+	switch (ex->phase) {
+	case EXCHANGE_HOLDING:
 		return true;
-	case REQUEST_WAITING:
-		return false;
-	case REQUEST_FLOWING:
-		return !ex->connection || !stream_congested(&ex->connection->stream);
-	case REQUEST_OVER:
+	case EXCHANGE_SENDING:
+	case EXCHANGE_ANSWERING: /* an answer that came early */
+		return !stream_congested(&ex->connection->stream);
+	default:
 		return false;
 	}
-	return false;
-}
-
-bool exchange_request_is_whole(const struct exchange *ex)
-{
-	return ex->request_whole || ex->request_state == REQUEST_OVER;
 }
 
 static int exchange_read_decoded(void *context, struct slice piece)
@@ -119,11 +113,11 @@ static void exchange_pass(struct exchange *ex, struct slice span)
 	if (!error && ex->request_whole && ex->chunked)
 		error = exchange_write_last_chunk(stream_out(&ex->connection->stream), &ex->trailers);
 	if (error) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
-	if (ex->request_whole)
-		exchange_expect(ex, ex->worker->config->origin.first_byte_ns);
+	if (ex->request_whole && ex->phase == EXCHANGE_SENDING)
+		exchange_enter(ex, EXCHANGE_AWAITING);
 	exchange_flush_origin(ex);
 }
 
@@ -137,24 +131,36 @@ static void exchange_request_whole(struct exchange *ex)
 		counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
 }
 
+static void exchange_hold(struct exchange *ex, struct slice span)
+{
+	if (buf_append_slice(&ex->body, span) < 0) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+		return;
+	}
+	if (ex->request_whole ||
+		buf_len(&ex->body) > ex->worker->config->http.request_window)
+		exchange_open_origin(ex, false);
+}
+
 void exchange_body(struct exchange *ex, struct slice span, bool fin)
 {
 	ex->request_bytes += span.len;
 	exchange_read_request(ex, span);
 	if (fin)
 		exchange_request_whole(ex);
-	if (ex->request_state == REQUEST_FLOWING) {
+	switch (ex->phase) {
+	case EXCHANGE_HOLDING:
+		exchange_hold(ex, span);
+		break;
+	case EXCHANGE_SENDING:
+	case EXCHANGE_ANSWERING:
 		exchange_pass(ex, span);
-		return;
+		break;
+	default:
+		break;
 	}
-	if (ex->request_state != REQUEST_HELD)
-		return;
-	if (buf_append_slice(&ex->body, span) < 0) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
-		return;
-	}
-	if (fin || buf_len(&ex->body) > ex->worker->config->http.request_window)
-		exchange_open_origin(ex, false);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_CLIENT);
 }
 
 void exchange_keep_trailers(struct buf *trailers, const struct h1_event *event)
@@ -176,8 +182,8 @@ void exchange_trailers(struct exchange *ex, const struct h1_event *event)
 
 void exchange_body_error(struct exchange *ex, const struct h1_error *error)
 {
-	ex->action = "deny";
-	exchange_fail(ex, error->status, error->name, error->text, true);
+	exchange_fail(ex, ENDING_REQUEST_MALFORMED,
+		&(struct ending_detail){error->name, error->text, error->status});
 }
 
 /* ---- towards the origin ---- */
@@ -321,6 +327,15 @@ static int exchange_write_request(struct exchange *ex)
 	return error;
 }
 
+static void exchange_not_connected(struct exchange *ex, const struct origin_failure *failure)
+{
+	enum ending ending = failure->timeout	     ? ENDING_ORIGIN_UNCONNECTED
+			       : failure->unverified ? ENDING_ORIGIN_UNVERIFIED
+						     : ENDING_ORIGIN_UNAVAILABLE;
+
+	exchange_fail(ex, ending, &(struct ending_detail){failure->type, failure->why.text, 0});
+}
+
 static void exchange_connected(
 	void *user, struct origin_connection *connection, const struct origin_failure *failure)
 {
@@ -328,28 +343,30 @@ static void exchange_connected(
 	int error;
 
 	if (!connection) {
-		exchange_fail(ex, failure->timeout ? 504 : 502, failure->type, failure->why.text,
-			failure->unverified);
+		exchange_not_connected(ex, failure);
 		return;
 	}
 	ex->connection = connection;
 	ex->origin_address = connection->address;
 	ex->connect_ns = connection->connect_ns;
 	ex->attempts++;
-	ex->request_state = REQUEST_FLOWING;
+	exchange_enter(ex, ex->request_whole ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	h1_reader_expect(connection->reader, ex->method);
+	ex->sent_before = stream_sent(&connection->stream);
 	error = exchange_write_request(ex);
 	if (error) {
-		exchange_fail(ex, error == -ENOMEM ? 503 : 400, "request_not_forwardable",
-			"The request cannot be forwarded.", true);
+		exchange_fail(
+			ex, error == -ENOMEM ? ENDING_MEMORY : ENDING_REQUEST_UNFIT, NULL);
 		return;
 	}
 	ex->replayable = ex->request_whole;
 	if (!ex->replayable)
 		buf_wipe(&ex->body);
-	exchange_expect(ex, ex->request_whole ? ex->worker->config->origin.first_byte_ns : 0);
 	stream_watch(&connection->stream, true);
 	exchange_flush_origin(ex);
+	if (exchange_is_over(ex))
+		return;
+	exchange_moved(ex, ENDING_BY_ORIGIN);
 	if (ex->client && !ex->request_whole)
 		client_resume(ex->client);
 }
@@ -358,7 +375,7 @@ static void exchange_open_origin(struct exchange *ex, bool fresh)
 {
 	const struct config_backend *backend = ex->backend;
 
-	ex->request_state = REQUEST_WAITING;
+	exchange_enter(ex, EXCHANGE_CONNECTING);
 	ex->origin_target = (struct origin_target){
 		.host = backend && backend->host ? backend->host : ex->sni,
 		.port = backend && backend->port ? backend->port : ex->destination.port,
@@ -369,14 +386,20 @@ static void exchange_open_origin(struct exchange *ex, bool fresh)
 		exchange_connected, ex, &ex->opening);
 }
 
-bool exchange_retry(struct exchange *ex)
+bool exchange_retry(struct exchange *ex, int error)
 {
+	enum stream_fate fate;
+
 	if (!ex->client || !ex->replayable || ex->attempts > 1 || !ex->connection->reused)
+		return false;
+	fate = stream_fate(&ex->connection->stream, ex->sent_before, error);
+	if (!replay_allowed(ex->match.operation, ex->method, fate))
 		return false;
 	counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
 	exchange_release_origin(ex, false);
-	exchange_expect(ex, 0);
 	exchange_open_origin(ex, true);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_US);
 	return true;
 }
 

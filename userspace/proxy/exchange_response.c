@@ -25,6 +25,7 @@ void exchange_free_response(struct exchange *ex)
 	sse_reader_free(ex->sse);
 	coding_free(ex->response_coding);
 	buf_wipe(&ex->response_trailers);
+	buf_wipe(&ex->tail);
 }
 
 /* ---- the head ---- */
@@ -86,7 +87,8 @@ static int exchange_write_response_framing(
 
 	if (head->framing == HEAD_NO_BODY) {
 		ex->framing = FRAMING_NONE;
-		if (head->has_length)
+		/* RFC 9110 section 8.6: a 204 has none. */
+		if (head->has_length && head->status != 204)
 			return h1_write_header_number(
 				out, SLICE("Content-Length"), head->declared_length);
 		return 0;
@@ -141,16 +143,17 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 	ex->status = head->status;
 	buf_wipe(&ex->body);
 	ex->replayable = false;
+	if (ex->phase != EXCHANGE_DRAINING)
+		exchange_enter(ex, EXCHANGE_ANSWERING);
 	if (exchange_open_response_readers(ex, head) < 0) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return false;
 	}
 	if (!ex->client)
 		return true;
 	if (exchange_write_response_head(ex, head) < 0) {
 		buf_clear(stream_out(&ex->client->stream));
-		exchange_fail(ex, 502, "response_not_forwardable",
-			"The origin's response cannot be forwarded.", false);
+		exchange_fail(ex, ENDING_RESPONSE_UNFIT, NULL);
 		return false;
 	}
 	ex->response_started = true;
@@ -159,6 +162,18 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 
 /* ---- the body ---- */
 
+struct buf *exchange_out(struct exchange *ex)
+{
+	return ex->tail_open ? &ex->tail : stream_out(&ex->client->stream);
+}
+
+int exchange_join_tail(struct exchange *ex)
+{
+	ex->tail_open = false;
+	return buf_append_slice(stream_out(&ex->client->stream), buf_slice(&ex->tail));
+}
+
+/* Without memory the exchange fails once the input that is being read is done with. */
 static void exchange_forward(struct exchange *ex, struct slice span)
 {
 	struct buf *out;
@@ -166,7 +181,7 @@ static void exchange_forward(struct exchange *ex, struct slice span)
 
 	if (!ex->client || !span.len)
 		return;
-	out = stream_out(&ex->client->stream);
+	out = exchange_out(ex);
 	if (ex->framing == FRAMING_CHUNKED)
 		error = h1_write_chunk_head(out, span.len);
 	if (!error)
@@ -174,7 +189,7 @@ static void exchange_forward(struct exchange *ex, struct slice span)
 	if (!error && ex->framing == FRAMING_CHUNKED)
 		error = h1_write_chunk_tail(out);
 	if (error)
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		ex->no_memory = true;
 }
 
 static void exchange_end_readers(struct exchange *ex)
@@ -185,46 +200,44 @@ static void exchange_end_readers(struct exchange *ex)
 	response_reader_end(ex->response);
 }
 
-/* The client takes [DONE] for the end: the event has to be safe before it goes out. */
-static void exchange_done_seen(struct exchange *ex)
+/* What is composed from here on waits for the end of the message. */
+static void exchange_mark_end(struct exchange *ex)
 {
-	if (ex->recorded || ex->drained)
-		return;
-	exchange_end_readers(ex);
-	if (exchange_record(ex) == -EAGAIN && ex->client)
-		stream_hold(&ex->client->stream, true);
+	ex->end_mark = true;
+	if (ex->client && !ex->tail_open)
+		ex->end_mark_at = buf_len(stream_out(&ex->client->stream));
 }
 
-/* Reads an event of the stream; true: it is one to hide. */
-static bool exchange_read_event(struct exchange *ex, const struct sse_event *event)
+/* Reads an event of the stream: a set of enum response_event_flags. */
+static unsigned exchange_read_event(struct exchange *ex, const struct sse_event *event)
 {
-	unsigned flags;
-
 	if (!event->data.data || ex->response_read_to_end)
-		return false;
-	flags = response_reader_event(ex->response, event->data);
-	if (flags & RESPONSE_EVENT_DONE)
-		exchange_done_seen(ex);
-	return flags & RESPONSE_EVENT_USAGE_ONLY;
+		return 0;
+	return response_reader_event(ex->response, event->data);
 }
 
-/* Reads the events in span; when hiding, forwards those that are not to be hidden. */
-static void exchange_read_events(struct exchange *ex, struct slice span, bool hiding)
+/* Reads the events in span, and forwards those that are not to be hidden. */
+static void exchange_pass_events(struct exchange *ex, struct slice span)
 {
 	struct slice run = SLICE_NONE;
 	struct sse_event event;
 	enum sse_result result;
+	unsigned flags;
 	size_t consumed;
 
 	while ((result = sse_read(ex->sse, span, &consumed, &event)) != SSE_MORE) {
-		bool hide = false;
-
+		flags = 0;
 		span = slice_after(span, consumed);
 		if (result == SSE_EVENT)
-			hide = exchange_read_event(ex, &event);
+			flags = exchange_read_event(ex, &event);
 		else if (!ex->response_read_to_end)
 			response_reader_skipped(ex->response);
-		if (!hiding || hide)
+		if (flags & RESPONSE_EVENT_DONE) {
+			exchange_forward(ex, run);
+			run = SLICE_NONE;
+			exchange_mark_end(ex);
+		}
+		if (flags & RESPONSE_EVENT_USAGE_ONLY)
 			continue;
 		/* Events that lie one after another in the input leave as one chunk. */
 		if (run.data && run.data + run.len == event.raw.data) {
@@ -242,62 +255,133 @@ static void exchange_read_events(struct exchange *ex, struct slice span, bool hi
 	exchange_forward(ex, run);
 }
 
+/* Reads the events in span, a copy of what is forwarded; where in it the end mark begins, or its
+ * end. */
+static size_t exchange_read_events(struct exchange *ex, struct slice span)
+{
+	struct slice left = span;
+	struct sse_event event;
+	enum sse_result result;
+	size_t consumed, mark = span.len;
+
+	while ((result = sse_read(ex->sse, left, &consumed, &event)) != SSE_MORE) {
+		left = slice_after(left, consumed);
+		if (result != SSE_EVENT) {
+			if (!ex->response_read_to_end)
+				response_reader_skipped(ex->response);
+			continue;
+		}
+		if (!(exchange_read_event(ex, &event) & RESPONSE_EVENT_DONE))
+			continue;
+		/* It may have begun in an earlier span, which has gone. */
+		mark = event.raw.data >= span.data && event.raw.data <= span.data + span.len
+			       ? (size_t)(event.raw.data - span.data)
+			       : 0;
+	}
+	return mark;
+}
+
 static int exchange_read_piece(void *context, struct slice piece)
 {
 	struct exchange *ex = context;
 
-	if (ex->sse)
-		exchange_read_events(ex, piece, false);
-	else
+	if (!ex->sse)
 		response_reader_body(ex->response, piece);
+	else if (exchange_read_events(ex, piece) < piece.len)
+		exchange_mark_end(ex);
 	return 0;
 }
 
 static void exchange_response_body(struct exchange *ex, struct slice span)
 {
+	size_t mark;
+
 	ex->response_bytes += span.len;
 	if (ex->drained)
 		ex->drain_bytes += span.len;
 	if (exchange_hides(ex)) {
-		exchange_read_events(ex, span, true);
+		exchange_pass_events(ex, span);
 		return;
 	}
 	/* Read first: what the event needs is known before the last bytes go. */
-	if (ex->response && ex->response_coding)
+	if (ex->response && ex->response_coding) {
 		coding_decode(ex->response_coding, span, exchange_read_piece, ex);
-	else if (ex->response)
-		exchange_read_piece(ex, span);
+	} else if (ex->response && ex->sse) {
+		mark = exchange_read_events(ex, span);
+		if (mark < span.len) {
+			exchange_forward(ex, slice_first(span, mark));
+			exchange_mark_end(ex);
+			span = slice_after(span, mark);
+		}
+	} else if (ex->response) {
+		response_reader_body(ex->response, span);
+	}
 	exchange_forward(ex, span);
+}
+
+/* What the readers kept back until the end of the body. */
+static void exchange_pass_rest(struct exchange *ex)
+{
+	struct sse_event event;
+	unsigned flags = 0;
+
+	if (!ex->sse || !ex->response)
+		return;
+	if (sse_finish(ex->sse, &event) == SSE_EVENT) {
+		flags = exchange_read_event(ex, &event);
+		if (exchange_hides(ex) && !(flags & RESPONSE_EVENT_USAGE_ONLY))
+			exchange_forward(ex, event.raw);
+	}
+	if (exchange_hides(ex))
+		exchange_forward(ex, sse_rest(ex->sse));
+}
+
+/* Whether the stream lacks what its dialect ends with: its end mark, or an error. What cannot be
+ * read may have had one. */
+static bool exchange_is_truncated(const struct exchange *ex)
+{
+	const struct response_facts *facts;
+	int error = 0;
+
+	if (!ex->sse || !ex->response || ex->status > 299)
+		return false;
+	facts = response_reader_facts(ex->response);
+	if (ex->response_coding)
+		error = coding_finish(ex->response_coding);
+	return (!error && !facts->complete && !facts->has_error) || error == -ENODATA;
 }
 
 /* Composes the end of the response and lets the exchange go. */
 static void exchange_response_ended(struct exchange *ex, bool reusable)
 {
-	struct sse_event event;
-	int error = 0;
-
-	ex->response_whole = true;
-	if (ex->sse && ex->response) {
-		if (sse_finish(ex->sse, &event) == SSE_EVENT &&
-			!exchange_read_event(ex, &event) && exchange_hides(ex))
-			exchange_forward(ex, event.raw);
-		if (exchange_hides(ex))
-			exchange_forward(ex, sse_rest(ex->sse));
-	}
+	exchange_pass_rest(ex);
 	exchange_end_readers(ex);
-	if (ex->client && ex->framing == FRAMING_CHUNKED)
-		error = exchange_write_last_chunk(
-			stream_out(&ex->client->stream), &ex->response_trailers);
-	if (error) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+	if (exchange_is_truncated(ex)) {
+		exchange_fail(ex, ENDING_TRUNCATED, NULL);
+		return;
+	}
+	if (ex->client && ex->framing == FRAMING_CHUNKED &&
+		exchange_write_last_chunk(exchange_out(ex), &ex->response_trailers) < 0)
+		ex->no_memory = true;
+	if (ex->client && ex->tail_open && exchange_join_tail(ex) < 0)
+		ex->no_memory = true;
+	if (ex->no_memory) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
 	/* An answer that came before all of the request leaves the rest of it in the way. */
 	if (!ex->request_whole)
 		ex->keep_client = false;
-	ex->request_state = REQUEST_OVER;
 	ex->origin_reusable = reusable && ex->request_whole;
 	exchange_finish(ex);
+}
+
+void exchange_end_by_mark(struct exchange *ex)
+{
+	if (ex->framing == FRAMING_LENGTH)
+		exchange_fail(ex, ENDING_ORIGIN_TIMEOUT, NULL); /* bytes are promised that never came */
+	else
+		exchange_response_ended(ex, false);
 }
 
 /* ---- the connection's events ---- */
@@ -306,11 +390,10 @@ static void exchange_response_malformed(struct exchange *ex, const struct h1_err
 {
 	uint64_t left_out;
 
-	counter_add(ex->worker->counters, COUNTER_RESPONSE_MALFORMED, 1);
 	if (log_limit(&ex->worker->response_log, &left_out))
 		log_warning("%s: malformed response: %s (%" PRIu64 " more were not logged)",
 			ex->origin_target.host, error->text, left_out);
-	exchange_fail(ex, 502, error->name, "The origin's response is malformed.", false);
+	exchange_fail(ex, ENDING_RESPONSE_MALFORMED, &(struct ending_detail){error->name, NULL, 0});
 }
 
 /* Reads the input as far as the response goes; false: the exchange is over, or has failed. */
@@ -343,8 +426,12 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 			exchange_response_malformed(ex, &event.error);
 			return false;
 		}
-		if (ex->connection != connection || ex->waiting)
+		if (ex->connection != connection)
 			return false;
+		if (ex->no_memory) {
+			exchange_fail(ex, ENDING_MEMORY, NULL);
+			return false;
+		}
 		if (event.fin) {
 			exchange_response_ended(ex, event.head->keep_alive && !input.len);
 			return false;
@@ -352,24 +439,14 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 	}
 }
 
-/* The origin closed, or failed, before the response was whole. */
-static void exchange_origin_lost(struct exchange *ex, const char *type, const char *message)
-{
-	if (!ex->response_head && exchange_retry(ex))
-		return;
-	exchange_fail(ex, 502, type, message, false);
-}
-
 static void exchange_origin_ended(struct exchange *ex)
 {
 	struct h1_event event;
 
-	if (h1_finish(ex->connection->reader, &event) == H1_END) {
+	if (h1_finish(ex->connection->reader, &event) == H1_END)
 		exchange_response_ended(ex, false);
-		return;
-	}
-	exchange_origin_lost(ex, "origin_closed",
-		"The origin closed the connection before its response was complete.");
+	else if (ex->response_head || !exchange_retry(ex, 0))
+		exchange_fail(ex, ENDING_ORIGIN_CLOSED, NULL);
 }
 
 static void exchange_origin_failed(void *user, int error)
@@ -377,14 +454,23 @@ static void exchange_origin_failed(void *user, int error)
 	struct exchange *ex = user;
 	char message[128];
 
-	if (ex->waiting) {
-		exchange_release_origin(ex, false);
+	if (!ex->response_head && exchange_retry(ex, error))
 		return;
-	}
 	snprintf(message, sizeof(message), "The connection to the origin failed: %s.",
 		error == EPROTO ? "TLS error" : strerror(error));
-	counter_add(ex->worker->counters, COUNTER_ORIGIN_LOST, 1);
-	exchange_origin_lost(ex, "origin_lost", message);
+	exchange_fail(ex, ENDING_ORIGIN_LOST, &(struct ending_detail){NULL, message, 0});
+}
+
+/* The end mark came in this turn, the end of the message did not: they leave together. */
+static void exchange_open_tail(struct exchange *ex)
+{
+	struct buf *out = stream_out(&ex->client->stream);
+	struct slice tail = slice_after(buf_slice(out), ex->end_mark_at);
+
+	if (buf_append_slice(&ex->tail, tail) < 0)
+		return; /* it leaves too early, and is whole */
+	out->end -= tail.len;
+	ex->tail_open = true;
 }
 
 /* What the turn has composed goes out now; a slow client stops the reading of its origin. */
@@ -392,6 +478,8 @@ static void exchange_flush_client(struct exchange *ex)
 {
 	if (!ex->client || !ex->connection)
 		return;
+	if (ex->end_mark && !ex->tail_open)
+		exchange_open_tail(ex);
 	if (stream_flush(&ex->client->stream) < 0) {
 		client_close(ex->client, false);
 		return;
@@ -400,47 +488,64 @@ static void exchange_flush_client(struct exchange *ex)
 		stream_watch(&ex->connection->stream, false);
 }
 
-static void exchange_origin_readable(void *user)
+/* Reads what came in this turn; false: the exchange is over, or has failed. */
+static bool exchange_read_turn(struct exchange *ex)
 {
-	struct exchange *ex = user;
-	struct worker *worker = ex->worker;
+	struct stream *origin = &ex->connection->stream;
+	char *scratch = ex->worker->scratch;
 	size_t total = 0;
 	ssize_t got;
 
-	if (ex->waiting) {
-		stream_watch(&ex->connection->stream, false);
-		return;
-	}
 	while (total < RESPONSE_TURN) {
-		got = stream_read(&ex->connection->stream, worker->scratch, WORKER_READ_SIZE);
+		got = stream_read(origin, scratch, WORKER_READ_SIZE);
 		if (got == -EAGAIN)
 			break;
 		if (got == 0) {
 			exchange_origin_ended(ex);
-			return;
+			return false;
 		}
 		if (got < 0) {
 			exchange_origin_failed(ex, (int)-got);
-			return;
+			return false;
 		}
 		total += (size_t)got;
-		if (!exchange_response_input(ex, slice_of(worker->scratch, (size_t)got)))
-			return;
-		if (!stream_has_pending(&ex->connection->stream))
+		if (!exchange_response_input(ex, slice_of(scratch, (size_t)got)))
+			return false;
+		if (!stream_has_pending(origin))
 			break;
 	}
-	if (ex->drained) {
-		if (ex->drain_bytes > worker->config->origin.drain_bytes) {
-			counter_add(worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
-			exchange_finish(ex);
-			return;
-		}
-	} else if (ex->request_whole) {
-		exchange_expect(ex, ex->response_head ? worker->config->origin.idle_ns
-						      : worker->config->origin.first_byte_ns);
+	return true;
+}
+
+void exchange_read_on(struct exchange *ex)
+{
+	struct stream *origin;
+
+	if (!ex->connection)
+		return;
+	origin = &ex->connection->stream;
+	stream_watch(origin, true);
+	if (stream_has_pending(origin))
+		ev_feed_event(ex->worker->loop, &origin->reading, EV_READ);
+}
+
+static void exchange_origin_readable(void *user)
+{
+	struct exchange *ex = user;
+	struct worker *worker = ex->worker;
+
+	if (!exchange_read_turn(ex))
+		return;
+	if (ex->drained && ex->drain_bytes > worker->config->origin.drain_bytes) {
+		counter_add(worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
+		exchange_finish(ex);
+		return;
 	}
 	exchange_flush_client(ex);
-	if (ex->connection && stream_has_pending(&ex->connection->stream) &&
+	if (exchange_is_over(ex))
+		return;
+	exchange_moved(ex, ENDING_BY_ORIGIN);
+	if (stream_has_pending(&ex->connection->stream) &&
 		ev_is_active(&ex->connection->stream.reading))
 		ev_feed_event(worker->loop, &ex->connection->stream.reading, EV_READ);
 }
@@ -451,6 +556,8 @@ static void exchange_origin_drained(void *user)
 
 	if (ex->client && !ex->request_whole)
 		client_resume(ex->client);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_ORIGIN);
 }
 
 const struct origin_user exchange_origin_user = {
@@ -461,11 +568,10 @@ const struct origin_user exchange_origin_user = {
 
 /* ---- our own answers ---- */
 
-int exchange_compose_error(
-	struct exchange *ex, int status, const char *type, const char *message, bool final)
+int exchange_compose_error(struct exchange *ex, int status, bool final)
 {
 	struct buf *out = stream_out(&ex->client->stream), body = BUF_EMPTY;
-	int error = error_body(ex->match.dialect, status, type, message, &body);
+	int error = error_body(ex->match.dialect, status, ex->error_type, ex->why.text, &body);
 
 	if (!error)
 		error = h1_write_status_line(out, status, SLICE_NONE);

@@ -311,17 +311,23 @@ static int worker_open_board(struct worker *worker, struct why *why)
 	return worker->board ? 0 : -EINVAL;
 }
 
+/* Exchanges first: their clients do not leave, they are cut off. */
+static void worker_cut_all(struct worker *worker)
+{
+	list_for_each_safe (at, &worker->exchanges)
+		exchange_cut(exchange_of(at));
+	list_for_each_safe (at, &worker->clients)
+		client_close(list_entry(at, struct client, node), true);
+	bypass_close_all(worker);
+}
+
 static void worker_close(void *state)
 {
 	struct worker *worker = state;
 
 	if (!worker)
 		return;
-	list_for_each_safe (at, &worker->clients)
-		client_close(list_entry(at, struct client, node), true);
-	bypass_close_all(worker);
-	list_for_each_safe (at, &worker->exchanges)
-		exchange_cut(exchange_of(at));
+	worker_cut_all(worker);
 	worker_collect(worker);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
@@ -432,19 +438,11 @@ static void worker_drain(void *state, bool patient)
 	ev_timer_stop(worker->loop, &worker->accept_pause);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
-	list_for_each_safe (at, &worker->clients) {
-		struct client *client = list_entry(at, struct client, node);
-
-		if (patient)
-			client_drain(client);
-		else
-			client_close(client, true);
-	}
-	if (!patient) {
-		bypass_close_all(worker);
-		list_for_each_safe (at, &worker->exchanges)
-			exchange_cut(exchange_of(at));
-	}
+	if (patient)
+		list_for_each_safe (at, &worker->clients)
+			client_drain(list_entry(at, struct client, node));
+	else
+		worker_cut_all(worker);
 	worker_ended(worker);
 }
 
