@@ -6,8 +6,8 @@
 #	awk -f mdoc.awk -f sallyport-datapath.7.awk abi.h maps.h counter.h sallyport-datapath.7.in
 #
 # In the template, @ABI is the number of the layout; lines of @OUTCOMES, @DROPS, @SOURCE_COUNTS,
-# @FLOW_STATES and @COUNTERS stand for a table, and "@MAP name" for the head of a map's item. A table
-# that is empty, and a map that is not described or does not exist, is an error.
+# @FLOW_STATES, @COUNTERS and @GAUGES stand for a table, and "@MAP name" for the head of a map's item.
+# A table that is empty, and a map that is not described or does not exist, is an error.
 
 function fail(text) {
 	print "sallyport-datapath.7: " text > "/dev/stderr"

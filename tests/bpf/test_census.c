@@ -36,7 +36,7 @@ struct scene {
 	struct census *census;
 	const struct source_board *board;
 	struct ring *ring; /* of the shipper */
-	_Atomic uint64_t counted[COUNTER_COUNT];
+	_Atomic uint64_t counted[COUNTER_ROWS];
 	struct counters counters;
 	char directory[64];
 	bool stopped;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "collector/forward_server.h"
-#include "collector/msgpack_scan.h"
+#include "audit/msgpack_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t sum = 0;
 	size_t consumed;
 
-	msgpack_scan_init(&scan, 1 << 16);
+	msgpack_scan_init(&scan, 1 << 16, FORWARD_VALUES_MAX);
 	while (input.len && msgpack_scan_feed(&scan, input, &consumed) == MSGPACK_SCAN_DONE) {
 		/* A copy of its own, so that a read beyond the object is seen. */
 		char *message = malloc(consumed);

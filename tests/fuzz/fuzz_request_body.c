@@ -45,7 +45,7 @@ static struct request_reader *read_body(
 
 		request_reader_feed(r, piece);
 		body = slice_after(body, piece.len);
-		if (request_inject_tail(r, &splice))
+		if (request_inject_tail(r, request_reader_facts(r)->bytes - piece.len, &splice))
 			demand(splice.offset < request_reader_facts(r)->bytes &&
 				splice.offset >= request_reader_facts(r)->bytes - piece.len);
 	}

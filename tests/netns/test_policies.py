@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Connections that hide whom they are for: endpoints.no_sni, .ech and .encrypted_dns."""
+"""Connections that hide whom they are for, or are for nobody on the list: endpoints.no_sni, .ech,
+.encrypted_dns; and where endpoints are, .unlisted, .invalid and .not_tls."""
 
 import contextlib
 import socket
@@ -7,8 +8,8 @@ import socket
 import pytest
 
 from lab import network
-from lab.appliance import ELSEWHERE, ONLY_LEARNED
-from lab.quic import client_hello, initial_datagrams, record, send_datagrams, with_ech
+from lab.appliance import ELSEWHERE, ONLY_LEARNED, UNLISTED
+from lab.quic import client_hello, initial_datagrams, record, send_datagrams, with_ech, with_name
 from lab.stranger import answering, listening
 
 POLICIES = pytest.mark.parametrize("policy", ["pass", "reset", "deny"])
@@ -160,3 +161,97 @@ def test_dns_over_https_by_its_address(lab, gate, policy, family):
     with another(lab, RESOLVERS[family]), answering(lab, RESOLVERS[family], 443):
         assert outcome(lab, RESOLVERS[family], record(client_hello(ELSEWHERE))) == policy
     assert_counted(one, "encrypted_dns", policy)
+
+
+# --- at endpoints ---
+
+# What ends as listed names do, and is none; and what is no host name at all.
+NEARLY_LISTED = ["my_res.openai.azure.com", "a.b.openai.azure.com", "*.openai.azure.com",
+                 "MY_RES.openai.azure.com", "-.openai.azure.com"]
+NO_NAMES = [network.REGION_A, network.REGION_A6, "some_name.example.org", "a\0.example.org"]
+
+
+def named(name):
+    return record(with_name(name))
+
+
+KINDS = {  # how a connection begins, and the name that is told of it
+    "unlisted": (record(client_hello(UNLISTED)), UNLISTED),
+    "no_sni": (without_name(), None),
+    "invalid": (named(NEARLY_LISTED[0]), NEARLY_LISTED[0]),
+    "ech": (record(with_ech(client_hello(UNLISTED))), UNLISTED),
+    "encrypted_dns": (record(client_hello(RESOLVER)), RESOLVER),
+    "not_tls": (b"HELO nobody\r\n", None),
+}
+
+
+def bypasses(gate):
+    return [event for event in gate.events() if event["event.kind"] == "bypass"]
+
+
+@POLICIES
+def test_connections_to_endpoints_that_name_no_listed_host(lab, appliance, policy):
+    # Of an unlisted name there is no silent end.
+    policies = {kind: policy for kind in KINDS} | ({"unlisted": "reset"} if policy == "deny" else {})
+    gate = appliance({"endpoints": policies})
+    for address in (network.REGION_A, network.REGION_A6):
+        for kind, (first, _) in KINDS.items():
+            found = outcome(lab, address, first)
+            # What is no TLS is ended by the origin, which so has heard of it.
+            assert found == policies[kind] or (kind, policy) == ("not_tls", "pass"), kind
+    events = gate.wait_events(2 * len(KINDS), lambda event: event["event.kind"] == "bypass")
+    for event in events:
+        assert event["event.action"] == ("bypass" if policy == "pass" else "deny")
+        assert event["source.ip"] in (network.CLIENT, network.CLIENT6)
+        assert event["destination.port"] == 443
+    assert sorted((e["destination.ip"], e["bypass.reason"], e.get("tls.server_name", "")) for e in events) == sorted(
+        (address, kind, name or "")
+        for address in (network.REGION_A, network.REGION_A6) for kind, (_, name) in KINDS.items())
+    counters = gate.counters()
+    for kind in KINDS:
+        spliced = "not_listed" if kind == "unlisted" else kind
+        assert counters[f"bypass.{spliced}"] == (2 if policy == "pass" else 0), kind
+        assert counters[f"refused.{kind}"] == (0 if policy == "pass" else 2), kind
+
+
+def test_names_that_are_none_are_refused_at_endpoints(lab, appliance):
+    gate = appliance()
+    names = NEARLY_LISTED + NO_NAMES
+    assert [outcome(lab, network.REGION_A, named(name)) for name in names] == ["reset"] * len(names)
+    events = gate.wait_events(len(names), lambda event: event["event.kind"] == "bypass")
+    assert {event["bypass.reason"] for event in events} == {"invalid"}
+    assert {event["tls.server_name"] for event in events} == {name.lower() for name in names}
+    assert gate.counters()["bypass.invalid"] == 0
+
+
+@FAMILIES
+def test_names_that_nearly_are_listed_are_refused_elsewhere(lab, appliance, address):
+    gate = appliance(ONLY_LEARNED)
+    assert {outcome(lab, address, named(name)) for name in NEARLY_LISTED} == {"reset"}
+    assert gate.counters()["policy.invalid_refused"] == len(NEARLY_LISTED)
+    # There, what is no host name is as none.
+    assert outcome(lab, address, named("some_name.example.org")) == "pass"
+    assert gate.counters()["policy.no_sni_passed"] == 1
+
+
+def test_many_bypasses_are_told_by_their_number(lab, appliance):
+    gate = appliance({"endpoints": {"unlisted": "reset"}})
+    n = 60
+    assert {outcome(lab, network.REGION_A, named(f"{i:03}.example.org")) for i in range(n)} == {"reset"}
+    gate.wait_for_events(lambda events: sum(event.get("bypass.left_out", 1) for event in events) >= n,
+                         lambda event: event["event.kind"] == "bypass")
+    events = bypasses(gate)
+    assert sum(event.get("bypass.left_out", 1) for event in events) == n
+    assert len(events) < n
+    assert {event["source.ip"] for event in events} == {network.CLIENT}
+    counters = gate.counters()
+    assert counters["refused.unlisted"] == n
+    assert counters["bypass.left_out"] == n - len([e for e in events if "bypass.left_out" not in e])
+
+
+def test_policies_hold_wherever_everything_is_steered(lab, appliance):
+    gate = appliance({"endpoints": {"steer": "all", "encrypted_dns": "reset", "ech": "reset"}})
+    assert outcome(lab, network.OTHER, record(client_hello(RESOLVER))) == "reset"
+    assert outcome(lab, network.OTHER, record(with_ech(client_hello(ELSEWHERE)))) == "reset"
+    assert outcome(lab, network.OTHER, record(client_hello(ELSEWHERE))) == "pass"
+    assert len(gate.wait_events(3, lambda event: event["event.kind"] == "bypass")) == 3

@@ -240,7 +240,7 @@ def test_top_tells_rates_in_plain_text(lab, standing):
     thread.join()
     text = done[0]
     assert text.replace("\n", "").isprintable()
-    assert text.count(": new calls are inspected; workers: 2 of 2 alive; fail: closed\n") == 3
+    assert text.count("inspected; record: arrives; workers: 2 of 2 alive; fail: closed; ") == 3
     tables = re.findall(r"\n\n(address .*(?:\n[0-9a-f]+[.:].*)+)", text)
     assert len(tables) == 3
     for table in tables:
@@ -254,7 +254,7 @@ def test_top_tells_rates_in_plain_text(lab, standing):
 
 def test_top_once_is_one_round(standing):
     done = standing.cli("top", "--config", standing.running_path, "--once", "--interval", "0.1")
-    assert done.stdout.count("new calls are") == 1
+    assert done.stdout.count("inspected; record: ") == 1
 
 
 def test_top_without_a_terminal_says_what_to_do(standing):

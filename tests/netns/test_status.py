@@ -4,9 +4,14 @@
 import contextlib
 import json
 import socket
+import threading
+
+import pytest
 
 from lab import exposition, network
+from lab.appliance import AZURE, about
 from lab.process import wait_for
+from test_audit import without_collector
 
 DENIED = network.OTHER_CLIENTS[2]
 
@@ -70,3 +75,91 @@ def test_admission_and_fail_modes_in_force_are_told(lab, appliance):
     code, told = status(gate)
     assert code == 1 and not told["inspecting"] and not told["kernel"]["pinned"]
     assert not told["admission"]["in_force"]
+
+
+def record_metrics(gate):
+    families = exposition.parse(gate.cli("metrics", "--config", gate.config_path).stdout)
+    return {name[len("sallyport_record"):].lstrip("_"): family.value()
+            for name, family in families.items()
+            if name.startswith("sallyport_record")}
+
+
+def test_whether_the_record_arrives(lab, appliance, prompt):
+    """Without a collector events wait, and that is told; a spool that is full is a failure."""
+    gate = without_collector(appliance, when_full="block")
+    client = lab.client(gate)
+    for i in range(3):
+        assert client.chat(AZURE, f"{prompt} {i}").status == 200
+
+    def record():
+        return gate.status().get("record", {})
+
+    wait_for(lambda: record().get("waiting_events") == 3, lambda: f"3 events: {record()}")
+    assert not record()["connected"] and not record()["blocked"]
+    assert record()["waiting_bytes"] > 1000 and record()["oldest_age_ns"] > 0
+    done = gate.cli("status", "--config", gate.config_path)  # exit status 0: nothing is lost
+    assert "\nRecord: waits\n" in done.stdout and "not connected\n" in done.stdout
+    # A shipper that is killed has nothing more, and nothing less, to tell.
+    (shipper,) = gate.children("shipper")
+    lab.network.appliance.run("kill", "-9", str(shipper))
+    wait_for(lambda: gate.children("shipper") not in ([], [shipper]), "the next shipper")
+    wait_for(lambda: record().get("waiting_events") == 3, lambda: f"3 events: {record()}")
+
+    thread = threading.Thread(
+        target=lambda: [client.chat(AZURE, f"{prompt} more {i:03} " + "x" * 10000) for i in range(150)])
+    thread.start()
+    try:
+        wait_for(lambda: record().get("blocked"), lambda: f"a full spool: {record()}", 60)
+        done = gate.cli("status", "--config", gate.config_path, check=False)
+        assert done.returncode == 1
+        assert "sallyport status: new calls are not recorded: the spool" in done.stderr
+        told = record_metrics(gate)
+        assert told["ing"] == 0 and told["blocked"] == 1 and told["connected"] == 0
+        assert told["waiting_events"] > 3 and told["oldest_age_seconds"] > 0
+        assert told["spool_bytes"] <= told["spool_limit_bytes"] == 1 << 20
+        top = gate.cli("top", "--config", gate.config_path, "--once", "--interval", "0.1").stdout
+        assert top.startswith("inspected; record: BLOCKED; ")
+    finally:
+        gate.start_collector()
+        thread.join(120)
+    gate.wait_events(153, lambda event: about(event, prompt))
+    wait_for(lambda: record()["connected"] and not record()["waiting_events"], lambda: str(record()))
+    assert gate.cli("status", "--config", gate.config_path).returncode == 0
+    assert record_metrics(gate)["ing"] == 1
+
+
+def test_who_looks_goes_by_what_runs(standing):
+    good = open(standing.config_path, encoding="utf-8").read()
+    try:
+        with open(standing.config_path, "w", encoding="utf-8") as file:
+            file.write("datapath: {insid: x}\n")
+        for command in ("status", "sources", "metrics", ("top", "--once", "--interval", "0.1")):
+            words = (command,) if isinstance(command, str) else command
+            done = standing.cli(words[0], "--config", standing.config_path, *words[1:], check=False)
+            if "run_directory" in standing.config["appliance"]:
+                # The file does not even tell where the daemon runs.
+                assert done.returncode == 1, done
+                assert f"sallyport {words[0]}: {standing.config_path}:1: datapath.insid: " in done.stderr
+        broken = json.loads(good)
+        broken["datapath"]["xdp"] = "fast"
+        with open(standing.config_path, "w", encoding="utf-8") as file:
+            json.dump(broken, file)
+        for command in ("status", "sources", "metrics", ("top", "--once", "--interval", "0.1")):
+            words = (command,) if isinstance(command, str) else command
+            done = standing.cli(words[0], "--config", standing.config_path, *words[1:])
+            assert f"sallyport {words[0]}: {standing.config_path}:1: datapath.xdp: expected auto" in done.stderr
+            assert done.stdout
+    finally:
+        with open(standing.config_path, "w", encoding="utf-8") as file:
+            file.write(good)
+    assert standing.cli("status", "--config", standing.config_path).stderr == ""
+
+
+@pytest.mark.parametrize("command", ["status", "sources", "metrics", "version", "check", "--help", "help"])
+def test_output_that_cannot_be_written_is_a_failure(standing, command):
+    options = "" if command in ("version", "--help", "help") else f" --config {standing.config_path}"
+    if command == "check":
+        options = f" {standing.config_path}"
+    program = standing.lab.program("sallyport")
+    done = standing.namespace.run("sh", "-c", f"{program} {command}{options} >/dev/full", check=False)
+    assert done.returncode == 1 and "written" in done.stderr, done

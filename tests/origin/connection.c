@@ -359,6 +359,8 @@ static void finish_reply(struct connection *c, const char *outcome)
 		return;
 	}
 	c->phase = PHASE_HEAD;
+	if (c->call.knob.idle_close_ms > 0)
+		pause_for(c, c->call.knob.idle_close_ms);
 	if (c->discard)
 		c->phase = PHASE_BODY;
 	else
@@ -492,7 +494,10 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	c->paused = false;
-	connection_run(c);
+	if (c->phase == PHASE_HEAD && c->call.knob.idle_close_ms > 0)
+		connection_close(c, true);
+	else
+		connection_run(c);
 }
 
 void connection_open(struct origin *origin, int fd)

@@ -210,8 +210,9 @@ struct origin_outcome origin_scene_call(
 	char memory[64];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	client = tls_origin_leg_connect(leg, host, fds[0]);
+	client = tls_origin_leg_connect(leg, host);
 	assert_non_null(client);
+	SSL_set_fd(client, fds[0]);
 	o.offered = SSL_get_session(client);
 	SSL_set_fd(server, fds[1]);
 	SSL_set_accept_state(server);

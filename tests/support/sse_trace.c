@@ -88,7 +88,7 @@ void sse_trace(size_t event_max, struct slice stream, uint64_t seed, struct buf 
 		do {
 			size_t consumed;
 
-			result = sse_read(reader, piece, &consumed, &event);
+			result = sse_read(reader, piece, NULL, &consumed, &event);
 			demand(consumed <= piece.len);
 			demand(result != SSE_MORE || consumed == piece.len);
 			demand(result != SSE_NO_MEMORY);

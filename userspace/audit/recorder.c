@@ -141,7 +141,7 @@ static int recorder_shorten(struct recorder *r, struct event *event)
 }
 
 /* The event's sequence is taken: the collector sees the gap. */
-static void recorder_drop(struct recorder *r)
+static void recorder_lost(struct recorder *r)
 {
 	counter_add(r->options.counters, COUNTER_AUDIT_DROPPED, 1);
 	if (r->dropped++ == 0)
@@ -162,7 +162,7 @@ void recorder_cancel(struct recorder *r, struct recorder_waiter *waiter)
 {
 	list_remove(&waiter->node);
 	buf_wipe(&waiter->record);
-	recorder_drop(r);
+	recorder_lost(r);
 }
 
 static int recorder_encode(struct recorder *r, struct event *event)
@@ -187,7 +187,7 @@ static int recorder_encode(struct recorder *r, struct event *event)
 int recorder_record(struct recorder *r, struct event *event, struct recorder_waiter *waiter)
 {
 	if (recorder_encode(r, event) < 0) {
-		recorder_drop(r);
+		recorder_lost(r);
 		return 0;
 	}
 	/* The order in the ring is that of the sequence. */
@@ -196,11 +196,29 @@ int recorder_record(struct recorder *r, struct event *event, struct recorder_wai
 			recorder_wait(r, waiter);
 			return -EAGAIN;
 		}
-		recorder_drop(r);
+		recorder_lost(r);
 	}
 	if (r->record.capacity > RECORDER_KEEP)
 		buf_wipe(&r->record);
 	return 0;
+}
+
+int recorder_try(struct recorder *r, struct event *event)
+{
+	if (recorder_encode(r, event) < 0) {
+		recorder_lost(r);
+		return 0;
+	}
+	if (list_empty(&r->waiting) && recorder_put(r, buf_slice(&r->record)))
+		return 0;
+	r->sequence--;
+	return -EAGAIN;
+}
+
+void recorder_drop(struct recorder *r)
+{
+	r->sequence++;
+	recorder_lost(r);
 }
 
 bool recorder_is_half_full(const struct recorder *r)

@@ -44,6 +44,11 @@ void recorder_free(struct recorder *recorder);
  * recorder_cancel. The event itself is not used any more in either case. */
 int recorder_record(
 	struct recorder *recorder, struct event *event, struct recorder_waiter *waiter);
+/* The same for an event that can be told later: 0, or -EAGAIN: there is no room now, and nothing is
+ * lost yet. */
+int recorder_try(struct recorder *recorder, struct event *event);
+/* Something was not told, and will not be: it is counted and logged, and the collector sees a gap. */
+void recorder_drop(struct recorder *recorder);
 /* The event that waits there is given up: lost, and counted and logged as such. */
 void recorder_cancel(struct recorder *recorder, struct recorder_waiter *waiter);
 /* For those who can put an event off. */

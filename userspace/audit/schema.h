@@ -25,7 +25,7 @@
 	X(NUMBER, stream, "event.stream")	/* number of the process that made it */           \
 	X(NUMBER, sequence, "event.sequence")	/* per stream, from 1, without gaps */             \
 	X(TEXT, id, "event.id")			/* UUIDv7 */                                       \
-	X(TEXT, kind, "event.kind") /* exchange, handshake, source.summary, source.drop … */       \
+	X(TEXT, kind, "event.kind") /* exchange, handshake, bypass, source.summary … */       \
 	X(TEXT, action, "event.action")		/* the verdict: allow, deny, bypass, drop … */     \
 	X(TEXT, outcome, "event.outcome")	/* success, failure, unknown */                    \
 	X(TEXT, observer, "observer.name")	/* config.appliance.name */                        \
@@ -113,6 +113,8 @@
 	X(TEXT, datapath_subject, "datapath.subject") /* whose state changed: worker 1 … */        \
 	X(TEXT, datapath_state, "datapath.state") /* the new one: hung, alive … */                 \
 	X(TEXT, datapath_reason, "datapath.reason")                                                \
+	X(TEXT, bypass_reason, "bypass.reason") /* unlisted, no_sni, invalid, ech … */             \
+	X(NUMBER, bypass_left_out, "bypass.left_out") /* connections of source.ip without an event */ \
 	/* end */
 
 enum schema_kind {

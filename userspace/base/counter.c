@@ -24,17 +24,21 @@ struct counter_file {
 
 struct counter_text {
 	char name[64];
-	char help[192];
+	char help[191];
+	char gauge; /* 1: a gauge. Files of before there were any have the last NUL of help here. */
 };
 
 #define COUNTER_MAGIC "spcount1"
 /* More than any version will have: bounds the arithmetic on a file of unknown origin. */
 #define COUNTER_FILE_MAX (64u << 20)
 
-static const struct counter_text counter_texts[COUNTER_COUNT] = {
-#define COUNTER_TEXT(NAME, name, help) {name, help},
+static const struct counter_text counter_texts[COUNTER_ROWS] = {
+#define COUNTER_TEXT(NAME, name, help) {name, help, 0},
 	COUNTERS(COUNTER_TEXT)
 #undef COUNTER_TEXT
+#define GAUGE_TEXT(NAME, name, help) {name, help, 1},
+	GAUGES(GAUGE_TEXT)
+#undef GAUGE_TEXT
 };
 
 const char *counter_name(enum counter which)
@@ -57,10 +61,10 @@ static size_t whole_pages(size_t len)
 static struct counter_file counter_layout(void)
 {
 	struct counter_file file = {
-		.ncounters = COUNTER_COUNT,
+		.ncounters = COUNTER_ROWS,
 		.nslots = COUNTER_SLOTS,
 		.slots = whole_pages(sizeof(struct counter_file) + sizeof(counter_texts)),
-		.stride = whole_pages(COUNTER_COUNT * sizeof(uint64_t)),
+		.stride = whole_pages(COUNTER_ROWS * sizeof(uint64_t)),
 	};
 
 	memcpy(file.magic, COUNTER_MAGIC, sizeof(file.magic));
@@ -253,12 +257,12 @@ int counters_take(const char *path, int fd, struct counters **counters, struct c
 	return error;
 }
 
-/* COUNTER_COUNT: nobody has that name now. */
+/* COUNTER_ROWS: nobody has that name now. */
 static size_t counter_find(const struct counter_text *text)
 {
 	size_t at = 0;
 
-	while (at < COUNTER_COUNT &&
+	while (at < COUNTER_ROWS &&
 		strncmp(counter_texts[at].name, text->name, sizeof(text->name)) != 0)
 		at++;
 	return at;
@@ -270,7 +274,8 @@ void counters_move(struct counters *older, struct counters *to)
 	const struct counter_text *texts = (const void *)(file + 1);
 
 	for (uint32_t i = 0; i < file->ncounters; i++) {
-		size_t at = counter_find(&texts[i]);
+		/* What is now, the next shipper tells. */
+		size_t at = texts[i].gauge ? COUNTER_ROWS : counter_find(&texts[i]);
 
 		for (uint32_t slot = 0; slot < file->nslots && at < COUNTER_COUNT; slot++) {
 			_Atomic uint64_t *values = (void *)((char *)older->mapped + file->slots +
@@ -313,11 +318,28 @@ uint64_t counter_total(const struct counters *counters, enum counter which)
 	return which < file->ncounters ? counters_sum(counters, which) : 0;
 }
 
+bool counter_gauge(const struct counters *counters, enum counter which, uint64_t *value)
+{
+	const struct counter_file *file = counters->mapped;
+	const struct counter_text *texts = (const void *)(file + 1);
+	const char *name = counter_texts[which].name;
+
+	for (uint32_t i = 0; i < file->ncounters; i++) {
+		if (!texts[i].gauge || strncmp(texts[i].name, name, sizeof(texts[i].name)) != 0)
+			continue;
+		*value = counters_sum(counters, i);
+		return true;
+	}
+	return false;
+}
+
 bool counters_next(const struct counters *counters, size_t *at, struct counter_reading *reading)
 {
 	const struct counter_file *file = counters->mapped;
 	const struct counter_text *texts = (const void *)(file + 1);
 
+	while (*at < file->ncounters && texts[*at].gauge)
+		(*at)++;
 	if (*at >= file->ncounters || !memchr(texts[*at].name, 0, sizeof(texts[*at].name)) ||
 		!memchr(texts[*at].help, 0, sizeof(texts[*at].help)))
 		return false;

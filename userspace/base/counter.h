@@ -45,7 +45,19 @@
 	X(BYPASS_NOT_LISTED, "bypass.not_listed", "connections spliced because their name is not on the list") \
 	X(BYPASS_NO_SNI, "bypass.no_sni", "connections spliced because TLS named no host") \
 	X(BYPASS_NOT_TLS, "bypass.not_tls", "connections spliced because they are not TLS") \
+	X(BYPASS_INVALID, "bypass.invalid", "connections spliced although TLS named what is no host name, or ends as listed names do") \
+	X(BYPASS_ECH, "bypass.ech", "connections spliced whose unlisted name may be a cover (ECH, or its imitation)") \
+	X(BYPASS_ENCRYPTED_DNS, "bypass.encrypted_dns", "connections to known resolvers spliced") \
+	X(BYPASS_RECORDED, "bypass.recorded", "events of connections that were spliced, or refused by policy") \
+	X(BYPASS_LEFT_OUT, "bypass.left_out", "such connections without an event of their own, for their rate: an event has their number") \
+	X(REFUSED_UNLISTED, "refused.unlisted", "steered connections refused by endpoints.unlisted") \
+	X(REFUSED_NO_SNI, "refused.no_sni", "steered connections refused by endpoints.no_sni") \
+	X(REFUSED_INVALID, "refused.invalid", "steered connections refused by endpoints.invalid") \
+	X(REFUSED_ECH, "refused.ech", "steered connections refused by endpoints.ech") \
+	X(REFUSED_ENCRYPTED_DNS, "refused.encrypted_dns", "steered connections refused by endpoints.encrypted_dns") \
+	X(REFUSED_NOT_TLS, "refused.not_tls", "steered connections refused by endpoints.not_tls") \
 	X(BYPASS_UNREACHABLE, "bypass.unreachable", "spliced connections whose destination did not answer") \
+	X(CLIENT_FLOODED, "client.flooded", "connections closed because the client sent too many TLS messages without payload") \
 	X(LEAF_FAILED, "leaf.failed", "connections without a leaf from the signer") \
 	X(HANDSHAKE_FULL, "handshake.full", "full TLS handshakes with clients") \
 	X(HANDSHAKE_RESUMED, "handshake.resumed", "resumed TLS handshakes with clients") \
@@ -74,6 +86,7 @@
 	X(ORIGIN_UNREACHABLE, "origin.unreachable", "connections not made: no address answered") \
 	X(ORIGIN_UNVERIFIED, "origin.unverified", "connections refused for the origin's certificate") \
 	X(ORIGIN_STALE, "origin.stale", "requests sent again because a kept connection had been closed") \
+	X(ORIGIN_FLOODED, "origin.flooded", "connections closed because the origin sent too many TLS messages without payload") \
 	X(ORIGIN_LOST, "origin.lost", "connections that failed during an exchange") \
 	X(ORIGIN_TIMEOUT, "origin.timeout", "origins that did not answer in time") \
 	/* process */                                                                          \
@@ -125,6 +138,8 @@
 	X(LEARN_FULL, "learn.full", "packets that were not looked at, or did not wait, because the scout's tables were full") \
 	X(POLICY_NO_SNI_PASSED, "policy.no_sni_passed", "connections to no endpoint, without a name: passed") \
 	X(POLICY_NO_SNI_REFUSED, "policy.no_sni_refused", "those refused by endpoints.no_sni") \
+	X(POLICY_INVALID_PASSED, "policy.invalid_passed", "connections to no endpoint whose name ends as listed ones do and is none: passed") \
+	X(POLICY_INVALID_REFUSED, "policy.invalid_refused", "those refused by endpoints.invalid") \
 	X(POLICY_ECH_PASSED, "policy.ech_passed", "connections to no endpoint whose name may be a cover (ECH, or its imitation): passed") \
 	X(POLICY_ECH_REFUSED, "policy.ech_refused", "those refused by endpoints.ech") \
 	X(POLICY_ENCRYPTED_DNS_PASSED, "policy.encrypted_dns_passed", "connections to known resolvers by TLS, HTTPS or QUIC: passed") \
@@ -151,11 +166,28 @@
 	X(SIGNER_REFUSED, "signer.refused", "requests for a leaf that were refused, or could not be read") \
 	/* end */
 
+/* What is now, not what was counted: one process sets it, in its slot. They stand in the file behind
+ * the counters. Times are ns. */
+#define GAUGES(X) \
+	X(RECORD_TOLD, "record.told", "when the shipper told all this (CLOCK_MONOTONIC)") \
+	X(RECORD_CONNECTED, "record.connected", "whether the collector is connected") \
+	X(RECORD_BLOCKED, "record.blocked", "whether nothing can be spooled, so that calls will wait") \
+	X(RECORD_EVENTS, "record.events", "events in the spool that the collector has not acknowledged") \
+	X(RECORD_UNCOUNTED, "record.uncounted", "bytes of the spool whose events are not counted yet") \
+	X(RECORD_BYTES, "record.bytes", "bytes of the spool that the collector has not acknowledged") \
+	X(RECORD_OLDEST, "record.oldest", "time of the oldest event that waits (CLOCK_REALTIME); 0: none waits") \
+	X(RECORD_SPOOL, "record.spool", "bytes of all files of the spool") \
+	X(RECORD_LIMIT, "record.limit", "bytes that they may have (audit.spool_size)") \
+	/* end */
+
 enum counter {
 #define COUNTER_ENUM(NAME, name, help) COUNTER_##NAME,
 	COUNTERS(COUNTER_ENUM)
+	COUNTER_COUNT,
+	COUNTER_BEFORE_GAUGES = COUNTER_COUNT - 1,
+	GAUGES(COUNTER_ENUM)
 #undef COUNTER_ENUM
-	COUNTER_COUNT
+	COUNTER_ROWS
 };
 
 /* Who counts: a slot of the file. Workers share slots only beyond COUNTER_WORKERS of them and
@@ -184,6 +216,13 @@ static inline void counter_add(struct counters *counters, enum counter which, ui
 		atomic_fetch_add_explicit(&counters->own[which], n, memory_order_relaxed);
 }
 
+/* Sets a gauge, in the caller's slot. */
+static inline void counter_set(struct counters *counters, enum counter which, uint64_t value)
+{
+	if (counters && counters->own)
+		atomic_store_explicit(&counters->own[which], value, memory_order_relaxed);
+}
+
 const char *counter_name(enum counter which);
 const char *counter_help(enum counter which);
 
@@ -210,8 +249,11 @@ void counters_close(struct counters *counters);
 
 /* The sum over all slots. Not for counters_map's, which sees one slot. */
 uint64_t counter_total(const struct counters *counters, enum counter which);
+/* The value of a gauge, looked up by its name in the file. false: the file has none of that name,
+ * for it is of an older version. */
+bool counter_gauge(const struct counters *counters, enum counter which, uint64_t *value);
 /* Walks the file's own table: sets name, help and total of the counter at *at (start with 0) and
- * moves on; false after the last. The texts live as long as the mapping. */
+ * moves on, past gauges; false after the last. The texts live as long as the mapping. */
 struct counter_reading {
 	const char *name, *help;
 	uint64_t total;

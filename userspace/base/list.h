@@ -41,6 +41,18 @@ static inline void list_append(struct list *head, struct list *node)
 	list_insert_after(head->prev, node);
 }
 
+/* Moves all nodes of another list to the end of this one. */
+static inline void list_splice(struct list *head, struct list *other)
+{
+	if (list_empty(other))
+		return;
+	other->next->prev = head->prev;
+	other->prev->next = head;
+	head->prev->next = other->next;
+	head->prev = other->prev;
+	list_init(other);
+}
+
 /* Removes node, which may be removed again or tested by list_empty afterwards. */
 static inline void list_remove(struct list *node)
 {

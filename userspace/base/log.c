@@ -2,19 +2,36 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The one process-wide state of the program: who is speaking, and how much. */
 static struct {
 	char title[32];
 	enum log_level most;
-} speaker = {"sallyport", LOG_LEVEL_INFO};
+	bool journal;
+} speaker = {"sallyport", LOG_LEVEL_INFO, false};
+
+/* Whether standard error is what systemd says the journal is (JOURNAL_STREAM, systemd.exec(5)): it
+ * may have been redirected since. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
 
 void log_open(const char *title, enum log_level most)
 {
 	snprintf(speaker.title, sizeof(speaker.title), "%s", title);
 	speaker.most = most;
+	speaker.journal = is_journal();
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -25,7 +42,9 @@ void log_line(enum log_level level, const char *format, ...)
 
 	if (level > speaker.most)
 		return;
-	len = snprintf(line, sizeof(line), "<%d>%s: ", (int)level, speaker.title);
+	len = speaker.journal
+		      ? snprintf(line, sizeof(line), "<%d>%s: ", (int)level, speaker.title)
+		      : snprintf(line, sizeof(line), "%s: ", speaker.title);
 	va_start(arguments, format);
 	more = vsnprintf(line + len, sizeof(line) - (size_t)len, format, arguments);
 	va_end(arguments);

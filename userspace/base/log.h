@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Log lines on standard error, in the form that journald reads (sd-daemon(3) priorities). */
+/* Log lines on standard error; where that is the journal, with the priorities that it reads from
+ * lines (sd-daemon(3)). */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

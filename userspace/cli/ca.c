@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "cli/ca_files.h"
 #include "cli/command.h"
+#include "cli/say.h"
 #include "config/config.h"
 #include "tls/certificate.h"
 #include "tls/pem.h"
@@ -55,7 +56,7 @@ struct arguments {
 
 static int fail(const char *text)
 {
-	fprintf(stderr, "sallyport: %s\n", text);
+	say("%s", text);
 	return 1;
 }
 

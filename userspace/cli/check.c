@@ -3,13 +3,14 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/say.h"
 #include "config/config.h"
 
 static const char usage[] =
 	"usage: sallyport check [--text-only] [FILE]\n"
 	"\n"
-	"Checks a configuration; default " CONFIG_DEFAULT_PATH ". Each problem is a line\n"
-	"\"file:line: key: expected ..., found ...\".\n"
+	"Checks a configuration; default " CONFIG_DEFAULT_PATH ". Tells of all that is wrong at once;\n"
+	"each problem is a line \"file:line: key: expected ..., found ...\".\n"
 	"\n"
 	"  --text-only  not whether this machine has the interface, files and users it names\n";
 
@@ -19,15 +20,31 @@ static void tell(void *context, const char *problem)
 	fprintf(stderr, "%s\n", problem);
 }
 
+/* The number of problems, each told. What keys mean together, and on this machine, is looked at only
+ * when each makes sense by itself. */
+static size_t check_file(const char *path, bool text_only)
+{
+	struct buf text = BUF_EMPTY;
+	struct config *config = NULL;
+	size_t problems = 1;
+	struct why why;
+
+	if (config_read(path, &text, &why) < 0)
+		tell(NULL, why.text);
+	else if (config_parse_all(path, buf_slice(&text), &config, tell, NULL, &problems) == 0)
+		problems = text_only ? 0 : config_check_system(path, config, tell, NULL);
+	buf_free(&text);
+	config_free(config);
+	return problems;
+}
+
 int cmd_check(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"text-only", no_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const char *path = CONFIG_DEFAULT_PATH;
 	bool text_only = false;
-	struct config *config;
-	size_t problems = 0;
-	struct why why;
+	size_t problems;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -47,15 +64,11 @@ int cmd_check(int argc, char **argv)
 	}
 	if (optind < argc)
 		path = argv[optind];
-	if (config_load(path, &config, &why) < 0) {
-		fprintf(stderr, "%s\n", why.text);
+	problems = check_file(path, text_only);
+	if (problems) {
+		say("%s: %zu problem%s", path, problems, problems == 1 ? "" : "s");
 		return 1;
 	}
-	if (!text_only)
-		problems = config_check_system(path, config, tell, NULL);
-	config_free(config);
-	if (problems)
-		return 1;
 	printf("%s: good\n", path);
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/inspecting.h"
+#include "cli/record_state.h"
 
 /* --- the format --- */
 
@@ -328,8 +329,34 @@ static void print_counters(const struct counters *counters, FILE *out)
 	}
 }
 
+/* What the shipper told, under the names of Prometheus' units. */
+static void print_record(const struct record_state *r, FILE *out)
+{
+	gauge(out, "recording", "whether what is exchanged now is recorded",
+		r->told && record_state_good(r));
+	if (!r->told)
+		return;
+	gauge(out, "record_connected", "whether the collector is connected", r->connected);
+	gauge(out, "record_blocked", "whether nothing can be spooled, so that calls will wait",
+		r->blocked);
+	gauge(out, "record_waiting_events",
+		"events in the spool that the collector has not acknowledged", r->events);
+	gauge(out, "record_waiting_bytes", "their bytes", r->bytes);
+	gauge(out, "record_spool_bytes", "bytes of all files of the spool", r->spool);
+	gauge(out, "record_spool_limit_bytes", "bytes that they may have (audit.spool_size)",
+		r->limit);
+	family(out, "record_oldest_age_seconds", "gauge",
+		"how long the oldest event has waited for the collector");
+	seconds(out, "record_oldest_age_seconds", NULL, NULL,
+		record_state_waiting_ns(r, clock_realtime_ns()));
+	family(out, "record_told_age_seconds", "gauge", "since the shipper told all this");
+	seconds(out, "record_told_age_seconds", NULL, NULL, r->age_ns);
+}
+
 void exposition_print(const struct exposition *exposition, FILE *out)
 {
+	struct record_state record;
+
 	family(out, "build_info", "gauge", "the version of this command");
 	sample(out, "build_info", "version", SALLYPORT_VERSION, 1);
 	gauge(out, "daemon_counters", "whether there are counters of a daemon",
@@ -339,5 +366,7 @@ void exposition_print(const struct exposition *exposition, FILE *out)
 	print_endpoints(exposition->kernel, out);
 	print_packets(exposition->kernel, out);
 	print_sources(exposition, out);
+	record = record_state_read(exposition->counters, clock_monotonic_ns());
+	print_record(&record, out);
 	print_counters(exposition->counters, out);
 }

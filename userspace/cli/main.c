@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/say.h"
 
 struct command {
 	const char *name;
@@ -34,21 +35,38 @@ static void print_usage(FILE *out)
 	fprintf(out, "\nsallyport COMMAND --help tells more; so does sallyport(1).\n");
 }
 
+/* What could not be written was not shown, whatever the command says. */
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	int status;
+
+	say_as(command->name);
+	status = command->run(argc, argv);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	if (status == 0)
+		say("the output cannot be written");
+	return status ? status : 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
 	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
 		print_usage(stdout);
-		return 0;
+		if (fflush(stdout) == 0)
+			return 0;
+		say("the output cannot be written");
+		return 1;
 	}
 	if (strcmp(name, "--version") == 0)
 		name = "version";
 	for (size_t i = 0; i < COUNT; i++)
 		if (strcmp(commands[i].name, name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return run_command(&commands[i], argc - 1, argv + 1);
 	if (*name)
-		fprintf(stderr, "sallyport: there is no command \"%s\"\n", name);
+		say("there is no command \"%s\"", name);
 	print_usage(stderr);
 	return 2;
 }

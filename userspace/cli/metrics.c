@@ -12,6 +12,8 @@
 #include "cli/exposition.h"
 #include "cli/metrics_server.h"
 #include "cli/number.h"
+#include "cli/observed.h"
+#include "cli/say.h"
 
 #define METRICS_SOURCES 1000
 
@@ -42,12 +44,13 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 	struct datapath_status *kernel = NULL;
 	struct counters *counters = NULL;
 	struct exposition exposition;
+	struct observed observed;
 	char path[4200];
 	FILE *out;
 	int error;
 
 	*text = NULL;
-	error = config_load(metrics->path, &config, why);
+	error = observed_config(metrics->path, &config, &observed, why);
 	if (!error) {
 		config_free(metrics->config);
 		metrics->config = config;
@@ -56,6 +59,9 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 	} else {
 		log_warning("the configuration is kept as it was: %s", why->text);
 	}
+	if (!error && *observed.refused.text && !metrics->serve)
+		say("%s; told by the configuration that sallyportd runs by",
+			observed.refused.text);
 	config = metrics->config;
 	error = datapath_status_read(config, &kernel, why);
 	if (error)
@@ -87,7 +93,7 @@ static int metrics_print(struct metrics *metrics)
 	if (!error && (fwrite(text, 1, len, stdout) != len || fflush(stdout) != 0))
 		error = why_set(&why, EIO, "the metrics cannot be written");
 	if (error)
-		fprintf(stderr, "sallyport metrics: %s\n", why.text);
+		say("%s", why.text);
 	free(text);
 	return error ? 1 : 0;
 }
@@ -104,11 +110,12 @@ static int metrics_serve(struct metrics *metrics)
 	struct ev_loop *loop = ev_default_loop(0);
 	struct metrics_server *server = NULL;
 	ev_signal interrupted, terminated;
+	struct observed observed;
 	struct why why = {""};
 
 	log_open("metrics", LOG_LEVEL_INFO);
 	/* What is wrong with the configuration shows now, not at the first request. */
-	if (config_load(metrics->path, &metrics->config, &why) == 0)
+	if (observed_config(metrics->path, &metrics->config, &observed, &why) == 0)
 		server = metrics_server_new(loop, &metrics->listen, metrics_text, metrics, &why);
 	if (!server) {
 		log_error("%s", why.text);
@@ -144,10 +151,7 @@ static int options_read(struct metrics *metrics, int argc, char **argv)
 			metrics->serve = true;
 			if (address_port_parse(optarg, &metrics->listen) == 0)
 				break;
-			fprintf(stderr,
-				"sallyport metrics: --listen: expected ADDRESS:PORT, found "
-				"\"%s\"\n",
-				optarg);
+			say("--listen: expected ADDRESS:PORT, found \"%s\"", optarg);
 			return -EINVAL;
 		case 'n':
 			if (number_parse("metrics", "--sources", optarg, 0, EXPOSITION_SOURCES_MAX,

@@ -116,7 +116,8 @@ static bool review_has(const struct review *review, int option)
 static int review_kind(const char *text, const char **kind)
 {
 	static const char *const kinds[] = {
-		"exchange", "handshake", "source.summary", "source.drop", "datapath.state"};
+		"exchange", "handshake", "bypass", "source.summary", "source.drop",
+		"datapath.state"};
 
 	*kind = NULL;
 	if (strcmp(text, "all") == 0)
@@ -308,7 +309,7 @@ static void review_print_field(FILE *out, int width, struct slice text)
 static bool kind_has_facts(struct slice kind)
 {
 	return slice_starts_with(kind, SLICE("source.")) ||
-	       slice_starts_with(kind, SLICE("datapath."));
+	       slice_starts_with(kind, SLICE("datapath.")) || slice_equal(kind, SLICE("bypass"));
 }
 
 void review_print_heading(FILE *out, const char *kind)
@@ -335,7 +336,8 @@ struct review_time_text review_time_format(uint64_t time_ns)
 /* The fields in which the kind of event differs from others, as NAME=VALUE. */
 static void review_print_facts(FILE *out, const struct query_event *event)
 {
-	static const struct slice prefixes[] = {{"source.", 7}, {"drop.", 5}, {"datapath.", 9}};
+	static const struct slice prefixes[] = {{"source.", 7}, {"drop.", 5}, {"datapath.", 9},
+		{"bypass.", 7}, {"destination.", 12}, {"tls.server_name", 15}};
 	msgpack_unpacked unpacked;
 	const char *gap = "";
 	size_t offset = 0;
@@ -348,14 +350,16 @@ static void review_print_facts(FILE *out, const struct query_event *event)
 	for (uint32_t i = 0; i < unpacked.data.via.map.size; i++) {
 		const msgpack_object_kv *pair = &unpacked.data.via.map.ptr[i];
 		struct slice name;
-		bool wanted = false;
+		bool wanted = false, action;
 
 		if (pair->key.type != MSGPACK_OBJECT_STR)
 			continue;
 		name = slice_of(pair->key.via.str.ptr, pair->key.via.str.size);
 		for (size_t j = 0; j < sizeof(prefixes) / sizeof(prefixes[0]); j++)
 			wanted = wanted || slice_starts_with(name, prefixes[j]);
-		if (!wanted || slice_equal(name, SLICE("source.ip")))
+		action = slice_equal(name, SLICE("event.action")) &&
+			 slice_equal(event->kind, SLICE("bypass"));
+		if ((!wanted && !action) || slice_equal(name, SLICE("source.ip")))
 			continue;
 		if (pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER && pair->val.via.u64)
 			fprintf(out, "%s%s=%llu", gap, log_quote(name).text,
@@ -377,6 +381,8 @@ void review_print_event(FILE *out, const struct query_event *event)
 {
 	fprintf(out, "%-20s ", review_time_format(event->time_ns).text);
 	review_print_field(out, 15, event->source_ip);
+	if (event->conflict)
+		fputs("CONFLICT ", out);
 	if (kind_has_facts(event->kind)) {
 		review_print_field(out, 0, event->kind);
 		review_print_facts(out, event);
@@ -461,6 +467,8 @@ int review_print_json(FILE *out, const struct query_event *event)
 		(unsigned long long)(event->time_ns % NS_PER_S));
 	yyjson_mut_doc_set_root(doc, root);
 	yyjson_mut_obj_add_strcpy(doc, root, "@timestamp", when);
+	if (event->conflict)
+		yyjson_mut_obj_add_bool(doc, root, "event.conflict", true);
 	for (uint32_t i = 0; i < unpacked.data.via.map.size; i++) {
 		const msgpack_object_kv *pair = &unpacked.data.via.map.ptr[i];
 		struct slice key;

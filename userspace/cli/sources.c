@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/number.h"
+#include "cli/observed.h"
 #include "cli/reverse.h"
+#include "cli/say.h"
 #include "cli/source_report.h"
 
 /* Names that did not come by then are left out. */
@@ -97,7 +99,7 @@ static int sources_show(const struct sources *options)
 	struct why why = {""};
 	int error, status = 1;
 
-	error = config_load(options->path, &config, &why);
+	error = observed_config_say(options->path, &config, &why);
 	if (!error)
 		error = datapath_status_read_parts(config, DATAPATH_SOURCES, &kernel, &why);
 	if (!error && !kernel->pinned)
@@ -111,7 +113,7 @@ static int sources_show(const struct sources *options)
 		error = reverse ? 0 : -EIO;
 	}
 	if (error) {
-		fprintf(stderr, "sallyport: %s\n", why.text);
+		say("%s", why.text);
 		goto out;
 	}
 	traffic_sort(&traffic, options->sorted, false);
@@ -131,7 +133,7 @@ static int sources_show(const struct sources *options)
 	else
 		source_report_text(&report, stdout);
 	if (error < 0 || fflush(stdout) != 0)
-		fprintf(stderr, "sallyport: the sources cannot be written\n");
+		say("the sources cannot be written");
 	else
 		status = 0;
 out:
@@ -163,8 +165,7 @@ static int options_read(struct sources *sources, int argc, char **argv)
 			sources->sorted = column_find(optarg);
 			if (sources->sorted && column_is_total(sources->sorted))
 				break;
-			fprintf(stderr, "sallyport sources: --sort: there is no column \"%s\"\n",
-				optarg);
+			say("--sort: there is no column \"%s\"", optarg);
 			return -EINVAL;
 		case 'l':
 			if (number_parse("sources", "--limit", optarg, 0, 1000000000,

@@ -117,6 +117,29 @@ static void text_kernel(const struct status_report *report, FILE *out)
 		"flows", k->flows.all, k->flows.steered, k->flows.active, k->flows.steered_active);
 }
 
+static void text_record(const struct status_report *report, FILE *out)
+{
+	const struct record_state *r = &report->record;
+	const struct config_audit *audit = &report->config->audit;
+	uint64_t waiting_ns = record_state_waiting_ns(r, clock_realtime_ns());
+
+	fprintf(out, "\nRecord: %s\n", record_state_word(r));
+	if (!r->told)
+		return;
+	fprintf(out, "  %-10s %s, %s\n", "collector", config_collector_name(audit).text,
+		r->connected ? "connected" : "not connected");
+	fprintf(out, "  %-10s %s%" PRIu64 " events, %" PRIu64 " bytes", "waiting",
+		r->counting ? "at least " : "", r->events, r->bytes);
+	if (waiting_ns)
+		fprintf(out, ", the oldest for %s", age_format(waiting_ns).text);
+	fprintf(out, "\n  %-10s %.1f %% of %" PRIu64 " MiB%s\n", "spool",
+		r->limit ? 100 * (double)r->spool / (double)r->limit : 0, r->limit >> 20,
+		r->blocked ? "; nothing can be spooled: calls wait, or will" : "");
+	if (r->age_ns >= RECORD_SILENT_NS)
+		fprintf(out, "  %-10s told this %s ago, and nothing since\n", "shipper",
+			age_format(r->age_ns).text);
+}
+
 static void text_endpoints(const struct status_report *report, FILE *out)
 {
 	const struct datapath_status *k = report->kernel;
@@ -219,6 +242,7 @@ static void text_counters(const struct status_report *report, FILE *out)
 void status_report_text(const struct status_report *report, FILE *out)
 {
 	text_kernel(report, out);
+	text_record(report, out);
 	text_endpoints(report, out);
 	text_admission(report, out);
 	text_sources(report, out);
@@ -322,6 +346,28 @@ static void json_kernel(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct 
 		yyjson_mut_obj_add_uint(doc, outcomes, outcome_name(outcome), k->outcomes[outcome]);
 }
 
+static void json_record(
+	yyjson_mut_doc *doc, yyjson_mut_val *root, const struct record_state *r)
+{
+	yyjson_mut_val *o;
+
+	yyjson_mut_obj_add_bool(doc, root, "recording", r->told && record_state_good(r));
+	if (!r->told)
+		return;
+	o = yyjson_mut_obj_add_obj(doc, root, "record");
+	yyjson_mut_obj_add_str(doc, o, "state", record_state_word(r));
+	yyjson_mut_obj_add_bool(doc, o, "connected", r->connected);
+	yyjson_mut_obj_add_bool(doc, o, "blocked", r->blocked);
+	yyjson_mut_obj_add_uint(doc, o, "waiting_events", r->events);
+	yyjson_mut_obj_add_bool(doc, o, "counting", r->counting);
+	yyjson_mut_obj_add_uint(doc, o, "waiting_bytes", r->bytes);
+	yyjson_mut_obj_add_uint(
+		doc, o, "oldest_age_ns", record_state_waiting_ns(r, clock_realtime_ns()));
+	yyjson_mut_obj_add_uint(doc, o, "spool_bytes", r->spool);
+	yyjson_mut_obj_add_uint(doc, o, "spool_limit_bytes", r->limit);
+	yyjson_mut_obj_add_uint(doc, o, "told_age_ns", r->age_ns);
+}
+
 static void json_tables(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct datapath_status *k)
 {
 	yyjson_mut_val *endpoints = yyjson_mut_obj_add_arr(doc, root, "endpoints");
@@ -354,6 +400,7 @@ int status_report_json(const struct status_report *report, FILE *out)
 		yyjson_mut_obj_add_bool(doc, root, "inspecting", status_report_inspecting(report));
 		yyjson_mut_obj_add_str(doc, root, "fail",
 			report->config->datapath.fail == CONFIG_FAIL_OPEN ? "open" : "closed");
+		json_record(doc, root, &report->record);
 		json_kernel(doc, root, report->kernel);
 		json_admission(doc, root, report->kernel);
 		json_tables(doc, root, report->kernel);

@@ -8,6 +8,7 @@
 
 #include "base/counter.h"
 #include "config/config.h"
+#include "cli/record_state.h"
 #include "kernel/datapath_status.h"
 
 struct status_report {
@@ -15,6 +16,7 @@ struct status_report {
 	const struct datapath_status *kernel;
 	const struct counters *counters; /* NULL: no daemon has made the file */
 	size_t most;			 /* rows of endpoints and of sources; 0: all */
+	struct record_state record;
 };
 
 /* Whether new AI connections are inspected: all programs attached, somebody listens. */

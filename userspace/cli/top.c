@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/number.h"
+#include "cli/observed.h"
 #include "cli/reverse.h"
+#include "cli/say.h"
 #include "cli/top_screen.h"
 
 static const char usage[] =
@@ -57,11 +60,27 @@ static const char *name_of(void *context, const struct address *address)
 	return reverse_lookup(context, address, &name) ? name : NULL;
 }
 
+/* The daemon may have been started since the last time. */
+static struct record_state record_read(const struct config *config)
+{
+	struct counters *counters = NULL;
+	struct record_state state;
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/counters", config->appliance.run_directory);
+	if (counters_open(path, &counters, NULL) < 0)
+		counters = NULL;
+	state = record_state_read(counters, clock_monotonic_ns());
+	counters_close(counters);
+	return state;
+}
+
 static void top_show(struct top *top)
 {
 	struct top_view view = {.config = top->config,
 		.kernel = top->now,
 		.traffic = &top->traffic,
+		.record = record_read(top->config),
 		.sorted = top->sorted,
 		.reversed = top->reversed,
 		.help = top->help,
@@ -243,7 +262,7 @@ static void top_watch(struct top *top)
 static int top_run(struct top *top)
 {
 	top->loop = ev_default_loop(0);
-	top->error = config_load(top->path, &top->config, &top->why);
+	top->error = observed_config_say(top->path, &top->config, &top->why);
 	if (!top->error)
 		top->error = top_read(top);
 	if (!top->error)
@@ -256,7 +275,7 @@ static int top_run(struct top *top)
 		top_watch(top);
 	top_screen_close(top->screen);
 	if (top->error)
-		fprintf(stderr, "sallyport top: %s\n", top->why.text);
+		say("%s", top->why.text);
 	reverse_free(top->reverse);
 	traffic_free(&top->traffic);
 	datapath_status_free(top->before);

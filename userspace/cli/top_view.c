@@ -53,10 +53,12 @@ static void print_state(const struct top_view *view, FILE *out)
 
 	localtime_r(&now, &tm);
 	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-	line_print(view, out, "%s on %s, %s: new calls are %s; workers: %u of %u alive; fail: %s",
-		view->config->appliance.name, k->inside, clock,
-		inspecting(k) ? "inspected" : "NOT inspected", k->alive, k->workers,
-		view->config->datapath.fail == CONFIG_FAIL_OPEN ? "open" : "closed");
+	/* What matters most stands first: narrow terminals cut the end. */
+	line_print(view, out, "%s; record: %s; workers: %u of %u alive; fail: %s; %s on %s, %s",
+		inspecting(k) ? "inspected" : "NOT INSPECTED", record_state_word(&view->record),
+		k->alive, k->workers,
+		view->config->datapath.fail == CONFIG_FAIL_OPEN ? "open" : "closed",
+		view->config->appliance.name, k->inside, clock);
 }
 
 static double share(double part, double whole)

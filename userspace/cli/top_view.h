@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "cli/record_state.h"
 #include "cli/traffic.h"
 #include "config/config.h"
 
@@ -17,6 +18,7 @@ struct top_view {
 	const struct config *config;
 	const struct datapath_status *kernel;
 	const struct traffic *traffic; /* sorted */
+	struct record_state record;
 	const struct column *sorted;
 	bool reversed;
 	bool help;	      /* the keys instead of the sources */

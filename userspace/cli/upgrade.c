@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/say.h"
 #include "config/config.h"
 #include "supervise/upgrade_word.h"
 
@@ -260,7 +261,7 @@ int cmd_upgrade(int argc, char **argv)
 			close(daemon.pidfd);
 	}
 	if (error)
-		fprintf(stderr, "sallyport: %s\n", why.text);
+		say("%s", why.text);
 	config_free(config);
 	return error || fflush(stdout) ? 1 : 0;
 }

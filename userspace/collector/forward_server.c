@@ -4,13 +4,18 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "collector/msgpack_scan.h"
+#include "audit/msgpack_scan.h"
 #include "http/coding.h"
 
 struct forward_reading {
 	struct forward_entry entry;
 	int (*told)(void *context, const struct forward_entry *entry);
 	void *context;
+	size_t values;		/* that the message may still have */
+	enum forward_result result;
+	/* Of compressed entries: where the next one is looked for, and its part that is there. */
+	struct msgpack_scan scan;
+	struct buf part;
 };
 
 static bool forward_text(const msgpack_object *object, struct slice *text)
@@ -66,66 +71,102 @@ static enum forward_result forward_tell(
 	return FORWARD_OK;
 }
 
-static enum forward_result forward_pair(
-	struct forward_reading *reading, const msgpack_object *pair)
+/* One object, whose bytes were scanned before. False: msgpack-c does not take it. */
+static bool forward_unpack(msgpack_unpacked *unpacked, struct slice bytes)
 {
-	if (pair->type != MSGPACK_OBJECT_ARRAY || pair->via.array.size != 2)
-		return FORWARD_BAD;
-	return forward_tell(reading, &pair->via.array.ptr[0], &pair->via.array.ptr[1]);
+	size_t offset = 0;
+
+	msgpack_unpacked_init(unpacked);
+	return msgpack_unpack_next(unpacked, bytes.data, bytes.len, &offset) ==
+		       MSGPACK_UNPACK_SUCCESS &&
+	       offset == bytes.len;
 }
 
-/* Entries one after another, without a count. */
-static enum forward_result forward_packed(struct forward_reading *reading, struct slice packed)
+/* An entry: [time, record]. */
+static enum forward_result forward_pair(
+	struct forward_reading *reading, struct slice bytes, size_t values)
 {
-	enum forward_result result = FORWARD_OK;
-	struct msgpack_scan scan;
+	enum forward_result result = FORWARD_BAD;
+	msgpack_unpacked unpacked;
 
-	msgpack_scan_init(&scan, FORWARD_MESSAGE_MAX);
-	while (packed.len && result == FORWARD_OK) {
-		msgpack_unpacked unpacked;
-		size_t consumed, offset = 0;
-
-		if (msgpack_scan_feed(&scan, packed, &consumed) != MSGPACK_SCAN_DONE)
-			return FORWARD_BAD;
-		msgpack_unpacked_init(&unpacked);
-		if (msgpack_unpack_next(&unpacked, packed.data, consumed, &offset) ==
-			MSGPACK_UNPACK_SUCCESS)
-			result = forward_pair(reading, &unpacked.data);
-		else
-			result = FORWARD_BAD;
-		msgpack_unpacked_destroy(&unpacked);
-		packed = slice_after(packed, consumed);
-	}
+	if (bytes.len > FORWARD_RECORD_MAX || values > reading->values)
+		return FORWARD_BAD;
+	reading->values -= values;
+	if (forward_unpack(&unpacked, bytes) && unpacked.data.type == MSGPACK_OBJECT_ARRAY &&
+		unpacked.data.via.array.size == 2)
+		result = forward_tell(reading, &unpacked.data.via.array.ptr[0],
+			&unpacked.data.via.array.ptr[1]);
+	msgpack_unpacked_destroy(&unpacked);
 	return result;
 }
 
-static int forward_collect(void *context, struct slice piece)
+/* Entries one after another: n of them, or (n is NULL) as many as there are. */
+static enum forward_result forward_entries(
+	struct forward_reading *reading, struct slice entries, const uint32_t *n)
 {
-	return buf_append_slice(context, piece);
+	enum forward_result result = FORWARD_OK;
+	struct slice bytes;
+	size_t values;
+
+	for (uint32_t i = 0; (n ? i < *n : entries.len > 0) && result == FORWARD_OK; i++) {
+		if (!msgpack_take(&entries, FORWARD_RECORD_VALUES_MAX, &bytes, &values))
+			return FORWARD_BAD;
+		result = forward_pair(reading, bytes, values);
+	}
+	return result == FORWARD_OK && entries.len ? FORWARD_BAD : result;
+}
+
+/* What was decompressed, piece by piece: never more than one entry is held. */
+static int forward_piece(void *context, struct slice piece)
+{
+	struct forward_reading *reading = context;
+
+	while (piece.len) {
+		enum msgpack_scan_result scanned;
+		struct slice bytes;
+		size_t consumed;
+
+		scanned = msgpack_scan_feed(&reading->scan, piece, &consumed);
+		if (scanned == MSGPACK_SCAN_BAD)
+			return -EPROTO;
+		bytes = slice_first(piece, consumed);
+		if (scanned == MSGPACK_SCAN_MORE || buf_len(&reading->part)) {
+			if (buf_append_slice(&reading->part, bytes) < 0)
+				return -ENOMEM;
+			bytes = buf_slice(&reading->part);
+		}
+		if (scanned == MSGPACK_SCAN_MORE)
+			return 0;
+		reading->result = forward_pair(reading, bytes, reading->scan.whole);
+		if (reading->result != FORWARD_OK)
+			return -EPROTO;
+		buf_clear(&reading->part);
+		piece = slice_after(piece, consumed);
+	}
+	return 0;
 }
 
 static enum forward_result forward_compressed(struct forward_reading *reading, struct slice packed)
 {
-	struct buf plain = BUF_EMPTY;
-	enum forward_result result = FORWARD_BAD;
 	int error;
 	struct coding *gzip = coding_new(SLICE("gzip"), FORWARD_MESSAGE_MAX, &error);
 
-	if (gzip && coding_decode(gzip, packed, forward_collect, &plain) == 0 &&
-		coding_finish(gzip) == 0)
-		result = forward_packed(reading, buf_slice(&plain));
+	msgpack_scan_init(&reading->scan, FORWARD_RECORD_MAX, FORWARD_RECORD_VALUES_MAX);
+	reading->result = FORWARD_OK;
+	if (!gzip || coding_decode(gzip, packed, forward_piece, reading) < 0 ||
+		coding_finish(gzip) < 0 || buf_len(&reading->part)) {
+		if (reading->result == FORWARD_OK)
+			reading->result = FORWARD_BAD;
+	}
 	coding_free(gzip);
-	buf_wipe(&plain);
-	return result;
+	buf_wipe(&reading->part);
+	return reading->result;
 }
 
 /* The option map: the id to acknowledge, and whether the entries are compressed. */
 static bool forward_options(
 	const msgpack_object *options, struct slice *chunk, bool *compressed)
 {
-	*compressed = false;
-	if (!options)
-		return true;
 	if (options->type != MSGPACK_OBJECT_MAP)
 		return options->type == MSGPACK_OBJECT_NIL;
 	for (uint32_t i = 0; i < options->via.map.size; i++) {
@@ -148,68 +189,110 @@ static bool forward_options(
 	return true;
 }
 
-static enum forward_result forward_entries(
-	struct forward_reading *reading, const msgpack_object *entries, bool compressed)
+static enum forward_result forward_body(
+	struct forward_reading *reading, struct slice body, bool compressed)
 {
-	enum forward_result result = FORWARD_OK;
+	enum forward_result result = FORWARD_BAD;
+	msgpack_unpacked unpacked;
 	struct slice packed;
+	uint32_t n;
 
-	if (entries->type == MSGPACK_OBJECT_ARRAY) {
-		for (uint32_t i = 0; i < entries->via.array.size && result == FORWARD_OK; i++)
-			result = forward_pair(reading, &entries->via.array.ptr[i]);
-		return result;
-	}
-	if (!forward_text(entries, &packed))
-		return FORWARD_BAD;
-	return compressed ? forward_compressed(reading, packed) : forward_packed(reading, packed);
+	if (msgpack_take_array(&body, &n))
+		return forward_entries(reading, body, &n);
+	if (forward_unpack(&unpacked, body) && forward_text(&unpacked.data, &packed))
+		result = compressed ? forward_compressed(reading, packed)
+				    : forward_entries(reading, packed, NULL);
+	msgpack_unpacked_destroy(&unpacked);
+	return result;
 }
 
-static enum forward_result forward_message(
-	struct forward_reading *reading, const msgpack_object *message, struct slice *chunk)
+/* The kind of value that begins with this byte, as far as messages are told apart by it. */
+static bool forward_begins_map(struct slice s)
 {
-	const msgpack_object *items = message->via.array.ptr;
-	uint32_t n = message->via.array.size;
-	bool compressed, single;
+	unsigned char first = (unsigned char)s.data[0];
 
-	if (n < 2 || n > 4 || !forward_text(&items[0], &reading->entry.tag))
+	return (first & 0xf0) == 0x80 || first == 0xde || first == 0xdf;
+}
+
+static bool forward_begins_entries(struct slice s)
+{
+	unsigned char first = (unsigned char)s.data[0];
+
+	return (first & 0xf0) == 0x90 || first == 0xdc || first == 0xdd || /* an array, or … */
+	       (first & 0xe0) == 0xa0 || (first >= 0xd9 && first <= 0xdb) || /* … str … */
+	       (first >= 0xc4 && first <= 0xc6);			     /* … or bin */
+}
+
+/* Message mode: time and record stand in the message itself. */
+static enum forward_result forward_single(
+	struct forward_reading *reading, struct slice time, struct slice record)
+{
+	enum forward_result result = FORWARD_BAD;
+	msgpack_unpacked when, what;
+
+	if (record.len > FORWARD_RECORD_MAX)
 		return FORWARD_BAD;
+	if (forward_unpack(&when, time)) {
+		if (forward_unpack(&what, record))
+			result = forward_tell(reading, &when.data, &what.data);
+		msgpack_unpacked_destroy(&what);
+	}
+	msgpack_unpacked_destroy(&when);
+	return result;
+}
+
+/* items: tag, then entries or time and record, then perhaps options; each already whole. */
+static enum forward_result forward_items(struct forward_reading *reading,
+	const struct slice *items, const size_t *values, uint32_t n, struct slice *chunk)
+{
+	enum forward_result result = FORWARD_BAD;
+	bool compressed = false, single;
+	msgpack_unpacked tag, options;
+
 	/* Message mode has a time where the others have their entries; Fluent Bit's time with
 	 * metadata, an array as well, is told from entries by the map that follows it. */
-	single = n >= 3 && items[2].type == MSGPACK_OBJECT_MAP &&
-		 (items[1].type == MSGPACK_OBJECT_EXT ||
-			 items[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER ||
-			 items[1].type == MSGPACK_OBJECT_FLOAT ||
-			 (n == 4 && items[1].type == MSGPACK_OBJECT_ARRAY));
-	if (n == 4 && !single)
+	single = n >= 3 && forward_begins_map(items[2]) &&
+		 (n == 4 || !forward_begins_entries(items[1]));
+	if ((n == 4 && !single) || items[0].len > FORWARD_RECORD_MAX)
 		return FORWARD_BAD;
-	if (!forward_options(n > (single ? 3u : 2u) ? &items[n - 1] : NULL, chunk, &compressed))
-		return FORWARD_BAD;
+	for (uint32_t i = 0; i < n; i++)
+		if (values[i] > FORWARD_RECORD_VALUES_MAX && (i != 1 || single))
+			return FORWARD_BAD;
+	msgpack_unpacked_init(&options);
+	if (!forward_unpack(&tag, items[0]) || !forward_text(&tag.data, &reading->entry.tag))
+		goto out;
+	if (n > (single ? 3u : 2u) &&
+		(!forward_unpack(&options, items[n - 1]) ||
+			!forward_options(&options.data, chunk, &compressed)))
+		goto out;
 	reading->entry.chunk = *chunk;
-	return single ? forward_tell(reading, &items[1], &items[2])
-		      : forward_entries(reading, &items[1], compressed);
+	result = single ? forward_single(reading, items[1], items[2])
+			: forward_body(reading, items[1], compressed);
+out:
+	msgpack_unpacked_destroy(&options);
+	msgpack_unpacked_destroy(&tag);
+	return result;
 }
 
 enum forward_result forward_read(struct slice message,
 	int (*entry)(void *context, const struct forward_entry *entry), void *context,
 	struct slice *chunk)
 {
-	struct forward_reading reading = {.told = entry, .context = context};
-	enum forward_result result = FORWARD_BAD;
-	msgpack_unpacked unpacked;
-	size_t offset = 0;
+	struct forward_reading reading = {
+		.told = entry, .context = context, .values = FORWARD_VALUES_MAX};
+	struct slice items[4];
+	size_t values[4];
+	uint32_t n;
 
 	*chunk = SLICE_NONE;
-	msgpack_unpacked_init(&unpacked);
-	if (msgpack_unpack_next(&unpacked, message.data, message.len, &offset) ==
-			MSGPACK_UNPACK_SUCCESS &&
-		offset == message.len) {
-		if (unpacked.data.type == MSGPACK_OBJECT_NIL)
-			result = FORWARD_HEARTBEAT;
-		else if (unpacked.data.type == MSGPACK_OBJECT_ARRAY)
-			result = forward_message(&reading, &unpacked.data, chunk);
-	}
-	msgpack_unpacked_destroy(&unpacked);
-	return result;
+	if (slice_equal(message, SLICE("\xc0")))
+		return FORWARD_HEARTBEAT;
+	if (!msgpack_take_array(&message, &n) || n < 2 || n > 4)
+		return FORWARD_BAD;
+	for (uint32_t i = 0; i < n; i++)
+		if (!msgpack_take(&message, FORWARD_VALUES_MAX, &items[i], &values[i]))
+			return FORWARD_BAD;
+	return message.len ? FORWARD_BAD : forward_items(&reading, items, values, n, chunk);
 }
 
 static int forward_append(void *data, const char *bytes, size_t len)

@@ -11,7 +11,12 @@
 #include "base/slice.h"
 
 #define FORWARD_MESSAGE_MAX (64u << 20) /* bytes, also of a chunk once it is decompressed */
+#define FORWARD_RECORD_MAX  (16u << 20) /* bytes of one entry */
 #define FORWARD_CHUNK_MAX   256		/* bytes of a chunk's id */
+/* Values of a message, and of one entry: an event of ours has some two hundred. msgpack-c builds one
+ * entry at a time, so these bound its memory. */
+#define FORWARD_VALUES_MAX	  (1u << 20)
+#define FORWARD_RECORD_VALUES_MAX (1u << 14)
 
 struct forward_entry {
 	uint64_t time_ns;		/* since 1970; 0 when the sender gave none */
@@ -30,7 +35,9 @@ enum forward_result {
 
 /* Reads one whole msgpack object (see msgpack_scan.h) and gives each of its entries to entry,
  * which returns 0 or a negative errno to refuse the message. *chunk is the id to acknowledge, into
- * the message; empty: no acknowledgement is wanted. */
+ * the message; empty: no acknowledgement is wanted. Work is linear in the bytes of the message, or
+ * those it is decompressed to; memory is that of one entry. Entries before the first that is bad
+ * are given all the same. */
 enum forward_result forward_read(struct slice message,
 	int (*entry)(void *context, const struct forward_entry *entry), void *context,
 	struct slice *chunk);

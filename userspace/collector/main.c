@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* sallyport-collector: receives the appliances' audit events and stores them. */
+#include <errno.h>
 #include <ev.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,23 +12,42 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "collector/receiver.h"
 #include "collector/store.h"
+#include "config/key_file.h"
 
-#define COLLECTOR_LISTEN "127.0.0.1:24224"
+#define COLLECTOR_SOCKET "/run/sallyport-collector/socket"
+#define COLLECTOR_USER	 "sallyport-shipper"
 #define COLLECTOR_STORE	 "/var/lib/sallyport/events.db"
+#define COLLECTOR_USERS	 16
+#define COLLECTOR_HELLO	 (10 * NS_PER_S)
+#define COLLECTOR_STALL	 (60 * NS_PER_S)
 
 static const char usage[] =
-	"usage: sallyport-collector [--listen ADDRESS:PORT] [--store FILE]\n"
+	"usage: sallyport-collector [OPTIONS]\n"
 	"\n"
 	"Receives audit events over the Fluentd Forward protocol and stores them; an event is\n"
 	"acknowledged when it is on disk. Read them with sallyport events, usage and tail.\n"
 	"\n"
-	"  -l, --listen ADDRESS:PORT  default " COLLECTOR_LISTEN "\n"
+	"  -S, --socket PATH          for senders on this machine; default\n"
+	"                             " COLLECTOR_SOCKET "\n"
+	"  -u, --user USER            who may send there, besides root; more than once for more;\n"
+	"                             default " COLLECTOR_USER "\n"
+	"  -l, --listen ADDRESS:PORT  for senders elsewhere, who have the key; default: nowhere\n"
+	"  -k, --key-file FILE        the key, one line; with --listen\n"
 	"  -s, --store FILE           default " COLLECTOR_STORE "\n"
 	"  -h, --help\n";
+
+struct collector {
+	const char *socket, *listen, *key_file, *store;
+	uid_t users[COLLECTOR_USERS];
+	size_t nusers;
+};
 
 static void collector_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 {
@@ -35,78 +56,154 @@ static void collector_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-static int collector_run(const char *listen_on, const char *path)
+/* A name or a number. */
+static int collector_user(const char *text, uid_t *user)
 {
-	struct ev_loop *loop = ev_default_loop(0);
+	const struct passwd *entry = getpwnam(text);
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (entry)
+		*user = entry->pw_uid;
+	else if (*text >= '0' && *text <= '9' && !*end && number < UINT32_MAX)
+		*user = (uid_t)number;
+	else
+		return -ENOENT;
+	return 0;
+}
+
+static int collector_key(const char *path, struct buf *key, struct why *why)
+{
+	int fd = file_secret_open(path, geteuid(), why);
+	int error;
+
+	if (fd < 0)
+		return fd;
+	error = key_file_read(fd, path, key, why);
+	close(fd);
+	return error;
+}
+
+static int collector_run(const struct collector *collector)
+{
+	struct receiver_options options = {.loop = ev_default_loop(0),
+		.socket = collector->socket,
+		.users = collector->users,
+		.nusers = collector->nusers,
+		.hello_ns = COLLECTOR_HELLO,
+		.stall_ns = COLLECTOR_STALL};
 	struct receiver *receiver = NULL;
-	struct store *store = NULL;
 	struct address_port address;
 	ev_signal interrupted, terminated;
+	struct buf key = BUF_EMPTY;
 	struct why why = {""};
 	int result = EXIT_FAILURE;
 
-	if (address_port_parse(listen_on, &address) < 0) {
-		log_error("--listen %s: expected ADDRESS:PORT", listen_on);
-		return 2;
+	if (collector->listen) {
+		if (address_port_parse(collector->listen, &address) < 0) {
+			log_error("--listen %s: expected ADDRESS:PORT", collector->listen);
+			return 2;
+		}
+		options.listen = &address;
 	}
-	if (store_open(path, &store, &why) < 0)
+	if (collector->key_file && collector_key(collector->key_file, &key, &why) < 0)
 		goto out;
-	receiver = receiver_new(loop, &address, store, &why);
+	options.key = buf_slice(&key);
+	if (store_open(collector->store, &options.store, &why) < 0)
+		goto out;
+	receiver = receiver_new(&options, &why);
 	if (!receiver)
 		goto out;
 	ev_signal_init(&interrupted, collector_stop, SIGINT);
 	ev_signal_init(&terminated, collector_stop, SIGTERM);
-	ev_signal_start(loop, &interrupted);
-	ev_signal_start(loop, &terminated);
-	log_info("listening on %s, storing in %s", listen_on, path);
+	ev_signal_start(options.loop, &interrupted);
+	ev_signal_start(options.loop, &terminated);
+	log_info("listening on %s%s%s, storing in %s", collector->socket,
+		collector->listen ? " and " : "", collector->listen ? collector->listen : "",
+		collector->store);
 	sd_notify(0, "READY=1");
-	ev_run(loop, 0);
+	ev_run(options.loop, 0);
 	sd_notify(0, "STOPPING=1");
 	receiver_free(receiver);
 	log_info("stopped: %llu events stored, %llu duplicates ignored",
-		(unsigned long long)store_added(store),
-		(unsigned long long)store_duplicates(store));
+		(unsigned long long)store_added(options.store),
+		(unsigned long long)store_duplicates(options.store));
 	result = EXIT_SUCCESS;
 out:
 	if (result != EXIT_SUCCESS)
 		log_error("%s", why.text);
-	store_close(store);
+	store_close(options.store);
+	buf_wipe(&key);
 	return result;
+}
+
+/* 0, or -EINVAL, told. */
+static int collector_option(struct collector *collector, int option, const char *value)
+{
+	switch (option) {
+	case 'S':
+		collector->socket = value;
+		return 0;
+	case 'u':
+		if (collector->nusers < COLLECTOR_USERS &&
+			collector_user(value, &collector->users[collector->nusers]) == 0) {
+			collector->nusers++;
+			return 0;
+		}
+		log_error("--user %s: expected a user of this machine, and at most %d of them",
+			log_quote(slice_of_string(value)).text, COLLECTOR_USERS);
+		return -EINVAL;
+	case 'l':
+		collector->listen = value;
+		return 0;
+	case 'k':
+		collector->key_file = value;
+		return 0;
+	case 's':
+		collector->store = value;
+		return 0;
+	default:
+		fputs(usage, stderr);
+		return -EINVAL;
+	}
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"listen", required_argument, NULL, 'l'},
-		{"store", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {0}};
-	const char *listen_on = COLLECTOR_LISTEN, *path = COLLECTOR_STORE;
+	static const struct option options[] = {{"socket", required_argument, NULL, 'S'},
+		{"user", required_argument, NULL, 'u'}, {"listen", required_argument, NULL, 'l'},
+		{"key-file", required_argument, NULL, 'k'}, {"store", required_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'}, {0}};
+	struct collector collector = {.socket = COLLECTOR_SOCKET, .store = COLLECTOR_STORE};
 	const struct rlimit no_core = {0, 0};
 	int option;
 
 	log_open("collector", LOG_LEVEL_INFO);
-	while ((option = getopt_long(argc, argv, "l:s:h", options, NULL)) != -1) {
-		switch (option) {
-		case 'l':
-			listen_on = optarg;
-			break;
-		case 's':
-			path = optarg;
-			break;
-		case 'h':
+	while ((option = getopt_long(argc, argv, "S:u:l:k:s:h", options, NULL)) != -1) {
+		if (option == 'h') {
 			fputs(usage, stdout);
 			return EXIT_SUCCESS;
-		default:
-			fputs(usage, stderr);
-			return 2;
 		}
+		if (collector_option(&collector, option, optarg) < 0)
+			return 2;
 	}
 	if (optind != argc) {
 		fputs(usage, stderr);
 		return 2;
 	}
+	if (!collector.listen != !collector.key_file) {
+		log_error(collector.listen ? "--listen: whoever reaches the address could send: "
+					     "give --key-file as well"
+					   : "--key-file: only with --listen");
+		return 2;
+	}
+	/* On a machine without an appliance there is no such user: then root alone may. */
+	if (!collector.nusers && collector_user(COLLECTOR_USER, &collector.users[0]) == 0)
+		collector.nusers = 1;
 	/* Prompts stay out of cores, and out of files that others may read. */
 	umask(077);
 	setrlimit(RLIMIT_CORE, &no_core);
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
-	return collector_run(listen_on, path);
+	return collector_run(&collector);
 }

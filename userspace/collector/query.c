@@ -250,6 +250,7 @@ static int query_event_told(void *context, sqlite3_stmt *statement)
 		.kind = query_text(statement, 15),
 	};
 
+	event.conflict = sqlite3_column_int(statement, 16) != 0;
 	event.record = slice_of(
 		sqlite3_column_blob(statement, 14), (size_t)sqlite3_column_bytes(statement, 14));
 	return told->row(told->context, &event);
@@ -265,7 +266,7 @@ int query_events(struct query *query, const struct query_filter *filter, uint64_
 	int error = buf_printf(&sql,
 		"SELECT id, time_ns, source_ip, host, operation, model, outcome, error_type,"
 		" usage_source, status, input_tokens, output_tokens, input_messages,"
-		" output_messages, record, kind FROM event%s%s%s ORDER BY %s LIMIT %lld",
+		" output_messages, record, kind, conflict FROM event%s%s%s ORDER BY %s LIMIT %lld",
 		/* From a certain row on, in the order of storing. */
 		oldest_first ? " NOT INDEXED" : "", query_where, query_where_kind(filter),
 		oldest_first ? "id" : "time_ns DESC, id DESC",

@@ -50,6 +50,7 @@ struct query_event {
 	uint64_t input_tokens, output_tokens;
 	struct slice input_messages, output_messages; /* JSON */
 	struct slice record;	/* msgpack map: all of it */
+	bool conflict;		/* another event has its identity: one of them is forged */
 };
 /* limit 0: all. oldest_first: in the order of storing, else newest first by time. As query_usage. */
 int query_events(struct query *query, const struct query_filter *filter, uint64_t limit,

@@ -4,128 +4,99 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "collector/forward_server.h"
-#include "collector/msgpack_scan.h"
+#include "collector/sender.h"
 
-#define RECEIVER_CONNECTIONS 256
-#define RECEIVER_READ	     65536
-/* Senders that read no acknowledgements are closed when this much waits for them. */
-#define RECEIVER_ACKS_MAX 65536
+#define RECEIVER_KNOWN	 256 /* senders that are known; the one silent for longest makes room */
+#define RECEIVER_UNKNOWN 64  /* likewise, that have still to prove it; the oldest makes room */
 /* Without descriptors, or while the store is full: the pause before the next try. */
 #define RECEIVER_PAUSE_S 1.0
+#define RECEIVER_LOOK_S	 1.0 /* between two looks for senders that are late */
 
 struct receiver {
-	struct ev_loop *loop;
-	struct store *store;
-	int listener;
-	ev_io accept;
-	ev_timer pause;
+	struct receiver_options options;
+	int socket, tcp; /* -1: none */
+	ev_io accept_socket, accept_tcp;
+	ev_timer pause, look;
 	ev_prepare turn_end;
-	struct list connections;
-	unsigned nconnections;
+	struct list known, unknown;
+	unsigned nknown, nunknown;
 	bool failing;	/* the store refused the last batch: logged once */
-	char scratch[RECEIVER_READ];
+	struct why why; /* why it did */
+	struct log_limit strangers, crowded;
 };
 
-struct connection {
-	struct list node;
-	struct receiver *receiver;
-	int fd;
-	ev_io readable, writable;
-	struct msgpack_scan scan;
-	struct buf input;	/* a message that is not whole yet */
-	struct buf acks;	/* of what is stored, but not yet committed */
-	struct buf out;
-	struct address_port peer;
-};
-
-static void connection_close(struct connection *c)
+static void receiver_close_all(struct receiver *r)
 {
-	struct receiver *r = c->receiver;
-
-	ev_io_stop(r->loop, &c->readable);
-	ev_io_stop(r->loop, &c->writable);
-	close(c->fd);
-	buf_wipe(&c->input);
-	buf_free(&c->acks);
-	buf_free(&c->out);
-	list_remove(&c->node);
-	r->nconnections--;
-	free(c);
+	list_for_each_safe (at, &r->known)
+		sender_free(list_entry(at, struct sender, node));
+	r->nknown = 0;
 }
 
-static void connection_flush(struct connection *c)
+static void receiver_accepting(struct receiver *r, bool on)
 {
-	while (buf_len(&c->out)) {
-		struct slice out = buf_slice(&c->out);
-		ssize_t gone = send(c->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (gone < 0 && errno == EAGAIN && out.len <= RECEIVER_ACKS_MAX) {
-			ev_io_start(c->receiver->loop, &c->writable);
-			return;
-		}
-		if (gone < 0) {
-			connection_close(c);
-			return;
-		}
-		buf_consume(&c->out, (size_t)gone);
-	}
-	ev_io_stop(c->receiver->loop, &c->writable);
+	if (r->socket >= 0 && on)
+		ev_io_start(r->options.loop, &r->accept_socket);
+	else
+		ev_io_stop(r->options.loop, &r->accept_socket);
+	if (r->tcp >= 0 && on)
+		ev_io_start(r->options.loop, &r->accept_tcp);
+	else
+		ev_io_stop(r->options.loop, &r->accept_tcp);
 }
 
-static void connection_writable(struct ev_loop *loop, ev_io *watcher, int events)
+static void receiver_again(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	(void)loop;
 	(void)events;
-	connection_flush(watcher->data);
+	ev_timer_stop(loop, timer);
+	receiver_accepting(timer->data, true);
 }
+
+static void receiver_pause(struct receiver *r)
+{
+	receiver_accepting(r, false);
+	ev_timer_again(r->options.loop, &r->pause);
+}
+
+/* ---- the store ---- */
 
 /* The store failed: nothing that was not committed is acknowledged, and the senders come again. */
-static void receiver_fail(struct receiver *r, const struct why *why)
+static void receiver_fail(struct receiver *r)
 {
 	if (!r->failing)
-		log_error("%s: nothing is acknowledged until the store takes it", why->text);
+		log_error("%s: nothing is acknowledged until the store takes it", r->why.text);
 	r->failing = true;
-	store_rollback(r->store);
-	list_for_each_safe (at, &r->connections)
-		connection_close(list_entry(at, struct connection, node));
-	ev_io_stop(r->loop, &r->accept);
-	ev_timer_again(r->loop, &r->pause);
+	store_rollback(r->options.store);
+	receiver_close_all(r);
+	receiver_pause(r);
 }
 
 /* One commit for all that came in this turn of the loop; then, and only then, the acks. */
 static void receiver_commit(struct receiver *r)
 {
-	struct why why;
-
-	if (!store_in_transaction(r->store))
+	if (!store_in_transaction(r->options.store))
 		return;
-	if (store_commit(r->store, &why) < 0) {
-		receiver_fail(r, &why);
+	if (store_commit(r->options.store, &r->why) < 0) {
+		receiver_fail(r);
 		return;
 	}
 	if (r->failing)
 		log_info("the store takes events again");
 	r->failing = false;
-	list_for_each_safe (at, &r->connections) {
-		struct connection *c = list_entry(at, struct connection, node);
-
-		if (!buf_len(&c->acks))
-			continue;
-		if (buf_append_slice(&c->out, buf_slice(&c->acks)) < 0) {
-			connection_close(c);
-			continue;
-		}
-		buf_clear(&c->acks);
-		connection_flush(c);
-	}
+	list_for_each_safe (at, &r->known)
+		sender_acknowledge(list_entry(at, struct sender, node));
 }
 
 static void receiver_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
@@ -135,164 +106,183 @@ static void receiver_turn_end(struct ev_loop *loop, ev_prepare *watcher, int eve
 	receiver_commit(watcher->data);
 }
 
-struct receiver_batch {
-	struct receiver *receiver;
-	struct why why;
-	bool failed;
-};
+/* ---- senders ---- */
 
 static int receiver_entry(void *context, const struct forward_entry *entry)
 {
-	struct receiver_batch *batch = context;
-	int error = store_add(batch->receiver->store, entry, &batch->why);
+	struct receiver *r = context;
 
-	batch->failed = error < 0;
-	return error;
+	return store_add(r->options.store, entry, &r->why);
 }
 
-/* False: the connection is gone. */
-static bool connection_message(struct connection *c, struct slice message)
+static void receiver_refused(void *context)
 {
-	struct receiver_batch batch = {.receiver = c->receiver};
-	struct slice chunk;
+	receiver_fail(context);
+}
 
-	switch (forward_read(message, receiver_entry, &batch, &chunk)) {
-	case FORWARD_HEARTBEAT:
-		return true;
-	case FORWARD_OK:
-		if (chunk.len && forward_write_ack(&c->acks, chunk) < 0) {
-			connection_close(c);
-			return false;
-		}
-		return true;
-	case FORWARD_REFUSED:
-		receiver_fail(c->receiver, &batch.why);
-		return false;
-	case FORWARD_BAD:
-		break;
+static void receiver_gone(void *context, struct sender *sender)
+{
+	struct receiver *r = context;
+
+	if (sender->key.len)
+		r->nunknown--;
+	else
+		r->nknown--;
+	sender_free(sender);
+}
+
+static void receiver_make_room(struct receiver *r, bool known)
+{
+	struct list *head = known ? &r->known : &r->unknown;
+	struct sender *out = NULL;
+	uint64_t left_out;
+
+	if (known ? r->nknown < RECEIVER_KNOWN : r->nunknown < RECEIVER_UNKNOWN)
+		return;
+	list_for_each (at, head) {
+		struct sender *sender = list_entry(at, struct sender, node);
+
+		if (!out || sender->heard_ns < out->heard_ns)
+			out = sender;
 	}
-	log_warning("%s: not a Forward message, connection closed",
-		address_port_format(&c->peer).text);
-	connection_close(c);
-	return false;
+	if (log_limit(&r->crowded, &left_out))
+		log_warning("%s: closed to make room: %u %s (%llu such reports left out)", out->name,
+			known ? RECEIVER_KNOWN : RECEIVER_UNKNOWN,
+			known ? "senders are there" : "connections have not proven the shared key",
+			(unsigned long long)left_out);
+	receiver_gone(r, out);
 }
 
-/* False: the connection is gone. */
-static bool connection_input(struct connection *c, struct slice input)
+static void receiver_proven(void *context, struct sender *sender)
 {
-	while (input.len) {
-		size_t consumed;
-		struct slice whole;
+	struct receiver *r = context;
 
-		switch (msgpack_scan_feed(&c->scan, input, &consumed)) {
-		case MSGPACK_SCAN_BAD:
-			log_warning("%s: not msgpack, or too long or deep: connection closed",
-				address_port_format(&c->peer).text);
-			connection_close(c);
-			return false;
-		case MSGPACK_SCAN_MORE:
-			if (buf_append_slice(&c->input, input) == 0)
-				return true;
-			connection_close(c);
-			return false;
-		case MSGPACK_SCAN_DONE:
-			break;
-		}
-		whole = slice_first(input, consumed);
-		if (buf_len(&c->input)) {
-			if (buf_append_slice(&c->input, whole) < 0) {
-				connection_close(c);
-				return false;
-			}
-			whole = buf_slice(&c->input);
-		}
-		if (!connection_message(c, whole))
-			return false;
-		buf_clear(&c->input);
-		if (c->input.capacity > RECEIVER_READ * 16)
-			buf_wipe(&c->input);
-		input = slice_after(input, consumed);
-	}
-	return true;
+	r->nunknown--;
+	list_remove(&sender->node);
+	receiver_make_room(r, true);
+	list_append(&r->known, &sender->node);
+	r->nknown++;
 }
 
-static void connection_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void receiver_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	struct connection *c = watcher->data;
-	struct receiver *r = c->receiver;
-	ssize_t got = recv(c->fd, r->scratch, sizeof(r->scratch), MSG_DONTWAIT);
+	struct receiver *r = timer->data;
+	uint64_t now = clock_monotonic_ns();
 
 	(void)loop;
 	(void)events;
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (got <= 0) {
-		if (buf_len(&c->input))
-			log_info("%s: closed inside a message, which will come again",
-				address_port_format(&c->peer).text);
-		connection_close(c);
-		return;
+	list_for_each_safe (at, &r->unknown) {
+		struct sender *sender = list_entry(at, struct sender, node);
+
+		if (now - sender->begun_ns >= r->options.hello_ns)
+			receiver_gone(r, sender);
 	}
-	connection_input(c, slice_of(r->scratch, (size_t)got));
+	list_for_each_safe (at, &r->known) {
+		struct sender *sender = list_entry(at, struct sender, node);
+
+		if (!sender_in_message(sender) || now - sender->heard_ns < r->options.stall_ns)
+			continue;
+		log_info("%s: stopped inside a message: connection closed", sender->name);
+		receiver_gone(r, sender);
+	}
 }
 
-static void connection_new(struct receiver *r, int fd)
+static const struct sender_ops receiver_ops = {
+	.entry = receiver_entry,
+	.refused = receiver_refused,
+	.proven = receiver_proven,
+	.gone = receiver_gone,
+};
+
+static void receiver_add(struct receiver *r, int fd, const char *name, struct slice key)
 {
-	struct connection *c = calloc(1, sizeof(*c));
-	struct sockaddr_storage peer;
-	socklen_t len = sizeof(peer);
-	int on = 1;
+	struct sender *sender;
 
-	if (!c || r->nconnections == RECEIVER_CONNECTIONS) {
-		if (c)
-			log_warning("more than %d connections: one was refused",
-				RECEIVER_CONNECTIONS);
-		close(fd);
-		free(c);
+	receiver_make_room(r, !key.len);
+	sender = sender_new(r->options.loop, fd, name, key, &receiver_ops, r);
+	if (!sender)
 		return;
-	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
-		address_port_from_sockaddr(&c->peer, (struct sockaddr *)&peer);
-	c->receiver = r;
-	c->fd = fd;
-	msgpack_scan_init(&c->scan, FORWARD_MESSAGE_MAX);
-	ev_io_init(&c->readable, connection_readable, fd, EV_READ);
-	ev_io_init(&c->writable, connection_writable, fd, EV_WRITE);
-	c->readable.data = c->writable.data = c;
-	ev_io_start(r->loop, &c->readable);
-	list_append(&r->connections, &c->node);
-	r->nconnections++;
+	list_append(key.len ? &r->unknown : &r->known, &sender->node);
+	if (key.len)
+		r->nunknown++;
+	else
+		r->nknown++;
 }
 
-static void receiver_accept(struct ev_loop *loop, ev_io *watcher, int events)
+/* ---- connections ---- */
+
+/* A connection, or -1 when there is none just now. */
+static int receiver_accept(struct receiver *r, int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0 || errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
+		return fd;
+	log_error("cannot accept a connection: %s", strerror(errno));
+	receiver_pause(r);
+	return -1;
+}
+
+static bool receiver_admits(const struct receiver *r, uid_t user)
+{
+	for (size_t i = 0; i < r->options.nusers; i++)
+		if (r->options.users[i] == user)
+			return true;
+	return user == 0 || user == geteuid();
+}
+
+static void receiver_on_socket(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct receiver *r = watcher->data;
-	int fd = accept4(r->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = receiver_accept(r, r->socket);
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t len = sizeof(peer);
+	uint64_t left_out;
+	char name[64];
 
+	(void)loop;
 	(void)events;
-	if (fd >= 0) {
-		connection_new(r, fd);
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+		receiver_admits(r, peer.uid)) {
+		snprintf(name, sizeof(name), "user %u, process %d", peer.uid, (int)peer.pid);
+		receiver_add(r, fd, name, SLICE_NONE);
 		return;
 	}
-	if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
-		return;
-	log_error("cannot accept a connection: %s", strerror(errno));
-	ev_io_stop(loop, &r->accept);
-	ev_timer_again(loop, &r->pause);
+	close(fd);
+	if (log_limit(&r->strangers, &left_out))
+		log_warning("user %u (process %d) may not send events: see --user (%llu such reports "
+			    "left out)",
+			peer.uid, (int)peer.pid, (unsigned long long)left_out);
 }
 
-static void receiver_again(struct ev_loop *loop, ev_timer *timer, int events)
+static void receiver_on_tcp(struct ev_loop *loop, ev_io *watcher, int events)
 {
-	struct receiver *r = timer->data;
+	static const int on = 1, idle_s = 60, interval_s = 15, probes = 4;
+	struct receiver *r = watcher->data;
+	int fd = receiver_accept(r, r->tcp);
+	struct address_port peer = {0};
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
 
+	(void)loop;
 	(void)events;
-	ev_timer_stop(loop, timer);
-	ev_io_start(loop, &r->accept);
+	if (fd < 0)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0)
+		address_port_from_sockaddr(&peer, (struct sockaddr *)&sa);
+	receiver_add(r, fd, address_port_format(&peer).text, r->options.key);
 }
 
-static int receiver_listen(const struct address_port *listen_on, struct why *why)
+/* ---- listening ---- */
+
+static int receiver_listen_tcp(const struct address_port *listen_on, struct why *why)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = address_port_to_sockaddr(listen_on, &sa);
@@ -311,42 +301,110 @@ static int receiver_listen(const struct address_port *listen_on, struct why *why
 		error == EADDRINUSE ? "; is another collector running? (ss -ltnp)" : "");
 }
 
-struct receiver *receiver_new(struct ev_loop *loop, const struct address_port *listen_on,
-	struct store *store, struct why *why)
+/* Whether somebody listens there: a socket that a killed collector left behind is in the way. */
+static bool receiver_socket_alive(const struct sockaddr_un *sa)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 ||
+					errno == EAGAIN);
+
+	if (fd >= 0)
+		close(fd);
+	return alive;
+}
+
+static int receiver_listen_socket(const char *path, struct why *why)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	struct stat status;
+	int fd, error;
+
+	if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path) >= (int)sizeof(sa.sun_path))
+		return why_set(why, ENAMETOOLONG, "%s: the path of a socket has at most %zu bytes",
+			path, sizeof(sa.sun_path) - 1);
+	if (receiver_socket_alive(&sa))
+		return why_set(why, EADDRINUSE, "%s: another collector listens on it", path);
+	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+		unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* Whoever may send is told by the kernel for each connection, not by the mode of the file. */
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+		chmod(path, 0666) == 0 && listen(fd, 64) == 0)
+		return fd;
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	return why_set(why, error, "cannot listen on %s: %s%s", path, strerror(error),
+		error == ENOENT ? "; its directory must be there" : "");
+}
+
+static int receiver_listen(struct receiver *r, struct why *why)
+{
+	if (r->options.socket) {
+		r->socket = receiver_listen_socket(r->options.socket, why);
+		if (r->socket < 0)
+			return r->socket;
+	}
+	if (r->options.listen) {
+		r->tcp = receiver_listen_tcp(r->options.listen, why);
+		if (r->tcp < 0)
+			return r->tcp;
+	}
+	return 0;
+}
+
+struct receiver *receiver_new(const struct receiver_options *options, struct why *why)
 {
 	struct receiver *r = calloc(1, sizeof(*r));
+	struct ev_loop *loop = options->loop;
 
 	if (!r) {
 		why_set(why, ENOMEM, "out of memory");
 		return NULL;
 	}
-	r->loop = loop;
-	r->store = store;
-	list_init(&r->connections);
-	r->listener = receiver_listen(listen_on, why);
-	if (r->listener < 0) {
-		free(r);
+	r->options = *options;
+	r->socket = r->tcp = -1;
+	list_init(&r->known);
+	list_init(&r->unknown);
+	ev_init(&r->accept_socket, receiver_on_socket);
+	ev_init(&r->accept_tcp, receiver_on_tcp);
+	ev_timer_init(&r->pause, receiver_again, 0, RECEIVER_PAUSE_S);
+	ev_timer_init(&r->look, receiver_look, RECEIVER_LOOK_S, RECEIVER_LOOK_S);
+	ev_prepare_init(&r->turn_end, receiver_turn_end);
+	r->accept_socket.data = r->accept_tcp.data = r->pause.data = r->look.data =
+		r->turn_end.data = r;
+	if (receiver_listen(r, why) < 0) {
+		receiver_free(r);
 		return NULL;
 	}
-	ev_io_init(&r->accept, receiver_accept, r->listener, EV_READ);
-	ev_timer_init(&r->pause, receiver_again, 0, RECEIVER_PAUSE_S);
-	ev_prepare_init(&r->turn_end, receiver_turn_end);
-	r->accept.data = r->pause.data = r->turn_end.data = r;
-	ev_io_start(loop, &r->accept);
+	ev_io_set(&r->accept_socket, r->socket, EV_READ);
+	ev_io_set(&r->accept_tcp, r->tcp, EV_READ);
+	receiver_accepting(r, true);
+	ev_timer_start(loop, &r->look);
 	ev_prepare_start(loop, &r->turn_end);
 	return r;
 }
 
 void receiver_free(struct receiver *r)
 {
+	struct ev_loop *loop;
+
 	if (!r)
 		return;
+	loop = r->options.loop;
 	receiver_commit(r);
-	list_for_each_safe (at, &r->connections)
-		connection_close(list_entry(at, struct connection, node));
-	ev_io_stop(r->loop, &r->accept);
-	ev_timer_stop(r->loop, &r->pause);
-	ev_prepare_stop(r->loop, &r->turn_end);
-	close(r->listener);
+	receiver_close_all(r);
+	list_for_each_safe (at, &r->unknown)
+		sender_free(list_entry(at, struct sender, node));
+	receiver_accepting(r, false);
+	ev_timer_stop(loop, &r->pause);
+	ev_timer_stop(loop, &r->look);
+	ev_prepare_stop(loop, &r->turn_end);
+	if (r->socket >= 0) {
+		close(r->socket);
+		unlink(r->options.socket);
+	}
+	if (r->tcp >= 0)
+		close(r->tcp);
 	free(r);
 }

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/sha.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "audit/schema.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 
 #define STORE_SCHEMA	  1
 #define STORE_CHECKPOINT  4000 /* pages of the log between two checkpoints */
@@ -71,35 +73,45 @@ static const char store_schema[] =
 #undef STORE_DEFINE
 	");"
 	"CREATE INDEX event_time ON event(time_ns);"
-	"CREATE INDEX event_source ON event(source_ip, model, time_ns);"
-	"CREATE UNIQUE INDEX event_sequence ON event(observer, epoch, stream, sequence)"
-	" WHERE epoch IS NOT NULL;";
+	"CREATE INDEX event_source ON event(source_ip, model, time_ns);";
 
 /* Added to stores that were made without them: those who know them not keep them as well. Summaries
  * of sources are many, and must not be in the way of who looks for exchanges. */
 static const char store_indexes[] =
 	"CREATE INDEX IF NOT EXISTS event_kind ON event(kind, time_ns);"
 	"CREATE INDEX IF NOT EXISTS event_summary ON event(observer, source_ip, time_ns)"
-	" WHERE kind = 'source.summary';";
+	" WHERE kind = 'source.summary';"
+	/* Two events of one place in a stream are both kept: it was unique once. */
+	"DROP INDEX IF EXISTS event_sequence;"
+	"CREATE INDEX IF NOT EXISTS event_place ON event(observer, epoch, stream, sequence)"
+	" WHERE epoch IS NOT NULL;";
 
 static const char store_insert[] =
 	"INSERT INTO event(event_id, time_ns, model, model_family, record"
 #define STORE_NAME(column, type, field) ", " #column
 	STORE_COLUMNS(STORE_NAME)
 #undef STORE_NAME
-	") VALUES(?, ?, ?, ?, ?"
+	", conflict) VALUES(?, ?, ?, ?, ?"
 #define STORE_MARK(column, type, field) ", ?"
 	STORE_COLUMNS(STORE_MARK)
 #undef STORE_MARK
-	") ON CONFLICT DO NOTHING";
-#define STORE_FIXED 5 /* parameters before the columns */
+	", ?) ON CONFLICT DO NOTHING";
+#define STORE_FIXED 5 /* parameters before the columns; that of conflict comes after them */
+
+/* Whether the event is there already (1: as it is; 0: with another content), and whether another
+ * has its place in the stream. */
+static const char store_known[] =
+	"SELECT (SELECT record = ?1 FROM event WHERE event_id = ?2),"
+	" EXISTS(SELECT 1 FROM event WHERE observer IS ?3 AND epoch = ?4 AND stream = ?5"
+	"  AND sequence = ?6 AND event_id <> ?2)";
 
 struct store {
 	sqlite3 *database;
-	sqlite3_stmt *insert;
+	sqlite3_stmt *insert, *known;
 	struct buf record;
 	bool in_transaction;
 	uint64_t added, duplicates;
+	struct log_limit tampered, nameless;
 };
 
 static int store_error(struct store *store, const char *what, struct why *why)
@@ -176,11 +188,16 @@ static int store_prepare(struct store *store, const char *path, struct why *why)
 			return error;
 	}
 	error = store_execute(store, store_indexes, why);
+	if (!error && sqlite3_table_column_metadata(store->database, NULL, "event", "conflict", NULL,
+			      NULL, NULL, NULL, NULL) != SQLITE_OK)
+		error = store_execute(store, "ALTER TABLE event ADD COLUMN conflict INTEGER", why);
 	if (error)
 		return error;
 	sqlite3_wal_autocheckpoint(store->database, STORE_CHECKPOINT);
 	if (sqlite3_prepare_v3(store->database, store_insert, -1, SQLITE_PREPARE_PERSISTENT,
-		    &store->insert, NULL) != SQLITE_OK)
+		    &store->insert, NULL) != SQLITE_OK ||
+		sqlite3_prepare_v3(store->database, store_known, -1, SQLITE_PREPARE_PERSISTENT,
+			&store->known, NULL) != SQLITE_OK)
 		return store_error(store, path, why);
 	return 0;
 }
@@ -214,6 +231,7 @@ void store_close(struct store *store)
 		return;
 	store_rollback(store);
 	sqlite3_finalize(store->insert);
+	sqlite3_finalize(store->known);
 	sqlite3_close(store->database);
 	buf_wipe(&store->record);
 	free(store);
@@ -253,29 +271,28 @@ static void store_find_fields(
 	}
 }
 
-static void store_bind_text(struct store *store, int parameter, struct slice text)
+static void store_bind_text(sqlite3_stmt *statement, int parameter, struct slice text)
 {
 	if (text.len)
-		sqlite3_bind_text(
-			store->insert, parameter, text.data, (int)text.len, SQLITE_STATIC);
+		sqlite3_bind_text(statement, parameter, text.data, (int)text.len, SQLITE_STATIC);
 	else
-		sqlite3_bind_null(store->insert, parameter);
+		sqlite3_bind_null(statement, parameter);
 }
 
-static void store_bind_object(struct store *store, int parameter, const msgpack_object *object)
+static void store_bind_object(sqlite3_stmt *statement, int parameter, const msgpack_object *object)
 {
 	if (!object)
-		sqlite3_bind_null(store->insert, parameter);
+		sqlite3_bind_null(statement, parameter);
 	else if (object->type == MSGPACK_OBJECT_STR)
-		store_bind_text(store, parameter, store_text(object));
+		store_bind_text(statement, parameter, store_text(object));
 	else if (object->type == MSGPACK_OBJECT_POSITIVE_INTEGER && object->via.u64 <= INT64_MAX)
-		sqlite3_bind_int64(store->insert, parameter, (sqlite3_int64)object->via.u64);
+		sqlite3_bind_int64(statement, parameter, (sqlite3_int64)object->via.u64);
 	else if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-		sqlite3_bind_int64(store->insert, parameter, object->via.i64);
+		sqlite3_bind_int64(statement, parameter, object->via.i64);
 	else if (object->type == MSGPACK_OBJECT_FLOAT)
-		sqlite3_bind_double(store->insert, parameter, object->via.f64);
+		sqlite3_bind_double(statement, parameter, object->via.f64);
 	else
-		sqlite3_bind_null(store->insert, parameter);
+		sqlite3_bind_null(statement, parameter);
 }
 
 static bool store_all_digits(struct slice s)
@@ -329,12 +346,74 @@ static struct slice store_event_id(const struct forward_entry *entry,
 	return slice_of(text, len < STORE_ID_MAX ? (size_t)len : STORE_ID_MAX - 1);
 }
 
+/* Its content stands behind the id of an event whose id another has: sent again, it is known. */
+static struct slice store_other_id(struct store *store, struct slice id, char text[STORE_ID_MAX])
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	struct slice record = buf_slice(&store->record);
+	char copy[STORE_ID_MAX];
+	size_t len = id.len < STORE_ID_MAX - 18 ? id.len : STORE_ID_MAX - 18;
+
+	SHA256((const unsigned char *)record.data, record.len, digest);
+	memcpy(copy, id.data, len);
+	copy[len++] = '~';
+	for (size_t i = 0; i < 8; i++, len += 2)
+		snprintf(copy + len, 3, "%02x", digest[i]);
+	memcpy(text, copy, len);
+	return slice_of(text, len);
+}
+
+/* Whether another event has this one's id, or its place in the stream: 1 or 0, or -EEXIST when it is
+ * this one that is there, or -EIO. */
+static int store_conflict(struct store *store, const msgpack_object *const *fields, struct slice id,
+	bool *other_content)
+{
+	static const enum schema_id place[] = {
+		SCHEMA_ID_observer, SCHEMA_ID_epoch, SCHEMA_ID_stream, SCHEMA_ID_sequence};
+	struct slice record = buf_slice(&store->record);
+	int result = -EIO;
+
+	sqlite3_bind_blob(store->known, 1, record.data, (int)record.len, SQLITE_STATIC);
+	sqlite3_bind_text(store->known, 2, id.data, (int)id.len, SQLITE_STATIC);
+	for (int i = 0; i < 4; i++)
+		store_bind_object(store->known, 3 + i, fields[place[i]]);
+	if (sqlite3_step(store->known) == SQLITE_ROW) {
+		bool there = sqlite3_column_type(store->known, 0) != SQLITE_NULL;
+
+		*other_content = there && !sqlite3_column_int(store->known, 0);
+		result = there && !*other_content ? -EEXIST
+						  : *other_content || sqlite3_column_int(store->known, 1);
+	}
+	sqlite3_reset(store->known);
+	sqlite3_clear_bindings(store->known);
+	return result;
+}
+
+static void store_tell_conflict(struct store *store, const msgpack_object *const *fields)
+{
+	const msgpack_object *sequence = fields[SCHEMA_ID_sequence],
+			     *stream = fields[SCHEMA_ID_stream];
+	uint64_t left_out;
+
+	if (log_limit(&store->tampered, &left_out))
+		log_error("tampering? an event came whose identity another event has (%s, stream "
+			  "%llu, sequence %llu): both are stored, this one marked (%llu such reports "
+			  "left out)",
+			log_quote(store_text(fields[SCHEMA_ID_observer])).text,
+			stream ? (unsigned long long)stream->via.u64 : 0,
+			sequence ? (unsigned long long)sequence->via.u64 : 0,
+			(unsigned long long)left_out);
+}
+
+/* 0; -EEXIST: it is there already; -EINVAL: it has no identity; or -EIO, -ENOMEM. */
 static int store_bind(struct store *store, const struct forward_entry *entry)
 {
 	const msgpack_object *fields[SCHEMA_COUNT];
 	char text[STORE_ID_MAX];
 	struct slice id, model;
 	msgpack_packer packer;
+	bool other_content = false;
+	int conflict;
 
 	store_find_fields(entry->record, fields);
 	id = store_event_id(entry, fields, text);
@@ -344,22 +423,36 @@ static int store_bind(struct store *store, const struct forward_entry *entry)
 	msgpack_packer_init(&packer, &store->record, store_append);
 	if (msgpack_pack_object(&packer, *entry->record) < 0)
 		return -ENOMEM;
+	conflict = store_conflict(store, fields, id, &other_content);
+	if (conflict < 0)
+		return conflict;
+	if (other_content) {
+		id = store_other_id(store, id, text);
+		conflict = store_conflict(store, fields, id, &other_content);
+		if (conflict < 0)
+			return conflict;
+	}
 	model = store_text(fields[SCHEMA_ID_response_model]);
 	if (!model.len)
 		model = store_text(fields[SCHEMA_ID_request_model]);
 	sqlite3_bind_text(store->insert, 1, id.data, (int)id.len, SQLITE_TRANSIENT);
 	sqlite3_bind_int64(store->insert, 2, (sqlite3_int64)(entry->time_ns & INT64_MAX));
-	store_bind_text(store, 3, model);
-	store_bind_text(store, 4, store_model_family(model));
+	store_bind_text(store->insert, 3, model);
+	store_bind_text(store->insert, 4, store_model_family(model));
 	sqlite3_bind_blob(store->insert, 5, buf_slice(&store->record).data,
 		(int)buf_len(&store->record), SQLITE_STATIC);
 	for (int i = 0; i < STORE_COLUMN_COUNT; i++)
-		store_bind_object(store, STORE_FIXED + 1 + i, fields[store_fields[i]]);
+		store_bind_object(store->insert, STORE_FIXED + 1 + i, fields[store_fields[i]]);
+	if (conflict) {
+		sqlite3_bind_int(store->insert, STORE_FIXED + 1 + STORE_COLUMN_COUNT, 1);
+		store_tell_conflict(store, fields);
+	}
 	return 0;
 }
 
 int store_add(struct store *store, const struct forward_entry *entry, struct why *why)
 {
+	uint64_t left_out;
 	int error;
 
 	if (!store->in_transaction) {
@@ -369,17 +462,23 @@ int store_add(struct store *store, const struct forward_entry *entry, struct why
 		store->in_transaction = true;
 	}
 	error = store_bind(store, entry);
-	if (error == -EINVAL) {
-		/* Without an identity a resend could not be told from a new event. */
-		log_warning("an entry of %s without event.id and chunk was not stored",
-			log_quote(entry->tag).text);
+	if (error == -EEXIST) {
+		store->duplicates++;
 		return 0;
 	}
-	if (!error && sqlite3_step(store->insert) != SQLITE_DONE)
+	if (error == -EINVAL) {
+		/* Without an identity a resend could not be told from a new event. */
+		if (log_limit(&store->nameless, &left_out))
+			log_warning("an entry of %s without event.id and chunk was not stored (%llu "
+				    "such reports left out)",
+				log_quote(entry->tag).text, (unsigned long long)left_out);
+		return 0;
+	}
+	if (error == -EIO || (!error && sqlite3_step(store->insert) != SQLITE_DONE))
 		error = store_error(store, "store", why);
-	if (!error && sqlite3_changes(store->database) == 0)
-		store->duplicates++;
-	else if (!error)
+	else if (error)
+		why_set(why, -error, "store: out of memory");
+	if (!error)
 		store->added++;
 	sqlite3_reset(store->insert);
 	sqlite3_clear_bindings(store->insert);

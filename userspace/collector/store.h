@@ -17,8 +17,9 @@ struct store;
 int store_open(const char *path, struct store **store, struct why *why);
 void store_close(struct store *store);
 
-/* Adds an entry to the transaction that is open, or opens one. 0 (also for an event that is there
- * already), or -EIO with why: then the transaction is gone, with all that was added to it. */
+/* Adds an entry to the transaction that is open, or opens one. What is there already, as it is, is
+ * left out; an event whose id, or place in its appliance's stream, another event has is added and
+ * marked, and told as tampering. 0 in all these cases, or -EIO with why: then the transaction is gone, with all that was added to it. */
 int store_add(struct store *store, const struct forward_entry *entry, struct why *why);
 /* Makes all that was added durable: 0, or -EIO with why: all of it is gone. */
 int store_commit(struct store *store, struct why *why);

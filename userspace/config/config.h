@@ -9,10 +9,16 @@
 #include <sys/types.h>
 
 #include "base/address.h"
+#include "base/log.h"
+#include "base/buf.h"
 #include "base/slice.h"
 #include "base/why.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/sallyport/sallyport.yaml"
+/* In appliance.run_directory, while the daemon runs: the text of the configuration in force, behind
+ * a line that names the file that it came from. */
+#define CONFIG_RUNNING_FILE "running.yaml"
+#define CONFIG_RUNNING_HEAD "# sallyportd runs by this, which it read from "
 
 enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC, CONFIG_XDP_OFF };
 enum config_fsync { CONFIG_FSYNC_ALWAYS, CONFIG_FSYNC_INTERVAL, CONFIG_FSYNC_NEVER };
@@ -81,6 +87,8 @@ struct config_endpoints {
 	enum config_learn learn;
 	uint64_t hold_ns;	/* the longest that a packet waits for its address to be learned: 100 ms */
 	enum config_policy no_sni, ech, encrypted_dns;
+	/* Of connections that are steered and name no listed host; the three above hold there too. */
+	enum config_policy unlisted, invalid, not_tls;
 	uint64_t grace_ns;	/* an address stays an endpoint this long after it left the DNS: 10 min */
 };
 
@@ -127,6 +135,7 @@ struct config_http {
 	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
 	size_t request_window;	/* bytes of a body held to decide on edits: 64 KiB */
 	uint64_t body_max;	/* 0: no limit */
+	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
 };
 
@@ -143,7 +152,9 @@ struct config_origin {
 };
 
 struct config_audit {
-	struct address_port collector; /* 127.0.0.1:24224 */
+	char *collector_socket;	/* /run/sallyport-collector/socket */
+	struct address_port collector; /* over TCP, and not the socket; port 0: none */
+	char *collector_key_file; /* shared with it, opened by the parent; NULL: no handshake */
 	char *tag;		/* sallyport.exchange */
 	char *spool_directory;	/* /var/spool/sallyport */
 	uint64_t spool_bytes;	/* 1 GiB */
@@ -195,6 +206,11 @@ struct config {
  * one that does not exist is `missing`, because an installation may check its configuration
  * before systemd-sysusers made its users; config_check_system tells. Free with config_free. */
 int config_parse(const char *name, struct slice yaml, struct config **config, struct why *why);
+/* The same, and tells of all that is wrong, not only of the first; *count is how much it is. */
+int config_parse_all(const char *name, struct slice yaml, struct config **config,
+	void (*told)(void *context, const char *problem), void *context, size_t *count);
+/* The text of a file. Refused when everybody may write to it. 0, or negative errno and why. */
+int config_read(const char *path, struct buf *text, struct why *why);
 /* As config_parse, from a file. */
 int config_load(const char *path, struct config **config, struct why *why);
 /* What config_parse cannot know: interface exists, files are there with right owner and mode,
@@ -217,7 +233,13 @@ void config_fail_modes(const struct config *config, bool modes[2]);
 /* Whether a host of either configuration has another mode in the other. */
 bool config_fail_differs(const struct config *a, const struct config *b);
 
+/* Where the events go, for people: the address, or the path of the socket. */
+struct log_quoted config_collector_name(const struct config_audit *audit);
+
 /* The host entry that a lower-case name falls under: exact before patterns; NULL: not ours. */
 const struct config_host *config_host_find(const struct config *config, struct slice name);
+/* Whether the name, in lower case, ends as a pattern does but does not match it: "a.b.openai.azure.com",
+ * "my_res.openai.azure.com". Dots at its end do not count. Any bytes may be given. */
+bool config_host_below(const struct config *config, struct slice name);
 
 #endif

@@ -40,6 +40,20 @@ const struct config_host *config_host_find(const struct config *config, struct s
 	return wild;
 }
 
+bool config_host_below(const struct config *config, struct slice name)
+{
+	while (name.len && name.data[name.len - 1] == '.')
+		name.len--;
+	for (size_t i = 0; i < config->nhosts; i++) {
+		struct slice end = slice_after(slice_of_string(config->hosts[i].pattern), 1);
+
+		if (config->hosts[i].pattern[0] == '*' && name.len >= end.len &&
+			slice_equal(slice_after(name, name.len - end.len), end))
+			return !config_host_find(config, name);
+	}
+	return false;
+}
+
 enum config_fail config_fail_of(const struct config *config, const struct config_host *host)
 {
 	return host && host->fail != CONFIG_FAIL_DEFAULT ? host->fail : config->datapath.fail;
@@ -63,4 +77,11 @@ bool config_fail_differs(const struct config *a, const struct config *b)
 			config_fail_of(a, &a->hosts[i]) != config_fail_of(b, &b->hosts[i]))
 			return true;
 	return false;
+}
+
+struct log_quoted config_collector_name(const struct config_audit *audit)
+{
+	return log_quote(slice_of_string(audit->collector.port
+						 ? address_port_format(&audit->collector).text
+						 : audit->collector_socket));
 }

@@ -25,7 +25,7 @@ int key_file_read(int fd, const char *path, struct buf *key, struct why *why)
 				"%s: it holds more than a key: put one line of printable ASCII in it",
 				path);
 	if (!line.len)
-		error = why_set(why, EINVAL, "%s: it is empty: put the service key in it", path);
+		error = why_set(why, EINVAL, "%s: it is empty: put the key in it", path);
 	if (!error && buf_append_slice(key, line) < 0)
 		error = why_set(why, ENOMEM, "%s: out of memory", path);
 	buf_wipe(&content);

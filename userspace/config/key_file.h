@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "base/why.h"
 
-/* Reads the service key of a backend: one line of printable ASCII, as it goes into a header; space
- * around it is taken off. The descriptor stays the caller's; path is for messages, in which the
+/* Reads a key: one line of printable ASCII, as a service key goes into a header; space around it is
+ * taken off. The descriptor stays the caller's; path is for messages, in which the
  * key never stands. 0, or negative errno with why; key is to be freed by buf_wipe. */
 int key_file_read(int fd, const char *path, struct buf *key, struct why *why);
 

@@ -57,7 +57,10 @@
 	S(hold, DURATION, hold_ns, "100ms", "1ms..2s")                                            \
 	S(no_sni, CHOICE, no_sni, "pass", "pass|reset|deny")                                      \
 	S(ech, CHOICE, ech, "pass", "pass|reset|deny")                                            \
-	S(encrypted_dns, CHOICE, encrypted_dns, "pass", "pass|reset|deny")
+	S(encrypted_dns, CHOICE, encrypted_dns, "pass", "pass|reset|deny")                        \
+	S(unlisted, CHOICE, unlisted, "pass", "pass|reset")                                       \
+	S(invalid, CHOICE, invalid, "reset", "pass|reset|deny")                                   \
+	S(not_tls, CHOICE, not_tls, "pass", "pass|reset|deny")
 
 #define KEYS_HOST(S, L)                                                                           \
 	S(pattern, PATTERN, pattern, REQUIRED, "")                                                \
@@ -93,6 +96,7 @@
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
+	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
 	S(inject_usage, BOOL, inject_usage, "true", "")
 
 #define KEYS_ORIGIN(S, L)                                                                         \
@@ -106,7 +110,9 @@
 	S(drain_size, SIZE, drain_bytes, "16MiB", "0..1GiB")
 
 #define KEYS_AUDIT(S, L)                                                                          \
-	S(collector, ADDRESS_PORT, collector, "127.0.0.1:24224", "")                              \
+	S(collector_socket, PATH, collector_socket, "/run/sallyport-collector/socket", "")        \
+	S(collector, ADDRESS_PORT, collector, NULL, "")                                           \
+	S(collector_key_file, PATH, collector_key_file, NULL, "")                                 \
 	S(tag, NAME, tag, "sallyport.exchange", "")                                               \
 	S(spool_directory, PATH, spool_directory, "/var/spool/sallyport", "")                     \
 	S(spool_size, SIZE, spool_bytes, "1GiB", "1MiB..16TiB")                                   \

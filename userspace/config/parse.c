@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* YAML text → struct config: the tree for lines, libcyaml for the shape, the rows for values. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/problem.h"
 #include "config/rules.h"
 #include "config/schema.h"
 #include "config/tree.h"
@@ -29,7 +32,7 @@ struct reader {
 	const char *name;
 	const struct node *root;
 	struct config *config;
-	struct why *why;
+	struct problems *problems;
 };
 
 /* Where a value stands: "tls.ca_key", "hosts[2].backend", "endpoints.ports[0]". */
@@ -40,7 +43,7 @@ struct spot {
 
 static int reader_memory(const struct reader *r)
 {
-	return why_set(r->why, ENOMEM, "%s: no memory", r->name);
+	return problem_set(r->problems, ENOMEM, "%s: no memory", r->name);
 }
 
 static int reader_refuse(const struct reader *r, const struct spot *spot, const struct key *key,
@@ -48,7 +51,7 @@ static int reader_refuse(const struct reader *r, const struct spot *spot, const 
 {
 	bool quoted = found && *found;
 
-	return why_set(r->why, EINVAL, "%s:%u: %s: expected %s, found %s%s%s", r->name, spot->line,
+	return problem_set(r->problems, EINVAL, "%s:%u: %s: expected %s, found %s%s%s", r->name, spot->line,
 		spot->path, scalar_expect(key->kind, key->range, r->config).text,
 		quoted ? "\"" : "", quoted ? log_quote(slice_of_string(found)).text : "nothing",
 		quoted ? "\"" : "");
@@ -88,7 +91,7 @@ static int reader_list(const struct reader *r, const struct spot *spot, const st
 		count = 1;
 	}
 	if (count > LIST_MAX)
-		return why_set(r->why, EINVAL, "%s:%u: %s: expected at most %d, found %zu", r->name,
+		return problem_set(r->problems, EINVAL, "%s:%u: %s: expected at most %d, found %zu", r->name,
 			spot->line, spot->path, LIST_MAX, count);
 	*out = count ? calloc(count, size) : NULL;
 	if (count && !*out)
@@ -98,21 +101,22 @@ static int reader_list(const struct reader *r, const struct spot *spot, const st
 
 		snprintf(at.path, sizeof(at.path), "%.100s[%zu]", spot->path, i);
 		at.line = item ? item->line : spot->line;
+		*out_count = i + 1;
 		for (size_t before = 0; before < i; before++)
 			if (strcmp(texts[before], texts[i]) == 0)
-				return why_set(r->why, EINVAL,
+				problem_set(r->problems, EINVAL,
 					"%s:%u: %s: expected each once, found \"%s\" again", r->name,
 					at.line, at.path,
 					log_quote(slice_of_string(texts[i])).text);
 		error = reader_value(r, &at, key, texts[i], (char *)*out + i * size);
-		if (error < 0)
+		if (error == -ENOMEM)
 			return error;
-		*out_count = i + 1;
 	}
 	return 0;
 }
 
-/* One section: node is where it stands in the file, NULL when it does not. */
+/* One section: node is where it stands in the file, NULL when it does not. Goes on after what is
+ * wrong, which was told. 0, or -ENOMEM. */
 static int reader_section(const struct reader *r, const struct section *section,
 	const char *path, const struct node *node, const void *raw, void *out)
 {
@@ -124,6 +128,8 @@ static int reader_section(const struct reader *r, const struct section *section,
 		struct spot spot;
 		int error;
 
+		if (child && child->refused)
+			continue;
 		snprintf(spot.path, sizeof(spot.path), "%s.%s", path, key->name);
 		spot.line = child ? child->line : node ? node->line : 1;
 		if (key->list)
@@ -133,7 +139,7 @@ static int reader_section(const struct reader *r, const struct section *section,
 		else
 			error = reader_scalar(
 				r, &spot, key, *(char **)(from + key->raw), to + key->out);
-		if (error < 0)
+		if (error == -ENOMEM)
 			return error;
 	}
 	return 0;
@@ -201,14 +207,17 @@ static int reader_config(const struct reader *r, const struct raw *raw)
 	int error;
 
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
-		error = reader_section(r, &sections[i], sections[i].name,
-			node_find(r->root, sections[i].name), (const char *)raw + sections[i].raw,
-			(char *)c + sections[i].out);
+		const struct node *node = node_find(r->root, sections[i].name);
+
+		if (node && node->refused)
+			continue;
+		error = reader_section(r, &sections[i], sections[i].name, node,
+			(const char *)raw + sections[i].raw, (char *)c + sections[i].out);
 		if (error < 0)
 			return error;
 	}
 	if (raw->hosts_count > LIST_MAX || raw->backends_count > LIST_MAX)
-		return why_set(r->why, EINVAL, "%s:1: expected at most %d hosts and backends",
+		return problem_set(r->problems, EINVAL, "%s:1: expected at most %d hosts and backends",
 			r->name, LIST_MAX);
 	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
 	if (!c->backends)
@@ -248,14 +257,31 @@ static int reader_raw(const struct reader *r, const cyaml_config_t *cyaml, const
 		return 0;
 	if (error == CYAML_ERR_OOM)
 		return reader_memory(r);
-	return why_set(r->why, EINVAL, "%s:1: expected a configuration, found: %s: %s", r->name,
+	return problem_set(r->problems, EINVAL, "%s:1: expected a configuration, found: %s: %s", r->name,
 		cyaml_strerror(error), log_quote(slice_of_string(said)).text);
 }
 
-int config_parse(const char *name, struct slice yaml, struct config **config, struct why *why)
+/* The text of it, without what libcyaml would take for the end of all. */
+static int reader_text(const struct reader *r, struct slice yaml, const cyaml_config_t *cyaml,
+	const char *said, struct raw **raw)
+{
+	struct buf rest = BUF_EMPTY;
+	int error;
+
+	if (!r->problems->count)
+		return r->root->first ? reader_raw(r, cyaml, said, yaml, raw) : 0;
+	error = tree_print(r->root, &rest) ? reader_memory(r)
+					   : reader_raw(r, cyaml, said, buf_slice(&rest), raw);
+	buf_free(&rest);
+	return error;
+}
+
+static int parse(
+	const char *name, struct slice yaml, struct config **config, struct problems *problems)
 {
 	static const struct raw nothing;
-	struct reader r = {.name = name, .why = why};
+	struct reader r = {.name = name, .problems = problems};
+	struct why why;
 	char said[128] = "";
 	const cyaml_config_t cyaml = {
 		.log_fn = reader_cyaml_log,
@@ -265,25 +291,26 @@ int config_parse(const char *name, struct slice yaml, struct config **config, st
 		.flags = CYAML_CFG_NO_ALIAS,
 	};
 	struct raw *raw = NULL;
-	struct node *root = tree_parse(name, yaml, why);
-	int error = -EINVAL;
+	struct node *root = tree_parse(name, yaml, &why);
+	int error = 0;
 
 	if (!root)
-		return error;
+		return problem_set(problems, EINVAL, "%s", why.text);
 	r.root = root;
 	r.config = calloc(1, sizeof(*r.config));
-	if (!r.config) {
+	if (!r.config)
 		error = reader_memory(&r);
-		goto out;
-	}
-	error = schema_verify(name, root, why);
-	if (error == 0 && root->first)
-		error = reader_raw(&r, &cyaml, said, yaml, &raw);
-	if (error == 0)
+	if (!error)
+		schema_verify(name, root, problems);
+	if (!error)
+		error = reader_text(&r, yaml, &cyaml, said, &raw);
+	if (!error)
 		error = reader_config(&r, raw ? raw : &nothing);
-	if (error == 0)
-		error = rules_check(name, root, r.config, why);
-out:
+	/* What contradicts each other must make sense by itself. */
+	if (!error && !problems->count)
+		rules_check(name, root, r.config, problems);
+	if (!error && problems->count)
+		error = -EINVAL;
 	if (raw)
 		cyaml_free(&cyaml, &schema, raw, 0);
 	node_free(root);
@@ -294,10 +321,45 @@ out:
 	return error;
 }
 
+int config_parse(const char *name, struct slice yaml, struct config **config, struct why *why)
+{
+	struct problems problems = {.why = why};
+
+	return parse(name, yaml, config, &problems);
+}
+
+int config_parse_all(const char *name, struct slice yaml, struct config **config,
+	void (*told)(void *context, const char *problem), void *context, size_t *count)
+{
+	struct problems problems = {.told = told, .context = context};
+	int error = parse(name, yaml, config, &problems);
+
+	*count = problems.count;
+	return error;
+}
+
+int config_read(const char *path, struct buf *text, struct why *why)
+{
+	struct stat st;
+	int fd, error;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return why_set(why, errno, "%s: cannot be opened: %s", path, strerror(errno));
+	/* Whoever writes it decides what is inspected, and where the keys go. */
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IWOTH)
+		error = why_set(why, EPERM, "%s: everybody may write to it: chmod o-w %s", path,
+			path);
+	else
+		error = file_read_fd(fd, CONFIG_MAX, text, why);
+	close(fd);
+	return error;
+}
+
 int config_load(const char *path, struct config **config, struct why *why)
 {
 	struct buf text = BUF_EMPTY;
-	int error = file_read(path, CONFIG_MAX, &text, why);
+	int error = config_read(path, &text, why);
 
 	if (error == 0)
 		error = config_parse(path, buf_slice(&text), config, why);

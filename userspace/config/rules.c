@@ -11,7 +11,7 @@ struct rules {
 	const char *name;
 	const struct node *root;
 	const struct config *config;
-	struct why *why;
+	struct problems *problems;
 };
 
 /* "name:line: section.key: " and the rest. */
@@ -24,7 +24,7 @@ __attribute__((format(printf, 4, 5))) static int refuse(
 	va_start(arguments, format);
 	vsnprintf(rest, sizeof(rest), format, arguments);
 	va_end(arguments);
-	return why_set(r->why, EINVAL, "%s:%u: %s%s%s: %s", r->name,
+	return problem_set(r->problems, EINVAL, "%s:%u: %s%s%s: %s", r->name,
 		node_line(r->root, section, key), section, key ? "." : "", key ? key : "", rest);
 }
 
@@ -46,7 +46,7 @@ static int rules_names(const struct rules *r)
 	for (size_t i = 0; i < c->nhosts; i++)
 		for (size_t before = 0; before < i; before++)
 			if (strcmp(c->hosts[i].pattern, c->hosts[before].pattern) == 0)
-				return why_set(r->why, EINVAL,
+				return problem_set(r->problems, EINVAL,
 					"%s:%u: hosts[%zu].pattern: expected each pattern once, "
 					"found \"%s\" also in line %u",
 					r->name, entry_line(r, "hosts", i, "pattern"), i,
@@ -55,7 +55,7 @@ static int rules_names(const struct rules *r)
 	for (size_t i = 0; i < c->nbackends; i++)
 		for (size_t before = 0; before < i; before++)
 			if (strcmp(c->backends[i].name, c->backends[before].name) == 0)
-				return why_set(r->why, EINVAL,
+				return problem_set(r->problems, EINVAL,
 					"%s:%u: backends[%zu].name: expected each name once, found "
 					"\"%s\" also in line %u",
 					r->name, entry_line(r, "backends", i, "name"), i,
@@ -104,26 +104,30 @@ static int rules_datapath(const struct rules *r)
 	const struct config_endpoints *e = &c->endpoints;
 
 	if (d->table >= 253 && d->table <= 255)
-		return refuse(r, "datapath", "table",
+		refuse(r, "datapath", "table",
 			"expected a routing table of its own, found %u, which is the system's", d->table);
 	if (d->listen_base + c->appliance.workers > 65536)
-		return refuse(r, "datapath", "listen_base",
+		refuse(r, "datapath", "listen_base",
 			"expected room for the ports of %u workers below 65536, found %u",
 			c->appliance.workers, d->listen_base);
 	if (c->audit.collector.port >= d->listen_base &&
 		c->audit.collector.port < d->listen_base + c->appliance.workers)
-		return refuse(r, "audit", "collector",
+		refuse(r, "audit", "collector",
 			"expected a port outside the workers' %u to %u, found %u", d->listen_base,
 			d->listen_base + c->appliance.workers - 1, c->audit.collector.port);
+	if (c->audit.collector_key_file && !c->audit.collector.port)
+		return refuse(r, "audit", "collector_key_file",
+			"expected collector as well, for on the socket the kernel says who is there, "
+			"found a key file alone");
 	if (d->forward == CONFIG_FORWARD_XDP &&
 		(d->xdp == CONFIG_XDP_OFF || d->xdp == CONFIG_XDP_GENERIC))
-		return refuse(r, "datapath", "forward",
+		refuse(r, "datapath", "forward",
 			"expected stack, for xdp needs datapath.xdp: native or auto, found xdp");
 	if (e->nports == 0)
-		return refuse(
+		refuse(
 			r, "endpoints", "ports", "expected at least one port, found an empty list");
 	if (e->ttl_floor_ns > e->ttl_ceiling_ns)
-		return refuse(r, "endpoints", "ttl_ceiling",
+		refuse(r, "endpoints", "ttl_ceiling",
 			"expected at least ttl_floor, found less than it");
 	return rules_prefixes(r, "endpoints", "prefixes", e->prefixes, e->nprefixes);
 }
@@ -133,17 +137,17 @@ static int rules_audit(const struct rules *r)
 	const struct config_audit *a = &r->config->audit;
 
 	if (a->segment_bytes > a->spool_bytes / 2)
-		return refuse(r, "audit", "segment_size",
+		refuse(r, "audit", "segment_size",
 			"expected at most half of spool_size, found more");
 	/* The longest event has to fit half of the ring (base/ring.h), and a segment. */
 	if (a->content && a->ring_bytes / 8 < a->content_max)
-		return refuse(r, "audit", "ring_size",
+		refuse(r, "audit", "ring_size",
 			"expected at least 8 times content_max, found less");
 	if (a->content && a->segment_bytes / 4 < a->content_max)
-		return refuse(r, "audit", "segment_size",
+		refuse(r, "audit", "segment_size",
 			"expected at least 4 times content_max, found less");
 	if (strcmp(a->spool_directory, r->config->appliance.run_directory) == 0)
-		return refuse(r, "audit", "spool_directory",
+		refuse(r, "audit", "spool_directory",
 			"expected a directory of its own, found appliance.run_directory");
 	return 0;
 }
@@ -153,15 +157,15 @@ static int rules_tls(const struct rules *r)
 	const struct config_tls *t = &r->config->tls;
 
 	if (!t->system_roots && !t->norigin_roots)
-		return refuse(r, "tls", "system_roots",
+		refuse(r, "tls", "system_roots",
 			"expected true, or files in origin_roots, found no root to trust at all");
 	if (strcmp(t->ca_certificate, t->ca_key) == 0)
-		return refuse(r, "tls", "ca_key",
+		refuse(r, "tls", "ca_key",
 			"expected a file of its own, found the one of ca_certificate, which workers "
 			"read");
 	for (size_t i = 0; i < t->norigin_roots; i++)
 		if (strcmp(t->origin_roots[i], t->ca_certificate) == 0)
-			return refuse(r, "tls", "origin_roots",
+			refuse(r, "tls", "origin_roots",
 				"expected the roots of origins, found ca_certificate: a chain of the "
 				"appliance's own CA is never trusted");
 	return 0;
@@ -186,21 +190,13 @@ static int rules_processes(const struct rules *r)
 	return 0;
 }
 
-int rules_check(const char *name, const struct node *root, const struct config *config,
-	struct why *why)
+void rules_check(const char *name, const struct node *root, const struct config *config,
+	struct problems *problems)
 {
-	const struct rules r = {name, root, config, why};
-	int error = rules_names(&r);
+	static int (*const rules[])(const struct rules *) = {rules_names, rules_datapath,
+		rules_admission, rules_tls, rules_audit, rules_processes};
+	const struct rules r = {name, root, config, problems};
 
-	if (error == 0)
-		error = rules_datapath(&r);
-	if (error == 0)
-		error = rules_admission(&r);
-	if (error == 0)
-		error = rules_tls(&r);
-	if (error == 0)
-		error = rules_audit(&r);
-	if (error == 0)
-		error = rules_processes(&r);
-	return error;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		rules[i](&r);
 }

@@ -4,10 +4,11 @@
 #define CONFIG_RULES_H
 
 #include "config/config.h"
+#include "config/problem.h"
 #include "config/tree.h"
 
-/* 0, or -EINVAL with the first contradiction as "name:line: key: expected …, found …". */
-int rules_check(const char *name, const struct node *root, const struct config *config,
-	struct why *why);
+/* Tells of every contradiction, as "name:line: key: expected …, found …". */
+void rules_check(const char *name, const struct node *root, const struct config *config,
+	struct problems *problems);
 
 #endif

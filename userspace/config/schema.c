@@ -188,92 +188,101 @@ const struct section section_backend = {"backends", backend_keys, COUNT(backend_
 
 struct place {
 	const char *name;
-	struct why *why;
+	struct problems *problems;
 	char path[192];
 };
 
-static int place_error(const struct place *place, const struct node *node, const char *expected)
+static void place_error(const struct place *place, struct node *node, const char *expected)
 {
-	return why_set(place->why, EINVAL, "%s:%u: %s: expected %s, found %s", place->name,
+	problem_set(place->problems, EINVAL, "%s:%u: %s: expected %s, found %s", place->name,
 		node->line, place->path, expected, node_describe(node).text);
+	node->refused = true;
 }
 
-/* "a, b, c": what could have been written instead. */
-static void list_keys(const cyaml_schema_field_t *fields, char *text, size_t size)
+#define FIELDS_MAX 64
+
+/* "a, b, c": what could have been written instead, and which of it is meant. */
+static void unknown_key(
+	const struct place *place, const cyaml_schema_field_t *fields, struct node *child)
 {
-	size_t at = 0;
+	const char *names[FIELDS_MAX], *nearest;
+	char known[256];
+	size_t at = 0, n = 0;
 
-	text[0] = '\0';
-	for (const cyaml_schema_field_t *field = fields; field->key && at < size; field++)
-		at += (size_t)snprintf(
-			text + at, size - at, "%s%s", field == fields ? "" : ", ", field->key);
+	known[0] = '\0';
+	for (const cyaml_schema_field_t *field = fields; field->key; field++) {
+		if (at < sizeof(known))
+			at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s",
+				field == fields ? "" : ", ", field->key);
+		if (n < FIELDS_MAX)
+			names[n++] = field->key;
+	}
+	nearest = problem_nearest(child->key, names, n);
+	problem_set(place->problems, EINVAL, "%s:%u: %s%s%s: expected one of the keys %s%s%s%s",
+		place->name, child->line, place->path, *place->path ? "." : "",
+		log_quote(slice_of_string(child->key)).text, known, nearest ? "; is it " : "",
+		nearest ? nearest : "", nearest ? "?" : "");
+	child->refused = true;
 }
 
-static int verify_value(
-	struct place *place, const cyaml_schema_value_t *value, const struct node *node);
+static void verify_value(
+	struct place *place, const cyaml_schema_value_t *value, struct node *node);
 
-static int verify_mapping(
-	struct place *place, const cyaml_schema_field_t *fields, const struct node *node)
+static void verify_mapping(
+	struct place *place, const cyaml_schema_field_t *fields, struct node *node)
 {
 	size_t len = strlen(place->path);
 
-	for (const struct node *child = node->first; child; child = child->next) {
+	for (struct node *child = node->first; child; child = child->next) {
 		const cyaml_schema_field_t *field = fields;
-		char known[256];
-		int error;
 
 		while (field->key && strcmp(field->key, child->key) != 0)
 			field++;
 		if (!field->key) {
-			list_keys(fields, known, sizeof(known));
-			return why_set(place->why, EINVAL,
-				"%s:%u: %s%s%s: expected one of the keys %s", place->name,
-				child->line, place->path, len ? "." : "",
-				log_quote(slice_of_string(child->key)).text, known);
+			unknown_key(place, fields, child);
+			continue;
 		}
 		snprintf(place->path + len, sizeof(place->path) - len, "%s%s", len ? "." : "",
 			child->key);
-		error = verify_value(place, &field->value, child);
-		if (error < 0)
-			return error;
+		verify_value(place, &field->value, child);
 		place->path[len] = '\0';
 	}
-	return 0;
 }
 
-static int verify_value(
-	struct place *place, const cyaml_schema_value_t *value, const struct node *node)
+static void verify_value(
+	struct place *place, const cyaml_schema_value_t *value, struct node *node)
 {
 	size_t len = strlen(place->path), index = 0;
 
 	switch (value->type) {
 	case CYAML_MAPPING:
 		if (node->kind != NODE_MAPPING)
-			return place_error(place, node, "keys, indented below it");
-		return verify_mapping(place, value->mapping.fields, node);
+			place_error(place, node, "keys, indented below it");
+		else
+			verify_mapping(place, value->mapping.fields, node);
+		break;
 	case CYAML_SEQUENCE:
-		if (node->kind != NODE_SEQUENCE)
-			return place_error(place, node, "a list, \"[a, b]\" or lines of \"- a\"");
-		for (const struct node *child = node->first; child; child = child->next) {
-			int error;
-
-			snprintf(place->path + len, sizeof(place->path) - len, "[%zu]", index++);
-			error = verify_value(place, value->sequence.entry, child);
-			if (error < 0)
-				return error;
-			place->path[len] = '\0';
+		if (node->kind != NODE_SEQUENCE) {
+			place_error(place, node, "a list, \"[a, b]\" or lines of \"- a\"");
+			break;
 		}
-		return 0;
+		for (struct node *child = node->first; child; child = child->next) {
+			snprintf(place->path + len, sizeof(place->path) - len, "[%zu]", index++);
+			verify_value(place, value->sequence.entry, child);
+			place->path[len] = '\0';
+			/* Its neighbours keep their places only in a list that is whole. */
+			node->refused = node->refused || child->refused;
+		}
+		break;
 	default:
 		if (node->kind != NODE_SCALAR)
-			return place_error(place, node, "one value");
-		return 0;
+			place_error(place, node, "one value");
 	}
 }
 
-int schema_verify(const char *name, const struct node *root, struct why *why)
+void schema_verify(const char *name, struct node *root, struct problems *problems)
 {
-	struct place place = {.name = name, .why = why};
+	struct place place = {.name = name, .problems = problems};
 
-	return verify_mapping(&place, raw_fields, root);
+	verify_mapping(&place, raw_fields, root);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "config/keys.h"
+#include "config/problem.h"
 #include "config/scalar.h"
 #include "config/tree.h"
 
@@ -57,8 +58,8 @@ struct section {
 extern const struct section sections[SECTION_COUNT];
 extern const struct section section_host, section_backend; /* elements of hosts and backends */
 
-/* Holds the tree against the schema: every key known, every value of the right shape.
- * 0 or -EINVAL with "name:line: key: expected …, found …". */
-int schema_verify(const char *name, const struct node *root, struct why *why);
+/* Holds the tree against the schema: every key known, every value of the right shape. Tells of what
+ * is not, as "name:line: key: expected …, found …", and marks it as refused. */
+void schema_verify(const char *name, struct node *root, struct problems *problems);
 
 #endif

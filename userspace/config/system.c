@@ -81,7 +81,7 @@ static void check_key_file(
 	if (fd < 0)
 		return;
 	if (key_file_read(fd, path, &content, &why) < 0)
-		tell(s, line, key, "expected a file with a service key, found: %s", why.text);
+		tell(s, line, key, "expected a file with a key, found: %s", why.text);
 	buf_wipe(&content);
 	close(fd);
 }
@@ -181,6 +181,9 @@ size_t config_check_system(const char *path, const struct config *c,
 			&s, line_of(&s, "tls", "origin_roots"), key, c->tls.origin_roots[i]);
 	}
 	check_backends(&s, c);
+	if (c->audit.collector_key_file)
+		check_key_file(&s, line_of(&s, "audit", "collector_key_file"),
+			"audit.collector_key_file", c->audit.collector_key_file);
 	check_identities(&s, &c->processes);
 	node_free(s.root);
 	return s.count;

@@ -310,3 +310,53 @@ struct node *tree_parse(const char *name, struct slice yaml, struct why *why)
 	}
 	return root;
 }
+
+/* --- as text again --- */
+
+/* JSON's strings are YAML's; a text has no control characters. */
+static int print_text(const char *text, struct buf *yaml)
+{
+	int error = buf_append(yaml, "\"", 1);
+
+	for (; *text && !error; text++) {
+		if (*text == '"' || *text == '\\')
+			error = buf_append(yaml, "\\", 1);
+		if (!error)
+			error = buf_append(yaml, text, 1);
+	}
+	return error ? error : buf_append(yaml, "\"", 1);
+}
+
+static int print_children(const struct node *node, struct buf *yaml)
+{
+	bool first = true;
+	int error = 0;
+
+	for (const struct node *child = node->first; child && !error; child = child->next) {
+		if (child->refused)
+			continue;
+		if (!first)
+			error = buf_append(yaml, ",", 1);
+		first = false;
+		if (!error && child->key)
+			error = print_text(child->key, yaml);
+		if (!error && child->key)
+			error = buf_append(yaml, ": ", 2);
+		if (!error)
+			error = tree_print(child, yaml);
+	}
+	return error;
+}
+
+int tree_print(const struct node *root, struct buf *yaml)
+{
+	bool mapping = root->kind == NODE_MAPPING;
+	int error;
+
+	if (root->kind == NODE_SCALAR)
+		return print_text(root->text, yaml);
+	error = buf_append(yaml, mapping ? "{" : "[", 1);
+	if (!error)
+		error = print_children(root, yaml);
+	return error ? error : buf_append(yaml, mapping ? "}" : "]", 1);
+}

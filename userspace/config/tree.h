@@ -5,8 +5,10 @@
 #ifndef CONFIG_TREE_H
 #define CONFIG_TREE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/slice.h"
 #include "base/why.h"
 
@@ -14,6 +16,7 @@ enum node_kind { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING };
 
 struct node {
 	enum node_kind kind;
+	bool refused;		/* found wrong: to be left out of what is made of the rest */
 	unsigned line;		/* from 1; of its key for a value in a mapping */
 	char *key;		/* NULL outside a mapping */
 	char *text;		/* of a scalar; valid UTF-8 without control characters */
@@ -25,6 +28,8 @@ struct node {
  * without content is an empty mapping. Free with node_free. */
 struct node *tree_parse(const char *name, struct slice yaml, struct why *why);
 void node_free(struct node *node);
+/* Appends the document as YAML, without what is refused. 0, or -ENOMEM. */
+int tree_print(const struct node *root, struct buf *yaml);
 
 /* The value of a key of a mapping, or NULL. */
 const struct node *node_find(const struct node *mapping, const char *key);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "base/work.h"
 
 enum coding_kind {
 	CODING_IDENTITY,
@@ -19,16 +20,29 @@ enum coding_kind {
 };
 
 struct coding;
+struct head;
 
 /* A decoder for the value of Content-Encoding: empty, one coding, or a list of two. out_max bounds
- * the decoded bytes in all (0: no bound); besides, output is refused that grows beyond 1 MiB plus
- * 1,032 times the input. NULL and *error: -ENOTSUP for another coding or a longer list, -ENOMEM. */
+ * the decoded bytes in all (0: no bound). NULL and *error: -ENOTSUP for another coding or a longer
+ * list, -ENOMEM. */
 struct coding *coding_new(struct slice content_encoding, size_t out_max, int *error);
+/* The same for all Content-Encoding fields of the head, which are one list (RFC 9110 section 5.3).
+ * NULL with *error 0: there is none, or all of it changes nothing. */
+struct coding *coding_of(const struct head *head, int *error);
+/* Output is refused that grows beyond 1 MiB plus ratio times the input, at every stage: of 1,032
+ * where this is not called, the most that deflate can reach. */
+void coding_bound(struct coding *coding, unsigned ratio);
 void coding_free(struct coding *coding);
 
-/* Decodes in and gives the output, in pieces, to out; each is valid during the call only.
- * 0; -EPROTO: not of that coding, or bytes after its end; -EFBIG: beyond a bound; -ENOMEM; or what
- * out returned when that was not 0. Every later call repeats the error. */
+/* Decodes from the front of *in, which it advances, as far as the work goes, and gives the output,
+ * in pieces, to out; each is valid during the call only.
+ * 0: all was decoded. -EAGAIN: the work is spent before all was decoded; to be called again with
+ * the rest of in, which may be empty. -EPROTO: not of that coding, or bytes after its end;
+ * -EFBIG: beyond a bound; -ENOMEM; or what out returned when that was not 0. Every later call
+ * repeats such an error. */
+int coding_decode_some(struct coding *coding, struct slice *in, struct work *work,
+	int (*out)(void *context, struct slice), void *context);
+/* All of in, whatever work that is. */
 int coding_decode(struct coding *coding, struct slice in, int (*out)(void *context, struct slice),
 	void *context);
 /* The end of the input: 0, -ENODATA when it was cut off, or the earlier error. No input at all is
@@ -37,5 +51,7 @@ int coding_finish(const struct coding *coding);
 
 /* Whether decoding changes nothing. */
 bool coding_is_identity(const struct coding *coding);
+/* What such an error says of a body, one of a fixed set. */
+const char *coding_problem(int error);
 
 #endif

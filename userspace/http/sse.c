@@ -51,28 +51,47 @@ void sse_reader_free(struct sse_reader *reader)
 	free(reader);
 }
 
-/* Goes to the end of the line that byte i is in. */
-static size_t scan_line(struct scan *scan, struct slice input, size_t i)
+#define LANES 16
+
+typedef unsigned char lanes __attribute__((vector_size(LANES)));
+typedef uint64_t lane_words __attribute__((vector_size(LANES)));
+
+/* Where the first CR or LF at or after byte i is, or the input's length. One search for both: two
+ * would pass over the same bytes at every line of a stream that has only one of them. */
+static size_t line_end(struct slice input, size_t i, struct work *work)
 {
-	struct slice line = slice_after(input, i);
-	size_t length = slice_index(line, '\n');
-	size_t cr = slice_index(slice_first(line, length), '\r');
+	size_t from = i;
+
+	for (; input.len - i >= LANES; i += LANES) {
+		lane_words found;
+		lanes here;
+
+		memcpy(&here, input.data + i, LANES);
+		found = (lane_words)((here == '\n') | (here == '\r'));
+		if (found[0] | found[1])
+			break;
+	}
+	while (i < input.len && input.data[i] != '\n' && input.data[i] != '\r')
+		i++;
+	work_spend(work, i + 1 - from);
+	return i;
+}
+
+/* Goes to the end of the line that byte i is in. */
+static size_t scan_line(struct scan *scan, struct slice input, size_t i, struct work *work)
+{
+	size_t end = line_end(input, i, work);
 
 	scan->after_crlf = false;
-	scan->in_line = false;
-	if (cr < length) {
-		scan->after_cr = true;
-		return i + cr + 1;
-	}
-	if (length < line.len)
-		return i + length + 1;
-	scan->in_line = true;
-	return input.len;
+	scan->in_line = end == input.len;
+	scan->after_cr = end < input.len && input.data[end] == '\r';
+	return end < input.len ? end + 1 : end;
 }
 
 /* Finds the end of the event: true, and how many bytes of input belong to it, or false. What is
  * decided depends on the bytes alone, not on where the inputs were cut. */
-static bool scan_event(struct scan *scan, struct slice input, size_t *length)
+static bool scan_event(
+	struct scan *scan, struct slice input, size_t *length, struct work *work)
 {
 	size_t i = 0;
 
@@ -104,7 +123,7 @@ static bool scan_event(struct scan *scan, struct slice input, size_t *length)
 			*length = i + 1;
 			return true;
 		}
-		i = scan_line(scan, input, i);
+		i = scan_line(scan, input, i, work);
 	}
 	return false;
 }
@@ -144,7 +163,7 @@ static bool read_line(struct sse_reader *reader, struct sse_event *event, struct
 
 /* Reads the fields of the event whose bytes are raw. */
 static enum sse_result read_event(
-	struct sse_reader *reader, struct slice raw, struct sse_event *event)
+	struct sse_reader *reader, struct slice raw, struct sse_event *event, struct work *work)
 {
 	struct slice rest = raw;
 
@@ -154,7 +173,7 @@ static enum sse_result read_event(
 		rest = slice_after(rest, 3);
 	reader->begun = true;
 	while (rest.len) {
-		size_t end = slice_index(slice_first(rest, slice_index(rest, '\n')), '\r');
+		size_t end = line_end(rest, 0, work);
 
 		if (end && !read_line(reader, event, slice_first(rest, end))) {
 			*event = (struct sse_event){.raw = raw};
@@ -200,8 +219,8 @@ static enum sse_result pass_start(struct sse_reader *reader, const struct scan *
 	return pass_part(reader, buf_slice(&reader->held), false, event);
 }
 
-enum sse_result sse_read(
-	struct sse_reader *reader, struct slice input, size_t *consumed, struct sse_event *event)
+enum sse_result sse_read(struct sse_reader *reader, struct slice input, struct work *work,
+	size_t *consumed, struct sse_event *event)
 {
 	struct scan before;
 	size_t length, held;
@@ -214,7 +233,7 @@ enum sse_result sse_read(
 	for (;;) {
 		before = reader->scan;
 		length = input.len;
-		last = scan_event(&reader->scan, input, &length);
+		last = scan_event(&reader->scan, input, &length, work);
 		held = buf_len(&reader->held);
 		if (length || held || !last)
 			break;
@@ -239,9 +258,9 @@ enum sse_result sse_read(
 	if (!last)
 		return SSE_MORE;
 	if (!held)
-		return read_event(reader, slice_first(input, length), event);
+		return read_event(reader, slice_first(input, length), event, work);
 	reader->held_returned = true;
-	return read_event(reader, buf_slice(&reader->held), event);
+	return read_event(reader, buf_slice(&reader->held), event, work);
 }
 
 enum sse_result sse_finish(struct sse_reader *reader, struct sse_event *event)
@@ -254,7 +273,7 @@ enum sse_result sse_finish(struct sse_reader *reader, struct sse_event *event)
 	if (reader->pass)
 		return SSE_MORE;
 	reader->held_returned = true;
-	return read_event(reader, buf_slice(&reader->held), event);
+	return read_event(reader, buf_slice(&reader->held), event, NULL);
 }
 
 struct slice sse_rest(const struct sse_reader *reader)

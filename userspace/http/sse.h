@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/slice.h"
+#include "base/work.h"
 
 enum sse_result {
 	SSE_MORE,     /* the input is consumed; the incomplete event is kept inside */
@@ -31,12 +32,12 @@ struct sse_reader;
 struct sse_reader *sse_reader_new(size_t event_max);
 void sse_reader_free(struct sse_reader *reader);
 
-/* Reads until one event; *consumed is how much of the input was used. An event that lies whole in
- * the input is not copied, unless it has more than one data line.
+/* Reads until one event; *consumed is how much of the input was used, and the bytes that were looked
+ * at are spent of the work, which does not stop it. An event that lies whole in the input is not copied, unless it has more than one data line.
  * Where an event ends in a CR that may be half of a CRLF, the LF is waited for only when the line
  * before ended in CRLF: a stream of bare CRs is not delayed. */
-enum sse_result sse_read(
-	struct sse_reader *reader, struct slice input, size_t *consumed, struct sse_event *event);
+enum sse_result sse_read(struct sse_reader *reader, struct slice input, struct work *work,
+	size_t *consumed, struct sse_event *event);
 /* The end of the stream: SSE_EVENT for an event that was complete but for that LF, or SSE_MORE. */
 enum sse_result sse_finish(struct sse_reader *reader, struct sse_event *event);
 /* The bytes held of an incomplete event: to be passed on when the stream ends. */

@@ -7,27 +7,111 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define STREAM_MAGIC 0x57e4a301u
 
 static void stream_input(struct ev_loop *loop, ev_io *watcher, int events);
 static void stream_output(struct ev_loop *loop, ev_io *watcher, int events);
+static void stream_go_on(struct again *again);
+static void stream_tls_message(int write_p, int version, int content_type, const void *data,
+	size_t len, SSL *ssl, void *context);
 
-void stream_open(struct stream *s, struct ev_loop *loop, int fd, SSL *ssl, size_t window,
+int stream_open(struct stream *s, struct turn *turn, int fd, SSL *ssl, size_t window,
 	const struct stream_handler *handler, void *owner)
 {
+	BIO *bio = NULL;
+
 	*s = (struct stream){
 		.magic = STREAM_MAGIC,
-		.loop = loop,
+		.turn = turn,
 		.fd = fd,
 		.ssl = ssl,
 		.window = window,
 		.handler = handler,
 		.owner = owner,
+		.messages_left = STREAM_MESSAGES_MAX,
+		.messages_ns = clock_monotonic_ns(),
 	};
 	ev_io_init(&s->reading, stream_input, fd, EV_READ);
 	ev_io_init(&s->writing, stream_output, fd, EV_WRITE);
 	s->reading.data = s->writing.data = s;
+	again_init(&s->again, stream_go_on);
+	if (!ssl)
+		return 0;
+	bio = socket_bio_new(&s->bio, turn, fd);
+	if (!bio) {
+		s->magic = 0;
+		return -ENOMEM;
+	}
+	SSL_set_bio(ssl, bio, bio);
+	SSL_set_msg_callback(ssl, stream_tls_message);
+	SSL_set_msg_callback_arg(ssl, s);
+	return 0;
 }
+
+/* ---- what the loop watches ---- */
+
+static void stream_arm(struct stream *s, ev_io *watcher, bool on)
+{
+	if (on)
+		ev_io_start(s->turn->loop, watcher);
+	else
+		ev_io_stop(s->turn->loop, watcher);
+}
+
+/* Watches for what can be used, and for nothing else: an event that is there but cannot be used
+ * would come back at once, for ever. */
+static void stream_update(struct stream *s)
+{
+	bool wants_read = s->handshaking || s->watched;
+
+	stream_arm(s, &s->reading, s->write_wants_read || (wants_read && !s->read_wants_write));
+	stream_arm(s, &s->writing,
+		s->read_wants_write || (s->blocked && !s->held && !s->write_wants_read));
+}
+
+/* What no event of the loop tells of. */
+static void stream_plan(struct stream *s)
+{
+	bool relieved = s->full && buf_len(&s->out) <= s->window / 2;
+
+	if (relieved || (s->watched && s->more))
+		turn_again(s->turn, &s->again);
+	else
+		turn_not_again(&s->again);
+}
+
+void stream_watch(struct stream *s, bool input)
+{
+	s->watched = input;
+	stream_update(s);
+	stream_plan(s);
+}
+
+/* Tells drained where it is due; false: the owner may have closed the stream. */
+static bool stream_tell_drained(struct stream *s, bool wrote)
+{
+	if (!(s->full && buf_len(&s->out) <= s->window / 2) && !(wrote && !buf_len(&s->out)))
+		return true;
+	s->full = false;
+	stream_plan(s);
+	s->handler->drained(s->owner);
+	return false;
+}
+
+static void stream_go_on(struct again *again)
+{
+	struct stream *s = list_entry(again, struct stream, again);
+
+	assert(s->magic == STREAM_MAGIC);
+	/* As if the socket were readable, and once when it is as well. */
+	if (s->watched && s->more)
+		ev_feed_event(s->turn->loop, &s->reading, EV_READ);
+	stream_tell_drained(s, false);
+}
+
+/* ---- TLS ---- */
 
 /* The errno for a failed call of OpenSSL's, from its own error code. */
 static int stream_tls_error(const struct stream *s, int result)
@@ -49,58 +133,224 @@ static int stream_tls_error(const struct stream *s, int result)
 	}
 }
 
+/* Whether the peer may send one more message now. */
+static bool stream_message_allowed(struct stream *s)
+{
+	uint64_t now = clock_monotonic_ns(), period = NS_PER_S / STREAM_MESSAGES_PER_SECOND,
+		 more = (now - s->messages_ns) / period;
+
+	if (more >= STREAM_MESSAGES_MAX - s->messages_left) {
+		s->messages_left = STREAM_MESSAGES_MAX;
+		s->messages_ns = now;
+	} else {
+		s->messages_left += (unsigned)more;
+		s->messages_ns += more * period;
+	}
+	if (!s->messages_left)
+		return false;
+	s->messages_left--;
+	return true;
+}
+
+/* Counts what a peer sends besides payload: KeyUpdates, tickets, attempts to renegotiate, alerts.
+ * OpenSSL handles one after the other inside of a single call, and some cost as much as a
+ * handshake. */
+static void stream_tls_message(int write_p, int version, int content_type, const void *data,
+	size_t len, SSL *ssl, void *context)
+{
+	struct stream *s = context;
+	const unsigned char *type = data;
+
+	if (write_p || !len)
+		return;
+	switch (content_type) {
+	case SSL3_RT_HEADER: /* in TLS 1.3 what is encrypted calls itself application data */
+	case SSL3_RT_INNER_CONTENT_TYPE:
+		if (*type == SSL3_RT_APPLICATION_DATA)
+			return;
+		break;
+	case SSL3_RT_HANDSHAKE:
+		break;
+	default:
+		return;
+	}
+	(void)version;
+	if (!s->flooded && stream_message_allowed(s))
+		return;
+	s->flooded = s->bio.refused = true;
+	/* OpenSSL stops before the next record; the BIO gives it no more in any case. */
+	SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+	ERR_raise(ERR_LIB_SSL, SSL_R_TOO_MANY_KEY_UPDATES);
+}
+
 static void stream_handshake_step(struct stream *s)
 {
 	int result, error;
 
 	ERR_clear_error();
 	errno = 0;
+	s->read_wants_write = false;
+	s->bio.dry = false;
 	result = SSL_do_handshake(s->ssl);
 	if (result == 1) {
 		s->handshaking = false;
-		ev_io_stop(s->loop, &s->writing);
+		s->watched = true;
+		s->more = SSL_has_pending(s->ssl);
+		stream_update(s);
+		stream_plan(s);
 		s->handler->ready(s->owner);
 		return;
 	}
 	s->error_number = errno;
 	s->ssl_error = SSL_get_error(s->ssl, result);
-	error = stream_tls_error(s, result);
+	error = s->flooded ? EPROTO : stream_tls_error(s, result);
 	if (error != EAGAIN) {
 		s->handler->failed(s->owner, error);
 		return;
 	}
-	if (SSL_want_write(s->ssl))
-		ev_io_start(s->loop, &s->writing);
-	else
-		ev_io_stop(s->loop, &s->writing);
+	s->read_wants_write = SSL_want_write(s->ssl);
+	stream_update(s);
 }
 
 void stream_handshake(struct stream *s)
 {
 	s->handshaking = true;
-	ev_io_start(s->loop, &s->reading);
 	stream_handshake_step(s);
 }
 
-void stream_watch(struct stream *s, bool input)
-{
-	if (input)
-		ev_io_start(s->loop, &s->reading);
-	else
-		ev_io_stop(s->loop, &s->reading);
-}
+/* ---- input ---- */
 
 static void stream_input(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct stream *s = watcher->data;
+	int error;
 
 	(void)loop;
 	(void)events;
 	assert(s->magic == STREAM_MAGIC);
-	if (s->handshaking)
+	if (s->handshaking) {
 		stream_handshake_step(s);
-	else
+		return;
+	}
+	if (s->write_wants_read) {
+		s->write_wants_read = false;
+		error = stream_flush(s);
+		if (error) {
+			s->handler->failed(s->owner, -error);
+			return;
+		}
+	}
+	if (s->watched && !s->read_wants_write)
 		s->handler->readable(s->owner);
+}
+
+static ssize_t stream_read_tls(struct stream *s, char *memory, size_t size)
+{
+	bool wanted_write = s->read_wants_write;
+	int got, error = 0;
+
+	ERR_clear_error();
+	errno = 0;
+	s->bio.dry = false;
+	got = SSL_read(s->ssl, memory, size > INT32_MAX ? INT32_MAX : (int)size);
+	if (got <= 0)
+		error = s->flooded ? EPROTO
+			: SSL_get_error(s->ssl, got) == SSL_ERROR_ZERO_RETURN
+				? 0
+				: stream_tls_error(s, got);
+	s->read_wants_write = error == EAGAIN && SSL_want_write(s->ssl);
+	/* Only what lies in TLS although the socket was not found empty can be read without it. */
+	s->more = (got > 0 || error == EAGAIN) && !s->read_wants_write && !s->bio.dry &&
+		  SSL_has_pending(s->ssl);
+	stream_plan(s);
+	if (s->read_wants_write || wanted_write)
+		stream_update(s);
+	return got > 0 ? got : -error;
+}
+
+ssize_t stream_read(struct stream *s, char *memory, size_t size)
+{
+	ssize_t got;
+
+	if (s->ssl) {
+		got = stream_read_tls(s, memory, size);
+	} else {
+		got = recv(s->fd, memory, size, 0);
+		if (got < 0)
+			got = errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	}
+	if (got > 0)
+		s->read_bytes += (uint64_t)got;
+	return got;
+}
+
+bool stream_has_pending(const struct stream *s)
+{
+	return s->ssl && SSL_has_pending(s->ssl);
+}
+
+/* ---- output ---- */
+
+struct buf *stream_out(struct stream *s)
+{
+	return &s->out;
+}
+
+size_t stream_room(const struct stream *s)
+{
+	size_t waiting = buf_len(&s->out);
+
+	return waiting < s->window ? s->window - waiting : 0;
+}
+
+/* One write of the beginning of what waits: bytes gone, -EAGAIN or a negative errno. */
+static ssize_t stream_write_once(struct stream *s)
+{
+	struct slice waiting = buf_slice(&s->out);
+	ssize_t gone;
+	int error;
+
+	if (!s->ssl) {
+		gone = send(s->fd, waiting.data, waiting.len, MSG_NOSIGNAL);
+		if (gone < 0)
+			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		return gone;
+	}
+	ERR_clear_error();
+	errno = 0;
+	gone = SSL_write(
+		s->ssl, waiting.data, waiting.len > INT32_MAX ? INT32_MAX : (int)waiting.len);
+	if (gone > 0)
+		return gone;
+	error = s->flooded ? EPROTO : stream_tls_error(s, (int)gone);
+	s->write_wants_read = error == EAGAIN && SSL_want_read(s->ssl);
+	return -error;
+}
+
+int stream_flush(struct stream *s)
+{
+	ssize_t gone = 0;
+
+	if (s->held)
+		return 0;
+	if (!stream_room(s))
+		s->full = true;
+	s->blocked = false;
+	s->write_wants_read = false;
+	while (buf_len(&s->out)) {
+		gone = stream_write_once(s);
+		if (gone < 0)
+			break;
+		buf_consume(&s->out, (size_t)gone);
+		s->written_bytes += (uint64_t)gone;
+	}
+	s->blocked = gone == -EAGAIN;
+	stream_update(s);
+	stream_plan(s);
+	/* An idle connection keeps no buffer: 5,000 of them would keep 5,000. */
+	if (!buf_len(&s->out) && s->out.capacity > 4096)
+		buf_free(&s->out);
+	return gone < 0 && gone != -EAGAIN ? (int)gone : 0;
 }
 
 static void stream_output(struct ev_loop *loop, ev_io *watcher, int events)
@@ -117,101 +367,16 @@ static void stream_output(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 	if (s->read_wants_write) {
 		s->read_wants_write = false;
-		ev_io_stop(s->loop, &s->writing);
-		s->handler->readable(s->owner);
+		stream_update(s);
+		if (s->watched)
+			s->handler->readable(s->owner);
 		return;
 	}
 	error = stream_flush(s);
-	if (error) {
+	if (error)
 		s->handler->failed(s->owner, -error);
-	} else if (buf_len(&s->out) == 0 || (s->congested && buf_len(&s->out) <= s->window / 2)) {
-		s->congested = false;
-		s->handler->drained(s->owner);
-	}
-}
-
-ssize_t stream_read(struct stream *s, char *memory, size_t size)
-{
-	ssize_t got;
-	int error;
-
-	if (!s->ssl) {
-		got = recv(s->fd, memory, size, 0);
-		if (got < 0)
-			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-		s->read_bytes += (uint64_t)got;
-		return got;
-	}
-	ERR_clear_error();
-	errno = 0;
-	got = SSL_read(s->ssl, memory, size > INT32_MAX ? INT32_MAX : (int)size);
-	if (got > 0) {
-		s->read_bytes += (uint64_t)got;
-		return got;
-	}
-	if (SSL_get_error(s->ssl, (int)got) == SSL_ERROR_ZERO_RETURN)
-		return 0;
-	error = stream_tls_error(s, (int)got);
-	if (error == EAGAIN && SSL_want_write(s->ssl)) {
-		s->read_wants_write = true;
-		ev_io_start(s->loop, &s->writing);
-	}
-	return -error;
-}
-
-bool stream_has_pending(const struct stream *s)
-{
-	return s->ssl && SSL_has_pending(s->ssl);
-}
-
-struct buf *stream_out(struct stream *s)
-{
-	return &s->out;
-}
-
-/* One write of the beginning of what waits: bytes gone, -EAGAIN or a negative errno. */
-static ssize_t stream_write_once(struct stream *s)
-{
-	struct slice waiting = buf_slice(&s->out);
-	ssize_t gone;
-
-	if (!s->ssl) {
-		gone = send(s->fd, waiting.data, waiting.len, MSG_NOSIGNAL);
-		if (gone < 0)
-			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-		return gone;
-	}
-	ERR_clear_error();
-	errno = 0;
-	gone = SSL_write(
-		s->ssl, waiting.data, waiting.len > INT32_MAX ? INT32_MAX : (int)waiting.len);
-	return gone > 0 ? gone : -stream_tls_error(s, (int)gone);
-}
-
-int stream_flush(struct stream *s)
-{
-	ssize_t gone;
-
-	if (s->held)
-		return 0;
-	while (buf_len(&s->out)) {
-		gone = stream_write_once(s);
-		if (gone == -EAGAIN) {
-			ev_io_start(s->loop, &s->writing);
-			if (buf_len(&s->out) > s->window)
-				s->congested = true;
-			return 0;
-		}
-		if (gone < 0)
-			return (int)gone;
-		buf_consume(&s->out, (size_t)gone);
-		s->written_bytes += (uint64_t)gone;
-	}
-	ev_io_stop(s->loop, &s->writing);
-	/* An idle connection keeps no buffer: 5,000 of them would keep 5,000. */
-	if (s->out.capacity > 4096)
-		buf_free(&s->out);
-	return 0;
+	else
+		stream_tell_drained(s, true);
 }
 
 int stream_hold(struct stream *s, bool hold)
@@ -219,22 +384,18 @@ int stream_hold(struct stream *s, bool hold)
 	s->held = hold;
 	if (!hold)
 		return stream_flush(s);
-	ev_io_stop(s->loop, &s->writing);
+	stream_update(s);
 	return 0;
 }
 
-bool stream_congested(struct stream *s)
-{
-	if (buf_len(&s->out) > s->window)
-		s->congested = true;
-	return s->congested;
-}
+/* ---- the end ---- */
 
 static void stream_end(struct stream *s)
 {
 	assert(s->magic == STREAM_MAGIC);
-	ev_io_stop(s->loop, &s->reading);
-	ev_io_stop(s->loop, &s->writing);
+	ev_io_stop(s->turn->loop, &s->reading);
+	ev_io_stop(s->turn->loop, &s->writing);
+	turn_not_again(&s->again);
 	SSL_free(s->ssl);
 	close(s->fd);
 	buf_wipe(&s->out);
@@ -243,12 +404,23 @@ static void stream_end(struct stream *s)
 	s->magic = 0;
 }
 
+static void stream_notify_close(struct stream *s)
+{
+	if (!s->ssl || !SSL_is_init_finished(s->ssl))
+		return;
+	ERR_clear_error();
+	SSL_shutdown(s->ssl);
+}
+
+void stream_shutdown(struct stream *s)
+{
+	stream_notify_close(s);
+	shutdown(s->fd, SHUT_WR);
+}
+
 void stream_close(struct stream *s)
 {
-	if (s->ssl && SSL_is_init_finished(s->ssl)) {
-		ERR_clear_error();
-		SSL_shutdown(s->ssl);
-	}
+	stream_notify_close(s);
 	stream_end(s);
 }
 

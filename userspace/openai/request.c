@@ -95,7 +95,6 @@ struct request_reader {
 	uint64_t keys[KEYS_MAX];
 	size_t nkeys;
 	struct place options, include_usage, root;
-	uint64_t piece;					 /* offset of the piece fed last */
 	uint64_t text_bytes, tool_bytes, images, tokens; /* for the estimate */
 };
 
@@ -324,11 +323,15 @@ int request_reader_feed(struct request_reader *r, struct slice piece)
 {
 	enum json_problem problem = json_scan_feed(r->scan, piece);
 
-	r->piece = r->facts.bytes;
 	r->facts.bytes += piece.len;
 	if (problem)
 		unreadable(r, json_problem_name(problem));
 	return problem ? -EBADMSG : 0;
+}
+
+void request_reader_fail(struct request_reader *r, const char *problem)
+{
+	unreadable(r, problem);
 }
 
 /* The kept JSON, closed where it was cut or the body ended inside it. */
@@ -364,9 +367,10 @@ static bool may_inject(const struct request_reader *r)
 	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE;
 }
 
-bool request_inject_tail(const struct request_reader *r, struct request_splice *splice)
+bool request_inject_tail(
+	const struct request_reader *r, uint64_t gone, struct request_splice *splice)
 {
-	if (!may_inject(r) || r->facts.stream_options || r->root.end <= r->piece)
+	if (!may_inject(r) || r->facts.stream_options || r->root.end <= gone)
 		return false;
 	/* The object is not empty: "stream" is in it. */
 	*splice = (struct request_splice){

@@ -355,6 +355,11 @@ void response_reader_skipped(struct response_reader *r)
 	response_unreadable(r, "event too long");
 }
 
+void response_reader_fail(struct response_reader *r, const char *problem)
+{
+	response_unreadable(r, problem);
+}
+
 int response_reader_body(struct response_reader *r, struct slice piece)
 {
 	enum json_problem problem = json_scan_feed(r->scan, piece);

@@ -56,6 +56,8 @@ int response_reader_body(struct response_reader *reader, struct slice piece);
 unsigned response_reader_event(struct response_reader *reader, struct slice data);
 /* An event that was too long to be read went by: counted, and not readable. */
 void response_reader_skipped(struct response_reader *reader);
+/* The answer cannot be read, for a reason that lies outside of its JSON, one of a fixed set. */
+void response_reader_fail(struct response_reader *reader, const char *problem);
 /* The answer has ended, completely or not: once, before facts' output is used. */
 void response_reader_end(struct response_reader *reader);
 /* Never NULL; slices are valid until the next call that feeds, ends or frees. O(1). */

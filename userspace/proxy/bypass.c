@@ -66,7 +66,7 @@ static void bypass_close(struct bypass *b)
 	if (b->origin >= 0)
 		close(b->origin);
 	list_remove(&b->node);
-	worker_discard(worker, &b->garbage, bypass_free);
+	turn_discard(&worker->turn, &b->garbage, bypass_free);
 	worker_ended(worker);
 }
 

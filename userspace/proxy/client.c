@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/bypass.h"
+#include "proxy/bypass_event.h"
 #include "proxy/exchange.h"
 
 #define CLIENT_MAGIC 0xc11e47u
@@ -24,6 +25,7 @@
 /* Reads of one turn of the loop, so that one client does not keep the others waiting. */
 #define CLIENT_READS 4
 
+static void client_hung_up(struct hangup *hangup);
 static void client_ready(void *owner);
 static void client_readable(void *owner);
 static void client_drained(void *owner);
@@ -58,7 +60,7 @@ static void client_gone(struct client *client)
 	client->leaf = NULL;
 	client->state = CLIENT_CLOSED;
 	list_remove(&client->node);
-	worker_discard(worker, &client->garbage, client_free);
+	turn_discard(&worker->turn, &client->garbage, client_free);
 	worker_ended(worker);
 }
 
@@ -69,6 +71,9 @@ void client_close(struct client *client, bool reset)
 	assert(client->magic == CLIENT_MAGIC);
 	if (client->state == CLIENT_CLOSED)
 		return;
+	if (client->stream.flooded)
+		counter_add(client->worker->counters, COUNTER_CLIENT_FLOODED, 1);
+	hangup_stop(&client->hangup);
 	if (client->fd >= 0)
 		close(client->fd);
 	else if (reset)
@@ -106,14 +111,57 @@ static void client_set_deadline(struct client *client)
 
 /* ---- before TLS: who is it for? ---- */
 
-static void client_bypass(struct client *client, enum counter why)
+static void client_bypass(struct client *client)
 {
 	int fd = client->fd;
 
-	counter_add(client->worker->counters, why, 1);
 	client->fd = -1;
 	client_gone(client);
 	bypass_new(client->worker, fd, &client->destination);
+}
+
+/* Not one that is inspected: spliced or refused, as the policy for its kind says. */
+static void client_unlisted(struct client *client, const struct hello_verdict *verdict,
+	struct slice name)
+{
+	static const struct {
+		enum counter spliced, refused;
+	} counters[HELLO_KIND_COUNT] = {
+		[HELLO_UNLISTED] = {COUNTER_BYPASS_NOT_LISTED, COUNTER_REFUSED_UNLISTED},
+		[HELLO_NO_SNI] = {COUNTER_BYPASS_NO_SNI, COUNTER_REFUSED_NO_SNI},
+		[HELLO_INVALID] = {COUNTER_BYPASS_INVALID, COUNTER_REFUSED_INVALID},
+		[HELLO_ECH] = {COUNTER_BYPASS_ECH, COUNTER_REFUSED_ECH},
+		[HELLO_ENCRYPTED_DNS] = {COUNTER_BYPASS_ENCRYPTED_DNS,
+			COUNTER_REFUSED_ENCRYPTED_DNS},
+		[HELLO_NOT_TLS] = {COUNTER_BYPASS_NOT_TLS, COUNTER_REFUSED_NOT_TLS},
+	};
+	struct worker *worker = client->worker;
+	struct linger reset = {.l_onoff = 1};
+	struct bypass_event event = {verdict->kind, verdict->policy != CONFIG_POLICY_PASS,
+		client->source, client->destination, name};
+
+	ev_io_stop(worker->loop, &client->peek);
+	counter_add(worker->counters,
+		event.refused ? counters[verdict->kind].refused : counters[verdict->kind].spliced,
+		1);
+	bypass_events_add(worker->bypass_events, &event);
+	if (!event.refused) {
+		client_bypass(client);
+	} else if (verdict->policy == CONFIG_POLICY_DENY) {
+		/* It is told nothing, for as long as a handshake may take. */
+		client->state = CLIENT_SILENT;
+	} else {
+		setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		client_close(client, true);
+	}
+}
+
+static void client_not_tls(struct client *client)
+{
+	struct hello_verdict verdict = {.kind = HELLO_NOT_TLS,
+		.policy = hello_policy_of_kind(client->worker->config, HELLO_NOT_TLS)};
+
+	client_unlisted(client, &verdict, SLICE_NONE);
 }
 
 static void client_refuse_hello(struct client *client)
@@ -145,14 +193,14 @@ static void client_leaf_done(void *context, struct leaf *leaf, const char *error
 		return;
 	}
 	client->leaf = leaf_hold(leaf);
-	ssl = tls_client_leg_accept(worker->client_leg, leaf, client->fd);
-	if (!ssl) {
+	ssl = tls_client_leg_accept(worker->client_leg, leaf);
+	if (!ssl || stream_open(&client->stream, &worker->turn, client->fd, ssl,
+			    worker->config->http.window, &client_handler, client) < 0) {
+		SSL_free(ssl);
 		client_close(client, true);
 		return;
 	}
 	setsockopt(client->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
-	stream_open(&client->stream, worker->loop, client->fd, ssl, worker->config->http.window,
-		&client_handler, client);
 	client->fd = -1;
 	stream_handshake(&client->stream);
 }
@@ -172,18 +220,15 @@ static void client_intercept(struct client *client)
 /* The hello is whole: ours, or somebody else's business. */
 static void client_decide(struct client *client, const struct clienthello *hello)
 {
+	struct hello_verdict verdict = hello_policy_of(
+		client->worker->config, hello, &client->destination.address, true);
+
+	if (!verdict.host) {
+		client_unlisted(client, &verdict, slice_of(hello->named, hello->named_len));
+		return;
+	}
 	ev_io_stop(client->worker->loop, &client->peek);
-	if (!hello->has_sni) {
-		client_bypass(client, COUNTER_BYPASS_NO_SNI);
-		return;
-	}
-	client->host = hello->sni_valid ? config_host_find(client->worker->config,
-						  slice_of_string(hello->sni))
-					: NULL;
-	if (!client->host) {
-		client_bypass(client, COUNTER_BYPASS_NOT_LISTED);
-		return;
-	}
+	client->host = verdict.host;
 	memcpy(client->sni, hello->sni, sizeof(client->sni));
 	client_intercept(client);
 }
@@ -218,8 +263,7 @@ static void client_peek(struct ev_loop *loop, ev_io *watcher, int events)
 		client_decide(client, &hello);
 		return;
 	case CLIENTHELLO_NOT_TLS:
-		ev_io_stop(client->worker->loop, &client->peek);
-		client_bypass(client, COUNTER_BYPASS_NOT_TLS);
+		client_not_tls(client);
 		return;
 	case CLIENTHELLO_MALFORMED:
 	case CLIENTHELLO_TOO_LONG:
@@ -233,13 +277,13 @@ static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 	struct client *client = timer->data;
 	char byte;
 
-	(void)loop;
 	(void)events;
+	ev_timer_stop(loop, timer); /* it would repeat */
 	switch (client->state) {
 	case CLIENT_HELLO:
 		/* Nothing said at all: a protocol in which the server speaks first, not TLS. */
 		if (recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
-			client_bypass(client, COUNTER_BYPASS_NOT_TLS);
+			client_not_tls(client);
 			return;
 		}
 		/* fall through */
@@ -256,6 +300,9 @@ static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	case CLIENT_LINGERING:
 		client_close(client, false);
+		return;
+	case CLIENT_SILENT:
+		client_close(client, true);
 		return;
 	case CLIENT_CLOSED:
 		return;
@@ -301,6 +348,7 @@ void client_new(struct worker *worker, int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 	counter_add(worker->counters, COUNTER_CLIENT_ACCEPTED, 1);
 	list_append(&worker->clients, &client->node);
+	hangup_init(&client->hangup, &worker->hangups, client_hung_up);
 	ev_io_init(&client->peek, client_peek, fd, EV_READ);
 	ev_init(&client->deadline, client_timed_out);
 	client->peek.data = client->deadline.data = client;
@@ -372,6 +420,21 @@ const char *client_tls_version(const struct client *client)
 
 /* ---- requests ---- */
 
+/* Reads, or no longer; that the client leaves is heard in either case. */
+static void client_watch(struct client *client, bool input)
+{
+	stream_watch(&client->stream, input);
+	if (input)
+		hangup_stop(&client->hangup);
+	else
+		hangup_listen(&client->hangup, client->stream.fd);
+}
+
+static void client_hung_up(struct hangup *hangup)
+{
+	client_close(list_entry(hangup, struct client, hangup), false);
+}
+
 /* Everything was said: the rest of the input is read and thrown away for a moment, so that a reset
  * does not destroy the response on its way. */
 static void client_linger(struct client *client)
@@ -385,11 +448,10 @@ static void client_linger(struct client *client)
 		client_expect(client, client->worker->config->http.body_ns);
 		return;
 	}
-	SSL_shutdown(client->stream.ssl);
-	shutdown(client->stream.fd, SHUT_WR);
+	stream_shutdown(&client->stream);
 	buf_clear(&client->pending);
 	client_expect(client, CLIENT_LINGER_NS);
-	stream_watch(&client->stream, true);
+	client_watch(client, true);
 }
 
 static bool client_takes_input(const struct client *client)
@@ -490,6 +552,7 @@ static void client_readable(void *owner)
 {
 	struct client *client = owner;
 	struct worker *worker = client->worker;
+	uint64_t before = client->stream.read_bytes;
 	ssize_t got;
 
 	if (client->state == CLIENT_LINGERING) {
@@ -500,7 +563,7 @@ static void client_readable(void *owner)
 		/* While an exchange is in progress a little is read ahead, to notice the end. */
 		if (!client_takes_input(client) &&
 			buf_len(&client->pending) >= worker->config->http.head_max) {
-			stream_watch(&client->stream, false);
+			client_watch(client, false);
 			return;
 		}
 		got = stream_read(&client->stream, worker->scratch, WORKER_READ_SIZE);
@@ -515,12 +578,9 @@ static void client_readable(void *owner)
 		if (!stream_has_pending(&client->stream))
 			break;
 	}
-	if (client->state == CLIENT_OPEN)
+	/* What carries no payload is no progress. */
+	if (client->state == CLIENT_OPEN && client->stream.read_bytes != before)
 		client_set_deadline(client);
-	/* Bytes inside TLS wake nobody. */
-	if (client->state == CLIENT_OPEN && stream_has_pending(&client->stream) &&
-		client_takes_input(client))
-		ev_feed_event(worker->loop, &client->stream.reading, EV_READ);
 }
 
 void client_resume(struct client *client)
@@ -528,14 +588,12 @@ void client_resume(struct client *client)
 	/* Inside client_parse: its loop goes on by itself. */
 	if (client->state != CLIENT_OPEN || client->parsing)
 		return;
-	stream_watch(&client->stream, true);
+	client_watch(client, true);
 	if (buf_len(&client->pending))
 		client_feed(client, SLICE_NONE);
 	if (client->state != CLIENT_OPEN)
 		return;
 	client_set_deadline(client);
-	if (stream_has_pending(&client->stream))
-		ev_feed_event(client->worker->loop, &client->stream.reading, EV_READ);
 }
 
 void client_exchange_done(struct client *client, bool keep)

@@ -16,6 +16,8 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 	const struct config_origin *origin = &config->origin;
 	const struct deadline none = {DEADLINE_NONE, ENDING_BY_US, 0, ENDING_NONE};
 
+	if (view->reading && view->phase != EXCHANGE_DRAINING)
+		return none;
 	switch (view->phase) {
 	case EXCHANGE_HOLDING:
 	case EXCHANGE_SENDING:

@@ -25,6 +25,7 @@ enum exchange_phase {
 
 struct deadline_view {
 	enum exchange_phase phase;
+	bool reading;	    /* we have bytes that are not read yet: nobody owes more */
 	bool origin_full;   /* the origin takes no more: the client is not read */
 	bool origin_unsent; /* bytes wait that the origin has not taken */
 	bool client_full;   /* the client takes no more: the origin is not read */

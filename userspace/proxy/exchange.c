@@ -62,9 +62,10 @@ static struct deadline_view exchange_view(const struct exchange *ex)
 
 	return (struct deadline_view){
 		.phase = ex->phase,
-		.origin_full = origin && stream_congested(origin),
+		.reading = ex->reading_request || ex->reading_response,
+		.origin_full = origin && !stream_room(origin),
 		.origin_unsent = origin && buf_len(stream_out(origin)),
-		.client_full = ex->client && stream_congested(&ex->client->stream),
+		.client_full = ex->client && !stream_room(&ex->client->stream),
 		.end_mark = ex->end_mark,
 	};
 }
@@ -133,8 +134,8 @@ static void exchange_free(struct garbage *garbage)
 	struct exchange *ex = list_entry(garbage, struct exchange, garbage);
 
 	exchange_free_response(ex);
-	request_reader_free(ex->request);
-	coding_free(ex->request_coding);
+	reader_free(ex->request);
+	buf_wipe(&ex->request_unread);
 	buf_wipe(&ex->body);
 	buf_wipe(&ex->text);
 	buf_wipe(&ex->trailers);
@@ -149,7 +150,7 @@ static void exchange_end(struct exchange *ex)
 	exchange_enter(ex, EXCHANGE_OVER);
 	ex->magic = 0;
 	list_remove(&ex->node);
-	worker_discard(ex->worker, &ex->garbage, exchange_free);
+	turn_discard(&ex->worker->turn, &ex->garbage, exchange_free);
 	ex->client = NULL;
 	if (client) {
 		/* A client that turns out to be gone now must not come back to this exchange. */
@@ -174,6 +175,7 @@ static int exchange_close(struct exchange *ex)
 
 	exchange_enter(ex, EXCHANGE_RECORDING);
 	ev_timer_stop(ex->worker->loop, &ex->timer);
+	share_cancel(&ex->share);
 	if (ex->opening)
 		origin_cancel(ex->opening);
 	error = exchange_record(ex);
@@ -254,6 +256,17 @@ static int exchange_copy_head(struct exchange *ex, const struct head *head)
 	return 0;
 }
 
+/* The turn of a reader whose work was spent. */
+static void exchange_go_on(struct share *share)
+{
+	struct exchange *ex = list_entry(share, struct exchange, share);
+
+	if (ex->reading_request)
+		exchange_read_request_on(ex);
+	if (ex->reading_response && !exchange_is_over(ex))
+		exchange_read_response_on(ex);
+}
+
 static struct exchange *exchange_new(struct client *client)
 {
 	struct exchange *ex = calloc(1, sizeof(*ex));
@@ -280,6 +293,7 @@ static struct exchange *exchange_new(struct client *client)
 	ex->client_written_bytes = client->stream.written_bytes;
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
+	share_init(&ex->share, &ex->worker->shares, exchange_go_on);
 	ex->waiter.wake = exchange_is_recorded;
 	ev_init(&ex->timer, exchange_timed_out);
 	ex->timer.data = ex;
@@ -419,7 +433,7 @@ void exchange_client_gone(struct exchange *ex)
 	ex->drained = true;
 	counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAINED, 1);
 	exchange_moved(ex, ENDING_BY_US);
-	exchange_read_on(ex);
+	exchange_watch_origin(ex);
 }
 
 void exchange_client_drained(struct exchange *ex)
@@ -427,5 +441,5 @@ void exchange_client_drained(struct exchange *ex)
 	if (exchange_is_over(ex))
 		return;
 	exchange_moved(ex, ENDING_BY_CLIENT);
-	exchange_read_on(ex);
+	exchange_watch_origin(ex);
 }

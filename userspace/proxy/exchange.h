@@ -5,11 +5,9 @@
 #ifndef PROXY_EXCHANGE_H
 #define PROXY_EXCHANGE_H
 
-#include "http/coding.h"
-#include "http/sse.h"
+#include "io/share.h"
 #include "openai/operation.h"
-#include "openai/request.h"
-#include "openai/response.h"
+#include "openai/reader.h"
 #include "proxy/client.h"
 #include "proxy/deadline.h"
 #include "proxy/ending.h"
@@ -37,9 +35,10 @@ struct exchange {
 	const struct config_backend *backend; /* NULL: the origin the client named */
 	struct operation_match match;
 	bool request_whole;
-	bool request_read_to_end;	/* the reader was told of the end */
-	struct request_reader *request;
-	struct coding *request_coding;
+	struct reader *request;		/* NULL: the operation is none whose body is read */
+	struct buf request_unread;	/* came, but was not read yet */
+	bool request_unread_fin;	/* with it the body ends */
+	bool reading_request;		/* the reader's work was spent: it goes on in another turn */
 	struct buf body;		/* held, and kept to be sent again */
 	bool replayable;		/* body is all of it so far */
 	bool chunked;			/* towards the origin */
@@ -51,6 +50,7 @@ struct exchange {
 	struct origin_request *opening;
 	struct origin_connection *connection;
 	unsigned attempts;
+	struct share share;		/* of the work that reading is */
 	uint64_t sent_before;		/* on the connection, before this request */
 
 	/* the response */
@@ -58,12 +58,13 @@ struct exchange {
 	bool response_started;		/* its head is composed for the client */
 	bool keep_client;
 	enum exchange_framing framing;
-	struct response_reader *response;
-	struct sse_reader *sse;
-	struct coding *response_coding;
+	struct reader *response;	/* likewise */
+	struct buf response_unread;	/* input that was not read yet … */
+	size_t response_unread_body;	/* … and how much of its beginning is of the body, */
+	bool response_unread_fin;	/* which ends there */
+	bool reading_response;		/* as reading_request */
 	struct buf response_trailers;	/* as trailers */
 	bool origin_reusable;		/* the connection, after the response */
-	bool response_read_to_end;	/* the readers were told of the end */
 	bool no_memory;			/* a part of the response could not be composed */
 	/* The client takes the stream's end mark for the end, and the event has to say what finally
 	 * happened: what comes from the mark on waits in tail until the message ends. */
@@ -118,6 +119,10 @@ void exchange_record_handshake(struct client *client, const char *type, const ch
 /* exchange_request.c: the reader of the body, where the operation is one we read. 0 or -ENOMEM. */
 int exchange_open_request_reader(struct exchange *exchange, const struct head *head);
 
+/* Goes on with the reading of a body, in a later turn. */
+void exchange_read_request_on(struct exchange *exchange);
+void exchange_read_response_on(struct exchange *exchange);
+
 /* The only ways on are those of the table in exchange.c. */
 void exchange_enter(struct exchange *exchange, enum exchange_phase phase);
 /* Nothing more is read, sent or timed: all is said, and perhaps not yet recorded. */
@@ -149,8 +154,8 @@ extern const struct origin_user exchange_origin_user;
 int exchange_compose_error(struct exchange *exchange, int status, bool final);
 /* The grace after the stream's end mark has passed: it is the end. */
 void exchange_end_by_mark(struct exchange *exchange);
-/* Goes on reading the response, also what TLS holds already. */
-void exchange_read_on(struct exchange *exchange);
+/* Goes on reading the response, unless the client has no room for it. */
+void exchange_watch_origin(struct exchange *exchange);
 /* Where the response's bytes are composed. */
 struct buf *exchange_out(struct exchange *exchange);
 /* Lets go what waited behind the end mark. 0 or -ENOMEM. */

@@ -61,11 +61,8 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 		event->operation = slice_of_string(ex->match.operation->name);
 	if (!ex->request)
 		return;
-	if (!ex->request_read_to_end) {
-		ex->request_read_to_end = true;
-		request_reader_end(ex->request);
-	}
-	facts = request_reader_facts(ex->request);
+	reader_conclude(ex->request);
+	facts = request_reader_facts(reader_request(ex->request));
 	event->body_readable = event_flag(facts->readable);
 	event->body_problem = slice_of_string(facts->problem);
 	event->request_stream = event_flag(facts->stream == REQUEST_TRUE);
@@ -135,7 +132,7 @@ static bool exchange_was_served(const struct exchange *ex)
 static void exchange_event_usage(const struct exchange *ex, struct event *event)
 {
 	const struct response_facts *facts =
-		ex->response ? response_reader_facts(ex->response) : NULL;
+		ex->response ? response_reader_facts(reader_response(ex->response)) : NULL;
 	uint64_t input, output;
 
 	event->usage_source = SLICE("none");
@@ -150,8 +147,8 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 	}
 	if (!ex->request || !exchange_was_served(ex))
 		return;
-	input = request_estimate_tokens(ex->request);
-	output = facts ? response_estimate_tokens(ex->response) : 0;
+	input = request_estimate_tokens(reader_request(ex->request));
+	output = facts ? response_estimate_tokens(reader_response(ex->response)) : 0;
 	event->usage_source = SLICE("estimated");
 	event->input_tokens = event_number(input);
 	event->output_tokens = event_number(output);
@@ -167,11 +164,8 @@ static void exchange_event_response(struct exchange *ex, struct event *event)
 	exchange_event_response_head(ex, event);
 	if (!ex->response)
 		return;
-	if (!ex->response_read_to_end) {
-		ex->response_read_to_end = true;
-		response_reader_end(ex->response);
-	}
-	facts = response_reader_facts(ex->response);
+	reader_conclude(ex->response);
+	facts = response_reader_facts(reader_response(ex->response));
 	event->response_id = facts->id;
 	event->response_model = facts->model;
 	event->finish_reasons = facts->finish_reasons;

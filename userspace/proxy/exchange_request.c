@@ -14,61 +14,36 @@ static void exchange_open_origin(struct exchange *ex, bool fresh);
 
 int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 {
-	const struct config_audit *audit = &ex->worker->config->audit;
-	const struct header *coding = head_find(head, SLICE("content-encoding"));
-	int error = 0;
+	const struct config *config = ex->worker->config;
+	const struct reader_options options = {
+		.operation = ex->match.operation,
+		.content_max = config->audit.content ? config->audit.content_max : 0,
+		.expansion_max = config->http.expansion_max,
+	};
 
 	if (!ex->match.operation || !ex->match.operation->read)
 		return 0;
-	ex->request = request_reader_new(
-		ex->match.operation, audit->content ? audit->content_max : 0);
-	if (!ex->request)
-		return -ENOMEM;
-	if (coding) {
-		/* NULL for a coding that is not known: the body passes, and is recorded as such. */
-		ex->request_coding = coding_new(coding->value, 0, &error);
-		if (!ex->request_coding && error == -ENOMEM)
-			return -ENOMEM;
-		if (!ex->request_coding) {
-			request_reader_free(ex->request);
-			ex->request = NULL;
-			counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
-		}
-	}
-	return 0;
+	ex->request = reader_open_request(head, &options);
+	return ex->request ? 0 : -ENOMEM;
 }
 
-bool exchange_wants_input(struct exchange *ex)
+/* Whether what was read of the request may be held or sent now. */
+static bool exchange_takes_request(const struct exchange *ex)
 {
-	if (ex->request_whole)
-		return false;
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
 		return true;
 	case EXCHANGE_SENDING:
 	case EXCHANGE_ANSWERING: /* an answer that came early */
-		return !stream_congested(&ex->connection->stream);
+		return stream_room(&ex->connection->stream);
 	default:
 		return false;
 	}
 }
 
-static int exchange_read_decoded(void *context, struct slice piece)
+bool exchange_wants_input(struct exchange *ex)
 {
-	struct exchange *ex = context;
-
-	return request_reader_feed(ex->request, piece);
-}
-
-/* A reader that cannot go on says so in its facts; the bytes are forwarded all the same. */
-static void exchange_read_request(struct exchange *ex, struct slice piece)
-{
-	if (!ex->request)
-		return;
-	if (ex->request_coding)
-		coding_decode(ex->request_coding, piece, exchange_read_decoded, ex);
-	else
-		request_reader_feed(ex->request, piece);
+	return !ex->request_whole && !ex->reading_request && exchange_takes_request(ex);
 }
 
 static int exchange_write_piece(struct exchange *ex, struct slice piece)
@@ -104,7 +79,9 @@ static void exchange_pass(struct exchange *ex, struct slice span)
 	struct request_splice splice;
 	int error;
 
-	if (ex->may_inject && !ex->injected && request_inject_tail(ex->request, &splice)) {
+	if (ex->may_inject && !ex->injected &&
+		request_inject_tail(reader_request(ex->request), ex->request_bytes - span.len,
+			&splice)) {
 		ex->injected = true;
 		error = exchange_write_edited(ex, span, ex->request_bytes, &splice);
 	} else {
@@ -126,8 +103,8 @@ static void exchange_request_whole(struct exchange *ex)
 	ex->request_whole = true;
 	if (!ex->request)
 		return;
-	ex->request_read_to_end = true;
-	if (request_reader_end(ex->request) < 0)
+	reader_end(ex->request);
+	if (!request_reader_facts(reader_request(ex->request))->readable)
 		counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
 }
 
@@ -142,12 +119,10 @@ static void exchange_hold(struct exchange *ex, struct slice span)
 		exchange_open_origin(ex, false);
 }
 
-void exchange_body(struct exchange *ex, struct slice span, bool fin)
+/* What was read goes on, or is held. */
+static void exchange_body_read(struct exchange *ex, struct slice span)
 {
 	ex->request_bytes += span.len;
-	exchange_read_request(ex, span);
-	if (fin)
-		exchange_request_whole(ex);
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
 		exchange_hold(ex, span);
@@ -161,6 +136,54 @@ void exchange_body(struct exchange *ex, struct slice span, bool fin)
 	}
 	if (!exchange_is_over(ex))
 		exchange_moved(ex, ENDING_BY_CLIENT);
+}
+
+/* Reads from the front of *span, which it advances, as far as the work goes. A reader that cannot
+ * go on says so in its facts; the bytes are forwarded all the same. */
+static void exchange_read_request(struct exchange *ex, struct slice *span, bool fin)
+{
+	struct slice read = *span;
+
+	ex->reading_request = ex->request && reader_feed(ex->request, span, share_work(&ex->share),
+						     &read) == READER_SPENT;
+	if (!ex->request)
+		*span = SLICE_NONE;
+	if (fin && !ex->reading_request)
+		exchange_request_whole(ex);
+	exchange_body_read(ex, read);
+}
+
+void exchange_body(struct exchange *ex, struct slice span, bool fin)
+{
+	exchange_read_request(ex, &span, fin);
+	if (!ex->reading_request || exchange_is_over(ex))
+		return;
+	ex->request_unread_fin = fin;
+	if (buf_append_slice(&ex->request_unread, span) < 0)
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+	else
+		share_wait(&ex->share);
+}
+
+void exchange_read_request_on(struct exchange *ex)
+{
+	struct slice span = buf_slice(&ex->request_unread);
+	size_t before = span.len;
+
+	/* Whoever ends the waiting calls again. */
+	if (!exchange_takes_request(ex))
+		return;
+	exchange_read_request(ex, &span, ex->request_unread_fin);
+	if (exchange_is_over(ex))
+		return;
+	buf_consume(&ex->request_unread, before - span.len);
+	if (ex->reading_request) {
+		share_wait(&ex->share);
+		return;
+	}
+	buf_wipe(&ex->request_unread);
+	if (ex->client && !ex->request_whole)
+		client_resume(ex->client);
 }
 
 void exchange_keep_trailers(struct buf *trailers, const struct h1_event *event)
@@ -283,7 +306,7 @@ static int exchange_write_framing(
 /* Whether usage may yet be asked for in a body whose beginning has to go now. */
 static bool exchange_may_inject_later(const struct exchange *ex)
 {
-	const struct request_facts *facts = request_reader_facts(ex->request);
+	const struct request_facts *facts = request_reader_facts(reader_request(ex->request));
 
 	return !ex->request_whole && facts->readable && !facts->stream_options &&
 	       facts->stream != REQUEST_FALSE;
@@ -296,11 +319,12 @@ static int exchange_write_request(struct exchange *ex)
 	struct slice key = ex->backend ? worker_key(ex->worker, ex->backend) : SLICE_NONE;
 	struct request_splice splice = {0};
 	bool allowed = ex->worker->config->http.inject_usage && ex->request &&
-		       !ex->request_coding && ex->match.operation->streams &&
+		       !reader_is_coded(ex->request) && ex->match.operation->streams &&
 		       operation_allows_usage(&ex->match);
 	int error;
 
-	ex->injected = allowed && ex->request_whole && request_inject_usage(ex->request, &splice);
+	ex->injected = allowed && ex->request_whole &&
+		       request_inject_usage(reader_request(ex->request), &splice);
 	ex->may_inject = ex->injected || (allowed && exchange_may_inject_later(ex));
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
 	error = key.len ? exchange_write_target(ex, &target)
@@ -367,7 +391,9 @@ static void exchange_connected(
 	if (exchange_is_over(ex))
 		return;
 	exchange_moved(ex, ENDING_BY_ORIGIN);
-	if (ex->client && !ex->request_whole)
+	if (ex->reading_request)
+		share_wait(&ex->share);
+	else if (ex->client && !ex->request_whole)
 		client_resume(ex->client);
 }
 

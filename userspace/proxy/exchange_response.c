@@ -13,71 +13,41 @@
 #include "http/h1_write.h"
 #include "openai/error.h"
 
-/* An event of a stream longer than this passes unread. */
-#define RESPONSE_EVENT_MAX (1u << 20)
 /* What one turn of the loop reads, so that one origin does not keep the others waiting. TLS returns
  * a record at a time, and a record may be one event: what lies there leaves in one write. */
 #define RESPONSE_TURN 65536
 
 void exchange_free_response(struct exchange *ex)
 {
-	response_reader_free(ex->response);
-	sse_reader_free(ex->sse);
-	coding_free(ex->response_coding);
+	reader_free(ex->response);
+	buf_wipe(&ex->response_unread);
 	buf_wipe(&ex->response_trailers);
 	buf_wipe(&ex->tail);
 }
 
 /* ---- the head ---- */
 
-static bool exchange_is_event_stream(const struct head *head)
+/* The reader of the body, where the operation is one we read. Without memory for it the call fails:
+ * nothing passes unread that should have been read. */
+static int exchange_open_response_reader(struct exchange *ex, const struct head *head)
 {
-	const struct header *type = head_find(head, SLICE("content-type"));
-	struct slice media;
-
-	if (!type)
-		return false;
-	media = slice_first(type->value, slice_index(type->value, ';'));
-	return slice_equal_nocase(slice_trim(media), SLICE("text/event-stream"));
-}
-
-/* The readers of the body, where the operation is one we read. Without memory for them the call
- * fails: nothing passes unread that should have been read. */
-static int exchange_open_response_readers(struct exchange *ex, const struct head *head)
-{
-	const struct config_audit *audit = &ex->worker->config->audit;
-	const struct header *coding = head_find(head, SLICE("content-encoding"));
-	bool streamed = exchange_is_event_stream(head);
-	int error = 0;
+	const struct config *config = ex->worker->config;
+	const struct reader_options options = {
+		.operation = ex->match.operation,
+		.content_max = config->audit.content ? config->audit.content_max : 0,
+		.expansion_max = config->http.expansion_max,
+		/* The client is not to see the usage that was asked for in its name. */
+		.hide_usage = ex->injected,
+	};
 
 	if (!ex->match.operation || !ex->match.operation->read || head->framing == HEAD_NO_BODY)
 		return 0;
-	ex->response = response_reader_new(
-		ex->match.operation, audit->content ? audit->content_max : 0, streamed);
+	ex->response = reader_open_response(head, &options);
 	if (!ex->response)
 		return -ENOMEM;
-	if (streamed) {
-		ex->sse = sse_reader_new(RESPONSE_EVENT_MAX);
-		if (!ex->sse)
-			return -ENOMEM;
-	}
-	if (coding && !slice_equal_nocase(coding->value, SLICE("identity"))) {
-		ex->response_coding = coding_new(coding->value, 0, &error);
-		if (!ex->response_coding && error == -ENOMEM)
-			return -ENOMEM;
-		if (!ex->response_coding) {
-			response_reader_free(ex->response);
-			ex->response = NULL;
-			counter_add(ex->worker->counters, COUNTER_RESPONSE_UNREADABLE, 1);
-		}
-	}
+	if (!response_reader_facts(reader_response(ex->response))->readable)
+		counter_add(ex->worker->counters, COUNTER_RESPONSE_UNREADABLE, 1);
 	return 0;
-}
-
-/* Whether this client is not to see the usage that was asked for in its name. */
-static bool exchange_hides(const struct exchange *ex)
-{
-	return ex->injected && ex->sse && ex->response && !ex->response_coding;
 }
 
 static int exchange_write_response_framing(
@@ -93,7 +63,7 @@ static int exchange_write_response_framing(
 				out, SLICE("Content-Length"), head->declared_length);
 		return 0;
 	}
-	if (head->framing == HEAD_LENGTH && !exchange_hides(ex)) {
+	if (head->framing == HEAD_LENGTH && !(ex->response && reader_hides(ex->response))) {
 		ex->framing = FRAMING_LENGTH;
 		return h1_write_header_number(out, SLICE("Content-Length"), head->length);
 	}
@@ -145,7 +115,7 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 	ex->replayable = false;
 	if (ex->phase != EXCHANGE_DRAINING)
 		exchange_enter(ex, EXCHANGE_ANSWERING);
-	if (exchange_open_response_readers(ex, head) < 0) {
+	if (exchange_open_response_reader(ex, head) < 0) {
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return false;
 	}
@@ -192,14 +162,6 @@ static void exchange_forward(struct exchange *ex, struct slice span)
 		ex->no_memory = true;
 }
 
-static void exchange_end_readers(struct exchange *ex)
-{
-	if (!ex->response || ex->response_read_to_end)
-		return;
-	ex->response_read_to_end = true;
-	response_reader_end(ex->response);
-}
-
 /* What is composed from here on waits for the end of the message. */
 static void exchange_mark_end(struct exchange *ex)
 {
@@ -208,157 +170,50 @@ static void exchange_mark_end(struct exchange *ex)
 		ex->end_mark_at = buf_len(stream_out(&ex->client->stream));
 }
 
-/* Reads an event of the stream: a set of enum response_event_flags. */
-static unsigned exchange_read_event(struct exchange *ex, const struct sse_event *event)
+/* Reads from the front of *span, which it advances, as far as the work goes, and forwards what was
+ * read: what the event needs is known before the last bytes go. */
+static void exchange_read_response(struct exchange *ex, struct slice *span)
 {
-	if (!event->data.data || ex->response_read_to_end)
-		return 0;
-	return response_reader_event(ex->response, event->data);
-}
+	enum reader_result result;
+	struct slice pass;
 
-/* Reads the events in span, and forwards those that are not to be hidden. */
-static void exchange_pass_events(struct exchange *ex, struct slice span)
-{
-	struct slice run = SLICE_NONE;
-	struct sse_event event;
-	enum sse_result result;
-	unsigned flags;
-	size_t consumed;
+	do {
+		result = reader_feed(ex->response, span, share_work(&ex->share), &pass);
+		ex->reading_response = result == READER_SPENT;
+		if (!ex->end_mark && reader_is_done(ex->response)) {
+			size_t before = reader_before_mark(ex->response, pass);
 
-	while ((result = sse_read(ex->sse, span, &consumed, &event)) != SSE_MORE) {
-		flags = 0;
-		span = slice_after(span, consumed);
-		if (result == SSE_EVENT)
-			flags = exchange_read_event(ex, &event);
-		else if (!ex->response_read_to_end)
-			response_reader_skipped(ex->response);
-		if (flags & RESPONSE_EVENT_DONE) {
-			exchange_forward(ex, run);
-			run = SLICE_NONE;
+			exchange_forward(ex, slice_first(pass, before));
 			exchange_mark_end(ex);
+			pass = slice_after(pass, before);
 		}
-		if (flags & RESPONSE_EVENT_USAGE_ONLY)
-			continue;
-		/* Events that lie one after another in the input leave as one chunk. */
-		if (run.data && run.data + run.len == event.raw.data) {
-			run.len += event.raw.len;
-			continue;
-		}
-		exchange_forward(ex, run);
-		run = event.raw;
-		/* What the reader itself keeps is valid until its next call only. */
-		if (event.raw.data + event.raw.len != span.data) {
-			exchange_forward(ex, run);
-			run = SLICE_NONE;
-		}
-	}
-	exchange_forward(ex, run);
+		exchange_forward(ex, pass);
+	} while (result == READER_AGAIN);
 }
 
-/* Reads the events in span, a copy of what is forwarded; where in it the end mark begins, or its
- * end. */
-static size_t exchange_read_events(struct exchange *ex, struct slice span)
+/* Returns what could not be read yet. */
+static struct slice exchange_response_body(struct exchange *ex, struct slice span)
 {
-	struct slice left = span;
-	struct sse_event event;
-	enum sse_result result;
-	size_t consumed, mark = span.len;
-
-	while ((result = sse_read(ex->sse, left, &consumed, &event)) != SSE_MORE) {
-		left = slice_after(left, consumed);
-		if (result != SSE_EVENT) {
-			if (!ex->response_read_to_end)
-				response_reader_skipped(ex->response);
-			continue;
-		}
-		if (!(exchange_read_event(ex, &event) & RESPONSE_EVENT_DONE))
-			continue;
-		/* It may have begun in an earlier span, which has gone. */
-		mark = event.raw.data >= span.data && event.raw.data <= span.data + span.len
-			       ? (size_t)(event.raw.data - span.data)
-			       : 0;
-	}
-	return mark;
-}
-
-static int exchange_read_piece(void *context, struct slice piece)
-{
-	struct exchange *ex = context;
-
-	if (!ex->sse)
-		response_reader_body(ex->response, piece);
-	else if (exchange_read_events(ex, piece) < piece.len)
-		exchange_mark_end(ex);
-	return 0;
-}
-
-static void exchange_response_body(struct exchange *ex, struct slice span)
-{
-	size_t mark;
-
 	ex->response_bytes += span.len;
 	if (ex->drained)
 		ex->drain_bytes += span.len;
-	if (exchange_hides(ex)) {
-		exchange_pass_events(ex, span);
-		return;
-	}
-	/* Read first: what the event needs is known before the last bytes go. */
-	if (ex->response && ex->response_coding) {
-		coding_decode(ex->response_coding, span, exchange_read_piece, ex);
-	} else if (ex->response && ex->sse) {
-		mark = exchange_read_events(ex, span);
-		if (mark < span.len) {
-			exchange_forward(ex, slice_first(span, mark));
-			exchange_mark_end(ex);
-			span = slice_after(span, mark);
-		}
-	} else if (ex->response) {
-		response_reader_body(ex->response, span);
+	if (ex->response) {
+		exchange_read_response(ex, &span);
+		return span;
 	}
 	exchange_forward(ex, span);
-}
-
-/* What the readers kept back until the end of the body. */
-static void exchange_pass_rest(struct exchange *ex)
-{
-	struct sse_event event;
-	unsigned flags = 0;
-
-	if (!ex->sse || !ex->response)
-		return;
-	if (sse_finish(ex->sse, &event) == SSE_EVENT) {
-		flags = exchange_read_event(ex, &event);
-		if (exchange_hides(ex) && !(flags & RESPONSE_EVENT_USAGE_ONLY))
-			exchange_forward(ex, event.raw);
-	}
-	if (exchange_hides(ex))
-		exchange_forward(ex, sse_rest(ex->sse));
-}
-
-/* Whether the stream lacks what its dialect ends with: its end mark, or an error. What cannot be
- * read may have had one. */
-static bool exchange_is_truncated(const struct exchange *ex)
-{
-	const struct response_facts *facts;
-	int error = 0;
-
-	if (!ex->sse || !ex->response || ex->status > 299)
-		return false;
-	facts = response_reader_facts(ex->response);
-	if (ex->response_coding)
-		error = coding_finish(ex->response_coding);
-	return (!error && !facts->complete && !facts->has_error) || error == -ENODATA;
+	return SLICE_NONE;
 }
 
 /* Composes the end of the response and lets the exchange go. */
 static void exchange_response_ended(struct exchange *ex, bool reusable)
 {
-	exchange_pass_rest(ex);
-	exchange_end_readers(ex);
-	if (exchange_is_truncated(ex)) {
-		exchange_fail(ex, ENDING_TRUNCATED, NULL);
-		return;
+	if (ex->response) {
+		exchange_forward(ex, reader_end(ex->response));
+		if (ex->status <= 299 && reader_is_truncated(ex->response)) {
+			exchange_fail(ex, ENDING_TRUNCATED, NULL);
+			return;
+		}
 	}
 	if (ex->client && ex->framing == FRAMING_CHUNKED &&
 		exchange_write_last_chunk(exchange_out(ex), &ex->response_trailers) < 0)
@@ -396,10 +251,26 @@ static void exchange_response_malformed(struct exchange *ex, const struct h1_err
 	exchange_fail(ex, ENDING_RESPONSE_MALFORMED, &(struct ending_detail){error->name, NULL, 0});
 }
 
-/* Reads the input as far as the response goes; false: the exchange is over, or has failed. */
+/* Keeps what is left of a span of the body, and the input after it, until there is work again. */
+static void exchange_keep_unread(
+	struct exchange *ex, struct slice body, struct slice input, bool fin)
+{
+	ex->response_unread_body = body.len;
+	ex->response_unread_fin = fin;
+	stream_watch(&ex->connection->stream, false);
+	if (buf_append_slice(&ex->response_unread, body) < 0 ||
+		buf_append_slice(&ex->response_unread, input) < 0)
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+	else
+		share_wait(&ex->share);
+}
+
+/* Reads the input as far as the response and the work go; false: the exchange is over, or has
+ * failed, or waits. */
 static bool exchange_response_input(struct exchange *ex, struct slice input)
 {
 	struct origin_connection *connection = ex->connection;
+	struct slice unread = SLICE_NONE;
 	size_t consumed;
 	struct h1_event event;
 
@@ -415,7 +286,7 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 				return false;
 			break;
 		case H1_BODY:
-			exchange_response_body(ex, event.span);
+			unread = exchange_response_body(ex, event.span);
 			break;
 		case H1_TRAILERS:
 			exchange_keep_trailers(&ex->response_trailers, &event);
@@ -430,6 +301,10 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 			return false;
 		if (ex->no_memory) {
 			exchange_fail(ex, ENDING_MEMORY, NULL);
+			return false;
+		}
+		if (ex->reading_response) {
+			exchange_keep_unread(ex, unread, input, event.fin);
 			return false;
 		}
 		if (event.fin) {
@@ -484,13 +359,33 @@ static void exchange_flush_client(struct exchange *ex)
 		client_close(ex->client, false);
 		return;
 	}
-	if (stream_congested(&ex->client->stream))
+	if (!stream_room(&ex->client->stream))
 		stream_watch(&ex->connection->stream, false);
 }
 
-/* Reads what came in this turn; false: the exchange is over, or has failed. */
-static bool exchange_read_turn(struct exchange *ex)
+void exchange_watch_origin(struct exchange *ex)
 {
+	if (ex->connection && !ex->reading_response &&
+		(!ex->client || stream_room(&ex->client->stream)))
+		stream_watch(&ex->connection->stream, true);
+}
+
+/* The share of a turn was read, and the exchange goes on. */
+static void exchange_response_turn(struct exchange *ex)
+{
+	if (ex->drained && ex->drain_bytes > ex->worker->config->origin.drain_bytes) {
+		counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
+		exchange_finish(ex);
+		return;
+	}
+	exchange_flush_client(ex);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_ORIGIN);
+}
+
+static void exchange_origin_readable(void *user)
+{
+	struct exchange *ex = user;
 	struct stream *origin = &ex->connection->stream;
 	char *scratch = ex->worker->scratch;
 	size_t total = 0;
@@ -502,59 +397,65 @@ static bool exchange_read_turn(struct exchange *ex)
 			break;
 		if (got == 0) {
 			exchange_origin_ended(ex);
-			return false;
+			return;
 		}
 		if (got < 0) {
 			exchange_origin_failed(ex, (int)-got);
-			return false;
+			return;
 		}
 		total += (size_t)got;
-		if (!exchange_response_input(ex, slice_of(scratch, (size_t)got)))
-			return false;
+		if (!exchange_response_input(ex, slice_of(scratch, (size_t)got))) {
+			if (!ex->reading_response || exchange_is_over(ex))
+				return;
+			break;
+		}
 		if (!stream_has_pending(origin))
 			break;
 	}
-	return true;
+	exchange_response_turn(ex);
 }
 
-void exchange_read_on(struct exchange *ex)
+void exchange_read_response_on(struct exchange *ex)
 {
-	struct stream *origin;
+	struct slice span = slice_first(buf_slice(&ex->response_unread), ex->response_unread_body);
+	size_t before = span.len;
+	struct buf held;
+	bool goes_on;
 
-	if (!ex->connection)
-		return;
-	origin = &ex->connection->stream;
-	stream_watch(origin, true);
-	if (stream_has_pending(origin))
-		ev_feed_event(ex->worker->loop, &origin->reading, EV_READ);
-}
-
-static void exchange_origin_readable(void *user)
-{
-	struct exchange *ex = user;
-	struct worker *worker = ex->worker;
-
-	if (!exchange_read_turn(ex))
-		return;
-	if (ex->drained && ex->drain_bytes > worker->config->origin.drain_bytes) {
-		counter_add(worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
-		exchange_finish(ex);
+	exchange_read_response(ex, &span);
+	buf_consume(&ex->response_unread, before - span.len);
+	ex->response_unread_body = span.len;
+	if (ex->no_memory) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
-	exchange_flush_client(ex);
-	if (exchange_is_over(ex))
+	if (ex->reading_response) {
+		share_wait(&ex->share);
+		exchange_response_turn(ex);
 		return;
-	exchange_moved(ex, ENDING_BY_ORIGIN);
-	if (stream_has_pending(&ex->connection->stream) &&
-		ev_is_active(&ex->connection->stream.reading))
-		ev_feed_event(worker->loop, &ex->connection->stream.reading, EV_READ);
+	}
+	held = ex->response_unread;
+	ex->response_unread = BUF_EMPTY;
+	exchange_watch_origin(ex);
+	if (ex->response_unread_fin) {
+		exchange_response_ended(ex, ex->response_head->keep_alive && !buf_len(&held));
+		goes_on = false;
+	} else {
+		goes_on = exchange_response_input(ex, buf_slice(&held)) ||
+			  (ex->reading_response && !exchange_is_over(ex));
+	}
+	buf_wipe(&held);
+	if (goes_on)
+		exchange_response_turn(ex);
 }
 
 static void exchange_origin_drained(void *user)
 {
 	struct exchange *ex = user;
 
-	if (ex->client && !ex->request_whole)
+	if (ex->reading_request)
+		share_wait(&ex->share);
+	else if (ex->client && !ex->request_whole)
 		client_resume(ex->client);
 	if (!exchange_is_over(ex))
 		exchange_moved(ex, ENDING_BY_ORIGIN);

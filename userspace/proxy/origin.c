@@ -30,7 +30,7 @@ struct origin {
 };
 
 struct origins {
-	struct ev_loop *loop;
+	struct turn *turn;
 	const struct config *config;
 	struct resolver *resolver;
 	struct tls_origin_leg *leg;
@@ -75,6 +75,8 @@ static const struct stream_handler origin_handler = {
 static void origin_connection_free(struct origin_connection *c)
 {
 	list_remove(&c->node);
+	if (c->stream.flooded)
+		counter_add(c->origin->origins->counters, COUNTER_ORIGIN_FLOODED, 1);
 	stream_close(&c->stream);
 	h1_reader_free(c->reader);
 	free(c);
@@ -106,7 +108,7 @@ static void origins_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	}
 }
 
-struct origins *origins_new(struct ev_loop *loop, const struct config *config,
+struct origins *origins_new(struct turn *turn, const struct config *config,
 	struct resolver *resolver, struct tls_origin_leg *leg, struct counters *counters,
 	struct why *why)
 {
@@ -116,7 +118,7 @@ struct origins *origins_new(struct ev_loop *loop, const struct config *config,
 		why_set(why, ENOMEM, "origins: out of memory");
 		return NULL;
 	}
-	origins->loop = loop;
+	origins->turn = turn;
 	origins->config = config;
 	origins->resolver = resolver;
 	origins->leg = leg;
@@ -126,8 +128,8 @@ struct origins *origins_new(struct ev_loop *loop, const struct config *config,
 	list_init(&origins->all);
 	ev_timer_init(&origins->sweep, origins_sweep, 1, 1);
 	origins->sweep.data = origins;
-	ev_timer_start(loop, &origins->sweep);
-	ev_unref(loop);
+	ev_timer_start(turn->loop, &origins->sweep);
+	ev_unref(turn->loop);
 	return origins;
 }
 
@@ -144,8 +146,8 @@ void origins_free(struct origins *origins)
 		free(origin->host);
 		free(origin);
 	}
-	ev_ref(origins->loop);
-	ev_timer_stop(origins->loop, &origins->sweep);
+	ev_ref(origins->turn->loop);
+	ev_timer_stop(origins->turn->loop, &origins->sweep);
 	free(origins);
 }
 
@@ -179,7 +181,7 @@ static struct origin *origin_find(struct origins *origins, const struct origin_t
 /* Ends the request: its user hears of the connection, or of the failure. */
 static void origin_answer(struct origin_request *r, struct origin_connection *connection)
 {
-	ev_timer_stop(r->origins->loop, &r->deadline);
+	ev_timer_stop(r->origins->turn->loop, &r->deadline);
 	*r->self = NULL;
 	if (connection) {
 		connection->opening = NULL;
@@ -235,11 +237,14 @@ static int origin_open_next(struct origin_request *r)
 			address_port_format(address).text, strerror(-fd));
 	}
 	c = calloc(1, sizeof(*c));
-	ssl = c ? tls_origin_leg_connect(origins->leg, r->origin->host, fd) : NULL;
+	ssl = c ? tls_origin_leg_connect(origins->leg, r->origin->host) : NULL;
 	if (ssl)
 		c->reader = h1_reader_new(HEAD_RESPONSE, &origins->limits);
-	if (!ssl || !c->reader) {
+	if (!ssl || !c->reader || stream_open(&c->stream, origins->turn, fd, ssl,
+					  origins->config->http.window, &origin_handler, c) < 0) {
 		SSL_free(ssl);
+		if (c)
+			h1_reader_free(c->reader);
 		free(c);
 		close(fd);
 		r->failure.type = "origin_unreachable";
@@ -250,9 +255,7 @@ static int origin_open_next(struct origin_request *r)
 	c->opening = r;
 	c->address = *address;
 	r->connection = c;
-	stream_open(&c->stream, origins->loop, fd, ssl, origins->config->http.window,
-		&origin_handler, c);
-	ev_timer_again(origins->loop, &r->deadline);
+	ev_timer_again(origins->turn->loop, &r->deadline);
 	stream_handshake(&c->stream);
 	return 0;
 }
@@ -438,7 +441,7 @@ static void origin_start(struct origin_request *r)
 	}
 	r->resolving = true;
 	r->starting = true;
-	ev_timer_again(origins->loop, &r->deadline);
+	ev_timer_again(origins->turn->loop, &r->deadline);
 	error = resolver_lookup(
 		origins->resolver, r->origin->host, origin_resolved, r, &r->lookup);
 	if (error)
@@ -486,7 +489,7 @@ void origin_acquire(struct origins *origins, const struct origin_target *target,
 
 void origin_cancel(struct origin_request *request)
 {
-	ev_timer_stop(request->origins->loop, &request->deadline);
+	ev_timer_stop(request->origins->turn->loop, &request->deadline);
 	if (request->resolving)
 		resolver_cancel(request->origins->resolver, request->lookup);
 	if (request->connection)

@@ -3,7 +3,6 @@
 #ifndef PROXY_ORIGIN_H
 #define PROXY_ORIGIN_H
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -60,7 +59,7 @@ struct origin_connection {
 	uint64_t idle_since_ns;
 };
 
-struct origins *origins_new(struct ev_loop *loop, const struct config *config,
+struct origins *origins_new(struct turn *turn, const struct config *config,
 	struct resolver *resolver, struct tls_origin_leg *leg, struct counters *counters,
 	struct why *why);
 /* Closes every idle connection; those in use must have been released. */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "config/key_file.h"
 #include "proxy/bypass.h"
+#include "proxy/bypass_event.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 
@@ -29,22 +30,6 @@ struct slice worker_key(const struct worker *worker, const struct config_backend
 	return SLICE_NONE;
 }
 
-void worker_discard(struct worker *worker, struct garbage *garbage, void (*free)(struct garbage *))
-{
-	garbage->free = free;
-	list_append(&worker->garbage, &garbage->node);
-}
-
-static void worker_collect(struct worker *worker)
-{
-	list_for_each_safe (at, &worker->garbage) {
-		struct garbage *garbage = list_entry(at, struct garbage, node);
-
-		list_remove(&garbage->node);
-		garbage->free(garbage);
-	}
-}
-
 void worker_ended(struct worker *worker)
 {
 	if (worker->draining && list_empty(&worker->clients) && list_empty(&worker->bypasses) &&
@@ -58,7 +43,6 @@ static void worker_turn_end(struct ev_loop *loop, ev_prepare *watcher, int event
 
 	(void)loop;
 	(void)events;
-	worker_collect(worker);
 	recorder_flush(worker->recorder);
 }
 
@@ -297,8 +281,14 @@ static int worker_open_recorder(struct worker *worker, struct why *why)
 		.wake_shipper = role_fd(context, "wake_shipper"),
 		.wake_worker = role_fd(context, "wake_worker"),
 	};
+	int error;
 
-	return recorder_new(&options, &worker->recorder, why);
+	error = recorder_new(&options, &worker->recorder, why);
+	if (error)
+		return error;
+	worker->bypass_events =
+		bypass_events_new(worker->loop, worker->recorder, worker->counters);
+	return worker->bypass_events ? 0 : why_set(why, ENOMEM, "out of memory");
 }
 
 static int worker_open_board(struct worker *worker, struct why *why)
@@ -328,17 +318,19 @@ static void worker_close(void *state)
 	if (!worker)
 		return;
 	worker_cut_all(worker);
-	worker_collect(worker);
+	turn_collect(&worker->turn);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
 	worker_leave_signer(worker);
 	worker_beat_no_more(worker);
 	heartbeat_unmap(worker->heartbeat);
 	ev_timer_stop(worker->loop, &worker->accept_pause);
+	shares_close(&worker->shares);
 	if (ev_is_active(&worker->turn_end)) {
 		ev_ref(worker->loop);
 		ev_prepare_stop(worker->loop, &worker->turn_end);
 	}
+	bypass_events_free(worker->bypass_events);
 	recorder_free(worker->recorder);
 	source_board_free(worker->board);
 	origins_free(worker->origins);
@@ -347,6 +339,8 @@ static void worker_close(void *state)
 	tls_client_leg_free(worker->client_leg);
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);
+	hangups_close(&worker->hangups);
+	turn_close(&worker->turn);
 	for (size_t i = 0; i < worker->nkeys; i++)
 		buf_wipe(&worker->keys[i].value);
 	free(worker->keys);
@@ -366,10 +360,11 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	worker->config = context->config;
 	worker->counters = context->counters;
 	worker->signer = -1;
+	shares_open(&worker->shares, worker->loop);
+	turn_open(&worker->turn, worker->loop);
 	list_init(&worker->clients);
 	list_init(&worker->bypasses);
 	list_init(&worker->exchanges);
-	list_init(&worker->garbage);
 	ev_io_init(&worker->accept4, worker_accept, -1, EV_READ);
 	ev_io_init(&worker->accept6, worker_accept, -1, EV_READ);
 	ev_timer_init(&worker->accept_pause, worker_accept_again, WORKER_ACCEPT_PAUSE_S, 0);
@@ -379,7 +374,9 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	ev_prepare_init(&worker->turn_end, worker_turn_end);
 	worker->turn_end.data = worker;
 
-	error = worker_read_keys(worker, why);
+	error = hangups_open(&worker->hangups, worker->loop, why);
+	if (!error)
+		error = worker_read_keys(worker, why);
 	if (!error)
 		error = worker_open_tls(worker, why);
 	if (!error) {
@@ -387,7 +384,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 		error = worker->resolver ? 0 : -EIO;
 	}
 	if (!error) {
-		worker->origins = origins_new(worker->loop, worker->config, worker->resolver,
+		worker->origins = origins_new(&worker->turn, worker->config, worker->resolver,
 			worker->origin_leg, worker->counters, why);
 		error = worker->origins ? 0 : -ENOMEM;
 	}

@@ -12,6 +12,9 @@
 #include "base/list.h"
 #include "base/log_limit.h"
 #include "config/config.h"
+#include "io/hangup.h"
+#include "io/share.h"
+#include "io/turn.h"
 #include "kernel/heartbeat.h"
 #include "proxy/origin.h"
 #include "supervise/role.h"
@@ -19,6 +22,8 @@
 #include "tls/leaf.h"
 #include "tls/origin_leg.h"
 #include "tls/ticket_keys.h"
+
+struct bypass_events;
 
 /* One read of a socket; a TLS record is at most 16 KiB. */
 #define WORKER_READ_SIZE 32768
@@ -29,16 +34,11 @@ struct worker_key {
 	struct buf value;
 };
 
-/* What was freed in this turn of the loop is given back at its end, so that nobody up the stack
- * is left with a dangling pointer. */
-struct garbage {
-	struct list node;
-	void (*free)(struct garbage *);
-};
-
 struct worker {
 	struct role_context *context;
 	struct ev_loop *loop;
+	struct turn turn;
+	struct hangups hangups; /* of clients that are not being read */
 	const struct config *config;
 	struct counters *counters;
 	struct resolver *resolver;
@@ -48,15 +48,17 @@ struct worker {
 	struct leaf_cache *leaves;
 	struct origins *origins;
 	struct recorder *recorder;
+	struct bypass_events *bypass_events;
 	const struct source_board *board; /* totals of the source addresses */
 	struct worker_key *keys;
 	size_t nkeys;
 	int signer;
 	ev_io signer_input, accept4, accept6;
 	ev_prepare turn_end;
+	struct shares shares; /* of the work of a turn */
 	ev_timer accept_pause, beat;
 	struct heartbeat *heartbeat;
-	struct list clients, bypasses, exchanges, garbage;
+	struct list clients, bypasses, exchanges;
 	struct log_limit leaf_log, handshake_log, response_log;
 	bool draining;
 	char scratch[WORKER_READ_SIZE]; /* of the one who reads right now */
@@ -64,7 +66,6 @@ struct worker {
 
 /* The service key for that backend, or an empty slice when the client's credential passes. */
 struct slice worker_key(const struct worker *worker, const struct config_backend *backend);
-void worker_discard(struct worker *worker, struct garbage *garbage, void (*free)(struct garbage *));
 /* A connection or an exchange ended: a draining worker with none left exits. */
 void worker_ended(struct worker *worker);
 

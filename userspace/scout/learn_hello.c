@@ -1,44 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/clock.h"
-#include "scout/encrypted_dns.h"
 #include "scout/learn_internal.h"
-#include "tls/clienthello.h"
+#include "tls/encrypted_dns.h"
+#include "tls/hello_policy.h"
 
 /* A SYN may have been under way while its destination became an endpoint. */
 #define STEERING_NS NS_PER_S
 
-enum hidden { HIDDEN_NO_SNI, HIDDEN_ECH, HIDDEN_ENCRYPTED_DNS };
-
 static const struct {
 	enum counter passed, refused;
-} hidden_counters[] = {
-	[HIDDEN_NO_SNI] = {COUNTER_POLICY_NO_SNI_PASSED, COUNTER_POLICY_NO_SNI_REFUSED},
-	[HIDDEN_ECH] = {COUNTER_POLICY_ECH_PASSED, COUNTER_POLICY_ECH_REFUSED},
-	[HIDDEN_ENCRYPTED_DNS] = {COUNTER_POLICY_ENCRYPTED_DNS_PASSED,
+} hidden_counters[HELLO_KIND_COUNT] = {
+	[HELLO_UNLISTED] = {COUNTER_LEARN_UNLISTED, COUNTER_LEARN_UNLISTED},
+	[HELLO_NO_SNI] = {COUNTER_POLICY_NO_SNI_PASSED, COUNTER_POLICY_NO_SNI_REFUSED},
+	[HELLO_INVALID] = {COUNTER_POLICY_INVALID_PASSED, COUNTER_POLICY_INVALID_REFUSED},
+	[HELLO_ECH] = {COUNTER_POLICY_ECH_PASSED, COUNTER_POLICY_ECH_REFUSED},
+	[HELLO_ENCRYPTED_DNS] = {COUNTER_POLICY_ENCRYPTED_DNS_PASSED,
 		COUNTER_POLICY_ENCRYPTED_DNS_REFUSED},
 };
 
-static enum config_policy policy_of(const struct learn *learn, enum hidden hidden)
-{
-	const struct config_endpoints *config = &learn->config->endpoints;
-
-	return hidden == HIDDEN_NO_SNI ? config->no_sni
-	       : hidden == HIDDEN_ECH  ? config->ech
-				       : config->encrypted_dns;
-}
-
 /* By the policy; first: the packet that its connection is counted by when it passes. Returns
  * whether it was refused. */
-static bool apply(struct learn *learn, struct seen *seen, enum hidden hidden, bool first)
+static bool apply(struct learn *learn, struct seen *seen, enum hello_kind kind,
+	enum config_policy policy, bool first)
 {
-	enum config_policy policy = policy_of(learn, hidden);
-
 	if (policy == CONFIG_POLICY_PASS) {
-		counter_add(learn->counters, hidden_counters[hidden].passed, first);
+		counter_add(learn->counters, hidden_counters[kind].passed, first);
 		learn_pass(learn, seen);
 		return false;
 	}
-	counter_add(learn->counters, hidden_counters[hidden].refused, 1);
+	counter_add(learn->counters, hidden_counters[kind].refused, 1);
 	if (policy == CONFIG_POLICY_RESET)
 		learn_refuse(learn, seen);
 	else
@@ -92,26 +82,15 @@ static void teach(struct learn *learn, struct seen *seen, const struct peek *pee
 static void decide(
 	struct learn *learn, struct seen *seen, struct peek *peek, const struct clienthello *hello)
 {
-	struct slice name = slice_of_string(hello->sni);
-	const struct config_host *host =
-		hello->sni_valid ? config_host_find(learn->config, name) : NULL;
+	struct hello_verdict verdict =
+		hello_policy_of(learn->config, hello, &seen->packet.destination, false);
 
-	if (host) {
-		teach(learn, seen, peek, host);
+	if (verdict.host) {
+		teach(learn, seen, peek, verdict.host);
 		return;
 	}
 	peek_done(learn->peeks, peek);
-	if ((hello->sni_valid && encrypted_dns_name(name)) ||
-		encrypted_dns_address(&seen->packet.destination)) {
-		peek->refused = apply(learn, seen, HIDDEN_ENCRYPTED_DNS, true);
-	} else if (!hello->sni_valid) {
-		peek->refused = apply(learn, seen, HIDDEN_NO_SNI, true);
-	} else if (hello->has_ech) {
-		peek->refused = apply(learn, seen, HIDDEN_ECH, true);
-	} else {
-		counter_add(learn->counters, COUNTER_LEARN_UNLISTED, 1);
-		learn_pass(learn, seen);
-	}
+	peek->refused = apply(learn, seen, verdict.kind, verdict.policy, true);
 }
 
 static void give_up(struct learn *learn, struct seen *seen, struct peek *peek, enum counter counter)
@@ -240,7 +219,7 @@ static void encrypted_dns(struct learn *learn, struct seen *seen)
 
 	if (first)
 		(void)peek_add(learn->peeks, &key, seen->now_ns);
-	(void)apply(learn, seen, HIDDEN_ENCRYPTED_DNS, first);
+	(void)apply(learn, seen, HELLO_ENCRYPTED_DNS, learn->config->endpoints.encrypted_dns, first);
 }
 
 static bool port_steered(const struct config_endpoints *config, uint16_t port)

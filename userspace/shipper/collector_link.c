@@ -5,15 +5,18 @@
 #include <ev.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "audit/forward_client.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "shipper/handshake.h"
 
 #define LINK_WINDOW	   4		 /* chunks on their way */
 #define LINK_CHUNK_BYTES   (1u << 20)	 /* of records; one record may be longer */
@@ -32,7 +35,7 @@ struct chunk {
 	uint64_t begun_ns; /* when its first byte was sent on this connection; 0: not yet */
 };
 
-enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_UP };
+enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
 struct collector_link {
 	struct collector_link_options options;
@@ -54,6 +57,7 @@ struct collector_link {
 	uint64_t unsent;	  /* records behind it, as far as they are known */
 	uint64_t last_ack_ns;
 	struct buf input;
+	struct handshake handshake;
 	struct log_limit unknown, unreadable;
 };
 
@@ -121,7 +125,7 @@ static void link_down(struct collector_link *link, const char *what, int error)
 	counter_add(link->options.counters, COUNTER_FORWARD_CONNECT_FAILED, 1);
 	if (!link->told_down)
 		log_warning("collector %s: %s%s%s; events wait in the spool",
-			address_port_format(&link->options.config->collector).text, what,
+			config_collector_name(link->options.config).text, what,
 			error ? ": " : "", error ? strerror(error) : "");
 	link->told_down = true;
 	timer_set(link, &link->again, link->backoff_ns);
@@ -302,9 +306,11 @@ static void link_pump(struct collector_link *link)
 /* Lets go of the chunks in front that are acknowledged. */
 static void link_settle(struct collector_link *link)
 {
+	uint64_t records = 0;
 	size_t n = 0;
 
 	while (n < link->nchunks && link->chunks[n].acknowledged) {
+		records += link->chunks[n].records;
 		counter_add(link->options.counters, COUNTER_FORWARD_ACKNOWLEDGED,
 			link->chunks[n].records);
 		link->settled = link->chunks[n].end;
@@ -320,10 +326,10 @@ static void link_settle(struct collector_link *link)
 	link->backoff_ns = LINK_BACKOFF_FIRST;
 	if (link->told_down)
 		log_info("collector %s takes events again",
-			address_port_format(&link->options.config->collector).text);
+			config_collector_name(link->options.config).text);
 	link->told_down = false;
 	link_settled(link, !link->nchunks);
-	link->options.acknowledged(link->options.context);
+	link->options.acknowledged(link->options.context, records, &link->settled);
 }
 
 static void link_acknowledge(struct collector_link *link, struct slice id)
@@ -344,6 +350,40 @@ static void link_acknowledge(struct collector_link *link, struct slice id)
 	if (log_limit(&link->unknown, &left_out))
 		log_warning("the collector acknowledges what it was not sent: %s (%llu such reports left out)",
 			log_quote(id).text, (unsigned long long)left_out);
+}
+
+static void link_up(struct collector_link *link)
+{
+	link->state = LINK_UP;
+	link->last_ack_ns = 0;
+	ev_timer_stop(link->options.loop, &link->deadline);
+}
+
+/* What came before the shared key was proven. False: it ended the connection. */
+static bool link_greet(struct collector_link *link)
+{
+	enum handshake_result result = HANDSHAKE_MORE;
+	const char *problem = NULL;
+	struct buf out = BUF_EMPTY;
+	size_t consumed;
+	ssize_t sent = 0;
+
+	while (buf_len(&link->input) && result == HANDSHAKE_MORE) {
+		result = handshake_read(&link->handshake, buf_slice(&link->input), &consumed, &out,
+			&problem);
+		buf_consume(&link->input, consumed);
+	}
+	/* A socket that has sent nothing yet takes some hundred bytes at once. */
+	if (result != HANDSHAKE_FAILED && buf_len(&out))
+		sent = send(link->fd, buf_slice(&out).data, buf_len(&out), MSG_NOSIGNAL);
+	if (result == HANDSHAKE_FAILED)
+		link_down(link, problem, 0);
+	else if (sent != (ssize_t)buf_len(&out))
+		link_down(link, "cannot send", sent < 0 ? errno : 0);
+	else if (result == HANDSHAKE_DONE)
+		link_up(link);
+	buf_free(&out);
+	return link->state != LINK_DOWN;
 }
 
 /* The messages that are whole. 0, or -EPROTO. */
@@ -378,7 +418,10 @@ static void link_receive(struct collector_link *link)
 		return;
 	if (n > 0) {
 		buf_commit(&link->input, (size_t)n);
-		error = link_messages(link);
+		if (link->state == LINK_GREETING && !link_greet(link))
+			return;
+		if (link->state == LINK_UP)
+			error = link_messages(link);
 	}
 	link_settle(link);
 	if (n < 0)
@@ -404,9 +447,14 @@ static void link_connected(struct collector_link *link)
 		link_down(link, "cannot connect", error);
 		return;
 	}
-	link->state = LINK_UP;
-	link->last_ack_ns = 0;
-	ev_timer_stop(link->options.loop, &link->deadline);
+	if (link->options.key.len) {
+		/* The deadline of connecting goes on. */
+		handshake_begin(&link->handshake, link->options.host, link->options.key);
+		link->state = LINK_GREETING;
+		link_events(link, EV_READ);
+		return;
+	}
+	link_up(link);
 	link_pump(link);
 }
 
@@ -425,20 +473,38 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 		link_pump(link);
 }
 
+/* 0: the path of the socket is too long. */
+static socklen_t link_address(const struct config_audit *config, struct sockaddr_storage *address)
+{
+	struct sockaddr_un *local = (struct sockaddr_un *)address;
+
+	if (config->collector.port)
+		return address_port_to_sockaddr(&config->collector, address);
+	memset(address, 0, sizeof(*address));
+	local->sun_family = AF_UNIX;
+	if (!config->collector_socket || snprintf(local->sun_path, sizeof(local->sun_path), "%s",
+						 config->collector_socket) >=
+						 (int)sizeof(local->sun_path))
+		return 0;
+	return sizeof(*local);
+}
+
 static void link_connect(struct collector_link *link)
 {
 	static const int on = 1;
 	struct sockaddr_storage address;
-	socklen_t len = address_port_to_sockaddr(&link->options.config->collector, &address);
+	socklen_t len = link_address(link->options.config, &address);
 
-	link->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	link->fd = !len ? -1 : socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (link->fd < 0) {
-		link_down(link, "no socket", errno);
+		link_down(link, "no socket", len ? errno : ENAMETOOLONG);
 		return;
 	}
 	/* Neither changes what is delivered: without them it is only slower. */
-	(void)setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	(void)setsockopt(link->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	if (address.ss_family != AF_UNIX) {
+		(void)setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		(void)setsockopt(link->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	}
 	if (connect(link->fd, (struct sockaddr *)&address, len) < 0 && errno != EINPROGRESS) {
 		link_down(link, "cannot connect", errno);
 		return;
@@ -500,6 +566,7 @@ void collector_link_free(struct collector_link *link)
 		buf_free(&link->chunks[i].bytes);
 	buf_free(&link->spare);
 	buf_free(&link->input);
+	handshake_free(&link->handshake);
 	free(link);
 }
 
@@ -519,4 +586,9 @@ bool collector_link_busy(const struct collector_link *link)
 {
 	return link->state == LINK_UP &&
 		(link->nchunks || spool_has_after(link->options.spool, &link->at));
+}
+
+bool collector_link_up(const struct collector_link *link)
+{
+	return link->state == LINK_UP;
 }

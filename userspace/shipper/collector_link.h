@@ -9,6 +9,7 @@
 
 #include "audit/spool.h"
 #include "base/counter.h"
+#include "base/slice.h"
 #include "base/why.h"
 #include "config/config.h"
 
@@ -20,8 +21,10 @@ struct collector_link_options {
 	const struct config_audit *config; /* outlives the link */
 	struct spool *spool;		   /* likewise */
 	struct counters *counters;
-	/* The spool's cursor has moved. */
-	void (*acknowledged)(void *context);
+	struct slice host; /* our name for a collector that shares key; both outlive the link */
+	struct slice key;  /* empty: there is no handshake */
+	/* That many records were acknowledged, up to this place; the spool's cursor follows. */
+	void (*acknowledged)(void *context, uint64_t records, const struct spool_position *end);
 	void *context;
 };
 
@@ -37,5 +40,7 @@ void collector_link_more(struct collector_link *link, uint64_t records);
 void collector_link_hurry(struct collector_link *link);
 /* There is a point in waiting: the collector is there, and has not acknowledged everything. */
 bool collector_link_busy(const struct collector_link *link);
+/* There is a connection. */
+bool collector_link_up(const struct collector_link *link);
 
 #endif

@@ -14,13 +14,17 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "base/ring.h"
+#include "config/key_file.h"
 #include "shipper/collector_link.h"
+#include "shipper/record_gauges.h"
 #include "supervise/role.h"
 
 #define INTAKE_BYTES  (4u << 20)	   /* spooled in one turn of the loop */
 #define INTAKE_WAIT   (5 * NS_PER_MS)	   /* so that one write takes several events */
 #define BLOCKED_RETRY (500 * NS_PER_MS)	   /* after the spool was full */
 #define FINISH_WAIT   (1500 * NS_PER_MS)   /* for the last acknowledgements */
+#define TELL_EVERY    NS_PER_S		   /* the gauges of the record */
+#define TELL_SOON     (20 * NS_PER_MS)	   /* while what an earlier life left is counted */
 
 /* A worker, as seen from here: a ring. */
 struct peer {
@@ -39,10 +43,13 @@ struct shipper {
 	struct role_context *context;
 	struct spool *spool;
 	struct collector_link *link;
+	struct buf collector_key; /* empty: there is none */
 	struct list peers;
 	ev_timer intake; /* the next look into the rings */
 	ev_timer sync;
 	ev_timer finish;
+	ev_timer tell;
+	struct record_gauges gauges;
 	uint64_t appended; /* since the last write */
 	bool blocked;	  /* nothing can be spooled: found out in this turn … */
 	bool was_blocked; /* … or in the last */
@@ -118,8 +125,10 @@ static bool shipper_write(struct shipper *s)
 		else
 			peer->written = peer->taken;
 	}
-	if (!error && appended)
+	if (!error && appended) {
+		record_gauges_written(&s->gauges, appended);
 		collector_link_more(s->link, appended);
+	}
 	return !error || !s->blocked;
 }
 
@@ -276,6 +285,21 @@ static void shipper_check_end(struct shipper *s)
 		role_exit(s->context);
 }
 
+static void shipper_tell(struct shipper *s)
+{
+	bool more = record_gauges_tell(&s->gauges, collector_link_up(s->link), s->blocked);
+
+	ev_timer_stop(s->context->loop, &s->tell);
+	shipper_timer(s, &s->tell, more ? TELL_SOON : TELL_EVERY);
+}
+
+static void on_tell(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	shipper_tell(timer->data);
+}
+
 /* One turn: out of the rings, into the spool, and the rings' room back. */
 static void shipper_intake(struct shipper *s)
 {
@@ -296,6 +320,8 @@ static void shipper_intake(struct shipper *s)
 	shipper_write(s);
 	if (s->was_blocked && !s->blocked)
 		log_info("events are spooled again");
+	if (s->was_blocked != s->blocked)
+		shipper_tell(s);
 	switch (s->context->config->audit.fsync) {
 	case CONFIG_FSYNC_ALWAYS:
 		shipper_sync(s);
@@ -357,10 +383,11 @@ static void on_wake(struct ev_loop *loop, ev_io *io, int events)
 		s->context->config->audit.fsync == CONFIG_FSYNC_ALWAYS ? 0 : INTAKE_WAIT);
 }
 
-static void on_acknowledged(void *context)
+static void on_acknowledged(void *context, uint64_t records, const struct spool_position *end)
 {
 	struct shipper *s = context;
 
+	record_gauges_acknowledged(&s->gauges, records, end);
 	if (s->blocked)
 		shipper_timer_now(s, &s->intake);
 	if (s->finishing && !collector_link_busy(s->link))
@@ -449,6 +476,7 @@ static void shipper_close(void *state)
 	ev_timer_stop(loop, &s->intake);
 	ev_timer_stop(loop, &s->sync);
 	ev_timer_stop(loop, &s->finish);
+	ev_timer_stop(loop, &s->tell);
 	if (s->spool)
 		shipper_sync(s);
 	list_for_each_safe (node, &s->peers) {
@@ -462,6 +490,7 @@ static void shipper_close(void *state)
 		free(peer);
 	}
 	collector_link_free(s->link);
+	buf_wipe(&s->collector_key);
 	spool_close(s->spool);
 	free(s);
 }
@@ -487,6 +516,19 @@ static int shipper_spool(struct shipper *s, struct why *why)
 	return error;
 }
 
+static int shipper_key(struct shipper *s, struct why *why)
+{
+	int fd = role_fd(s->context, "collector_key");
+	int error;
+
+	if (fd < 0)
+		return why_set(why, EBADF, "no key of the collector was handed over");
+	error = key_file_read(
+		fd, s->context->config->audit.collector_key_file, &s->collector_key, why);
+	close(fd);
+	return error;
+}
+
 static int shipper_init(struct role_context *context, void **state, struct why *why)
 {
 	struct shipper *s = calloc(1, sizeof(*s));
@@ -494,6 +536,7 @@ static int shipper_init(struct role_context *context, void **state, struct why *
 		.loop = context->loop,
 		.config = &context->config->audit,
 		.counters = context->counters,
+		.host = slice_of_string(context->config->appliance.name),
 		.acknowledged = on_acknowledged,
 		.context = s,
 	};
@@ -506,11 +549,20 @@ static int shipper_init(struct role_context *context, void **state, struct why *
 	ev_init(&s->intake, on_intake);
 	ev_init(&s->sync, on_sync);
 	ev_init(&s->finish, on_finish);
-	s->intake.data = s->sync.data = s->finish.data = s;
+	ev_init(&s->tell, on_tell);
+	s->intake.data = s->sync.data = s->finish.data = s->tell.data = s;
 	error = shipper_spool(s, why);
+	if (!error && context->config->audit.collector_key_file)
+		error = shipper_key(s, why);
 	if (!error) {
 		options.spool = s->spool;
+		options.key = buf_slice(&s->collector_key);
 		error = collector_link_new(&options, &s->link, why);
+	}
+	if (!error) {
+		record_gauges_open(&s->gauges, s->spool, context->counters,
+			context->config->audit.spool_bytes);
+		shipper_tell(s);
 	}
 	if (error) {
 		shipper_close(s);

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -15,7 +17,6 @@
 #include "supervise/directory.h"
 #include "supervise/parent.h"
 
-#define CONFIG_BYTES_MAX (16u << 20)
 /* The named descriptors of one process: those of the worker, and one per backend. */
 #define FDS_FIXED 17
 /* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
@@ -40,22 +41,71 @@ static void told(void *context, const char *problem)
 int generation_load(const char *path, struct config **config, struct buf *text)
 {
 	struct why why = {""};
-	int error = file_read(path, CONFIG_BYTES_MAX, text, &why);
+	int error = config_read(path, text, &why);
 	size_t problems;
 
 	*config = NULL;
-	if (!error)
-		error = config_parse(path, buf_slice(text), config, &why);
 	if (error) {
 		log_error("%s", why.text);
 		return error;
 	}
+	error = config_parse_all(path, buf_slice(text), config, told, NULL, &problems);
+	if (error)
+		return error;
 	problems = config_check_system(path, *config, told, NULL);
 	if (!problems)
 		return 0;
 	config_free(*config);
 	*config = NULL;
 	return -EINVAL;
+}
+
+/* Writes the head and what the descriptor holds under a new name, and puts it in place. */
+static int publish(int text_fd, const char *head, const char *path, struct why *why)
+{
+	char new_path[PATH_MAX];
+	off_t at = 0;
+	ssize_t n = -1;
+	int fd;
+
+	if (snprintf(new_path, sizeof(new_path), "%s.new", path) >= (int)sizeof(new_path))
+		return why_set(why, ENAMETOOLONG, "%s: the path is too long", path);
+	unlink(new_path);
+	fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return why_set(why, errno, "%s: cannot be made: %m", new_path);
+	if (write(fd, head, strlen(head)) == (ssize_t)strlen(head))
+		while ((n = sendfile(fd, text_fd, &at, 1 << 20)) > 0)
+			;
+	if (close(fd) < 0 || n < 0 || rename(new_path, path) < 0) {
+		why_set(why, errno, "%s: cannot be written: %m", path);
+		unlink(new_path);
+		return -EIO;
+	}
+	return 0;
+}
+
+void generation_publish(const struct generation *generation, const char *config_path)
+{
+	const char *directory = generation->config->appliance.run_directory;
+	char path[PATH_MAX], head[PATH_MAX + 64], *absolute = realpath(config_path, NULL);
+	struct why why = {""};
+
+	snprintf(head, sizeof(head), CONFIG_RUNNING_HEAD "%s\n", absolute ? absolute : config_path);
+	free(absolute);
+	if (snprintf(path, sizeof(path), "%s/" CONFIG_RUNNING_FILE, directory) >=
+			(int)sizeof(path) ||
+		publish(generation->config_fd, head, path, &why))
+		log_warning("the command line goes by the file on disk: %s", why.text);
+}
+
+void generation_unpublish(const struct generation *generation)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/" CONFIG_RUNNING_FILE,
+		    generation->config->appliance.run_directory) < (int)sizeof(path))
+		unlink(path);
 }
 
 static int hold_text(struct slice text, struct why *why)
@@ -456,12 +506,19 @@ static int open_spool(const struct config *config, struct why *why)
 
 static int start_shipper(struct slot *slot, struct package *package, struct why *why)
 {
+	const char *key_path = slot->generation->config->audit.collector_key_file;
 	int spool = open_spool(slot->generation->config, why);
-	int error;
+	int key, error;
 
 	if (spool < 0)
 		return spool;
 	pack_made(package, "spool", spool);
+	if (key_path) {
+		key = file_secret_open(key_path, 0, why);
+		if (key < 0)
+			return key;
+		pack_made(package, "collector_key", key);
+	}
 	error = start(slot, package, why);
 	if (error)
 		return error;

@@ -46,6 +46,11 @@ struct generation {
  * and the text are the caller's; else negative errno, and the text may have been filled. */
 int generation_load(const char *path, struct config **config, struct buf *text);
 
+/* Leaves the configuration that is in force in the run directory, for the command line
+ * (CONFIG_RUNNING_FILE); a failure is logged. And takes it away. */
+void generation_publish(const struct generation *generation, const char *config_path);
+void generation_unpublish(const struct generation *generation);
+
 /* Opens the files of the configuration. No process is started. The generation takes config, also
  * on failure. NULL with why. */
 struct generation *generation_new(

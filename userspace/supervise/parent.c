@@ -472,6 +472,8 @@ static int begin(struct parent *parent, struct why *why)
 		parent->current = generation_new(parent, config, buf_slice(&text), why);
 		error = parent->current ? 0 : -EINVAL;
 	}
+	if (!error)
+		generation_publish(parent->current, parent->options->config_path);
 	buf_free(&text);
 	return error ? error : start_children(parent, why);
 }
@@ -502,6 +504,8 @@ static int run(struct parent *parent, struct why *why)
 static void finish(struct parent *parent)
 {
 	ev_timer_stop(parent->loop, &parent->shipper.restart);
+	if (parent->current)
+		generation_unpublish(parent->current);
 	list_for_each_safe (node, &parent->generations)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);

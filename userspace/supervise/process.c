@@ -302,7 +302,8 @@ void process_free(struct process *process)
 static _Noreturn void become_child(int control, const char *name, const char *title)
 {
 	char *const arguments[] = {(char *)name, (char *)"--child", (char *)title, NULL};
-	static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+	static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
+		"JOURNAL_STREAM"};
 	char *environment[1 + sizeof(kept) / sizeof(kept[0]) + 1] = {
 		(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
 	char *values[sizeof(kept) / sizeof(kept[0])] = {NULL};

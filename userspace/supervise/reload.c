@@ -126,6 +126,7 @@ static void commit(struct parent *parent)
 	parent->current = parent->pending;
 	parent->pending = NULL;
 	parent->swapping = false;
+	generation_publish(parent->current, parent->options->config_path);
 	parent_schedule_rotation(parent);
 	census_reconfigure(parent->census, parent->current->config);
 	parent->retiring = old;

@@ -33,6 +33,7 @@ enum condition {
 	ANY,
 	NOT_EXECUTABLE, /* memory protection without PROT_EXEC */
 	INTERNET,	/* an address family of the internet */
+	LOCAL,		/* that of sockets on this machine */
 	READ_ONLY,	/* openat of something that exists, for reading */
 	SOCKET_IOCTL,	/* FIONREAD, FIONBIO */
 	ITSELF,		/* a signal to this process: abort(3) */
@@ -127,6 +128,7 @@ static const struct call calls[] = {
 	{"openat", WORKER | SCOUT, READ_ONLY},
 	{"open", WORKER | SCOUT, READ_ONLY},
 	{"uname", WORKER | SCOUT, ANY},
+	{"socket", SHIPPER, LOCAL}, /* of the collector */
 	/* the spool */
 	{"openat", SHIPPER, ANY},
 	{"getdents64", SHIPPER, ANY},
@@ -230,6 +232,9 @@ static int allow(scmp_filter_ctx filter, int number, enum condition condition)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
 				SCMP_A0(SCMP_CMP_EQ, families[i], 0));
 		return error;
+	case LOCAL:
+		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+			SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	case SOCKET_IOCTL:
 		for (int i = 0; i < 2 && !error; i++)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,

@@ -86,6 +86,8 @@ static bool client_leg_configure(struct tls_client_leg *leg, const struct config
 	SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_RELEASE_BUFFERS |
 					  SSL_MODE_ENABLE_PARTIAL_WRITE |
 					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* One SSL_read ends with the record that it handled: what a peer sends must not keep it going. */
+	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
 	/* A record's header and body in one system call, and more of them when they are small. */
 	SSL_CTX_set_read_ahead(context, 1);
 	SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
@@ -147,7 +149,7 @@ void tls_client_leg_free(struct tls_client_leg *leg)
 	free(leg);
 }
 
-SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf, int fd)
+SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf)
 {
 	SSL *ssl = SSL_new(leg->context);
 
@@ -155,8 +157,7 @@ SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf, 
 	 */
 	if (ssl && SSL_use_certificate(ssl, leaf->certificate) == 1 &&
 		SSL_check_private_key(ssl) == 1 && SSL_set1_chain(ssl, leaf->chain) == 1 &&
-		SSL_set_session_id_context(ssl, leaf->context, sizeof(leaf->context)) == 1 &&
-		SSL_set_fd(ssl, fd) == 1) {
+		SSL_set_session_id_context(ssl, leaf->context, sizeof(leaf->context)) == 1) {
 		SSL_set_accept_state(ssl);
 		return ssl;
 	}

@@ -21,12 +21,12 @@ struct tls_client_leg *tls_client_leg_new(const struct config *config, int leaf_
 	const struct ticket_keys *keys, struct why *why);
 void tls_client_leg_free(struct tls_client_leg *leg); /* its SSLs first */
 
-/* An SSL in accept state for a connected non-blocking socket from which nothing was read (peeking
- * is fine); it answers with that leaf, of which it keeps what it needs. The socket stays the
- * caller's. Partial writes and moving write buffers are on. Read-ahead is on: after SSL_read gave
+/* An SSL in accept state, without a BIO; it answers with that leaf, of which it keeps what it needs.
+ * Partial writes and moving write buffers are on, and an SSL_read that met something other than
+ * payload says SSL_ERROR_WANT_READ although more may be there. Read-ahead is on: after SSL_read gave
  * fewer bytes than it could, or was not called to its end (SSL_ERROR_WANT_READ), bytes may be
  * waiting inside (SSL_has_pending) while the socket is not readable. NULL without memory. */
-SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf, int fd);
+SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf);
 
 /* Why a handshake failed, right after the SSL function that said so (it takes the thread's error
  * queue): a short name from one const table ("client_rejected_certificate", "no_common_cipher",

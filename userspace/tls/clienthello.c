@@ -57,6 +57,13 @@ static bool read_server_name(struct slice body, struct clienthello *hello)
 		return false;
 	hello->has_sni = true;
 	hello->sni_valid = host_name_read(name, hello->sni);
+	if (name.len > sizeof(hello->named))
+		name = slice_after(name, name.len - sizeof(hello->named));
+	for (size_t i = 0; i < name.len; i++)
+		hello->named[i] = (char)(name.data[i] >= 'A' && name.data[i] <= 'Z'
+						 ? name.data[i] - 'A' + 'a'
+						 : name.data[i]);
+	hello->named_len = name.len;
 	return true;
 }
 

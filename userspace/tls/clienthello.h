@@ -24,6 +24,8 @@ struct clienthello {
 	char sni[256]; /* lower case, without the root's dot, NUL-terminated; "" unless sni_valid */
 	bool has_sni;  /* there is a server_name extension with a host_name */
 	bool sni_valid; /* … and it is a host name by host_name_read */
+	char named[255]; /* with has_sni: what was sent, in lower case, and of more than fits the end */
+	size_t named_len;
 	bool has_ech;	/* encrypted_client_hello, real or GREASE: nobody can tell */
 	bool alpn_present;
 	bool alpn_h1; /* http/1.1 is offered */

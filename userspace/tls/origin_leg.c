@@ -168,6 +168,7 @@ static int origin_configure(struct tls_origin_leg *leg, bool crls)
 	SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* as on the client's leg */
 	SSL_CTX_set_read_ahead(context, 1);
 
 	X509_VERIFY_PARAM_set_flags(
@@ -250,7 +251,7 @@ void tls_origin_leg_free(struct tls_origin_leg *leg)
 	free(leg);
 }
 
-SSL *tls_origin_leg_connect(struct tls_origin_leg *leg, const char *host, int fd)
+SSL *tls_origin_leg_connect(struct tls_origin_leg *leg, const char *host)
 {
 	char name[HOST_NAME_SIZE];
 	SSL_SESSION *session;
@@ -261,7 +262,7 @@ SSL *tls_origin_leg_connect(struct tls_origin_leg *leg, const char *host, int fd
 	ssl = SSL_new(leg->context);
 	session = ssl ? origin_sessions_get(leg->sessions, name, clock_realtime_ns()) : NULL;
 	if (ssl && SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1 &&
-		SSL_set_fd(ssl, fd) == 1 && (!session || SSL_set_session(ssl, session) == 1)) {
+		(!session || SSL_set_session(ssl, session) == 1)) {
 		SSL_set_connect_state(ssl);
 	} else {
 		ERR_clear_error();

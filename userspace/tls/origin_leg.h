@@ -22,11 +22,11 @@ struct tls_origin_leg *tls_origin_leg_new(
 	const struct config *config, int own_ca_certificate_fd, struct why *why);
 void tls_origin_leg_free(struct tls_origin_leg *leg); /* its SSLs first */
 
-/* An SSL in connect state for a non-blocking socket. host (NUL-terminated, by host_name_read) is
+/* An SSL in connect state, without a BIO. host (NUL-terminated, by host_name_read) is
  * the SNI and the name that is verified; a session of an earlier, verified connection to the same
- * host is offered. The socket stays the caller's. Modes as of tls_client_leg_accept, ALPN http/1.1.
+ * host is offered. Modes as of tls_client_leg_accept, ALPN http/1.1.
  * NULL: host is no host name, or no memory. SSL_free. */
-SSL *tls_origin_leg_connect(struct tls_origin_leg *leg, const char *host, int fd);
+SSL *tls_origin_leg_connect(struct tls_origin_leg *leg, const char *host);
 
 /* To be called when SSL_do_handshake succeeded, before the first byte is written; or right after it
  * failed (it takes the thread's error queue; error_number is the errno of that moment). 0: this is

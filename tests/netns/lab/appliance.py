@@ -12,7 +12,6 @@ import socket
 from . import network
 from .process import Process, children_of, wait_for
 
-COLLECTOR = "127.0.0.1:24224"
 USERS = {"worker": 64101, "signer": 64102, "shipper": 64103, "scout": 64104}
 
 # Fields of an event that hold JSON.
@@ -68,10 +67,12 @@ class Appliance:
         self.spool_directory = os.path.join(directory, "spool")
         self.run_directory = os.path.join(directory, "run")
         self.store_path = os.path.join(directory, "store.db")
+        self.socket_path = os.path.join(directory, "collector")
         self.ca_path = os.path.join(directory, "ca.crt")
         self.ca_key_path = os.path.join(directory, "ca.key")
         self.daemon_path = lab.program("sallyportd")
         self.daemon = self.collector = None
+        self.collector_options = []
         self._notify = None
         os.makedirs(directory, exist_ok=True)
         self.config = merge(self._defaults(), changes or {})
@@ -100,7 +101,9 @@ class Appliance:
                 "origin_roots": [self.lab.certificates.root_path],
                 "system_roots": False,
             },
-            "audit": {"collector": COLLECTOR, "spool_directory": self.spool_directory},
+            "audit": {
+                "collector_socket": self.socket_path, "spool_directory": self.spool_directory,
+            },
             "processes": {role: f"{uid}:{uid}" for role, uid in USERS.items()},
         }
 
@@ -133,15 +136,17 @@ class Appliance:
     def start_collector(self):
         self.collector = Process(
             "collector",
-            [self.lab.program("sallyport-collector"), "--store", self.store_path, "--listen", COLLECTOR],
+            [
+                self.lab.program("sallyport-collector"), "--store", self.store_path,
+                "--socket", self.socket_path, "--user", str(USERS["shipper"]), *self.collector_options,
+            ],
             self.directory, self.namespace,
         )
-        address, port = COLLECTOR.rsplit(":", 1)
 
         def listens():
             assert self.collector.running, self.collector.log()
-            with self.namespace.inside(), contextlib.suppress(OSError):
-                socket.create_connection((address, int(port)), 1).close()
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as there:
+                there.connect(self.socket_path)
                 return True
 
         wait_for(listens, "collector")
@@ -280,7 +285,8 @@ class Appliance:
             assert sorted(numbers) == list(range(1, len(numbers) + 1)), key
 
     def status(self):
-        return json.loads(self.cli("status", "--config", self.running_path, "--json").stdout)
+        """What it tells, whether the exit status calls it good or not."""
+        return json.loads(self.cli("status", "--config", self.running_path, "--json", check=False).stdout)
 
     def counters(self):
         """The daemon's counters by name."""

@@ -43,6 +43,15 @@ def with_ech(hello):
     return hello[:1] + len(body).to_bytes(3, "big") + body
 
 
+def with_name(name):
+    """The handshake message with this name, which a TLS library may refuse to send."""
+    raw = name.encode("latin-1")
+    stand_in = "a." + "b" * (len(raw) - 2)  # of the same length, up to that of a label
+    hello = client_hello(stand_in)
+    assert hello.count(stand_in.encode()) == 1
+    return hello.replace(stand_in.encode(), raw)
+
+
 def record(hello):
     """The handshake message as it goes over TCP."""
     return b"\x16\3\1" + struct.pack("!H", len(hello)) + hello

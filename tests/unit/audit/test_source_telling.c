@@ -31,7 +31,7 @@ struct scene {
 	struct recorder *recorder;
 	struct ring *ring; /* of the shipper */
 	int ring_fd, wake_fd;
-	_Atomic uint64_t counted[COUNTER_COUNT];
+	_Atomic uint64_t counted[COUNTER_ROWS];
 	struct counters counters;
 	struct source_telling telling;
 	uint64_t now_ns;

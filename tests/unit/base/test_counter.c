@@ -46,17 +46,31 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The file of another program: the same but for the name of one counter. */
+static void rename_counter(const struct fixture *f, const char *from, const char *to)
+{
+	char text[65536], *at;
+	int fd = open(f->path, O_RDWR | O_CLOEXEC);
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+
+	assert_int_equal(strlen(from), strlen(to));
+	at = memmem(text, (size_t)n, from, strlen(from) + 1);
+	assert_non_null(at);
+	assert_int_equal(pwrite(fd, to, strlen(to), at - text), strlen(to));
+	close(fd);
+}
+
 static void every_counter_has_a_name_of_its_own_and_a_help(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+	for (unsigned i = 0; i < COUNTER_ROWS; i++) {
 		const char *name = counter_name((enum counter)i);
 
 		assert_true(strlen(name) > 2 && strlen(name) < 64);
 		for (const char *c = name; *c; c++)
 			assert_true(islower(*c) || isdigit(*c) || *c == '.' || *c == '_');
 		assert_true(strlen(counter_help((enum counter)i)) > 5);
-		assert_true(strlen(counter_help((enum counter)i)) < 192);
+		assert_true(strlen(counter_help((enum counter)i)) < 191);
 		for (unsigned j = 0; j < i; j++)
 			assert_string_not_equal(name, counter_name((enum counter)j));
 	}
@@ -117,6 +131,46 @@ static void a_reader_sees_the_table_of_the_file(void **state)
 	counters_close(reader);
 }
 
+static void a_gauge_is_what_was_set_last_and_no_counter(void **state)
+{
+	struct fixture *f = *state;
+	struct counter_reading reading;
+	struct counters *shipper, *reader, *taken, *older;
+	uint64_t value;
+	size_t at = 0;
+
+	assert_int_equal(
+		counters_map(f->counters->fd, COUNTER_SLOT_SHIPPER, &shipper, &f->why), 0);
+	counter_set(shipper, COUNTER_RECORD_EVENTS, 7);
+	counter_set(shipper, COUNTER_RECORD_EVENTS, 5);
+	assert_int_equal(counters_open(f->path, &reader, &f->why), 0);
+	assert_true(counter_gauge(reader, COUNTER_RECORD_EVENTS, &value));
+	assert_int_equal(value, 5);
+	while (counters_next(reader, &at, &reading))
+		assert_string_not_equal(reading.name, counter_name(COUNTER_RECORD_EVENTS));
+	counters_close(reader);
+	/* The next program, with another table: what is now is told anew, not added up. */
+	rename_counter(f, "signer.minted", "signer.coined");
+	assert_int_equal(counters_take(f->path, f->counters->fd, &taken, &older, &f->why), 0);
+	assert_true(counter_gauge(taken, COUNTER_RECORD_EVENTS, &value));
+	assert_int_equal(value, 0);
+	counters_close(older);
+	counters_close(taken);
+	counters_close(shipper);
+}
+
+static void a_file_of_before_there_were_gauges_has_none(void **state)
+{
+	struct fixture *f = *state;
+	struct counters *reader;
+	uint64_t value;
+
+	rename_counter(f, "record.events", "record.evonts");
+	assert_int_equal(counters_open(f->path, &reader, &f->why), 0);
+	assert_false(counter_gauge(reader, COUNTER_RECORD_EVENTS, &value));
+	counters_close(reader);
+}
+
 static void a_slot_that_is_not_there_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -168,20 +222,6 @@ static void counting_without_counters_is_harmless(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-/* The file of another program: the same but for the name of one counter. */
-static void rename_counter(const struct fixture *f, const char *from, const char *to)
-{
-	char text[65536], *at;
-	int fd = open(f->path, O_RDWR | O_CLOEXEC);
-	ssize_t n = pread(fd, text, sizeof(text), 0);
-
-	assert_int_equal(strlen(from), strlen(to));
-	at = memmem(text, (size_t)n, from, strlen(from) + 1);
-	assert_non_null(at);
-	assert_int_equal(pwrite(fd, to, strlen(to), at - text), strlen(to));
-	close(fd);
-}
 
 static void the_next_program_counts_on_in_the_same_file(void **state)
 {
@@ -257,6 +297,8 @@ int main(void)
 		TEST(counts_of_all_slots_add_up),
 		TEST(what_a_dead_process_counted_stays),
 		TEST(a_reader_sees_the_table_of_the_file),
+		TEST(a_gauge_is_what_was_set_last_and_no_counter),
+		TEST(a_file_of_before_there_were_gauges_has_none),
 		TEST(a_slot_that_is_not_there_is_refused),
 		TEST(a_damaged_file_is_refused),
 		TEST(the_next_program_counts_on_in_the_same_file),

@@ -9,8 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -49,15 +53,43 @@ static const char *said(void)
 	return ear.text;
 }
 
-static void a_line_has_priority_and_speaker(void **state)
+/* As systemd tells that standard error is its journal. */
+static void is_journal(bool yes)
+{
+	struct stat st;
+	char stream[64];
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino + !yes);
+	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+}
+
+static void a_line_for_people_has_no_priority(void **state)
 {
 	(void)state;
+	unsetenv("JOURNAL_STREAM");
+	log_open("worker 1", LOG_LEVEL_INFO);
+	log_error("bad");
+	/* Redirected, after systemd had given it the journal. */
+	is_journal(false);
+	log_open("worker 1", LOG_LEVEL_INFO);
+	log_error("worse");
+	assert_string_equal(said(), "worker 1: bad\nworker 1: worse\n");
+	unsetenv("JOURNAL_STREAM");
+}
+
+static void a_line_for_the_journal_has_priority_and_speaker(void **state)
+{
+	(void)state;
+	is_journal(true);
 	log_open("worker 1", LOG_LEVEL_INFO);
 	log_warning("%s: %d", "what", 5);
 	assert_string_equal(said(), "<4>worker 1: what: 5\n");
 	log_error("bad");
 	log_info("fine");
 	assert_string_equal(said(), "<3>worker 1: bad\n<6>worker 1: fine\n");
+	unsetenv("JOURNAL_STREAM");
 }
 
 static void what_is_too_quiet_is_not_said(void **state)
@@ -69,7 +101,7 @@ static void what_is_too_quiet_is_not_said(void **state)
 	assert_string_equal(said(), "");
 	log_open("x", LOG_LEVEL_DEBUG);
 	log_debug("this");
-	assert_string_equal(said(), "<7>x: this\n");
+	assert_string_equal(said(), "x: this\n");
 }
 
 static void a_long_line_is_cut_and_ends(void **state)
@@ -142,7 +174,10 @@ static void a_long_reason_is_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_line_has_priority_and_speaker, ear_open, ear_close),
+		cmocka_unit_test_setup_teardown(
+			a_line_for_people_has_no_priority, ear_open, ear_close),
+		cmocka_unit_test_setup_teardown(
+			a_line_for_the_journal_has_priority_and_speaker, ear_open, ear_close),
 		cmocka_unit_test_setup_teardown(what_is_too_quiet_is_not_said, ear_open, ear_close),
 		cmocka_unit_test_setup_teardown(a_long_line_is_cut_and_ends, ear_open, ear_close),
 		cmocka_unit_test(input_is_quoted),

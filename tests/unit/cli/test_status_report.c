@@ -23,6 +23,7 @@ struct machine {
 	struct datapath_known_endpoint endpoints[ENDPOINTS];
 	struct datapath_source source;
 	struct datapath_admission admission[2];
+	struct record_state record;
 	struct printed printed;
 };
 
@@ -112,7 +113,7 @@ static int machine_free(void **state)
 
 static const char *shown(struct machine *m, bool json, size_t most)
 {
-	const struct status_report report = {m->config, &m->kernel, NULL, most};
+	const struct status_report report = {m->config, &m->kernel, NULL, most, m->record};
 	FILE *out = printed_begin(&m->printed);
 
 	if (json)
@@ -230,10 +231,50 @@ static void json_has_it_all(void **state)
 	yyjson_doc_free(doc);
 }
 
+static void whether_the_record_arrives_is_shown(void **state)
+{
+	struct machine *m = *state;
+	yyjson_doc *doc;
+
+	assert_shown(shown(m, false, 10), "\nRecord: unknown\n\nEndpoints");
+	m->record = (struct record_state){.told = true,
+		.connected = true,
+		.events = 12,
+		.bytes = 3456,
+		.oldest_ns = clock_realtime_ns() - 90 * NS_PER_S,
+		.spool = 10 << 20,
+		.limit = 1 << 30};
+	assert_shown(shown(m, false, 10), "\nRecord: arrives\n"
+					  "  collector  /run/sallyport-collector/socket, connected\n"
+					  "  waiting    12 events, 3456 bytes, the oldest for 90 s\n"
+					  "  spool      1.0 % of 1024 MiB\n");
+	m->record.connected = false;
+	m->record.counting = true;
+	assert_shown(shown(m, false, 10), "\nRecord: waits\n"
+					  "  collector  /run/sallyport-collector/socket, not connected\n"
+					  "  waiting    at least 12 events, ");
+	m->record.blocked = true;
+	assert_shown(shown(m, false, 10), "\nRecord: BLOCKED\n");
+	assert_shown(shown(m, false, 10), " MiB; nothing can be spooled: calls wait, or will\n");
+	assert_false(record_state_good(&m->record));
+	doc = yyjson_read(shown(m, true, 10), strlen(shown(m, true, 10)), 0);
+	assert_false(yyjson_get_bool(yyjson_doc_ptr_get(doc, "/recording")));
+	assert_true(yyjson_get_bool(yyjson_doc_ptr_get(doc, "/record/blocked")));
+	assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/record/waiting_events")), 12);
+	yyjson_doc_free(doc);
+	m->record.blocked = false;
+	m->record.age_ns = RECORD_SILENT_NS - 1;
+	assert_true(record_state_good(&m->record));
+	m->record.age_ns = RECORD_SILENT_NS;
+	assert_false(record_state_good(&m->record));
+	assert_shown(shown(m, false, 10), "\nRecord: STOPPED\n");
+	assert_shown(shown(m, false, 10), "\n  shipper    told this 30 s ago, and nothing since\n");
+}
+
 static void inspecting_takes_programs_routing_and_a_worker_that_is_alive(void **state)
 {
 	struct machine *m = *state;
-	const struct status_report report = {m->config, &m->kernel, NULL, 0};
+	const struct status_report report = {m->config, &m->kernel, NULL, 0, m->record};
 
 	assert_true(status_report_inspecting(&report));
 	m->kernel.admit.attached = false; /* xdp: off inspects as well */
@@ -260,6 +301,7 @@ int main(void)
 		TEST(an_endpoint_that_fails_open_says_so),
 		TEST(long_tables_are_cut_unless_all_is_asked),
 		TEST(json_has_it_all),
+		TEST(whether_the_record_arrives_is_shown),
 		TEST(inspecting_takes_programs_routing_and_a_worker_that_is_alive),
 	};
 

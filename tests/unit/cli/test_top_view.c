@@ -107,8 +107,8 @@ static void the_totals_stand_above_the_table(void **state)
 	const char *text = shown(*state);
 
 	/* 0 + 1 + … + 29 = 435 packets a second, of 100 bytes */
-	assert_shown(text, "gate on eth1, ");
-	assert_shown(text, ": new calls are inspected; workers: 3 of 4 alive; fail: open\n");
+	assert_shown(text, "inspected; record: unknown; workers: 3 of 4 alive; fail: open; "
+			   "gate on eth1, ");
 	assert_shown(text, "from: 435 packets/s 348k bits/s  to: 0.0 packets/s 0.0 bits/s  "
 			   "steered: 50.0 %  drops: 0.0/s\n");
 	assert_shown(text, "connections: 30 active (counted 3 s ago), 0.0 new/s  sources: 30\n");
@@ -119,7 +119,10 @@ static void what_is_not_inspected_is_said(void **state)
 	struct scene *s = *state;
 
 	s->now.alive = 0;
-	assert_shown(shown(s), "new calls are NOT inspected; workers: 0 of 4 alive");
+	assert_shown(shown(s), "NOT INSPECTED; record: unknown; workers: 0 of 4 alive");
+	s->view.record = (struct record_state){.told = true, .blocked = true};
+	s->view.width = 36;
+	assert_shown(shown(s), "NOT INSPECTED; record: BLOCKED; work\n");
 }
 
 static void without_bounds_all_is_shown(void **state)

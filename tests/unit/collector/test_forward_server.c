@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -165,12 +166,98 @@ static void our_client_reads_our_acknowledgement(void **state)
 	buf_free(&out);
 }
 
+/* Appends n times the bytes. */
+static void append_times(struct buf *out, struct slice bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(buf_append_slice(out, bytes), 0);
+}
+
+/* A message with these entries compressed. */
+static void append_compressed(struct buf *out, struct slice plain)
+{
+	unsigned char *packed = malloc(plain.len / 50 + 1000);
+	z_stream z = {.next_in = (unsigned char *)(uintptr_t)plain.data,
+		.avail_in = (unsigned)plain.len,
+		.next_out = packed,
+		.avail_out = (unsigned)(plain.len / 50 + 1000)};
+	unsigned char head[5];
+
+	assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	for (int i = 0; i < 4; i++)
+		head[1 + i] = (unsigned char)(z.total_out >> (24 - 8 * i));
+	head[0] = 0xc6;
+	append_times(out, SLICE("\x93\xa1t"), 1);
+	assert_int_equal(buf_append(out, head, sizeof(head)), 0);
+	assert_int_equal(buf_append(out, packed, z.total_out), 0);
+	append_times(out, SLICE("\x82\xaa" "compressed\xa4gzip\xa5" "chunk\xa2id"), 1);
+	deflateEnd(&z);
+	free(packed);
+}
+
+/* What msgpack-c would build of them takes gigabytes. */
+static void bombs_of_values_are_refused(void **state)
+{
+	static const struct {
+		const char *name;
+		struct slice head, each;
+		size_t n;
+		unsigned told;
+	} bombs[] = {
+		{"a map of thirty million nils", SLICE("\x92\x05\xdf\x00\xe4\xe1\xc0"),
+			SLICE("\xc0"), 30000000, 0},
+		{"many records of many nils, of which the first are within the bounds",
+			SLICE_NONE, SLICE("\x92\x05\x8f\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"
+					  "\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"
+					  "\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"),
+			600000, FORWARD_VALUES_MAX / 33},
+		{"more bytes than a message may have", SLICE("\x92\x05\x81\xa1k\xdb\x05\x00\x00\x00"),
+			SLICE("0123456789abcdef"), 5 << 20, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
+		struct buf plain = BUF_EMPTY, message = BUF_EMPTY;
+		struct told told = {0};
+		struct slice chunk;
+
+		append_times(&plain, bombs[i].head, 1);
+		append_times(&plain, bombs[i].each, bombs[i].n);
+		append_compressed(&message, buf_slice(&plain));
+		if (forward_read(buf_slice(&message), tell, &told, &chunk) != FORWARD_BAD)
+			fail_msg("%s: not refused", bombs[i].name);
+		if (told.n != bombs[i].told)
+			fail_msg("%s: %u entries", bombs[i].name, told.n);
+		buf_free(&plain);
+		buf_free(&message);
+	}
+}
+
+static void compressed_entries_are_read_across_pieces(void **state)
+{
+	struct buf plain = BUF_EMPTY, message = BUF_EMPTY;
+	struct told told = {0};
+	struct slice chunk;
+
+	(void)state;
+	append_times(&plain, SLICE("\x92" EVENT_TIME RECORD), 50000);
+	append_compressed(&message, buf_slice(&plain));
+	assert_int_equal(forward_read(buf_slice(&message), tell, &told, &chunk), FORWARD_OK);
+	assert_int_equal(told.n, 50000);
+	assert_true(slice_equal(chunk, SLICE("id")));
+	buf_free(&plain);
+	buf_free(&message);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_mode_of_every_sender_is_read),
 		cmocka_unit_test(gzip_of_several_members_is_read),
 		cmocka_unit_test(what_is_no_message_is_refused),
+		cmocka_unit_test(bombs_of_values_are_refused),
+		cmocka_unit_test(compressed_entries_are_read_across_pieces),
 		cmocka_unit_test(nil_is_a_heartbeat),
 		cmocka_unit_test(a_refused_entry_ends_the_message),
 		cmocka_unit_test(our_client_reads_our_acknowledgement),

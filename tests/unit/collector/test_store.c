@@ -58,16 +58,15 @@ static int add(void *context, const struct forward_entry *entry)
 	return store_add(context, entry, &why);
 }
 
-/* An event, sent as a chunk of its own; its identity is made from the number. */
-static void send_one(struct store *store, uint64_t sequence, struct event *event)
+/* An event, sent as a chunk of its own; its place is the number. */
+static void send_as(
+	struct store *store, uint64_t sequence, const char *event_id, struct event *event)
 {
 	struct buf record = BUF_EMPTY, chunk = BUF_EMPTY;
 	struct forward_chunk making;
 	struct forward_id id = forward_id(1, 1, sequence, sequence + 1);
-	char event_id[40];
 	struct slice acknowledged;
 
-	snprintf(event_id, sizeof(event_id), "id-%llu", (unsigned long long)sequence);
 	event->time_ns = 1700000000000000000u + sequence;
 	event->epoch = SLICE("00000000000000aa");
 	event->stream = event_number(1);
@@ -81,6 +80,14 @@ static void send_one(struct store *store, uint64_t sequence, struct event *event
 	assert_true(slice_equal(acknowledged, slice_of_string(id.text)));
 	buf_free(&record);
 	buf_free(&chunk);
+}
+
+static void send_one(struct store *store, uint64_t sequence, struct event *event)
+{
+	char event_id[40];
+
+	snprintf(event_id, sizeof(event_id), "id-%llu", (unsigned long long)sequence);
+	send_as(store, sequence, event_id, event);
 }
 
 static void send_event(struct store *store, uint64_t sequence, const char *ip, const char *model,
@@ -152,6 +159,16 @@ static int see_event(void *context, const struct query_event *e)
 	seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len,
 		"%.*s %.*s %llu %.*s\n", SLICE_ARG(e->source_ip), SLICE_ARG(e->model),
 		(unsigned long long)e->input_tokens, SLICE_ARG(e->output_messages));
+	return 0;
+}
+
+static int see_conflict(void *context, const struct query_event *e)
+{
+	struct seen *seen = context;
+
+	seen->rows++;
+	seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len,
+		"%.*s%s\n", SLICE_ARG(e->model), e->conflict ? " conflict" : "");
 	return 0;
 }
 
@@ -284,6 +301,32 @@ static void a_resent_event_is_stored_once(void **state)
 	assert_int_equal(store_duplicates(f->store), 2);
 }
 
+/* An event of a compromised process must not make another's go away. */
+static void events_of_one_identity_are_all_stored(void **state)
+{
+	const struct query_filter filter = {0};
+	struct fixture *f = *state;
+	struct event forged = {.kind = SLICE("exchange"), .response_model = SLICE("forged")};
+	struct seen seen = {0};
+	struct query *query;
+	struct why why;
+
+	send_event(f->store, 7, "192.0.2.1", "true", 1, 1, "success");
+	/* the same id and place with another content, twice */
+	send_one(f->store, 7, &forged);
+	send_one(f->store, 7, &forged);
+	/* the same place under another id, twice */
+	send_as(f->store, 7, "another", &forged);
+	send_as(f->store, 7, "another", &forged);
+	commit(f->store);
+	assert_int_equal(store_added(f->store), 3);
+	assert_int_equal(store_duplicates(f->store), 2);
+	query = query_open(f->path, &why);
+	assert_int_equal(query_events(query, &filter, 0, true, see_conflict, &seen, &why), 0);
+	assert_string_equal(seen.text, "true\nforged conflict\nforged conflict\n");
+	query_close(query);
+}
+
 static void what_was_not_committed_is_gone(void **state)
 {
 	const struct query_filter filter = {0};
@@ -323,6 +366,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			sources_are_told_as_they_were_last, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_resent_event_is_stored_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			events_of_one_identity_are_all_stored, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_not_committed_is_gone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_store_that_others_may_read_is_refused, set_up, tear_down),

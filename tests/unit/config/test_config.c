@@ -51,8 +51,10 @@ static void one_key_is_enough_for_the_defaults(void **state)
 	assert_int_equal(c->tls.leaf_validity_ns, 30 * 86400 * NS_PER_S);
 	assert_int_equal(c->http.window, 65536);
 	assert_int_equal(c->http.body_max, 0);
+	assert_int_equal(c->http.expansion_max, 64);
 	assert_int_equal(c->origin.drain_bytes, 16 * MIB);
-	assert_string_equal(address_port_format(&c->audit.collector).text, "127.0.0.1:24224");
+	assert_string_equal(c->audit.collector_socket, "/run/sallyport-collector/socket");
+	assert_int_equal(c->audit.collector.port, 0);
 	assert_int_equal(c->audit.fsync, CONFIG_FSYNC_INTERVAL);
 	assert_int_equal(c->audit.fsync_ns, 200 * NS_PER_MS);
 	assert_string_equal(c->processes.signer.name, "sallyport-signer");
@@ -212,6 +214,28 @@ static void a_name_is_found_exactly_or_by_one_label(void **state)
 	assert_found(c, "xexample.com", NULL);
 	assert_found(c, "b.example.com.evil.net", NULL);
 	assert_found(c, "b.example.com.", NULL);
+	config_free(c);
+}
+
+/* Whose wildcard certificate fits none of these. */
+static void what_stands_below_a_pattern_and_does_not_match_it(void **state)
+{
+	const struct slice below[] = {SLICE("my_res.example.com"),
+		SLICE("a.b.example.com"), SLICE("*.example.com"), SLICE(".example.com"),
+		SLICE("a.b.example.com.."), SLICE("a\0b.example.com")};
+	const struct slice others[] = {SLICE("b.example.com"), SLICE("b.example.com."),
+		SLICE("deep.b.example.com"), SLICE("example.com"), SLICE("xexample.com"),
+		SLICE("a.b.example.com.evil.net"), SLICE(""), SLICE("..")};
+	struct config *c = parsed("datapath: {inside: eth1}\n"
+				  "hosts:\n"
+				  "  - {pattern: \"*.example.com\", provider: azure}\n"
+				  "  - {pattern: deep.b.example.com, provider: azure}\n");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++)
+		assert_true(config_host_below(c, below[i]));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_false(config_host_below(c, others[i]));
 	config_free(c);
 }
 
@@ -502,6 +526,7 @@ int main(void)
 		cmocka_unit_test(users_that_do_not_exist_are_missing),
 		cmocka_unit_test(durations_and_sizes_are_read),
 		cmocka_unit_test(a_name_is_found_exactly_or_by_one_label),
+		cmocka_unit_test(what_stands_below_a_pattern_and_does_not_match_it),
 		cmocka_unit_test(what_is_no_host_name_is_not_found),
 		cmocka_unit_test(a_host_fails_as_it_says_or_else_as_the_datapath),
 		cmocka_unit_test(only_another_mode_makes_a_difference),

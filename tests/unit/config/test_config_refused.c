@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/config.h"
 
@@ -79,9 +81,11 @@ static void unknown_and_repeated_keys(void **state)
 			"f:2: nonsense: expected one of the keys appliance, datapath, admission, accounting, endpoints, tls, "
 			"http, origin, audit, processes, hosts, backends"},
 		{INSIDE "appliance:\n  nme: x\n",
-			"f:3: appliance.nme: expected one of the keys name, run_directory, workers"},
+			"f:3: appliance.nme: expected one of the keys name, run_directory, workers; is "
+			"it name?"},
 		{INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n    back\x65nds: x\n",
-			"f:5: hosts[0].backends: expected one of the keys pattern, provider, backend, fail"},
+			"f:5: hosts[0].backends: expected one of the keys pattern, provider, backend, "
+			"fail; is it backend?"},
 		{INSIDE "appliance:\n  \"a\\tb\": x\n",
 			"f:3: expected text of one line, found a line break or control character"},
 		{INSIDE "appliance:\n  \xc3\xa9: x\n",
@@ -283,6 +287,9 @@ static void keys_that_contradict_each_other(void **state)
 		{INSIDE "appliance: {workers: 4}\naudit: {collector: \"127.0.0.1:15103\"}\n",
 			"f:3: audit.collector: expected a port outside the workers' 15100 to 15103, "
 			"found 15103"},
+		{INSIDE "audit: {collector_key_file: /k}\n",
+			"f:2: audit.collector_key_file: expected collector as well, for on the "
+			"socket the kernel says who is there, found a key file alone"},
 		{INSIDE "endpoints:\n  ttl_floor: 1h\n",
 			"f:2: endpoints.ttl_ceiling: expected at least ttl_floor, found less than it"},
 		{INSIDE "tls: {system_roots: false}\n",
@@ -322,6 +329,92 @@ static void identities(void **state)
 		{INSIDE "processes:\n  signer: 1000\n  scout: \"1000:1001\"\n",
 			"f:4: processes.scout: expected another user than that of signer, who holds "
 			"the CA's key, found \"1000:1001\""});
+}
+
+static void told(void *context, const char *problem)
+{
+	char *all = context;
+
+	strcat(all, problem);
+	strcat(all, "\n");
+}
+
+static void assert_all_told(const char *yaml, const char *problems)
+{
+	struct config *config = NULL;
+	char all[4096] = "";
+	size_t count, lines = 0;
+
+	assert_int_equal(config_parse_all("f", slice_of_string(yaml), &config, told, all, &count),
+		*problems ? -EINVAL : 0);
+	assert_string_equal(all, problems);
+	for (const char *c = problems; *c; c++)
+		lines += *c == '\n';
+	assert_int_equal(count, lines);
+	config_free(config);
+}
+
+static void all_that_is_wrong_is_told_at_once(void **state)
+{
+	(void)state;
+	assert_all_told(INSIDE, "");
+	/* Unknown keys, wrong shapes, and wrong values besides them. */
+	assert_all_told("datapath:\n  insdie: eth1\n  inside: a/b\n  mark: [1]\n"
+			"tls: on\n"
+			"endpoints:\n  ports: [443, 0, {a: b}]\n  names: [-, a.b, a.b]\n"
+			"audit: {tag: a b, ring_size: 1}\n"
+			"hosts: [{pattern: a.b, provider: azrue, back: x}, {provider: azure}]\n",
+		"f:2: datapath.insdie: expected one of the keys inside, xdp, bpf_directory, fail, "
+		"heartbeat_timeout, forward, mark, table, listen_base, queue_base, max_sources, "
+		"max_flows, max_endpoints; is it inside?\n"
+		"f:4: datapath.mark: expected one value, found a list\n"
+		"f:5: tls: expected keys, indented below it, found \"on\"\n"
+		"f:7: endpoints.ports[2]: expected one value, found keys\n"
+		"f:10: hosts[0].back: expected one of the keys pattern, provider, backend, fail\n"
+		"f:3: datapath.inside: expected the name of a network interface, found \"a/b\"\n"
+		"f:8: endpoints.names[0]: expected a host name such as \"api.openai.com\", found "
+		"\"-\"\n"
+		"f:8: endpoints.names[2]: expected each once, found \"a.b\" again\n"
+		"f:9: audit.tag: expected a name of letters, digits, '.', '_' and '-', found "
+		"\"a b\"\n"
+		"f:9: audit.ring_size: expected a size from 64KiB to 1GiB, such as \"64KiB\", found "
+		"\"1\"\n"
+		"f:10: hosts[0].provider: expected azure or openai, found \"azrue\"\n"
+		"f:10: hosts[1].pattern: expected a host name, or a pattern such as "
+		"\"*.openai.azure.com\", found nothing\n");
+	/* Contradictions of several sections. */
+	assert_all_told("datapath: {inside: a, table: 254}\n"
+			"endpoints: {ttl_floor: 1h, ports: []}\n"
+			"tls: {system_roots: false}\n"
+			"audit: {spool_size: 10MiB}\n",
+		"f:1: datapath.table: expected a routing table of its own, found 254, which is the "
+		"system's\n"
+		"f:2: endpoints.ports: expected at least one port, found an empty list\n"
+		"f:2: endpoints.ttl_ceiling: expected at least ttl_floor, found less than it\n"
+		"f:3: tls.system_roots: expected true, or files in origin_roots, found no root to "
+		"trust at all\n"
+		"f:4: audit.segment_size: expected at most half of spool_size, found more\n");
+}
+
+static void a_file_that_everybody_may_write_to_is_refused(void **state)
+{
+	char path[] = "/tmp/sallyport-config.XXXXXX", expected[128];
+	struct config *config = NULL;
+	int fd = mkstemp(path);
+	struct why why;
+
+	(void)state;
+	assert_int_equal(write(fd, INSIDE, strlen(INSIDE)), strlen(INSIDE));
+	assert_int_equal(fchmod(fd, 0664), 0);
+	assert_int_equal(config_load(path, &config, &why), 0);
+	config_free(config);
+	assert_int_equal(fchmod(fd, 0646), 0);
+	assert_int_equal(config_load(path, &config, &why), -EPERM);
+	snprintf(expected, sizeof(expected), "%s: everybody may write to it: chmod o-w %s", path,
+		path);
+	assert_string_equal(why.text, expected);
+	close(fd);
+	unlink(path);
 }
 
 /* A list of what would be a slow comparison of all with all. */
@@ -370,6 +463,8 @@ int main(void)
 		cmocka_unit_test(backends_that_are_not_there),
 		cmocka_unit_test(keys_that_contradict_each_other),
 		cmocka_unit_test(identities),
+		cmocka_unit_test(all_that_is_wrong_is_told_at_once),
+		cmocka_unit_test(a_file_that_everybody_may_write_to_is_refused),
 		cmocka_unit_test(too_much),
 	};
 

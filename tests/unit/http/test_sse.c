@@ -97,13 +97,13 @@ static void test_no_copy(void **state)
 	size_t consumed;
 
 	(void)state;
-	assert_int_equal(sse_read(reader, input, &consumed, &event), SSE_EVENT);
+	assert_int_equal(sse_read(reader, input, NULL, &consumed, &event), SSE_EVENT);
 	assert_int_equal(consumed, 18);
 	assert_ptr_equal(event.raw.data, input.data);
 	assert_ptr_equal(event.name.data, input.data + 7);
 	assert_ptr_equal(event.data.data, input.data + 15);
 	input = slice_after(input, consumed);
-	assert_int_equal(sse_read(reader, input, &consumed, &event), SSE_MORE);
+	assert_int_equal(sse_read(reader, input, NULL, &consumed, &event), SSE_MORE);
 	assert_true(slice_equal(sse_rest(reader), SLICE("data: c")));
 	sse_reader_free(reader);
 }
@@ -122,7 +122,7 @@ static void test_at_once(void **state)
 
 		for (size_t at = 0; at < events[i].len; at++)
 			assert_int_equal(sse_read(reader, slice_of(events[i].data + at, 1),
-						 &consumed, &event),
+						 NULL, &consumed, &event),
 				at + 1 < events[i].len ? SSE_MORE : SSE_EVENT);
 		assert_true(slice_equal(event.raw, events[i]));
 		sse_reader_free(reader);

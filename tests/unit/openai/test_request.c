@@ -350,14 +350,15 @@ static void the_tail_edit_comes_with_the_piece_that_closes_the_body(void **state
 
 	(void)state;
 	request_reader_feed(r, SLICE("{\"stream\":true,\"a\":[1,"));
-	assert_false(request_inject_tail(r, &s));
+	assert_false(request_inject_tail(r, 0, &s));
 	request_reader_feed(r, SLICE("2] } "));
-	assert_true(request_inject_tail(r, &s));
+	assert_true(request_inject_tail(r, 22, &s));
 	assert_int_equal(s.offset, 22 + 3);
 	assert_int_equal(s.remove, 0);
 	assert_text(s.insert, ",\"stream_options\":{\"include_usage\":true}");
 	request_reader_feed(r, SLICE(" "));
-	assert_false(request_inject_tail(r, &s));
+	assert_true(request_inject_tail(r, 25, &s));
+	assert_false(request_inject_tail(r, 26, &s));
 	request_reader_free(r);
 }
 
@@ -379,7 +380,7 @@ static void the_tail_edit_needs_a_stream_without_options(void **state)
 		struct request_reader *r = request_reader_new(&chat, 0);
 
 		request_reader_feed(r, slice_of_string(bodies[i]));
-		assert_false(request_inject_tail(r, &s));
+		assert_false(request_inject_tail(r, 0, &s));
 		request_reader_free(r);
 	}
 }

@@ -29,7 +29,7 @@ struct scene {
 	struct config config;
 	struct role_context context;
 	void *state;
-	_Atomic uint64_t counted[COUNTER_COUNT];
+	_Atomic uint64_t counted[COUNTER_ROWS];
 	struct counters counters;
 	/* of the worker */
 	int ring_fd, wake_shipper, wake_worker;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,7 +33,7 @@
 struct scene {
 	struct spool_box *box;
 	struct config config;
-	char program[512], store[128], address[64];
+	char program[512], store[128], socket[128];
 	int ring_fd, wake_shipper, wake_worker;
 	struct ring *ring;
 	uint64_t sequence;
@@ -119,7 +117,7 @@ static void collector_start(struct scene *scene)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!freopen("/dev/null", "w", stderr))
 		_exit(1);
-	execl(scene->program, scene->program, "--listen", scene->address, "--store", scene->store,
+	execl(scene->program, scene->program, "--socket", scene->socket, "--store", scene->store,
 		NULL);
 	_exit(1);
 }
@@ -195,23 +193,6 @@ static void put(struct scene *scene, unsigned n)
 
 /* ---- the test ---- */
 
-static void scene_address(struct scene *scene)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-	assert_int_equal(address_port_from_sockaddr(&scene->config.audit.collector,
-				 (struct sockaddr *)&address),
-		0);
-	snprintf(scene->address, sizeof(scene->address), "%s",
-		address_port_format(&scene->config.audit.collector).text);
-	close(fd);
-}
-
 static int setup(void **state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
@@ -223,7 +204,8 @@ static int setup(void **state)
 	snprintf(scene->program, sizeof(scene->program), "%s/sallyport-collector",
 		build ? build : "build");
 	snprintf(scene->store, sizeof(scene->store), "%s/store", scene->box->path);
-	scene_address(scene);
+	snprintf(scene->socket, sizeof(scene->socket), "%s/collector", scene->box->path);
+	scene->config.audit.collector_socket = scene->socket;
 	scene->config.audit.tag = (char *)(uintptr_t) "sallyport.exchange";
 	scene->config.audit.spool_bytes = 1 << 30;
 	scene->config.audit.segment_bytes = 200000;

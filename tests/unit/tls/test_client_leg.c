@@ -151,8 +151,10 @@ static struct meeting meet(struct scene *scene, int worker, const char *host, bo
 
 	/* The worker looks at the hello first, and only then makes the server's side. */
 	assert_int_equal(recv(m.fds[0], &byte, 1, MSG_PEEK), 1);
-	m.server = tls_client_leg_accept(scene->legs[worker], leaf, m.fds[0]);
+	m.server = tls_client_leg_accept(scene->legs[worker], leaf);
 	assert_non_null(m.server);
+	assert_false(SSL_get_mode(m.server) & SSL_MODE_AUTO_RETRY);
+	SSL_set_fd(m.server, m.fds[0]);
 	leaf_release(leaf);
 	for (int i = 0; i < 10; i++) {
 		step(m.server, &server, &number);
@@ -407,7 +409,8 @@ static void a_silent_close_at_our_certificate_is_told_apart(void **state)
 		SSL_set_fd(client, fds[1]);
 		SSL_set_connect_state(client);
 		SSL_do_handshake(client);
-		server = tls_client_leg_accept(scene->legs[0], leaf, fds[0]);
+		server = tls_client_leg_accept(scene->legs[0], leaf);
+		SSL_set_fd(server, fds[0]);
 		leaf_release(leaf);
 		assert_int_equal(SSL_do_handshake(server), -1);
 		shutdown(fds[1], SHUT_WR);
@@ -432,7 +435,7 @@ static void a_leaf_of_another_key_is_refused(void **state)
 
 	scene->leaf_key = forge_key(NULL);
 	leaf = leaf_for(scene, "api.openai.com");
-	assert_null(tls_client_leg_accept(scene->legs[0], leaf, 0));
+	assert_null(tls_client_leg_accept(scene->legs[0], leaf));
 	assert_int_equal(ERR_peek_error(), 0);
 	leaf_release(leaf);
 	EVP_PKEY_free(scene->leaf_key);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "scout/encrypted_dns.h"
+#include "tls/encrypted_dns.h"
 
 static const char *const names[] = {
 	"adguard-dns.com",

@@ -7,13 +7,13 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "collector/msgpack_scan.h"
+#include "audit/msgpack_scan.h"
 
 static enum msgpack_scan_result scan_whole(struct slice input, size_t max, size_t *consumed)
 {
 	struct msgpack_scan scan;
 
-	msgpack_scan_init(&scan, max);
+	msgpack_scan_init(&scan, max, 1000);
 	return msgpack_scan_feed(&scan, input, consumed);
 }
 
@@ -81,7 +81,7 @@ static void cuts_do_not_matter(void **state)
 	(void)state;
 	msgpack_sbuffer_init(&out);
 	pack_everything(&out);
-	msgpack_scan_init(&scan, 1 << 20);
+	msgpack_scan_init(&scan, 1 << 20, 1000);
 	for (int twice = 0; twice < 2; twice++) {
 		for (size_t i = 0; i < out.size; i++) {
 			enum msgpack_scan_result result =
@@ -126,6 +126,44 @@ static void many_small_values_reach_the_limit_too(void **state)
 		scan_whole(slice_of(input, sizeof(input)), 63, &consumed), MSGPACK_SCAN_BAD);
 }
 
+static void values_are_bounded_wherever_they_stand(void **state)
+{
+	/* Two values inside, and the arrays themselves. */
+	static const struct slice nested = SLICE("\x92\x91\xc0\x91\xc0");
+	struct msgpack_scan scan;
+	size_t consumed;
+
+	(void)state;
+	msgpack_scan_init(&scan, 1000, 5);
+	assert_int_equal(msgpack_scan_feed(&scan, nested, &consumed), MSGPACK_SCAN_DONE);
+	assert_int_equal(scan.whole, 5);
+	assert_int_equal(msgpack_scan_feed(&scan, nested, &consumed), MSGPACK_SCAN_DONE);
+	msgpack_scan_init(&scan, 1000, 4);
+	assert_int_equal(msgpack_scan_feed(&scan, nested, &consumed), MSGPACK_SCAN_BAD);
+	/* A claim is refused before what it claims comes. */
+	msgpack_scan_init(&scan, 1000, 4);
+	assert_int_equal(msgpack_scan_feed(&scan, SLICE("\x94"), &consumed), MSGPACK_SCAN_BAD);
+}
+
+static void objects_and_heads_are_taken_one_by_one(void **state)
+{
+	struct slice rest = SLICE("\xdc\x00\x02\x92\x01\x02\xa1k"), object;
+	size_t values;
+	uint32_t n;
+
+	(void)state;
+	assert_true(msgpack_take_array(&rest, &n));
+	assert_int_equal(n, 2);
+	assert_true(msgpack_take(&rest, 10, &object, &values));
+	assert_true(slice_equal(object, SLICE("\x92\x01\x02")));
+	assert_int_equal(values, 3);
+	assert_false(msgpack_take_array(&rest, &n));
+	assert_true(msgpack_take(&rest, 10, &object, &values));
+	assert_int_equal(rest.len, 0);
+	assert_false(msgpack_take(&rest, 10, &object, &values));
+	assert_false(msgpack_take_array(&rest, &n));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +171,8 @@ int main(void)
 		cmocka_unit_test(cuts_do_not_matter),
 		cmocka_unit_test(what_is_no_message_is_refused),
 		cmocka_unit_test(many_small_values_reach_the_limit_too),
+		cmocka_unit_test(values_are_bounded_wherever_they_stand),
+		cmocka_unit_test(objects_and_heads_are_taken_one_by_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Public resolvers that answer over TLS, HTTPS or QUIC: what they answer passes unread. */
-#ifndef SCOUT_ENCRYPTED_DNS_H
-#define SCOUT_ENCRYPTED_DNS_H
+#ifndef TLS_ENCRYPTED_DNS_H
+#define TLS_ENCRYPTED_DNS_H
 
 #include <stdbool.h>
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "collector/msgpack_scan.h"
+#include "audit/msgpack_scan.h"
 
-#include <stdbool.h>
-
-void msgpack_scan_init(struct msgpack_scan *scan, size_t max)
+void msgpack_scan_init(struct msgpack_scan *scan, size_t max, size_t values_max)
 {
-	*scan = (struct msgpack_scan){.max = max};
+	*scan = (struct msgpack_scan){.max = max, .values_max = values_max};
 }
 
 /* The bytes of a value's head (its first byte and its length or count), from its first byte. */
@@ -83,8 +81,10 @@ static enum msgpack_scan_result msgpack_scan_value(struct msgpack_scan *scan)
 	if (!msgpack_head_read(scan->head, scan->head_len, &scan->skip, &values))
 		return MSGPACK_SCAN_BAD;
 	scan->head_len = 0;
-	/* Every value takes a byte at least. */
-	if (scan->skip > scan->max || values > scan->max)
+	scan->values++;
+	/* Those of a container are refused before they come; every value takes a byte at least. */
+	if (scan->skip > scan->max || values > scan->max || scan->values > scan->values_max ||
+		values > scan->values_max - scan->values)
 		return MSGPACK_SCAN_BAD;
 	if (values) {
 		if (scan->depth == MSGPACK_SCAN_DEPTH)
@@ -123,7 +123,38 @@ enum msgpack_scan_result msgpack_scan_feed(
 	scan->offset += at;
 	if (scan->offset > scan->max)
 		return MSGPACK_SCAN_BAD;
-	if (result == MSGPACK_SCAN_DONE)
-		msgpack_scan_init(scan, scan->max);
+	if (result == MSGPACK_SCAN_DONE) {
+		size_t whole = scan->values;
+
+		msgpack_scan_init(scan, scan->max, scan->values_max);
+		scan->whole = whole;
+	}
 	return result;
+}
+
+bool msgpack_take(struct slice *rest, size_t values_max, struct slice *object, size_t *values)
+{
+	struct msgpack_scan scan;
+	size_t consumed;
+
+	msgpack_scan_init(&scan, rest->len, values_max);
+	if (msgpack_scan_feed(&scan, *rest, &consumed) != MSGPACK_SCAN_DONE)
+		return false;
+	*object = slice_first(*rest, consumed);
+	*rest = slice_after(*rest, consumed);
+	*values = scan.whole;
+	return true;
+}
+
+bool msgpack_take_array(struct slice *rest, uint32_t *n)
+{
+	unsigned char first = rest->len ? (unsigned char)rest->data[0] : 0xc1;
+	unsigned size = msgpack_head_size(first);
+
+	if (rest->len < size || ((first & 0xf0) != 0x90 && first != 0xdc && first != 0xdd))
+		return false;
+	*n = size == 1 ? first & 15u
+		       : (uint32_t)msgpack_head_number((const unsigned char *)rest->data, size);
+	*rest = slice_after(*rest, size);
+	return true;
 }

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Bodies on their way: what is read, within which work, and what goes on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "base/buf.h"
+#include "openai/reader.h"
+
+#define SHARE 65536
+
+static const struct operation chat = {
+	.id = OPERATION_CHAT, .name = "chat", .streams = true, .read = true};
+
+static const struct reader_options options = {
+	.operation = &chat, .content_max = 4096, .expansion_max = 64, .hide_usage = true};
+
+/* A head with these fields; value NULL: as many as there are. */
+static struct head head_of(struct header *headers, size_t n)
+{
+	return (struct head){.headers = headers, .nheaders = n};
+}
+
+static struct buf gzip(struct slice text)
+{
+	struct buf b = BUF_EMPTY;
+	z_stream z = {0};
+
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 31, 9, Z_DEFAULT_STRATEGY), Z_OK);
+	z.next_in = (z_const Bytef *)text.data;
+	z.avail_in = (uInt)text.len;
+	z.avail_out = (uInt)deflateBound(&z, text.len);
+	z.next_out = (Bytef *)buf_reserve(&b, z.avail_out);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	buf_commit(&b, z.total_out);
+	deflateEnd(&z);
+	return b;
+}
+
+static struct buf repeated(struct slice before, struct slice unit, size_t times, struct slice after)
+{
+	struct buf b = BUF_EMPTY;
+
+	assert_non_null(buf_reserve(&b, before.len + unit.len * times + after.len));
+	buf_append_slice(&b, before);
+	for (size_t i = 0; i < times; i++)
+		buf_append_slice(&b, unit);
+	buf_append_slice(&b, after);
+	return b;
+}
+
+struct outcome {
+	unsigned turns; /* in which its work was spent */
+	int64_t work;	/* in all */
+	int64_t most;	/* in one turn */
+	struct buf passed;
+};
+
+/* Feeds all of body as it comes from a socket, in as many turns as it takes. */
+static struct outcome feed(struct reader *r, struct slice body, size_t step)
+{
+	struct outcome o = {0};
+
+	assert_non_null(r);
+	while (body.len) {
+		struct slice input = slice_first(body, step);
+		enum reader_result result;
+
+		body = slice_after(body, input.len);
+		do {
+			struct work work = {SHARE, NULL};
+			struct slice pass;
+
+			do {
+				result = reader_feed(r, &input, &work, &pass);
+				buf_append_slice(&o.passed, pass);
+			} while (result == READER_AGAIN);
+			o.turns += result == READER_SPENT;
+			o.work += SHARE - work.left;
+			if (SHARE - work.left > o.most)
+				o.most = SHARE - work.left;
+		} while (result == READER_SPENT);
+		assert_int_equal(input.len, 0);
+	}
+	buf_append_slice(&o.passed, reader_end(r));
+	return o;
+}
+
+/* ---- the work ---- */
+
+/* The body of the report: a small request that decodes to very much. */
+static void a_compressed_body_is_decoded_turn_by_turn(void **state)
+{
+	struct header encoding = {SLICE("Content-Encoding"), SLICE("gzip"), false};
+	struct head head = head_of(&encoding, 1);
+	struct buf text = repeated(SLICE("{\"model\":\"m\",\"messages\":["), SLICE("{\"\":1},"), 140000,
+		SLICE("{}]}"));
+	struct buf body = gzip(buf_slice(&text));
+	struct reader *r = reader_open_request(&head, &options);
+	struct outcome o = feed(r, buf_slice(&body), 16384);
+	const struct request_facts *f = request_reader_facts(reader_request(r));
+
+	(void)state;
+	assert_true(buf_len(&body) < 8192);
+	assert_true(f->readable);
+	assert_int_equal(f->nmessages, 140001);
+	assert_true(slice_equal(buf_slice(&o.passed), buf_slice(&body)));
+	/* What is decoded is counted, and read: each byte twice. */
+	assert_true(o.turns >= 2 * buf_len(&text) / SHARE - 2);
+	assert_true(o.most <= SHARE + 2 * 16384 + 4096 * 16);
+	reader_free(r);
+	buf_free(&o.passed);
+	buf_free(&text);
+	buf_free(&body);
+}
+
+static void what_expands_too_much_is_not_read(void **state)
+{
+	static const struct {
+		const char *coding;
+		int times;
+	} cases[] = {{"gzip", 1}, {"gzip, gzip", 2}};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct header encoding = {SLICE("Content-Encoding"), slice_of_string(cases[i].coding), false};
+		struct head head = head_of(&encoding, 1);
+		struct buf text = repeated(SLICE("{\"messages\":["), SLICE("{\"\":1},"), 5000000, SLICE("{}]}"));
+		struct buf body = gzip(buf_slice(&text));
+		struct outcome o;
+		struct reader *r;
+
+		if (cases[i].times == 2) {
+			struct buf once = body;
+
+			body = gzip(buf_slice(&once));
+			buf_free(&once);
+		}
+		r = reader_open_request(&head, &options);
+		o = feed(r, buf_slice(&body), 16384);
+		assert_false(request_reader_facts(reader_request(r))->readable);
+		assert_string_equal(request_reader_facts(reader_request(r))->problem,
+			"expands too much");
+		assert_true(o.work < 4 * ((int64_t)64 * (int64_t)buf_len(&body) + (1 << 20)));
+		assert_true(slice_equal(buf_slice(&o.passed), buf_slice(&body)));
+		reader_free(r);
+		buf_free(&o.passed);
+		buf_free(&text);
+		buf_free(&body);
+	}
+}
+
+/* Of any two lengths the longer costs in proportion, whatever is repeated. */
+static void work_is_linear(void **state)
+{
+	static const struct {
+		bool stream;
+		struct slice before, unit, after;
+	} bombs[] = {
+		{true, SLICE(""), SLICE(":\r"), SLICE("\r")},
+		{true, SLICE(""), SLICE(":\n"), SLICE("\n")},
+		{true, SLICE(""), SLICE("data:\r"), SLICE("\r")},
+		{true, SLICE(""), SLICE("data:x\r\n"), SLICE("\r\n")},
+		{true, SLICE(""), SLICE("data:\r\r"), SLICE("")},
+		{true, SLICE(""), SLICE("\n"), SLICE("")},
+		{true, SLICE("data:"), SLICE("x"), SLICE("\n\n")},
+		{true, SLICE("data:{\"choices\":["), SLICE("{},"), SLICE("{}]}\n\n")},
+		{false, SLICE("{"), SLICE("\"k\":1,"), SLICE("\"x\":1}")},
+		{false, SLICE("{\"messages\":["), SLICE("{\"content\":\"x\",\"content\":1},"), SLICE("{}]}")},
+		{false, SLICE("{\"messages\":[\""), SLICE("\\ud83d"), SLICE("\"]}")},
+		{false, SLICE("{\"messages\":["), SLICE("1"), SLICE("]}")},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
+		int64_t work[2];
+
+		for (size_t k = 0; k < 2; k++) {
+			size_t times = ((size_t)50000 << k) / bombs[i].unit.len;
+			struct header type = {SLICE("Content-Type"), SLICE("text/event-stream"), false};
+			struct head head = head_of(&type, bombs[i].stream);
+			struct buf body = repeated(
+				bombs[i].before, bombs[i].unit, times, bombs[i].after);
+			struct reader *r = bombs[i].stream ? reader_open_response(&head, &options)
+							   : reader_open_request(&head, &options);
+			struct outcome o = feed(r, buf_slice(&body), 16384);
+
+			assert_true(slice_equal(buf_slice(&o.passed), buf_slice(&body)));
+			work[k] = o.work;
+			assert_true(o.work >= (int64_t)buf_len(&body));
+			assert_true(o.work <= 80 * (int64_t)buf_len(&body));
+			reader_free(r);
+			buf_free(&o.passed);
+			buf_free(&body);
+		}
+		assert_true(work[1] <= work[0] * 2 + work[0] / 8);
+	}
+}
+
+/* ---- codings ---- */
+
+static const char BODY[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}";
+
+static void all_content_encoding_fields_count(void **state)
+{
+	struct header fields[] = {{SLICE("content-encoding"), SLICE("gzip"), false},
+		{SLICE("x"), SLICE("y"), false}, {SLICE("Content-Encoding"), SLICE("gzip"), false}};
+	struct head head = head_of(fields, 3);
+	struct buf once = gzip(SLICE(BODY)), twice = gzip(buf_slice(&once));
+	struct reader *r = reader_open_request(&head, &options);
+	struct outcome o = feed(r, buf_slice(&twice), 7);
+
+	(void)state;
+	assert_true(request_reader_facts(reader_request(r))->readable);
+	assert_int_equal(request_reader_facts(reader_request(r))->nmessages, 1);
+	assert_true(reader_is_coded(r));
+	reader_free(r);
+	buf_free(&o.passed);
+	buf_free(&once);
+	buf_free(&twice);
+}
+
+static void codings_that_hide_a_body_are_named(void **state)
+{
+	struct buf body = gzip(SLICE(BODY));
+	const struct {
+		const char *coding;
+		struct slice body;
+		const char *problem;
+		bool coded;
+	} cases[] = {
+		{"identity", SLICE(BODY), NULL, false},
+		{"", SLICE(BODY), NULL, false},
+		{"gzip", buf_slice(&body), NULL, true},
+		{"gzip", slice_first(buf_slice(&body), buf_len(&body) - 1), "content coding cut short",
+			true},
+		{"gzip", SLICE(BODY), "damaged content coding", true},
+		{"br", SLICE(BODY), "damaged content coding", true},
+		{"gzip, identity", SLICE(BODY), "damaged content coding", true},
+		{"foo", SLICE(BODY), "unknown content coding", true},
+		{"gzip, gzip, gzip", SLICE(BODY), "unknown content coding", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t step = 1; step < 200; step += 60) {
+			struct header encoding = {
+				SLICE("Content-Encoding"), slice_of_string(cases[i].coding), false};
+			struct head head = head_of(&encoding, 1);
+			struct reader *r = reader_open_request(&head, &options);
+			struct outcome o = feed(r, cases[i].body, step);
+			const struct request_facts *f = request_reader_facts(reader_request(r));
+
+			assert_int_equal(f->readable, !cases[i].problem);
+			if (cases[i].problem)
+				assert_string_equal(f->problem, cases[i].problem);
+			assert_int_equal(reader_is_coded(r), cases[i].coded);
+			assert_true(slice_equal(buf_slice(&o.passed), cases[i].body));
+			reader_free(r);
+			buf_free(&o.passed);
+		}
+	buf_free(&body);
+}
+
+/* ---- streams ---- */
+
+#define FIRST	"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"
+#define USAGE	"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n"
+#define DONE	"data: [DONE]\n\n"
+
+static void the_usage_chunk_does_not_go_on(void **state)
+{
+	struct header type = {SLICE("content-type"), SLICE("text/event-stream; charset=utf-8"), false};
+	struct head head = head_of(&type, 1);
+	struct reader_options shown = options;
+
+	(void)state;
+	shown.hide_usage = false;
+	for (size_t step = 1; step < 300; step += step < 20 ? 1 : 40)
+		for (int hide = 0; hide < 2; hide++) {
+			struct reader *r = reader_open_response(&head, hide ? &options : &shown);
+			struct outcome o =
+				feed(r, SLICE(FIRST ": x\n\n" USAGE DONE USAGE "data: re"), step);
+			const struct response_facts *f = response_reader_facts(reader_response(r));
+
+			assert_int_equal(reader_hides(r), hide);
+			assert_true(slice_equal(buf_slice(&o.passed),
+				/* After [DONE] nothing is read. */
+				hide ? SLICE(FIRST ": x\n\n" DONE USAGE "data: re")
+				     : SLICE(FIRST ": x\n\n" USAGE DONE USAGE "data: re")));
+			assert_true(f->has_usage && f->complete && reader_is_done(r));
+			assert_int_equal(f->total_tokens, 3);
+			assert_true(slice_equal(f->output_messages,
+				SLICE("[{\"role\":\"assistant\",\"content\":\"a\"}]")));
+			reader_free(r);
+			buf_free(&o.passed);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_compressed_body_is_decoded_turn_by_turn),
+		cmocka_unit_test(what_expands_too_much_is_not_read),
+		cmocka_unit_test(work_is_linear),
+		cmocka_unit_test(all_content_encoding_fields_count),
+		cmocka_unit_test(codings_that_hide_a_body_are_named),
+		cmocka_unit_test(the_usage_chunk_does_not_go_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

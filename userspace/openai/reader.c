@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "openai/reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/coding.h"
+#include "http/sse.h"
+#include "openai/json_scan.h"
+
+/* An event of a stream longer than this passes unread. */
+#define READER_EVENT_MAX (1u << 20)
+/* Bytes of JSON read between two looks at the work that is left. */
+#define READER_PIECE 16384
+/* What an event costs besides its bytes, and each byte of its data: it is parsed into a tree. */
+#define READER_EVENT_WORK 64
+#define READER_DATA_WORK  4
+
+/* A kind of body. */
+struct reader_class {
+	void (*feed)(struct reader *reader, struct slice piece, struct work *work);
+	/* The body cannot be read any further. */
+	void (*fail)(struct reader *reader, const char *problem);
+	/* The facts become final. */
+	void (*conclude)(struct reader *reader);
+	void (*free)(struct reader *reader);
+};
+
+struct reader {
+	const struct reader_class *class;
+	struct coding *coding;	/* NULL: none */
+	struct work *work;	/* during coding_decode */
+	bool failed;		/* the rest passes unread */
+	bool concluded;		/* likewise */
+	bool coded;
+	bool hides;
+	bool until_close, truncated;
+	const char *mark;	/* where [DONE] began, in memory that may be gone */
+	struct request_reader *request;
+	struct response_reader *response;
+	struct sse_reader *sse;
+};
+
+static void reader_fail(struct reader *r, const char *problem)
+{
+	if (!r->failed)
+		r->class->fail(r, problem);
+	r->failed = true;
+}
+
+/* ---- requests: one JSON text ---- */
+
+static void request_feed(struct reader *r, struct slice piece, struct work *work)
+{
+	work_spend(work, piece.len);
+	if (request_reader_feed(r->request, piece) < 0)
+		r->failed = true;
+}
+
+static void request_fail(struct reader *r, const char *problem)
+{
+	request_reader_fail(r->request, problem);
+}
+
+static void request_conclude(struct reader *r)
+{
+	request_reader_end(r->request);
+}
+
+static void request_free(struct reader *r)
+{
+	request_reader_free(r->request);
+}
+
+/* ---- answers: one JSON text ---- */
+
+static void response_feed(struct reader *r, struct slice piece, struct work *work)
+{
+	work_spend(work, piece.len);
+	if (response_reader_body(r->response, piece) < 0)
+		r->failed = true;
+}
+
+static void response_fail(struct reader *r, const char *problem)
+{
+	response_reader_fail(r->response, problem);
+}
+
+static void response_conclude(struct reader *r)
+{
+	response_reader_end(r->response);
+}
+
+static void response_free(struct reader *r)
+{
+	response_reader_free(r->response);
+	sse_reader_free(r->sse);
+}
+
+/* ---- answers: a stream of events ---- */
+
+/* Reads an event; true: it is one to hide. */
+static bool stream_event(
+	struct reader *r, enum sse_result result, const struct sse_event *event, struct work *work)
+{
+	unsigned flags = 0;
+
+	work_spend(work, READER_EVENT_WORK + READER_DATA_WORK * event->data.len);
+	if (r->concluded)
+		return false;
+	if (result != SSE_EVENT)
+		response_reader_skipped(r->response);
+	else if (event->data.data)
+		flags = response_reader_event(r->response, event->data);
+	if (flags & RESPONSE_EVENT_DONE) {
+		r->mark = event->raw.data;
+		reader_conclude(r);
+	}
+	return flags & RESPONSE_EVENT_USAGE_ONLY;
+}
+
+static void stream_feed(struct reader *r, struct slice piece, struct work *work)
+{
+	struct sse_event event;
+	enum sse_result result;
+	size_t consumed;
+
+	while ((result = sse_read(r->sse, piece, work, &consumed, &event)) != SSE_MORE) {
+		piece = slice_after(piece, consumed);
+		stream_event(r, result, &event, work);
+	}
+}
+
+/* Events that lie one after another in the input go on as one span. */
+static enum reader_result stream_feed_hiding(
+	struct reader *r, struct slice *input, struct work *work, struct slice *pass)
+{
+	struct sse_event event;
+	enum sse_result result;
+	size_t consumed;
+
+	while (input->len && work_left(work)) {
+		result = sse_read(r->sse, *input, work, &consumed, &event);
+		*input = slice_after(*input, consumed);
+		if (result == SSE_MORE)
+			break;
+		if (stream_event(r, result, &event, work)) {
+			if (pass->len)
+				return READER_AGAIN;
+			continue;
+		}
+		if (!pass->len)
+			pass->data = event.raw.data;
+		pass->len += event.raw.len;
+		/* What the event's reader keeps itself is valid until its next call only. */
+		if (event.raw.data + event.raw.len != input->data)
+			return READER_AGAIN;
+	}
+	return input->len ? READER_SPENT : READER_ALL;
+}
+
+/* What the events' reader still holds; an event that is complete is read. */
+static struct slice stream_rest(struct reader *r)
+{
+	struct slice rest = sse_rest(r->sse);
+	struct sse_event event;
+
+	if (sse_finish(r->sse, &event) == SSE_EVENT)
+		rest = stream_event(r, SSE_EVENT, &event, NULL) ? SLICE_NONE : event.raw;
+	return r->hides ? rest : SLICE_NONE;
+}
+
+/* ---- all kinds ---- */
+
+static const struct reader_class request_class = {
+	request_feed, request_fail, request_conclude, request_free};
+static const struct reader_class response_class = {
+	response_feed, response_fail, response_conclude, response_free};
+static const struct reader_class stream_class = {
+	stream_feed, response_fail, response_conclude, response_free};
+
+static int reader_decoded(void *context, struct slice piece)
+{
+	struct reader *r = context;
+
+	if (!r->failed && !r->concluded)
+		r->class->feed(r, piece, r->work);
+	return r->failed || r->concluded ? -EBADMSG : 0;
+}
+
+static enum reader_result reader_decode(struct reader *r, struct slice *input, struct work *work)
+{
+	int error;
+
+	r->work = work;
+	error = coding_decode_some(r->coding, input, work, reader_decoded, r);
+	if (error == -EAGAIN)
+		return READER_SPENT;
+	if (error && !r->failed && !r->concluded)
+		reader_fail(r, coding_problem(error));
+	return READER_ALL;
+}
+
+static bool reader_passes(const struct reader *r)
+{
+	return r->failed || r->concluded;
+}
+
+enum reader_result reader_feed(
+	struct reader *r, struct slice *input, struct work *work, struct slice *pass)
+{
+	struct slice all = *input;
+	enum reader_result result = READER_ALL;
+
+	*pass = SLICE_NONE;
+	if (r->hides)
+		return stream_feed_hiding(r, input, work, pass);
+	if (r->coding && !reader_passes(r))
+		result = reader_decode(r, input, work);
+	while (!r->coding && !reader_passes(r) && input->len && work_left(work)) {
+		struct slice piece = slice_first(*input, READER_PIECE);
+
+		*input = slice_after(*input, piece.len);
+		r->class->feed(r, piece, work);
+	}
+	if (reader_passes(r)) {
+		*input = slice_after(all, all.len);
+		result = READER_ALL;
+	} else if (input->len) {
+		result = READER_SPENT;
+	}
+	*pass = slice_first(all, all.len - input->len);
+	return result;
+}
+
+void reader_conclude(struct reader *r)
+{
+	if (r->concluded)
+		return;
+	r->concluded = true;
+	r->class->conclude(r);
+}
+
+/* Before the facts become final; error: of the coding. */
+static bool stream_is_truncated(const struct reader *r, int error)
+{
+	const struct response_facts *facts = response_reader_facts(r->response);
+
+	return !facts->complete && !facts->has_error && !r->failed &&
+	       (!error || error == -ENODATA);
+}
+
+static bool body_is_truncated(const struct reader *r)
+{
+	const struct response_facts *facts = response_reader_facts(r->response);
+
+	return r->until_close && facts->problem &&
+	       strcmp(facts->problem, json_problem_name(JSON_UNFINISHED)) == 0;
+}
+
+struct slice reader_end(struct reader *r)
+{
+	int error = r->coding && !r->failed && !r->concluded ? coding_finish(r->coding) : 0;
+	struct slice rest = SLICE_NONE;
+
+	if (r->sse) {
+		rest = stream_rest(r);
+		r->truncated = stream_is_truncated(r, error);
+	}
+	if (error)
+		reader_fail(r, coding_problem(error));
+	reader_conclude(r);
+	if (r->response && !r->sse)
+		r->truncated = body_is_truncated(r);
+	return rest;
+}
+
+bool reader_is_done(const struct reader *r)
+{
+	return r->sse && response_reader_facts(r->response)->complete;
+}
+
+size_t reader_before_mark(const struct reader *r, struct slice pass)
+{
+	bool inside = !r->coded && r->mark >= pass.data && r->mark < pass.data + pass.len;
+
+	return inside ? (size_t)(r->mark - pass.data) : 0;
+}
+
+bool reader_is_truncated(const struct reader *r)
+{
+	return r->truncated;
+}
+
+bool reader_is_coded(const struct reader *r)
+{
+	return r->coded;
+}
+
+bool reader_hides(const struct reader *r)
+{
+	return r->hides;
+}
+
+const struct request_reader *reader_request(const struct reader *r)
+{
+	return r->request;
+}
+
+const struct response_reader *reader_response(const struct reader *r)
+{
+	return r->response;
+}
+
+void reader_free(struct reader *r)
+{
+	if (!r)
+		return;
+	r->class->free(r);
+	coding_free(r->coding);
+	free(r);
+}
+
+/* Decodes as the head says. False without memory. */
+static bool reader_open_coding(
+	struct reader *r, const struct head *head, const struct reader_options *options)
+{
+	int error;
+
+	r->coding = coding_of(head, &error);
+	if (error == -ENOMEM)
+		return false;
+	if (r->coding)
+		coding_bound(r->coding, options->expansion_max);
+	r->coded = r->coding || error;
+	if (error)
+		reader_fail(r, coding_problem(error));
+	return true;
+}
+
+struct reader *reader_open_request(const struct head *head, const struct reader_options *options)
+{
+	struct reader *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->class = &request_class;
+	r->request = request_reader_new(options->operation, options->content_max);
+	if (r->request && reader_open_coding(r, head, options))
+		return r;
+	reader_free(r);
+	return NULL;
+}
+
+static bool is_event_stream(const struct head *head)
+{
+	const struct header *type = head_find(head, SLICE("content-type"));
+	struct slice media;
+
+	if (!type)
+		return false;
+	media = slice_first(type->value, slice_index(type->value, ';'));
+	return slice_equal_nocase(slice_trim(media), SLICE("text/event-stream"));
+}
+
+struct reader *reader_open_response(const struct head *head, const struct reader_options *options)
+{
+	bool stream = is_event_stream(head);
+	struct reader *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->class = stream ? &stream_class : &response_class;
+	r->until_close = head->framing == HEAD_UNTIL_CLOSE;
+	r->response = response_reader_new(options->operation, options->content_max, stream);
+	if (stream)
+		r->sse = sse_reader_new(READER_EVENT_MAX);
+	if (r->response && (!stream || r->sse) && reader_open_coding(r, head, options)) {
+		r->hides = options->hide_usage && stream && !r->coded;
+		return r;
+	}
+	reader_free(r);
+	return NULL;
+}
