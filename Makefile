@@ -2,9 +2,10 @@
 #
 #	make			the programs, in build/
 #	make check		every test; installs what is missing first (appliance/deps)
-#	make check-unit …	one kind of tests: man unit fuzz bpf netns sdk
+#	make check-unit …	one kind of tests: man unit fuzz bpf netns sdk clients
 #	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
+#	make clients		Go, Chromium, Java and others through an appliance, with nothing but the root
 #	make demo		real calls through an appliance in network namespaces
 #	make bench-packets	ns per packet of the kernel programs, and the memory of their maps
 #	make bench		these, and the comparison with other proxies; BENCH="--rounds 1 …" are its options
@@ -122,7 +123,8 @@ BPF_COMPILE = $(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -O2 -g
 
 KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
-.PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-kernels \
+.PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients \
+	check-kernels clients \
 	demo bench bench-packets fuzz fuzz-run asan install clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
@@ -217,7 +219,7 @@ check: deps
 	@+$(MAKE) checks
 # One kind after the other, also with -j: they share the machine's network and its processors.
 checks: tests
-	@+for kind in man unit fuzz bpf netns sdk; do $(MAKE) check-$$kind || exit 1; done
+	@+for kind in man unit fuzz bpf netns sdk clients; do $(MAKE) check-$$kind || exit 1; done
 	@echo "  all checks passed"
 
 tests: all $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS) $(ORIGIN)
@@ -233,6 +235,14 @@ check-netns: all $(ORIGIN)
 		$(PYTHON) -m pytest -q -p no:cacheprovider tests/netns; fi
 check-sdk: all $(ORIGIN)
 	@if [ -x tests/sdk/run ]; then echo "  official clients"; tests/sdk/run; fi
+
+# Those that every machine has; `make clients` takes all.
+check-clients: all $(ORIGIN)
+	@echo "  clients"; $(PYTHON) -m pytest -q -p no:cacheprovider -m "not more" tests/clients
+clients:
+	@appliance/deps clients
+	@+$(MAKE) all $(ORIGIN)
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/clients
 
 # SERIES=SUITE: the kernels that are supported, and the Debian that has each.
 KERNELS ?= 6.1=bookworm 6.12=trixie

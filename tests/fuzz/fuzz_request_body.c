@@ -26,7 +26,7 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 
 static void demand_json(struct slice text)
 {
-	static const struct json_handler handler = {NULL, 0, enter, enter};
+	static const struct json_handler handler = {NULL, 0, enter, enter, NULL};
 	struct json_scan *scan = json_scan_new(&handler, NULL);
 
 	json_scan_feed(scan, text);

@@ -24,7 +24,7 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 
 static bool is_json(struct slice text, bool *object)
 {
-	static const struct json_handler handler = {NULL, 0, enter, enter};
+	static const struct json_handler handler = {NULL, 0, enter, enter, NULL};
 	struct json_scan *scan = json_scan_new(&handler, object);
 	bool json;
 

@@ -39,6 +39,14 @@ static char *digits_write(char *at, unsigned number)
 	return at;
 }
 
+bool address_is_loopback(const struct address *a)
+{
+	static const uint8_t ipv6[16] = {[15] = 1};
+
+	return address_is_ipv4(a) ? a->bytes[12] == 127
+				  : memcmp(a->bytes, ipv6, sizeof(ipv6)) == 0;
+}
+
 struct address_text address_format(const struct address *a)
 {
 	struct address_text text;

@@ -27,6 +27,8 @@ struct address_text {
 
 bool address_equal(const struct address *a, const struct address *b);
 bool address_is_ipv4(const struct address *a);
+/* 127.0.0.0/8 or ::1 */
+bool address_is_loopback(const struct address *a);
 /* "192.0.2.1" or "2001:db8::1"; use as address_format(&a).text within one full expression. */
 struct address_text address_format(const struct address *a);
 /* "192.0.2.1:443" or "[2001:db8::1]:443" */

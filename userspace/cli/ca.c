@@ -21,17 +21,21 @@
 static const char usage[] =
 	"usage: sallyport ca init   [--name NAME] [--days N] [--permit-name DOMAIN]... [FILES]\n"
 	"       sallyport ca import --cert FILE --key FILE [--chain FILE] [FILES]\n"
+	"       sallyport ca renew  [--days N] [--cert FILE --key FILE] [--config FILE]\n"
 	"       sallyport ca export [--der] [--fingerprint] [--cert FILE] [--config FILE]\n"
 	"       sallyport ca lint   [--cert FILE [--key FILE]] [--config FILE]\n"
 	"\n"
 	"init makes the authority that clients of this appliance are told to trust; its key is\n"
 	"written with mode 0600 and never shown. import takes one of the enterprise instead, "
 	"which\n"
-	"may be an intermediate with its chain. export writes the certificate to install on "
+	"may be an intermediate with its chain. renew writes a fresh certificate for the same key "
+	"and\n"
+	"name in place of the old one; clients that trust the old one go on. export writes the "
+	"certificate to install on "
 	"clients\n"
 	"to standard output, and its fingerprint to standard error. lint tells all reasons for "
 	"which\n"
-	"strict clients (Python 3.13 and newer, for one) would refuse the authority.\n"
+	"strict clients (Python 3.13 and newer, Go, Chromium) would refuse the authority.\n"
 	"\n"
 	"FILES says where the authority is kept, by default where the configuration says:\n"
 	"      --out-cert FILE --out-key FILE\n"
@@ -124,13 +128,14 @@ static void print_made(const struct ca *ca, const struct ca_files *files)
 	printf("Clients need the certificate: sallyport ca export\n");
 }
 
-static void tell(void *context, const char *problem)
+static void tell(void *context, enum ca_refused refused, const char *problem)
 {
 	(void)context;
+	(void)refused;
 	fprintf(stderr, "%s\n", problem);
 }
 
-/* ---- the four ---- */
+/* ---- the five ---- */
 
 static int ca_init(const struct arguments *arguments)
 {
@@ -209,6 +214,45 @@ static int ca_import(const struct arguments *arguments)
 	if (!error)
 		print_made(ca, &files);
 	ca_free(ca);
+	ca_files_free(&files);
+	return error ? fail(why.text) : 0;
+}
+
+/* The files that --cert and --key name, or else those of the configuration. */
+static int find_own(const struct arguments *arguments, struct ca_files *files, struct why *why)
+{
+	return find_files(arguments->config, arguments->certificate, arguments->key, files, why);
+}
+
+static int ca_renew_files(const struct arguments *arguments)
+{
+	struct ca *ca = NULL, *renewed = NULL;
+	struct ca_files files = {0};
+	struct why why;
+	int error;
+
+	if (!arguments->certificate != !arguments->key) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	error = find_own(arguments, &files, &why);
+	if (!error)
+		error = ca_files_read_own(&files, &ca, &why);
+	if (!error)
+		error = ca_renew(ca, arguments->days, clock_realtime_ns(), &renewed, &why);
+	if (!error && ca_lint(renewed, clock_realtime_ns(), tell, NULL))
+		error = why_set(&why, EINVAL,
+			"%s: is not replaced, because strict clients would refuse the new one too",
+			files.certificate);
+	if (!error)
+		error = ca_files_write_certificate(&files, renewed, &why);
+	if (!error) {
+		print_made(renewed, &files);
+		printf("Leaves of the old certificate stay good. The appliance takes the new one "
+		       "with\nsystemctl reload sallyportd\n");
+	}
+	ca_free(ca);
+	ca_free(renewed);
 	ca_files_free(&files);
 	return error ? fail(why.text) : 0;
 }
@@ -350,6 +394,7 @@ static const struct action {
 } actions[] = {
 	{"init", ca_init, "cndpokf"},
 	{"import", ca_import, "cCKHokf"},
+	{"renew", ca_renew_files, "cdCK"},
 	{"export", ca_export, "cCDF"},
 	{"lint", ca_lint_files, "cCK"},
 };

@@ -173,6 +173,27 @@ out:
 	return error;
 }
 
+int ca_files_write_certificate(const struct ca_files *files, const struct ca *ca, struct why *why)
+{
+	struct buf certificates = BUF_EMPTY;
+	char *temporary = NULL;
+	int error;
+
+	if (ca_write_certificates(ca, &certificates))
+		error = why_set(why, ENOMEM, "out of memory");
+	else
+		error = write_beside(
+			files->certificate, 0644, buf_slice(&certificates), &temporary, why);
+	if (!error)
+		error = put_in_place(temporary, files->certificate, true, why);
+	sync_directory(files->certificate);
+	if (temporary && error)
+		unlink(temporary);
+	free(temporary);
+	buf_free(&certificates);
+	return error;
+}
+
 void ca_files_free(struct ca_files *files)
 {
 	free(files->certificate);

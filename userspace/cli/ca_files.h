@@ -22,6 +22,8 @@ int ca_files_read_own(const struct ca_files *files, struct ca **ca, struct why *
 /* Writes the certificates (0644) and the key (0600), each all or nothing, in a directory that is
  * made when it is missing. A file that is there already is replaced with force only: -EEXIST. */
 int ca_files_write(const struct ca_files *files, const struct ca *ca, bool force, struct why *why);
+/* Replaces the certificates alone, all or nothing. */
+int ca_files_write_certificate(const struct ca_files *files, const struct ca *ca, struct why *why);
 void ca_files_free(struct ca_files *files);
 
 #endif

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <getopt.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "cli/ca_files.h"
 #include "cli/command.h"
 #include "cli/say.h"
 #include "config/config.h"
@@ -12,12 +15,44 @@ static const char usage[] =
 	"Checks a configuration; default " CONFIG_DEFAULT_PATH ". Tells of all that is wrong at once;\n"
 	"each problem is a line \"file:line: key: expected ..., found ...\".\n"
 	"\n"
-	"  --text-only  not whether this machine has the interface, files and users it names\n";
+	"  --text-only  not whether this machine has the interface, files and users it names, and\n"
+	"               whether clients will take the CA\n";
 
 static void tell(void *context, const char *problem)
 {
 	(void)context;
 	fprintf(stderr, "%s\n", problem);
+}
+
+/* What is told of the CA, and of which file. */
+struct authority_told {
+	const char *path;
+	size_t problems; /* for which the appliance would not start */
+};
+
+static void tell_authority(void *context, enum ca_refused refused, const char *problem)
+{
+	struct authority_told *told = context;
+
+	told->problems += refused == CA_REFUSED;
+	fprintf(stderr, "%s: %s%s\n", told->path,
+		refused == CA_REFUSED ? "" : "warning: ", problem);
+}
+
+/* The key is the signer's: this needs the certificate only. */
+static size_t check_authority(const char *path)
+{
+	struct authority_told told = {.path = path};
+	struct ca *ca;
+	struct why why;
+
+	if (ca_files_read(path, NULL, &ca, &why)) {
+		fprintf(stderr, "%s\n", why.text);
+		return 1;
+	}
+	ca_lint(ca, clock_realtime_ns(), tell_authority, &told);
+	ca_free(ca);
+	return told.problems;
 }
 
 /* The number of problems, each told. What keys mean together, and on this machine, is looked at only
@@ -33,6 +68,8 @@ static size_t check_file(const char *path, bool text_only)
 		tell(NULL, why.text);
 	else if (config_parse_all(path, buf_slice(&text), &config, tell, NULL, &problems) == 0)
 		problems = text_only ? 0 : config_check_system(path, config, tell, NULL);
+	if (config && !text_only && !access(config->tls.ca_certificate, F_OK))
+		problems += check_authority(config->tls.ca_certificate);
 	buf_free(&text);
 	config_free(config);
 	return problems;

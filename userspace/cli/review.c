@@ -11,10 +11,11 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "cli/cell.h"
 #include "cli/json_print.h"
 
 #define REVIEW_PREVIEW 100 /* characters of an answer that a line shows */
+#define REVIEW_FACT    120 /* and of a name or value of another kind of event */
 
 const char review_options[] =
 	"  --store FILE       of the collector; default " REVIEW_STORE "\n"
@@ -240,27 +241,9 @@ int review_read(struct review *review, int argc, char **argv, const char *usage)
 
 /* ---- lines ---- */
 
-/* Control characters would let a prompt write on the reviewer's terminal. */
-static void review_print_text(FILE *out, const char *text, size_t characters)
+static struct slice review_string(yyjson_val *value)
 {
-	const unsigned char *at = (const unsigned char *)text;
-
-	for (; at && *at && characters; characters--) {
-		if (*at < 0x20 || *at == 0x7f) {
-			fputc(' ', out);
-			at++;
-			continue;
-		}
-		/* C1 controls are C2 80 … C2 9F in UTF-8. */
-		if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) {
-			fputc(' ', out);
-			at += 2;
-			continue;
-		}
-		do
-			fputc(*at++, out);
-		while ((*at & 0xc0) == 0x80);
-	}
+	return slice_of(yyjson_get_str(value), yyjson_get_len(value));
 }
 
 /* The text of the first message with content. */
@@ -278,32 +261,18 @@ static void review_print_preview(FILE *out, struct slice messages)
 		if (!yyjson_is_str(content))
 			content = yyjson_obj_get(message, "refusal");
 		if (yyjson_is_str(content)) {
-			review_print_text(out, yyjson_get_str(content), REVIEW_PREVIEW);
+			cell_text(out, review_string(content), REVIEW_PREVIEW);
 			break;
 		}
 		content = yyjson_arr_get_first(yyjson_obj_get(message, "tool_calls"));
 		content = yyjson_obj_get(yyjson_obj_get(content, "function"), "name");
 		if (yyjson_is_str(content)) {
 			fputs("→ ", out);
-			review_print_text(out, yyjson_get_str(content), REVIEW_PREVIEW);
+			cell_text(out, review_string(content), REVIEW_PREVIEW);
 			break;
 		}
 	}
 	yyjson_doc_free(doc);
-}
-
-static void review_print_field(FILE *out, int width, struct slice text)
-{
-	char copy[64];
-	size_t len = text.len < sizeof(copy) ? text.len : sizeof(copy) - 1;
-
-	if (len)
-		memcpy(copy, text.data, len);
-	copy[len] = '\0';
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)copy[i] < 0x20 || (unsigned char)copy[i] > 0x7e)
-			copy[i] = '?';
-	fprintf(out, "%-*s ", width, len ? copy : "-");
 }
 
 static bool kind_has_facts(struct slice kind)
@@ -333,6 +302,14 @@ struct review_time_text review_time_format(uint64_t time_ns)
 	return when;
 }
 
+static void review_print_fact(FILE *out, const char *gap, struct slice name, struct slice value)
+{
+	fputs(gap, out);
+	cell_text(out, name, REVIEW_FACT);
+	fputc('=', out);
+	cell_text(out, value, REVIEW_FACT);
+}
+
 /* The fields in which the kind of event differs from others, as NAME=VALUE. */
 static void review_print_facts(FILE *out, const struct query_event *event)
 {
@@ -340,6 +317,7 @@ static void review_print_facts(FILE *out, const struct query_event *event)
 		{"bypass.", 7}, {"destination.", 12}, {"tls.server_name", 15}};
 	msgpack_unpacked unpacked;
 	const char *gap = "";
+	char number[24];
 	size_t offset = 0;
 
 	msgpack_unpacked_init(&unpacked);
@@ -362,12 +340,12 @@ static void review_print_facts(FILE *out, const struct query_event *event)
 		if ((!wanted && !action) || slice_equal(name, SLICE("source.ip")))
 			continue;
 		if (pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER && pair->val.via.u64)
-			fprintf(out, "%s%s=%llu", gap, log_quote(name).text,
-				(unsigned long long)pair->val.via.u64);
+			review_print_fact(out, gap, name,
+				slice_of(number, (size_t)snprintf(number, sizeof(number), "%llu",
+							 (unsigned long long)pair->val.via.u64)));
 		else if (pair->val.type == MSGPACK_OBJECT_STR)
-			fprintf(out, "%s%s=%s", gap, log_quote(name).text,
-				log_quote(slice_of(pair->val.via.str.ptr, pair->val.via.str.size))
-					.text);
+			review_print_fact(out, gap, name,
+				slice_of(pair->val.via.str.ptr, pair->val.via.str.size));
 		else
 			continue;
 		gap = " ";
@@ -380,20 +358,20 @@ out:
 void review_print_event(FILE *out, const struct query_event *event)
 {
 	fprintf(out, "%-20s ", review_time_format(event->time_ns).text);
-	review_print_field(out, 15, event->source_ip);
+	cell_print(out, 15, event->source_ip);
 	if (event->conflict)
 		fputs("CONFLICT ", out);
 	if (kind_has_facts(event->kind)) {
-		review_print_field(out, 0, event->kind);
+		cell_print(out, 0, event->kind);
 		review_print_facts(out, event);
 		return;
 	}
-	review_print_field(out, 24, event->model);
+	cell_print(out, 24, event->model);
 	fprintf(out, "%6lld %7llu %7llu ", (long long)event->status,
 		(unsigned long long)event->input_tokens, (unsigned long long)event->output_tokens);
-	review_print_field(out, 9, event->usage_source);
+	cell_print(out, 9, event->usage_source);
 	if (event->error_type.len)
-		review_print_field(out, 0, event->error_type);
+		cell_print(out, 0, event->error_type);
 	review_print_preview(out, event->output_messages);
 	fputc('\n', out);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <yyjson.h>
 
-#include "base/log.h"
+#include "cli/cell.h"
 #include "cli/command.h"
 #include "cli/json_print.h"
 #include "cli/review.h"
@@ -75,10 +75,7 @@ static int usage_row(void *context, const struct query_usage *row)
 	if (u->review->json)
 		return usage_json(u, row);
 	for (size_t i = 0; i < row->nby; i++) {
-		if (row->by[i].len)
-			printf("%-24s ", log_quote(row->by[i]).text);
-		else
-			printf("%-24s ", "-");
+		cell_print(stdout, 24, row->by[i]);
 	}
 	printf("%8llu %12llu %12llu %12llu %12.1f\n", (unsigned long long)row->calls,
 		(unsigned long long)row->input_tokens, (unsigned long long)row->output_tokens,

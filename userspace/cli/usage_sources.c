@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <yyjson.h>
 
-#include "base/log.h"
+#include "cli/cell.h"
 
 /* The sum over a JSON object of numbers. */
 static uint64_t sum_of(struct slice drops)
@@ -38,8 +38,9 @@ static int print_source(void *context, const struct query_source *source)
 
 		return review_print_json(stdout, &event);
 	}
-	printf("%-39s %-16s %-20s", log_quote(source->source_ip).text,
-		log_quote(source->observer).text, review_time_format(source->time_ns).text);
+	cell_print(stdout, 39, source->source_ip);
+	cell_print(stdout, 16, source->observer);
+	printf("%-20s", review_time_format(source->time_ns).text);
 	printf(" %10llu %12llu %10llu %12llu %8llu %8llu %8llu %8llu %8llu %8llu\n",
 		(unsigned long long)source->packets, (unsigned long long)source->bytes,
 		(unsigned long long)source->packets_received,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "openai/json_scan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "openai/json_text.h"
@@ -29,11 +30,19 @@ struct frame {
 	uint8_t node;
 	uint64_t index, start;
 	uint64_t members; /* begun so far */
+	uint64_t seen;	  /* a bit for each rule of the table whose member was there */
+};
+
+/* The rules of each node, as a list. */
+#define NO_RULE 0xff
+struct rule_index {
+	uint8_t first[JSON_RULES_MAX], next[JSON_RULES_MAX];
 };
 
 struct json_scan {
 	const struct json_handler *handler;
 	void *context;
+	struct rule_index index;
 	enum json_problem problem;
 	enum state state;
 	uint64_t fed; /* bytes before the present piece */
@@ -82,6 +91,21 @@ const char *json_problem_name(enum json_problem problem)
 	return names[problem];
 }
 
+static void rules_index(struct json_scan *s)
+{
+	const struct json_handler *h = s->handler;
+
+	assert(h->nrules <= JSON_RULES_MAX);
+	memset(&s->index, NO_RULE, sizeof(s->index));
+	for (size_t i = h->nrules; i-- > 0;) {
+		const struct json_rule *rule = &h->rules[i];
+
+		assert(rule->parent < JSON_RULES_MAX && rule->node < JSON_RULES_MAX);
+		s->index.next[i] = s->index.first[rule->parent];
+		s->index.first[rule->parent] = (uint8_t)i;
+	}
+}
+
 struct json_scan *json_scan_new(const struct json_handler *handler, void *context)
 {
 	struct json_scan *s = calloc(1, sizeof(*s));
@@ -89,6 +113,7 @@ struct json_scan *json_scan_new(const struct json_handler *handler, void *contex
 	if (s) {
 		s->handler = handler;
 		s->context = context;
+		rules_index(s);
 	}
 	return s;
 }
@@ -145,21 +170,91 @@ static bool rule_matches(const struct json_rule *rule, struct slice key)
 	return key.len && *rule->key == *key.data && slice_equal(slice_of_string(rule->key), key);
 }
 
-/* The node of a value in the container on top, 0 when nobody watches it. */
-static uint8_t find_node(const struct json_scan *s, const struct frame *parent)
+/* Whether a key has bytes that no name of a table has. */
+static bool key_is_odd(struct slice key)
 {
-	const struct json_handler *h = s->handler;
+	for (size_t i = 0; i < key.len; i++) {
+		unsigned char c = (unsigned char)key.data[i];
+
+		if (c == 0 || c >= 0x80 || (c >= 'A' && c <= 'Z'))
+			return true;
+	}
+	return false;
+}
+
+/* As readers that ignore case, or end at a NUL, take the key: the characters outside of ASCII are
+ * those whose other case is in it (Unicode, CaseFolding.txt and SpecialCasing.txt). */
+static struct slice key_fold(struct slice key, char folded[JSON_SCAN_KEY])
+{
+	static const struct {
+		struct slice from;
+		char to;
+	} others[] = {{{"\xc5\xbf", 2}, 's'}, {{"\xe2\x84\xaa", 3}, 'k'}, {{"\xc4\xb0", 2}, 'i'},
+		{{"\xc4\xb1", 2}, 'i'}};
+	size_t len = 0;
+
+	while (key.len && key.data[0]) {
+		char c = key.data[0];
+		size_t used = 1;
+
+		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+			if (slice_starts_with(key, others[i].from)) {
+				c = others[i].to;
+				used = others[i].from.len;
+			}
+		folded[len++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+		key = slice_after(key, used);
+	}
+	return slice_of(folded, len);
+}
+
+static void tell_doubt(struct json_scan *s, enum json_doubt doubt)
+{
+	if (s->handler->doubt)
+		s->handler->doubt(s->context, doubt);
+}
+
+/* Tells when other readers may take the key for one of the table. */
+static void doubt_form(struct json_scan *s, const struct frame *parent, struct slice key)
+{
+	const struct json_rule *rules = s->handler->rules;
+	char memory[JSON_SCAN_KEY];
+	struct slice folded;
+
+	if (!key_is_odd(key))
+		return;
+	folded = key_fold(key, memory);
+	for (uint8_t i = s->index.first[parent->node]; i != NO_RULE; i = s->index.next[i])
+		if (rules[i].key && slice_equal(folded, slice_of_string(rules[i].key))) {
+			tell_doubt(s, JSON_DOUBT_FORM);
+			return;
+		}
+}
+
+/* The node of a value in the container on top, 0 when nobody watches it. */
+static uint8_t find_node(struct json_scan *s, struct frame *parent)
+{
+	const struct json_rule *rules = s->handler->rules;
 	struct slice key = slice_of(s->key, s->key_len);
-	size_t i;
+	uint8_t i;
 
 	if (!s->depth)
 		return JSON_ROOT;
 	if (!parent || !parent->node)
 		return 0;
-	for (i = 0; i < h->nrules; i++)
-		if (h->rules[i].parent == parent->node && rule_matches(&h->rules[i], key))
-			return h->rules[i].node;
-	return 0;
+	for (i = s->index.first[parent->node]; i != NO_RULE; i = s->index.next[i])
+		if (rule_matches(&rules[i], key))
+			break;
+	if (!s->object[s->depth - 1])
+		return i == NO_RULE ? 0 : rules[i].node;
+	if (i == NO_RULE || !rules[i].key) {
+		doubt_form(s, parent, key);
+		return i == NO_RULE ? 0 : rules[i].node;
+	}
+	if (parent->seen & (uint64_t)1 << i)
+		tell_doubt(s, JSON_DOUBT_TWICE);
+	parent->seen |= (uint64_t)1 << i;
+	return rules[i].node;
 }
 
 /* A value begins at p; enters the container when it is one. */
@@ -188,7 +283,7 @@ static void begin_value(struct json_scan *s, enum json_type type, const char *p)
 	}
 	s->object[s->depth++] = type == JSON_OBJECT;
 	if (s->depth <= JSON_SCAN_WATCHED)
-		s->frames[s->depth - 1] = (struct frame){v->node, v->index, v->start, 0};
+		s->frames[s->depth - 1] = (struct frame){v->node, v->index, v->start, 0, 0};
 	s->state = type == JSON_OBJECT ? STATE_FIRST_KEY : STATE_FIRST_ELEMENT;
 }
 

@@ -46,8 +46,9 @@ const char *json_problem_name(enum json_problem problem);
  * object, key names the member, and JSON_ANY every member no earlier rule of the table named;
  * under an array every element matches JSON_ELEMENT. */
 #define JSON_ROOT    1
-#define JSON_ANY     NULL
-#define JSON_ELEMENT NULL
+#define JSON_ANY	NULL
+#define JSON_ELEMENT	NULL
+#define JSON_RULES_MAX	64 /* of a table; its nodes are below it as well */
 struct json_rule {
 	uint8_t parent, node;
 	const char *key;
@@ -68,6 +69,12 @@ struct json_value {
 
 struct json_scan;
 
+/* Why parsers may differ in which member a key of the table is. */
+enum json_doubt {
+	JSON_DOUBT_TWICE, /* the object has it already */
+	JSON_DOUBT_FORM,  /* it differs from one of the table in case alone, or after a NUL */
+};
+
 struct json_handler {
 	const struct json_rule *rules;
 	size_t nrules;
@@ -75,6 +82,8 @@ struct json_handler {
 	void (*enter)(void *context, struct json_scan *scan, const struct json_value *value);
 	/* The same value has ended; key and key_hash are not set any more. */
 	void (*leave)(void *context, struct json_scan *scan, const struct json_value *value);
+	/* Before the member is entered, if it is at all. NULL: nobody is told. */
+	void (*doubt)(void *context, enum json_doubt doubt);
 };
 
 /* Where kept bytes go. */

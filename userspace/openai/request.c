@@ -112,6 +112,8 @@ static void check_key(struct request_reader *r, uint64_t hash)
 {
 	size_t i;
 
+	if (r->facts.problem)
+		return;
 	for (i = 0; i < r->nkeys; i++)
 		if (r->keys[i] == hash) {
 			unreadable(r, "duplicate key");
@@ -121,6 +123,12 @@ static void check_key(struct request_reader *r, uint64_t hash)
 		r->keys[r->nkeys++] = hash;
 	else
 		unreadable(r, "too many keys");
+}
+
+/* The same of the members that are read, wherever they stand. */
+static void doubt(void *context, enum json_doubt why)
+{
+	unreadable(context, why == JSON_DOUBT_TWICE ? "duplicate key" : "ambiguous key");
 }
 
 /* Keeps the raw JSON of a member; of two with the same name the last. */
@@ -150,10 +158,6 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		r->facts.stream_options = true;
 		r->facts.include_usage = REQUEST_ABSENT;
 		r->include_usage.there = false;
-		break;
-	case NODE_INCLUDE_USAGE:
-		if (r->include_usage.there)
-			unreadable(r, "duplicate key");
 		break;
 	case NODE_MESSAGES:
 		if (chat)
@@ -290,7 +294,7 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 struct request_reader *request_reader_new(const struct operation *operation, size_t content_max)
 {
 	static const struct json_handler handler = {
-		rules, sizeof(rules) / sizeof(rules[0]), enter, leave};
+		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, doubt};
 	struct request_reader *r = calloc(1, sizeof(*r));
 
 	if (!r)

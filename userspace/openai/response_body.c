@@ -271,7 +271,7 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 int response_body_init(struct response_reader *r)
 {
 	static const struct json_handler handler = {
-		rules, sizeof(rules) / sizeof(rules[0]), enter, leave};
+		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, NULL};
 
 	r->keep_text = (struct json_keep){&r->text, RESPONSE_MESSAGE, false};
 	r->keep_messages = (struct json_keep){&r->messages, r->content_max, false};

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -208,6 +209,16 @@ static int bypass_connect(struct bypass *b, const struct address_port *destinati
 	return 0;
 }
 
+static void bypass_without_pipe(struct bypass *b, int error)
+{
+	uint64_t left_out;
+
+	if (log_limit(&b->worker->bypass_log, &left_out))
+		log_warning("bypass: cannot make a pipe: %s (%" PRIu64 " more were not logged)",
+			strerror(error), left_out);
+	bypass_failed_connect(b);
+}
+
 void bypass_new(struct worker *worker, int fd, const struct address_port *destination)
 {
 	struct bypass *b = calloc(1, sizeof(*b));
@@ -239,8 +250,7 @@ void bypass_new(struct worker *worker, int fd, const struct address_port *destin
 		f->from = i ? b->origin : b->client;
 		f->to = i ? b->client : b->origin;
 		if (pipe2(f->pipe, O_NONBLOCK | O_CLOEXEC) < 0) {
-			log_warning("bypass: cannot make a pipe: %s", strerror(errno));
-			bypass_reset(b);
+			bypass_without_pipe(b, errno);
 			return;
 		}
 		ev_io_init(&f->readable, bypass_event, f->from, EV_READ);

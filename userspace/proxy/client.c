@@ -328,7 +328,7 @@ void client_new(struct worker *worker, int fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
 	unsigned int timeout_ms = 60000;
-	int on = 1;
+	int on = 1, error;
 
 	if (!client) {
 		close(fd);
@@ -338,7 +338,13 @@ void client_new(struct worker *worker, int fd)
 	client->worker = worker;
 	client->fd = fd;
 	client->accepted_ns = clock_monotonic_ns();
-	if (client_addresses(client) < 0) {
+	error = client_addresses(client);
+	if (!error && address_is_loopback(&client->destination.address)) {
+		/* Nobody steered it: where it was going is this listener, which has no client. */
+		counter_add(worker->counters, COUNTER_CLIENT_NOT_STEERED, 1);
+		error = -EPERM;
+	}
+	if (error) {
 		close(fd);
 		free(client);
 		return;

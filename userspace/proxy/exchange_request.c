@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "http/credential.h"
 #include "http/h1_write.h"
 #include "proxy/replay.h"
 
@@ -211,40 +212,10 @@ void exchange_body_error(struct exchange *ex, const struct h1_error *error)
 
 /* ---- towards the origin ---- */
 
-/* Credentials of a client, which never go on together with the service key. */
-static bool exchange_is_credential(struct slice name)
+/* What could be the client's credential never goes on together with the service key. */
+static bool exchange_is_credential(const struct header *header)
 {
-	static const struct slice names[] = {
-		{"api-key", 7}, {"authorization", 13}, {"ocp-apim-subscription-key", 25}};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (slice_equal_nocase(name, names[i]))
-			return true;
-	return false;
-}
-
-/* The target without the query parameters that carry a client's credential. */
-static int exchange_write_target(struct exchange *ex, struct buf *target)
-{
-	size_t question = slice_index(ex->head->path, '?');
-	struct slice query = slice_after(ex->head->path, question + 1);
-	int error = buf_append_slice(target, slice_first(ex->head->path, question));
-	char separator = '?';
-
-	while (query.len && !error) {
-		struct slice parameter = slice_first(query, slice_index(query, '&'));
-		struct slice name = slice_first(parameter, slice_index(parameter, '='));
-
-		query = slice_after(query, parameter.len + 1);
-		if (slice_equal_nocase(name, SLICE("api-key")) ||
-			slice_equal_nocase(name, SLICE("subscription-key")))
-			continue;
-		error = buf_append(target, &separator, 1);
-		if (!error)
-			error = buf_append_slice(target, parameter);
-		separator = '&';
-	}
-	return error;
+	return credential_field(header->name) || credential_value(header->name, header->value);
 }
 
 static int exchange_write_key(struct exchange *ex, struct buf *out, struct slice key)
@@ -274,7 +245,7 @@ static int exchange_write_headers(struct exchange *ex, struct buf *out, struct s
 		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("host")) ||
 			slice_equal_nocase(header->name, SLICE("content-length")) ||
 			slice_equal_nocase(header->name, SLICE("expect")) ||
-			(key.len && exchange_is_credential(header->name)) ||
+			(key.len && exchange_is_credential(header)) ||
 			(ex->may_inject &&
 				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
 			continue;
@@ -327,7 +298,7 @@ static int exchange_write_request(struct exchange *ex)
 		       request_inject_usage(reader_request(ex->request), &splice);
 	ex->may_inject = ex->injected || (allowed && exchange_may_inject_later(ex));
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
-	error = key.len ? exchange_write_target(ex, &target)
+	error = key.len ? credential_strip_query(ex->head->path, &target)
 			: buf_append_slice(&target, ex->head->path);
 	if (!error)
 		error = h1_write_request_line(out, ex->method, buf_slice(&target));

@@ -2,6 +2,7 @@
 #include "proxy/worker.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,14 +88,31 @@ static void worker_accept_again(struct ev_loop *loop, ev_timer *timer, int event
 	struct worker *worker = timer->data;
 
 	(void)events;
+	ev_timer_stop(loop, timer);
 	ev_io_start(loop, &worker->accept4);
 	ev_io_start(loop, &worker->accept6);
+}
+
+/* Without descriptors or memory: what waits in the listeners stays there for a moment. */
+static void worker_accept_later(struct worker *worker, int error)
+{
+	uint64_t left_out;
+
+	counter_add(worker->counters, COUNTER_CLIENT_NOT_ACCEPTED, 1);
+	if (log_limit(&worker->accept_log, &left_out))
+		log_error("cannot accept a connection: %s; is LimitNOFILE high enough? (%" PRIu64
+			  " more were not logged)",
+			strerror(error), left_out);
+	ev_io_stop(worker->loop, &worker->accept4);
+	ev_io_stop(worker->loop, &worker->accept6);
+	ev_timer_again(worker->loop, &worker->accept_pause);
 }
 
 static void worker_accept(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct worker *worker = watcher->data;
 
+	(void)loop;
 	(void)events;
 	for (int i = 0; i < WORKER_ACCEPTS; i++) {
 		int fd = accept4(watcher->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -105,14 +123,8 @@ static void worker_accept(struct ev_loop *loop, ev_io *watcher, int events)
 		}
 		if (errno == ECONNABORTED || errno == EINTR)
 			continue;
-		if (errno != EAGAIN) {
-			counter_add(worker->counters, COUNTER_CLIENT_NOT_ACCEPTED, 1);
-			log_error("cannot accept a connection: %s; is LimitNOFILE high enough?",
-				strerror(errno));
-			ev_io_stop(loop, &worker->accept4);
-			ev_io_stop(loop, &worker->accept6);
-			ev_timer_start(loop, &worker->accept_pause);
-		}
+		if (errno != EAGAIN)
+			worker_accept_later(worker, errno);
 		return;
 	}
 }
@@ -367,7 +379,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	list_init(&worker->exchanges);
 	ev_io_init(&worker->accept4, worker_accept, -1, EV_READ);
 	ev_io_init(&worker->accept6, worker_accept, -1, EV_READ);
-	ev_timer_init(&worker->accept_pause, worker_accept_again, WORKER_ACCEPT_PAUSE_S, 0);
+	ev_timer_init(&worker->accept_pause, worker_accept_again, 0, WORKER_ACCEPT_PAUSE_S);
 	worker->accept_pause.data = worker;
 	ev_timer_init(&worker->beat, worker_beat, HEARTBEAT_INTERVAL_S, HEARTBEAT_INTERVAL_S);
 	worker->beat.data = worker;

@@ -160,13 +160,19 @@ static void signer_add_peer(struct signer *signer, uint32_t number, int fd)
 
 /* ---- the role ---- */
 
+static void signer_warn(void *context, const char *problem)
+{
+	(void)context;
+	log_warning("%s", problem);
+}
+
 /* Says at the start what would otherwise fail at the first call of a client; and everything that
  * OpenSSL fetches for a minting is fetched before the sandbox closes. */
 static int signer_rehearse(struct signer *signer, struct why *why)
 {
 	const struct config *config = signer->context->config;
 	uint64_t now = clock_realtime_ns();
-	int error = ca_check(signer->ca, now, why);
+	int error = ca_check(signer->ca, now, signer_warn, NULL, why);
 
 	for (size_t i = 0; !error && i < config->nhosts; i++) {
 		const char *pattern = config->hosts[i].pattern;

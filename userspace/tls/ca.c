@@ -18,6 +18,7 @@
 #define DAY_NS	       (86400 * NS_PER_S)
 /* Clients whose clock is behind accept the authority at once. */
 #define BACKDATE_NS (DAY_NS)
+#define DER_TRUE    0xff /* OpenSSL writes the byte as it stands (X.690 section 11.1) */
 
 int ca_read(struct slice certificate_pem, struct slice key_pem, struct ca **ca, struct why *why)
 {
@@ -157,11 +158,24 @@ out:
 	return error;
 }
 
+static bool ca_set_validity(X509 *certificate, unsigned days, uint64_t now)
+{
+	return certificate_set_serial(certificate) &&
+	       certificate_set_validity(certificate, now - BACKDATE_NS, now + days * DAY_NS);
+}
+
+static int ca_check_days(unsigned days, struct why *why)
+{
+	return days && days <= DAYS_MAX
+		       ? 0
+		       : why_set(why, EINVAL, "the validity is 1 to %d days", DAYS_MAX);
+}
+
 static int ca_fill(X509 *certificate, EVP_PKEY *key, const struct ca_options *options,
 	uint64_t realtime_ns, struct why *why)
 {
 	/* It signs leaves and no other authority. */
-	BASIC_CONSTRAINTS basic = {.ca = 1, .pathlen = ASN1_INTEGER_new()};
+	BASIC_CONSTRAINTS basic = {.ca = DER_TRUE, .pathlen = ASN1_INTEGER_new()};
 	X509_NAME *name = X509_get_subject_name(certificate);
 	ASN1_OCTET_STRING *id = NULL;
 	int error = -ENOMEM;
@@ -170,9 +184,7 @@ static int ca_fill(X509 *certificate, EVP_PKEY *key, const struct ca_options *op
 		!X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
 			(const unsigned char *)options->name, -1, -1, 0) ||
 		!X509_set_issuer_name(certificate, name) || !X509_set_pubkey(certificate, key) ||
-		!certificate_set_serial(certificate) ||
-		!certificate_set_validity(certificate, realtime_ns - BACKDATE_NS,
-			realtime_ns + options->days * DAY_NS))
+		!ca_set_validity(certificate, options->days, realtime_ns))
 		goto out;
 	id = certificate_key_id(certificate);
 	if (!id || !certificate_add(certificate, NID_basic_constraints, true, &basic) ||
@@ -198,8 +210,8 @@ int ca_make(const struct ca_options *options, uint64_t realtime_ns, struct ca **
 	for (size_t i = 0; i < name_len; i++)
 		if ((unsigned char)options->name[i] < 0x20 || options->name[i] == 0x7f)
 			return why_set(why, EINVAL, "the name holds a control character");
-	if (!options->days || options->days > DAYS_MAX)
-		return why_set(why, EINVAL, "the validity is 1 to %d days", DAYS_MAX);
+	if (ca_check_days(options->days, why))
+		return -EINVAL;
 
 	made = calloc(1, sizeof(*made));
 	if (!made)
@@ -219,4 +231,100 @@ int ca_make(const struct ca_options *options, uint64_t realtime_ns, struct ca **
 	}
 	*ca = made;
 	return 0;
+}
+
+/* ---- a fresh certificate for one ---- */
+
+/* Whether the extension is written by ca_renew_own, or says what a self-signed one need not. */
+static bool ca_renew_skips(int nid)
+{
+	return nid == NID_basic_constraints || nid == NID_key_usage ||
+	       nid == NID_subject_key_identifier || nid == NID_authority_key_identifier;
+}
+
+/* Written by OpenSSL from what it reads, and so in DER; what it does not know, as it stands. */
+static bool ca_renew_extension(X509 *renewed, X509_EXTENSION *extension)
+{
+	int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
+	bool critical = X509_EXTENSION_get_critical(extension) || nid == NID_name_constraints;
+	const X509V3_EXT_METHOD *method = X509V3_EXT_get(extension);
+	void *value = method && method->it ? X509V3_EXT_d2i(extension) : NULL;
+	bool done;
+
+	if (!value)
+		return X509_add_ext(renewed, extension, -1) == 1;
+	done = certificate_add(renewed, nid, critical, value);
+	ASN1_item_free(value, ASN1_ITEM_ptr(method->it));
+	return done;
+}
+
+/* What an authority must say; what the old one says of it stays. */
+static bool ca_renew_own(X509 *renewed, X509 *old)
+{
+	BASIC_CONSTRAINTS *before = X509_get_ext_d2i(old, NID_basic_constraints, NULL, NULL);
+	BASIC_CONSTRAINTS basic = {.ca = DER_TRUE, .pathlen = before ? before->pathlen : NULL};
+	uint32_t usage = X509_get_ext_by_NID(old, NID_key_usage, -1) >= 0
+				 ? X509_get_key_usage(old) & 0xff
+				 : KU_CRL_SIGN;
+	const ASN1_OCTET_STRING *named = X509_get0_subject_key_id(old);
+	ASN1_OCTET_STRING *id = named ? ASN1_OCTET_STRING_dup(named) : certificate_key_id(renewed);
+	bool done = id && certificate_add(renewed, NID_basic_constraints, true, &basic) &&
+		    certificate_add_key_usage(renewed, usage | KU_KEY_CERT_SIGN) &&
+		    certificate_add(renewed, NID_subject_key_identifier, false, id);
+
+	BASIC_CONSTRAINTS_free(before);
+	ASN1_OCTET_STRING_free(id);
+	return done;
+}
+
+static bool ca_renew_fill(X509 *renewed, const struct ca *ca, unsigned days, uint64_t now)
+{
+	X509 *old = ca->certificate;
+	const X509_NAME *name = X509_get_subject_name(old);
+
+	if (!X509_set_version(renewed, X509_VERSION_3) || !X509_set_subject_name(renewed, name) ||
+		!X509_set_issuer_name(renewed, name) || !X509_set_pubkey(renewed, ca->key) ||
+		!ca_set_validity(renewed, days, now) || !ca_renew_own(renewed, old))
+		return false;
+	for (int i = 0; i < X509_get_ext_count(old); i++) {
+		X509_EXTENSION *extension = X509_get_ext(old, i);
+
+		if (!ca_renew_skips(OBJ_obj2nid(X509_EXTENSION_get_object(extension))) &&
+			!ca_renew_extension(renewed, extension))
+			return false;
+	}
+	return certificate_sign(renewed, ca->key);
+}
+
+int ca_renew(const struct ca *ca, unsigned days, uint64_t realtime_ns, struct ca **renewed,
+	struct why *why)
+{
+	struct ca *made;
+
+	*renewed = NULL;
+	if (ca_check_days(days, why))
+		return -EINVAL;
+	if (!ca->key || X509_verify(ca->certificate, ca->key) != 1) {
+		ERR_clear_error();
+		return why_set(why, EINVAL,
+			"%s did not sign itself: have it renewed by its issuer (%s), and import it",
+			certificate_subject(ca->certificate).text,
+			certificate_issuer(ca->certificate).text);
+	}
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return why_set(why, ENOMEM, "out of memory");
+	made->certificate = X509_new();
+	made->chain = sk_X509_new_null();
+	if (!made->certificate || !made->chain || !EVP_PKEY_up_ref(ca->key))
+		goto failed;
+	made->key = ca->key;
+	if (!ca_renew_fill(made->certificate, ca, days, realtime_ns))
+		goto failed;
+	*renewed = made;
+	return 0;
+failed:
+	ca_free(made);
+	return why_set(
+		why, EIO, "OpenSSL could not make the certificate: %s", pem_openssl_reason());
 }

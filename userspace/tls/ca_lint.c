@@ -12,7 +12,7 @@
 
 /* Who hears of the problems, and which certificate they are of. */
 struct lint {
-	void (*told)(void *context, const char *problem);
+	ca_told *told;
 	void *context;
 	size_t problems;
 	X509 *certificate;
@@ -22,22 +22,36 @@ struct lint {
 	uint64_t now;
 };
 
+__attribute__((format(printf, 3, 0))) static void lint_say(
+	struct lint *lint, enum ca_refused refused, const char *format, va_list arguments)
+{
+	char problem[400];
+	int len = snprintf(problem, sizeof(problem), "%s (%s): ", lint->who,
+		certificate_subject(lint->certificate).text);
+
+	vsnprintf(problem + len, sizeof(problem) - (size_t)len, format, arguments);
+	lint->problems++;
+	lint->told(lint->context, refused, problem);
+}
+
 __attribute__((format(printf, 2, 3))) static void lint_tell(
 	struct lint *lint, const char *format, ...)
 {
-	char problem[400];
 	va_list arguments;
-	int len;
 
-	lint->problems++;
-	if (!lint->told)
-		return;
-	len = snprintf(problem, sizeof(problem), "%s (%s): ", lint->who,
-		certificate_subject(lint->certificate).text);
 	va_start(arguments, format);
-	vsnprintf(problem + len, sizeof(problem) - (size_t)len, format, arguments);
+	lint_say(lint, CA_REFUSED, format, arguments);
 	va_end(arguments);
-	lint->told(lint->context, problem);
+}
+
+__attribute__((format(printf, 2, 3))) static void lint_tell_some(
+	struct lint *lint, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	lint_say(lint, CA_REFUSED_BY_SOME, format, arguments);
+	va_end(arguments);
 }
 
 enum lint_critical { NOT_CRITICAL, CRITICAL, EITHER };
@@ -136,6 +150,17 @@ static void lint_time(struct lint *lint)
 		lint_tell(lint, "it has expired");
 }
 
+/* What Go's crypto/x509 and Chromium refuse, and OpenSSL does not. */
+static void lint_some_clients(struct lint *lint, bool self_signed)
+{
+	char problem[160];
+
+	if (!certificate_is_der(lint->certificate, problem, sizeof(problem)))
+		lint_tell_some(lint, "%s. Go and Chromium refuse it. Cure: %s", problem,
+			self_signed ? "sallyport ca renew writes it anew, for the same key and name"
+				    : "have it issued anew and import it");
+}
+
 static void lint_certificate(struct lint *lint)
 {
 	const ASN1_INTEGER *serial = X509_get0_serialNumber(lint->certificate);
@@ -163,6 +188,7 @@ static void lint_certificate(struct lint *lint)
 	lint_time(lint);
 	lint_powers(lint);
 	lint_key_ids(lint, self_signed);
+	lint_some_clients(lint, self_signed);
 	if (self_signed && lint->issuer)
 		lint_tell(
 			lint, "it signed itself, and yet another certificate follows in the file");
@@ -170,8 +196,7 @@ static void lint_certificate(struct lint *lint)
 		lint_issuer(lint);
 }
 
-size_t ca_lint(const struct ca *ca, uint64_t realtime_ns,
-	void (*told)(void *context, const char *problem), void *context)
+size_t ca_lint(const struct ca *ca, uint64_t realtime_ns, ca_told *told, void *context)
 {
 	struct lint lint = {.told = told, .context = context, .now = realtime_ns};
 	int n = sk_X509_num(ca->chain);
@@ -186,20 +211,32 @@ size_t ca_lint(const struct ca *ca, uint64_t realtime_ns,
 	return lint.problems;
 }
 
-static void lint_keep_first(void *context, const char *problem)
-{
-	struct why *why = context;
+/* A verdict in the making. */
+struct lint_verdict {
+	struct why first;
+	void (*warned)(void *context, const char *problem);
+	void *context;
+};
 
-	if (!why->text[0])
-		why_set(why, EINVAL, "%s", problem);
+static void lint_judge(void *context, enum ca_refused refused, const char *problem)
+{
+	struct lint_verdict *verdict = context;
+
+	if (refused == CA_REFUSED_BY_SOME)
+		verdict->warned(verdict->context, problem);
+	else if (!verdict->first.text[0])
+		why_set(&verdict->first, EINVAL, "%s", problem);
 }
 
-int ca_check(const struct ca *ca, uint64_t realtime_ns, struct why *why)
+int ca_check(const struct ca *ca, uint64_t realtime_ns,
+	void (*warned)(void *context, const char *problem), void *context, struct why *why)
 {
-	struct why first = {""};
+	struct lint_verdict verdict = {.warned = warned, .context = context};
 
-	if (!ca_lint(ca, realtime_ns, lint_keep_first, &first))
+	ca_lint(ca, realtime_ns, lint_judge, &verdict);
+	if (!verdict.first.text[0])
 		return 0;
 	return why_set(why, EINVAL,
-		"%s; strict clients would refuse it (sallyport ca lint tells all)", first.text);
+		"%s; strict clients would refuse it (sallyport ca lint tells all)",
+		verdict.first.text);
 }

@@ -128,14 +128,14 @@ bool certificate_weak_signature(X509 *certificate)
 	return !X509_get_signature_info(certificate, &digest, &key, &bits, &flags) || bits < 112;
 }
 
-struct certificate_name certificate_subject(const X509 *certificate)
+static struct certificate_name name_print(const X509_NAME *printed)
 {
 	struct certificate_name name;
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *text;
 	long len = 0;
 
-	if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0,
+	if (bio && X509_NAME_print_ex(bio, printed, 0,
 			   XN_FLAG_ONELINE | ASN1_STRFLGS_ESC_CTRL | ASN1_STRFLGS_ESC_MSB) >= 0)
 		len = BIO_get_mem_data(bio, &text);
 	if (len >= (long)sizeof(name.text))
@@ -145,4 +145,14 @@ struct certificate_name certificate_subject(const X509 *certificate)
 	name.text[len > 0 ? len : 0] = '\0';
 	BIO_free(bio);
 	return name;
+}
+
+struct certificate_name certificate_subject(const X509 *certificate)
+{
+	return name_print(X509_get_subject_name(certificate));
+}
+
+struct certificate_name certificate_issuer(const X509 *certificate)
+{
+	return name_print(X509_get_issuer_name(certificate));
 }

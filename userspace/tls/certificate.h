@@ -4,6 +4,7 @@
 #define TLS_CERTIFICATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -30,11 +31,15 @@ bool certificate_sign(X509 *certificate, EVP_PKEY *key);
 const char *certificate_key_problem(EVP_PKEY *key);
 /* Whether the signature on it uses MD5 or SHA-1 (or something older). */
 bool certificate_weak_signature(X509 *certificate);
+/* Whether all of it is DER to the byte, as Go and Chromium demand (X.690 section 11). If not,
+ * problem is a sentence: which part, and what about it. */
+bool certificate_is_der(const X509 *certificate, char *problem, size_t size);
 /* "CN = …" on one line with everything but printable ASCII escaped. Use as
  * certificate_subject(c).text within one full expression. */
 struct certificate_name {
 	char text[160];
 };
 struct certificate_name certificate_subject(const X509 *certificate);
+struct certificate_name certificate_issuer(const X509 *certificate);
 
 #endif

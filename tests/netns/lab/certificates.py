@@ -54,7 +54,7 @@ class Authority:
         )
         if basic:
             builder = builder.add_extension(x509.BasicConstraints(ca, path_length if ca else None), True)
-        builder = builder.add_extension(_usage(key_cert_sign=key_cert_sign), True)
+        builder = builder.add_extension(usage(key_cert_sign=key_cert_sign), True)
         if constraints is not None:
             builder = builder.add_extension(constraints, True)
         if parent:
@@ -108,7 +108,7 @@ def _general(name):
         return x509.DNSName(name)
 
 
-def _usage(key_cert_sign):
+def usage(key_cert_sign):
     return x509.KeyUsage(
         digital_signature=True, content_commitment=False, key_encipherment=False,
         data_encipherment=False, key_agreement=False, key_cert_sign=key_cert_sign,

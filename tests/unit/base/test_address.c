@@ -54,6 +54,26 @@ static void what_is_not_exactly_an_address_is_refused(void **state)
 			fail_msg("'%s' is taken", table[i]);
 }
 
+static void loopback_is_this_machine(void **state)
+{
+	static const struct {
+		const char *text;
+		bool loopback;
+	} table[] = {
+		{"127.0.0.1", true}, {"127.255.0.9", true}, {"::1", true}, {"::ffff:127.0.0.1", true},
+		{"126.0.0.1", false}, {"128.0.0.1", false}, {"::", false}, {"::2", false},
+		{"2001:db8::1", false}, {"7f00::1", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct address a = parsed(table[i].text);
+
+		if (address_is_loopback(&a) != table[i].loopback)
+			fail_msg("%s", table[i].text);
+	}
+}
+
 static void addresses_with_port_are_read_and_written(void **state)
 {
 	static const char *const table[] = {
@@ -194,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_are_read_and_written),
 		cmocka_unit_test(what_is_not_exactly_an_address_is_refused),
+		cmocka_unit_test(loopback_is_this_machine),
 		cmocka_unit_test(addresses_with_port_are_read_and_written),
 		cmocka_unit_test(what_is_not_exactly_address_and_port_is_refused),
 		cmocka_unit_test(prefixes_are_read),

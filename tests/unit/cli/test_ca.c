@@ -278,6 +278,42 @@ static void import_refuses_what_strict_clients_refuse(void **state)
 	forged_free(&other);
 }
 
+static void renew_replaces_the_certificate_alone(void **state)
+{
+	struct scene *scene = *state;
+	struct forged old = forge(&(struct forge){.authority = true,
+					  .name = "Old CA",
+					  .basic = "critical,DER:30:03:01:01:01"},
+		NULL);
+	const struct ca ca = {.certificate = old.certificate, .key = old.key};
+	const struct ca_files files = {.certificate = scene->certificate, .key = scene->key};
+	struct buf printed = BUF_EMPTY, key_before, key_after, before, after;
+	char directory[80];
+	struct why why;
+
+	assert_int_equal(ca_files_write(&files, &ca, false, &why), 0);
+	key_before = content(scene->key);
+	before = content(scene->certificate);
+	assert_int_equal(
+		RUN(&printed, "lint", "--cert", scene->certificate, "--key", scene->key), 1);
+	assert_non_null(strstr(buf_slice(&printed).data, "sallyport ca renew"));
+	assert_int_equal(RUN(NULL, "renew", "--cert", scene->certificate, "--key", scene->key), 0);
+	assert_int_equal(RUN(NULL, "lint", "--cert", scene->certificate, "--key", scene->key), 0);
+	key_after = content(scene->key);
+	after = content(scene->certificate);
+	assert_true(slice_equal(buf_slice(&key_before), buf_slice(&key_after)));
+	assert_false(slice_equal(buf_slice(&before), buf_slice(&after)));
+	assert_int_equal(mode_of(scene->certificate), 0644);
+	snprintf(directory, sizeof(directory), "%s/new", scene->directory);
+	assert_int_equal(count_files(directory), 2);
+	buf_wipe(&key_before);
+	buf_wipe(&key_after);
+	buf_free(&before);
+	buf_free(&after);
+	buf_free(&printed);
+	forged_free(&old);
+}
+
 static void wrong_words_are_usage_errors(void **state)
 {
 	struct scene *scene = *state;
@@ -287,6 +323,7 @@ static void wrong_words_are_usage_errors(void **state)
 	assert_int_equal(RUN(NULL, "init", "--der", OUT), 2);
 	assert_int_equal(RUN(NULL, "init", "left over", OUT), 2);
 	assert_int_equal(RUN(NULL, "import", OUT), 2);
+	assert_int_equal(RUN(NULL, "renew", "--cert", scene->certificate), 2);
 	assert_int_equal(RUN(NULL, "init", "--days", "0", OUT), 1);
 	assert_int_equal(RUN(NULL, "--help"), 0);
 	assert_int_equal(access(scene->key, F_OK), -1);
@@ -315,6 +352,7 @@ int main(void)
 		ROW(export_gives_the_certificate_clients_need),
 		ROW(import_takes_an_intermediate_with_its_chain),
 		ROW(import_refuses_what_strict_clients_refuse),
+		ROW(renew_replaces_the_certificate_alone),
 		ROW(wrong_words_are_usage_errors),
 		ROW(a_key_that_others_may_read_is_no_key),
 	};

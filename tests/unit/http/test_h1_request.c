@@ -298,6 +298,10 @@ static const struct {
 		H1_ERROR_CONNECTION_BAD},
 	{"Connection names Content-Length", SLICE(POST "Connection: Content-Length\r\n"
 		"Content-Length: 1\r\n\r\na"), H1_ERROR_CONNECTION_BAD},
+	{"Connection names Content-Encoding", SLICE(POST "Connection: close, content-ENCODING\r\n"
+		"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\na"), H1_ERROR_CONNECTION_BAD},
+	{"Connection names Content-Type, in its second line", SLICE(GET "Connection: close\r\n"
+		"Connection: Content-Type\r\n\r\n"), H1_ERROR_CONNECTION_BAD},
 	{"Connection of no token", SLICE(GET "Connection: a b\r\n\r\n"), H1_ERROR_CONNECTION_BAD},
 	{"another expectation", SLICE(POST "Expect: 200-ok\r\nContent-Length: 1\r\n\r\na"),
 		H1_ERROR_EXPECTATION},

@@ -201,6 +201,17 @@ static void what_is_not_json_is_named(void **state)
 		{"{\"x\":1,\"mod\\u0065l\":\"a\",\"model\":\"b\"}", "duplicate key"},
 		{"{\"stream_options\":{\"include_usage\":true,\"include_usage\":false}}",
 			"duplicate key"},
+		{"{\"messages\":[{\"content\":\"a\",\"content\":\"b\"}]}", "duplicate key"},
+		{"{\"messages\":[{\"content\":[{\"text\":\"a\",\"\\u0074ext\":\"b\"}]}]}",
+			"duplicate key"},
+		{"{\"Messages\":[]}", "ambiguous key"},
+		{"{\"messages\":[],\"MESSAGES\":[]}", "ambiguous key"},
+		{"{\"me\\u017fsages\":[]}", "ambiguous key"},
+		{"{\"to\xc5\xbfls\":[],\"messages\\u0000\":1}", "ambiguous key"},
+		{"{\"tool\xe2\x84\xaa\":[],\"\xe2\x84\xaa\":1,\"functIons\":1}", "ambiguous key"},
+		{"{\"messages\":[{\"Content\":\"a\"}]}", "ambiguous key"},
+		{"{\"messages\":[{\"content\":[{\"tExt\":\"a\"}]}]}", "ambiguous key"},
+		{"{\"Messages\":[1", "ambiguous key"},
 	};
 	size_t i, step;
 
@@ -216,6 +227,19 @@ static void what_is_not_json_is_named(void **state)
 			assert_int_equal(f->bytes, strlen(cases[i].body));
 			request_reader_free(r);
 		}
+}
+
+static void keys_that_nobody_takes_for_others_are_fine(void **state)
+{
+	struct request_reader *r = read_whole(
+		"{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"Name\":1,\"N\":{\"Content\":1}}],"
+		"\"metadata\":{\"Messages\":1,\"messages\":2},\"Seed\":1,\"\xc3\xa4\":1,"
+		"\"messages_of_a_day_that_has_more_than_48_bytes_in_its_key\":1,\"tools\":[],"
+		"\"functions\":[]}");
+
+	(void)state;
+	assert_true(request_reader_facts(r)->readable);
+	request_reader_free(r);
 }
 
 static void facts_before_the_problem_stay(void **state)
@@ -472,6 +496,7 @@ int main(void)
 		cmocka_unit_test(prompts_and_functions_are_kept_too),
 		cmocka_unit_test(content_is_cut_into_valid_json),
 		cmocka_unit_test(what_is_not_json_is_named),
+		cmocka_unit_test(keys_that_nobody_takes_for_others_are_fine),
 		cmocka_unit_test(facts_before_the_problem_stay),
 		cmocka_unit_test(of_two_members_with_one_name_the_last_is_kept),
 		cmocka_unit_test(keys_are_compared_up_to_a_limit_only),

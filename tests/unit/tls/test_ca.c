@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "tests/support/forge.h"
 #include "tls/ca.h"
+#include "tls/certificate.h"
 #include "tls/leaf.h"
 #include "tls/pem.h"
 
@@ -69,14 +70,26 @@ static struct ca *make(const char *const *permitted, size_t npermitted)
 	return ca;
 }
 
+static void no_warning(void *context, const char *problem)
+{
+	(void)context;
+	fail_msg("%s", problem);
+}
+
+static void assert_good(const struct ca *ca)
+{
+	struct why why = {""};
+
+	if (ca_check(ca, clock_realtime_ns(), no_warning, NULL, &why))
+		fail_msg("%s", why.text);
+}
+
 static void a_made_ca_has_no_fault(void **state)
 {
 	struct ca *ca = make(NULL, 0);
-	struct why why = {""};
 
 	(void)state;
-	if (ca_check(ca, clock_realtime_ns(), &why))
-		fail_msg("%s", why.text);
+	assert_good(ca);
 	assert_int_equal(X509_verify(ca->certificate, ca->key), 1);
 	assert_int_equal(X509_get_pathlen(ca->certificate), 0);
 	ca_free(ca);
@@ -209,7 +222,7 @@ static void a_constrained_ca_keeps_to_its_domains(void **state)
 	struct why why = {""};
 
 	(void)state;
-	assert_int_equal(ca_check(ca, clock_realtime_ns(), &why), 0);
+	assert_good(ca);
 	assert_true(X509_EXTENSION_get_critical(X509_get_ext(ca->certificate, at)));
 	assert_int_equal(verify_strictly(ca, leaf, "chat.openai.azure.com"), X509_V_OK);
 	X509_free(leaf);
@@ -219,6 +232,192 @@ static void a_constrained_ca_keeps_to_its_domains(void **state)
 	assert_non_null(strstr(why.text, "nameConstraints"));
 	EVP_PKEY_free(key);
 	ca_free(ca);
+}
+
+/* What OpenSSL writes of a part that it read, beside what stands in the certificate. */
+static void assert_same_again(const ASN1_ITEM *item, const void *part)
+{
+	unsigned char *first = NULL, *again = NULL;
+	const unsigned char *at;
+	int first_len = ASN1_item_i2d(part, &first, item), len;
+	void *decoded;
+
+	at = first;
+	decoded = ASN1_item_d2i(NULL, &at, first_len, item);
+	assert_non_null(decoded);
+	assert_ptr_equal(at, first + first_len);
+	len = ASN1_item_i2d(decoded, &again, item);
+	assert_int_equal(len, first_len);
+	assert_memory_equal(first, again, (size_t)len);
+	ASN1_item_free(decoded, item);
+	OPENSSL_free(first);
+	OPENSSL_free(again);
+}
+
+static void assert_der(const X509 *certificate)
+{
+	char problem[160] = "";
+
+	if (!certificate_is_der(certificate, problem, sizeof(problem)))
+		fail_msg("%s: %s", certificate_subject(certificate).text, problem);
+	assert_same_again(ASN1_ITEM_rptr(X509), certificate);
+	assert_same_again(ASN1_ITEM_rptr(X509_NAME), X509_get_subject_name(certificate));
+	assert_same_again(ASN1_ITEM_rptr(X509_NAME), X509_get_issuer_name(certificate));
+	assert_same_again(ASN1_ITEM_rptr(ASN1_TIME), X509_get0_notBefore(certificate));
+	assert_same_again(ASN1_ITEM_rptr(ASN1_TIME), X509_get0_notAfter(certificate));
+	assert_same_again(ASN1_ITEM_rptr(ASN1_INTEGER), X509_get0_serialNumber(certificate));
+	assert_same_again(ASN1_ITEM_rptr(X509_PUBKEY), X509_get_X509_PUBKEY(certificate));
+	for (int i = 0; i < X509_get_ext_count(certificate); i++)
+		assert_same_again(ASN1_ITEM_rptr(X509_EXTENSION), X509_get_ext(certificate, i));
+}
+
+/* The value of an extension, byte for byte. */
+static struct slice extension_of(const X509 *certificate, int nid)
+{
+	X509_EXTENSION *extension =
+		X509_get_ext(certificate, X509_get_ext_by_NID(certificate, nid, -1));
+	const ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(extension);
+
+	return slice_of(
+		(const char *)ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
+}
+
+static struct ca *renew(const struct ca *ca)
+{
+	struct why why = {""};
+	struct ca *renewed;
+
+	if (ca_renew(ca, 100, clock_realtime_ns(), &renewed, &why))
+		fail_msg("%s", why.text);
+	return renewed;
+}
+
+static void every_certificate_is_der_to_the_byte(void **state)
+{
+	static const char *const permitted[] = {"openai.azure.com", "api.openai.com"};
+	struct ca *rows[] = {make(NULL, 0), make(permitted, 2), NULL, NULL};
+	EVP_PKEY *keys[] = {forge_key(NULL), forge_key("RSA-2048")};
+
+	(void)state;
+	rows[2] = renew(rows[0]);
+	rows[3] = renew(rows[1]);
+	for (size_t i = 0; i < 4; i++) {
+		assert_der(rows[i]->certificate);
+		assert_true(slice_equal(extension_of(rows[i]->certificate, NID_basic_constraints),
+			SLICE("\x30\x06\x01\x01\xff\x02\x01\x00")));
+		for (size_t k = 0; k < 2; k++) {
+			X509 *leaf = mint(rows[i], "api.openai.com", keys[k]);
+
+			assert_der(leaf);
+			X509_free(leaf);
+			leaf = mint(rows[i],
+				"a-very-long-name-of-a-resource-that-does-not-fit-a-common-name"
+				".openai.azure.com",
+				keys[k]);
+			assert_der(leaf);
+			X509_free(leaf);
+		}
+	}
+	for (size_t i = 0; i < 4; i++)
+		ca_free(rows[i]);
+	EVP_PKEY_free(keys[0]);
+	EVP_PKEY_free(keys[1]);
+}
+
+/* As "sallyport ca init" wrote it once. */
+static struct ca *old_authority(struct forged *forged)
+{
+	struct ca *ca = calloc(1, sizeof(*ca));
+
+	*forged = forge(&(struct forge){.authority = true,
+				.name = "Old CA",
+				.basic = "critical,DER:30:06:01:01:01:02:01:00",
+				.constraints = "critical,permitted;DNS:openai.azure.com"},
+		NULL);
+	assert_int_equal(X509_up_ref(forged->certificate), 1);
+	assert_int_equal(EVP_PKEY_up_ref(forged->key), 1);
+	*ca = (struct ca){forged->certificate, forged->key, sk_X509_new_null()};
+	return ca;
+}
+
+static void remember_warning(void *context, const char *problem)
+{
+	struct buf *all = context;
+
+	assert_int_equal(buf_append_slice(all, slice_of_string(problem)), 0);
+}
+
+static void a_ca_that_is_not_der_goes_on_with_a_warning_that_names_the_cure(void **state)
+{
+	struct buf warned = BUF_EMPTY;
+	struct why why = {""};
+	struct forged forged;
+	struct ca *ca = old_authority(&forged);
+
+	(void)state;
+	assert_int_equal(ca_check(ca, clock_realtime_ns(), remember_warning, &warned, &why), 0);
+	assert_int_equal(buf_append(&warned, "", 1), 0);
+	assert_non_null(strstr(buf_slice(&warned).data, "Basic Constraints is not DER"));
+	assert_non_null(strstr(buf_slice(&warned).data, "sallyport ca renew"));
+	buf_free(&warned);
+	ca_free(ca);
+	forged_free(&forged);
+}
+
+static void a_renewed_ca_is_the_same_authority(void **state)
+{
+	struct forged forged;
+	struct ca *ca = old_authority(&forged), *renewed = renew(ca);
+	EVP_PKEY *key = forge_key(NULL);
+	X509 *before = mint(ca, "a.openai.azure.com", key);
+	X509 *after = mint(renewed, "a.openai.azure.com", key), *none;
+	struct buf warned = BUF_EMPTY;
+	struct why why = {""};
+
+	(void)state;
+	assert_der(renewed->certificate);
+	assert_int_equal(
+		ca_check(renewed, clock_realtime_ns(), remember_warning, &warned, &why), 0);
+	assert_int_equal(buf_len(&warned), 0);
+	/* Clients with the old root, and with the new one. */
+	assert_int_equal(verify_strictly(ca, after, "a.openai.azure.com"), X509_V_OK);
+	assert_int_equal(verify_strictly(renewed, before, "a.openai.azure.com"), X509_V_OK);
+	assert_int_equal(X509_cmp(ca->certificate, renewed->certificate) != 0, 1);
+	assert_int_not_equal(ASN1_INTEGER_cmp(X509_get0_serialNumber(ca->certificate),
+				     X509_get0_serialNumber(renewed->certificate)),
+		0);
+	assert_int_equal(X509_get_pathlen(renewed->certificate), 0);
+	/* What it may not sign, it still may not. */
+	assert_int_equal(leaf_mint(renewed, SLICE("mail.example.com"), key, 30 * DAY_NS,
+				 clock_realtime_ns(), &none, &why),
+		-EPERM);
+	X509_free(before);
+	X509_free(after);
+	EVP_PKEY_free(key);
+	ca_free(renewed);
+	ca_free(ca);
+	forged_free(&forged);
+}
+
+static void what_its_issuer_must_renew_is_not_renewed(void **state)
+{
+	struct forged root = forge(&(struct forge){.authority = true, .name = "root"}, NULL);
+	struct forged middle = forge(&(struct forge){.authority = true, .name = "issuing"}, &root);
+	struct ca ca = {middle.certificate, middle.key, sk_X509_new_null()}, *renewed;
+	struct why why = {""};
+
+	(void)state;
+	assert_int_equal(ca_renew(&ca, 100, clock_realtime_ns(), &renewed, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "CN = root"));
+	ca.key = NULL;
+	ca.certificate = root.certificate;
+	assert_int_equal(ca_renew(&ca, 100, clock_realtime_ns(), &renewed, &why), -EINVAL);
+	ca.key = root.key;
+	assert_int_equal(ca_renew(&ca, 0, clock_realtime_ns(), &renewed, &why), -EINVAL);
+	assert_null(renewed);
+	sk_X509_free(ca.chain);
+	forged_free(&middle);
+	forged_free(&root);
 }
 
 static void bad_options_are_refused(void **state)
@@ -268,10 +467,11 @@ static void a_ca_survives_its_files(void **state)
 
 /* ---- lint ---- */
 
-static void remember(void *context, const char *problem)
+static void remember(void *context, enum ca_refused refused, const char *problem)
 {
 	struct buf *all = context;
 
+	(void)refused;
 	assert_int_equal(buf_printf(all, "%s\n", problem), 0);
 }
 
@@ -327,6 +527,16 @@ static void lint_names_what_is_missing(void **state)
 		{{.authority = true, .name = "a", .from_days = 1, .until_days = 9},
 			"not valid yet"},
 		{{.authority = true, .name = ""}, "subject is empty"},
+		{{.authority = true, .name = "a", .basic = "critical,DER:30:03:01:01:01"},
+			"a boolean that is true is not the byte FF"},
+		{{.authority = true, .name = "a", .usage = "critical,DER:03:02:00:06"},
+			"bits that are not set stand at its end"},
+		{{.authority = true, .name = "a", .usage = "critical,DER:03:02:01:07"},
+			"the unused bits of a bit string are not zero"},
+		{{.authority = true, .name = "a", .extended = "critical,DER:30:80:00:00"},
+			"a length is indefinite"},
+		{{.authority = true, .name = "a", .basic = "critical,DER:30:03:01:01:00"},
+			"a value is written out that is the default"},
 	};
 
 	(void)state;
@@ -410,12 +620,11 @@ static void an_intermediate_serves_as_well(void **state)
 		forge(&(struct forge){.authority = true, .name = "issuing", .key = "P-384"}, &root);
 	struct ca ca = {middle.certificate, middle.key, sk_X509_new_null()};
 	EVP_PKEY *key = forge_key(NULL);
-	struct why why = {""};
 	X509 *leaf;
 
 	(void)state;
 	sk_X509_push(ca.chain, root.certificate);
-	assert_int_equal(ca_check(&ca, clock_realtime_ns(), &why), 0);
+	assert_good(&ca);
 	leaf = mint(&ca, "api.openai.com", key);
 	assert_int_equal(verify_strictly(&ca, leaf, "api.openai.com"), X509_V_OK);
 	X509_free(leaf);
@@ -476,6 +685,10 @@ int main(void)
 		cmocka_unit_test(a_leaf_lives_200_days_at_most_and_not_beyond_its_ca),
 		cmocka_unit_test(no_leaf_for_what_is_no_host_name),
 		cmocka_unit_test(a_constrained_ca_keeps_to_its_domains),
+		cmocka_unit_test(every_certificate_is_der_to_the_byte),
+		cmocka_unit_test(a_ca_that_is_not_der_goes_on_with_a_warning_that_names_the_cure),
+		cmocka_unit_test(a_renewed_ca_is_the_same_authority),
+		cmocka_unit_test(what_its_issuer_must_renew_is_not_renewed),
 		cmocka_unit_test(bad_options_are_refused),
 		cmocka_unit_test(a_ca_survives_its_files),
 		cmocka_unit_test(lint_names_what_is_missing),

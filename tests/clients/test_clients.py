@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each client as it comes, given nothing but the root: a chat and a stream through the appliance.
+
+Those that every machine has run in `make check`; `make clients` runs all of them, and installs them
+first (appliance/deps clients)."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from lab import system
+from lab.appliance import OPENAI
+from chromium import Chromium
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATH = "/v1/chat/completions"
+URL = f"https://{OPENAI}{PATH}"
+PATIENCE = 120  # seconds; a machine under load is given its time
+
+more = pytest.mark.more  # not in `make check`
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("clients")
+
+
+class Box:
+    """A machine with clients on it: a home of its own, and the appliance's root in a file."""
+
+    def __init__(self, lab, standing, scratch):
+        self.namespace, self.root, self.scratch = lab.network.client, standing.ca_path, scratch
+        self.home = str(scratch / "home")
+        os.makedirs(self.home, exist_ok=True)
+
+    def run(self, *argv, trust=None, check=True, **options):
+        environment = {"PATH": os.environ["PATH"], "HOME": self.home, "LANG": "C.UTF-8", **(trust or {})}
+        return self.namespace.run(*argv, env=environment, timeout=PATIENCE, check=check, **options)
+
+    def answers(self, *argv, trust=None):
+        return json.loads(self.run(*argv, trust=trust).stdout)
+
+    def by_hand(self, prompt, *argv, file=False):
+        """Clients that know TLS only: the requests are written for them, into a pipe that stays
+        open, or a file."""
+        got = {}
+        for call in ("chat", "stream"):
+            body = json.dumps({"model": "gpt-4o", "stream": call == "stream",
+                               "messages": [{"role": "user", "content": f"{prompt} {call}"}]})
+            request = (f"POST {PATH} HTTP/1.1\r\nHost: {OPENAI}\r\nAuthorization: Bearer sk-hand\r\n"
+                       f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+                       f"Connection: close\r\n\r\n{body}")
+            path = self.scratch / "request"
+            path.write_text(request)
+            stdin, typed = os.pipe()
+            os.write(typed, request.encode())
+            with open(path, "rb") as written:
+                done = self.run(*argv, stdin=written if file else stdin, check=False)
+            os.close(stdin)
+            os.close(typed)
+            got[call] = contents(done.stdout)
+        return got
+
+    def nss(self):
+        """A certificate store of NSS, which Chromium and Firefox use, with the root in it."""
+        directory = os.path.join(self.home, ".pki", "nssdb")
+        if not os.path.isdir(directory):
+            os.makedirs(directory)
+            self.run("certutil", "-d", "sql:" + directory, "-N", "--empty-password")
+            self.run("certutil", "-d", "sql:" + directory, "-A", "-t", "C,,", "-n", "sallyport",
+                     "-i", self.root)
+        return directory
+
+
+def contents(text):
+    """The words of all messages and deltas in what a client printed."""
+    found = []
+    for line in text.splitlines():
+        at = line.find("{")
+        if '"choices"' not in line or at < 0:
+            continue
+        for choice in json.JSONDecoder().raw_decode(line[at:])[0]["choices"]:
+            found.append((choice.get("message") or choice.get("delta") or {}).get("content") or "")
+    return "".join(found)
+
+
+@pytest.fixture(scope="module")
+def box(lab, standing, scratch):
+    return Box(lab, standing, scratch)
+
+
+def go(box, prompt):
+    program = str(box.scratch / "chat-go")
+    subprocess.run(["go", "build", "-o", program, os.path.join(HERE, "chat.go")], check=True,
+                   env={**os.environ, "GO111MODULE": "off", "HOME": box.home,
+                        "GOCACHE": str(box.scratch / "go")})
+    return box.answers(program, URL, prompt, trust={"SSL_CERT_FILE": box.root})
+
+
+def chromium(box, prompt):
+    box.nss()
+
+    def start(argv, fds):
+        def before_exec():
+            system.die_with_parent()
+            box.namespace.enter()
+
+        return subprocess.Popen(argv, pass_fds=fds, preexec_fn=before_exec,
+                                env={"PATH": os.environ["PATH"], "HOME": box.home},
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    browser = Chromium(start, str(box.scratch / "profile"))
+    try:
+        return browser.talk(OPENAI, URL, prompt)
+    finally:
+        browser.close()
+
+
+def python(box, prompt):
+    return box.answers("/usr/bin/python3", os.path.join(HERE, "chat.py"), URL, prompt,
+                       trust={"SSL_CERT_FILE": box.root})
+
+
+def node(box, prompt):
+    return box.answers("node", os.path.join(HERE, "chat.mjs"), URL, prompt,
+                       trust={"NODE_EXTRA_CA_CERTS": box.root})
+
+
+def curl(box, prompt):
+    got = {}
+    for call in ("chat", "stream"):
+        body = json.dumps({"model": "gpt-4o", "stream": call == "stream",
+                           "messages": [{"role": "user", "content": f"{prompt} {call}"}]})
+        got[call] = contents(box.run("curl", "-sSN", "-H", "Authorization: Bearer sk-curl",
+                                     "--json", body, URL, trust={"CURL_CA_BUNDLE": box.root}).stdout)
+    return got
+
+
+def gnutls(box, prompt):
+    return box.by_hand(prompt, "gnutls-cli", "--x509cafile", box.root, "--port", "443", OPENAI)
+
+
+def tstclnt(box, prompt):
+    return box.by_hand(prompt, "tstclnt", "-h", OPENAI, "-p", "443", "-d", "sql:" + box.nss(), file=True)
+
+
+CLIENTS = [
+    curl, python, node,
+    pytest.param(go, marks=more), pytest.param(chromium, marks=more),
+    pytest.param(gnutls, marks=more), pytest.param(tstclnt, marks=more),
+]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_chat_and_stream(box, standing, client):
+    prompt = f"hello from {client.__name__}"
+    got = client(box, prompt)
+    for call in ("chat", "stream"):
+        assert got[call] == f"Answer to: {prompt} {call}. t1 t2 t3 t4"
+        event = standing.event(f'{prompt} {call}"')
+        assert event["event.outcome"] == "success"
+        assert got[call] in event["gen_ai.output.messages"]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An origin that answers whatever a test wants, byte by byte."""
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+
+from . import network
+
+
+@contextlib.contextmanager
+def rogue_origin(lab, host, respond):
+    """A TLS server with a good certificate for `host`: respond(request head and body) gives the
+    bytes of each answer, after which the connection is closed."""
+    lab.add_host(host, network.PLAIN)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.path.join(lab.certificates.directory, host + ".pem"))
+    with lab.network.origin.inside():
+        listener = socket.create_server((network.PLAIN, 443), backlog=64)
+    threads = []
+
+    def read_request(stream):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            if not (piece := stream.recv(65536)):
+                return None
+            data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = [int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                  if line.lower().startswith(b"content-length:")]
+        while len(body) < (length or [0])[0]:
+            if not (piece := stream.recv(65536)):
+                return None
+            body += piece
+        return head, body
+
+    def serve(plain):
+        with contextlib.suppress(OSError), plain, context.wrap_socket(plain, server_side=True) as stream:
+            stream.settimeout(60)
+            if request := read_request(stream):
+                stream.sendall(respond(*request))
+                stream.unwrap()
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                threads.append(threading.Thread(target=serve, args=(listener.accept()[0],)))
+                threads[-1].start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+        for one in threads:
+            one.join()

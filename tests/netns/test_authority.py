@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The CA over the life of an installed appliance."""
+
+import datetime
+import os
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from lab.appliance import AZURE
+from lab.certificates import DAY, key_pem, new_key, pem, subject, usage
+from lab.client import Client
+
+
+def old_authority():
+    """As `sallyport ca init` wrote it before: basicConstraints says TRUE with the byte 01."""
+    key = new_key()
+    now = datetime.datetime.utcnow()
+    basic = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.19"),
+                                       bytes.fromhex("3006010101020100"))
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject("sallyport CA old")).issuer_name(subject("sallyport CA old"))
+        .public_key(key.public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY).not_valid_after(now + 3650 * DAY)
+        .add_extension(basic, True)
+        .add_extension(usage(key_cert_sign=True), True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .sign(key, hashes.SHA256()), key)
+
+
+def test_a_root_that_is_not_der_is_told_and_renewed(lab, appliance, prompt):
+    gate = appliance(start=False)
+    certificate, key = old_authority()
+    old_root = os.path.join(gate.directory, "old.crt")
+    for path in (gate.ca_path, old_root):
+        with open(path, "wb") as file:
+            file.write(pem(certificate))
+    gate.secret("ca.key", key_pem(key).decode())
+    gate.write_config()
+
+    done = gate.cli("check", gate.config_path)
+    assert "not DER" in done.stderr and "sallyport ca renew" in done.stderr
+    gate.start()
+    assert "sallyport ca renew" in gate.daemon.log()
+    with_old = Client(lab.network.client, lab.names, old_root)
+    assert with_old.chat(AZURE, prompt + " before").status == 200
+
+    gate.cli("ca", "renew", "--cert", gate.ca_path, "--key", gate.ca_key_path)
+    # At once, with the leaves that there are, for clients with the old root and with the new one …
+    assert with_old.chat(AZURE, prompt + " old").status == 200
+    assert lab.client(gate).chat(AZURE, prompt + " new").status == 200
+    # … and after the appliance took it.
+    gate.reload()
+    assert with_old.chat(AZURE, prompt + " old again").status == 200
+    assert lab.client(gate).chat(AZURE, prompt + " new again").status == 200
+    done = gate.cli("check", gate.config_path)
+    assert "DER" not in done.stderr
+    gate.stop()
