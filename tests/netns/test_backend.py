@@ -46,6 +46,9 @@ CREDENTIALS = [
     {"api-key": CLIENT_KEY, "Authorization": f"Bearer {CLIENT_KEY}"},
     {"API-KEY": CLIENT_KEY, "authorization": f"bearer {CLIENT_KEY}"},
     {"Ocp-Apim-Subscription-Key": CLIENT_KEY, "api-key": ""}, {},
+    {"x-api-key": CLIENT_KEY}, {"api_key": CLIENT_KEY}, {"Cookie": f"session={CLIENT_KEY}"},
+    {"Proxy-Authorization": f"Basic {CLIENT_KEY}"},
+    {"Sec-WebSocket-Protocol": f"realtime, openai-insecure-api-key.{CLIENT_KEY}"},
 ]
 
 
@@ -80,10 +83,25 @@ def test_the_configured_address_replaces_the_dns(client, origin, prompt):
     assert seen.sni == seen.header("host") == AZURE
 
 
-def test_a_credential_in_the_query_is_removed_or_redacted(gate, client, origin, prompt):
-    target = azure_path() + f"&api-key={CLIENT_KEY}&subscription-key={CLIENT_KEY}"
+@pytest.mark.parametrize("name", ["api-key", "subscription-key", "api%2Dkey", "%61pi-key", "API_KEY", ";api-key"])
+def test_a_credential_in_the_query_is_removed_and_not_recorded(gate, client, origin, prompt, name):
+    target = azure_path() + f"&{name}={CLIENT_KEY}&also=1"
     assert client.chat(AZURE, prompt, target=target, headers={"x-test-id": "query"}).status == 200
+    seen = origin.request("query")
+    assert CLIENT_KEY not in seen.target
+    assert "api-version=" in seen.target and seen.target.endswith("&also=1")
     assert CLIENT_KEY not in gate.event(prompt)["url.path"]
+
+
+@pytest.mark.parametrize("field", ["api-key", "x-api-key", "Authorization", "Cookie"])
+def test_a_credential_in_the_trailers_is_refused(client, origin, prompt, field):
+    body = chat_body(prompt)
+    with client.tls(AZURE) as connection:
+        connection.send(f"POST {azure_path()} HTTP/1.1\r\nHost: {AZURE}\r\n"
+                        f"x-test-id: trailer\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        f"{len(body):x}\r\n{body}\r\n0\r\n{field}: {CLIENT_KEY}\r\n\r\n")
+        assert connection.response().status == 400
+    assert CLIENT_KEY not in str(origin.requests("trailer"))
 
 
 def test_without_a_backend_the_clients_credential_passes(client, origin, prompt):

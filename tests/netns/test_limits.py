@@ -134,17 +134,6 @@ def test_an_event_leaves_when_it_comes(client, origin, prompt):
 # --- clients that leave ---
 
 
-@pytest.mark.parametrize("reset", [False, True])
-def test_usage_of_a_client_that_left_is_drained(standing, client, origin, prompt, reset):
-    headers = {"x-test-events": "40", "x-test-pace-ms": "20", "x-test-id": "left"}
-    client.leave_stream(AZURE, prompt, headers, reset)
-    event = standing.event(prompt)
-    assert event["gen_ai.usage.source"] == "drained"
-    assert event["gen_ai.usage.output_tokens"] == 40
-    assert event["error.type"] == "client_closed"
-    assert origin.reply("left")["outcome"] == "complete"
-
-
 def test_a_client_that_left_while_sending_reaches_no_answer(standing, client, origin, prompt):
     connection = client.tls(AZURE)
     connection.send(

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "http/credential.h"
+
 #define VALUE_SHORTEST	6  /* of a labelled value */
 #define SK_SHORTEST	16 /* after "sk-" */
 #define JWT_SHORTEST	8  /* of a JWT's first two parts */
@@ -45,7 +47,7 @@ static size_t run(struct slice text, size_t at, bool (*is)(char))
 static bool has(struct slice text, size_t at, struct slice word)
 {
 	return at <= text.len && text.len - at >= word.len &&
-		slice_equal_nocase(slice_of(text.data + at, word.len), word);
+	       slice_equal_nocase(slice_of(text.data + at, word.len), word);
 }
 
 /* The word ends right before at, and begins no earlier than from. */
@@ -159,10 +161,9 @@ static struct redact_span redact_labelled(struct slice text, size_t label_end)
 /* …key and …token labels: at is the k. */
 static struct redact_span redact_key(struct slice text, size_t at, size_t from)
 {
-	static const struct slice before_key[] = {
-		{"api", 3}, {"api-", 4}, {"api_", 4}, {"subscription-", 13}, {"subscription_", 13},
-		{"access-", 7}, {"access_", 7}, {"account", 7}, {"secret-", 7}, {"secret_", 7},
-		{NULL, 0}};
+	static const struct slice before_key[] = {{"api", 3}, {"api-", 4}, {"api_", 4},
+		{"subscription-", 13}, {"subscription_", 13}, {"access-", 7}, {"access_", 7},
+		{"account", 7}, {"secret-", 7}, {"secret_", 7}, {NULL, 0}};
 	static const struct slice before_token[] = {{"access", 6}, {"access-", 7}, {"access_", 7},
 		{"refresh-", 8}, {"refresh_", 8}, {"id-", 3}, {"id_", 3}, {"auth-", 5},
 		{"auth_", 5}, {"session-", 8}, {"session_", 8}, {"bearer-", 7}, {"bearer_", 7},
@@ -252,40 +253,6 @@ struct redact_span redact_at(struct slice text, size_t at, size_t from)
 	}
 }
 
-/* Parameters of a query whose value lets somebody in: API Management, Azure OpenAI's websocket
- * and functions, storage signatures, OAuth. */
-static bool secret_parameter(struct slice name)
-{
-	static const char *const names[] = {"subscription-key", "ocp-apim-subscription-key",
-		"api-key", "api_key", "apikey", "key", "code", "sig", "signature", "token",
-		"access_token", "refresh_token", "id_token", "authorization", "auth", "password",
-		"secret", "client_secret", "client_assertion", "assertion"};
-	char plain[40];
-	size_t len = 0;
-
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.data[i];
-
-		if (len == sizeof(plain))
-			return false;
-		if (c == '%' && name.len - i > 2) {
-			static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-			const char *high = memchr(digits, name.data[i + 1], 32);
-			const char *low = memchr(digits, name.data[i + 2], 32);
-
-			if (high && low) {
-				c = (char)(((high - digits) & 15) << 4 | ((low - digits) & 15));
-				i += 2;
-			}
-		}
-		plain[len++] = c;
-	}
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (slice_equal_nocase(slice_of(plain, len), slice_of_string(names[i])))
-			return true;
-	return false;
-}
-
 /* user:password@ of an absolute URL (RFC 3986 section 3.2.1). Returns where the URL goes on. */
 static size_t redact_userinfo(struct slice url, struct buf *out, int *error)
 {
@@ -308,6 +275,8 @@ static size_t redact_userinfo(struct slice url, struct buf *out, int *error)
 int redact_url(struct slice url, struct buf *out)
 {
 	size_t before = buf_len(out), at, query;
+	struct credential_query parameter;
+	struct slice rest;
 	int error = 0;
 
 	at = redact_userinfo(url, out, &error);
@@ -316,23 +285,15 @@ int redact_url(struct slice url, struct buf *out)
 		query = at + slice_index(slice_after(url, at), '?');
 	if (!error)
 		error = buf_append(out, url.data + at, query - at);
-	for (at = query; !error && at < url.len;) {
-		/* at: the "?", "&", ";" or "#" in front of a parameter */
-		struct slice rest = slice_after(url, at + 1);
-		size_t end = 0, equals;
+	rest = slice_after(url, query);
+	while (!error && credential_query_next(&rest, &parameter)) {
+		bool hide = parameter.has_value && parameter.value.len &&
+			    credential_parameter(parameter.name);
 
-		while (end < rest.len && rest.data[end] != '&' && rest.data[end] != ';' &&
-			rest.data[end] != '#' && rest.data[end] != '?')
-			end++;
-		equals = slice_index(slice_first(rest, end), '=');
-		if (equals < end && secret_parameter(slice_first(rest, equals))) {
-			error = buf_append(out, url.data + at, equals + 2);
-			if (!error && end > equals + 1)
-				error = buf_append_slice(out, REDACT_MARK);
-		} else {
-			error = buf_append(out, url.data + at, end + 1);
-		}
-		at += end + 1;
+		error = buf_append(out, parameter.whole.data,
+			parameter.whole.len - (hide ? parameter.value.len : 0));
+		if (!error && hide)
+			error = buf_append_slice(out, REDACT_MARK);
 	}
 	if (error)
 		out->end -= buf_len(out) - before;
@@ -341,14 +302,8 @@ int redact_url(struct slice url, struct buf *out)
 
 bool redact_header(struct slice name, char *const *configured, size_t n)
 {
-	static const char *const names[] = {"authorization", "proxy-authorization", "api-key",
-		"x-api-key", "ocp-apim-subscription-key", "subscription-key", "cookie",
-		"set-cookie", "x-functions-key", "x-ms-token-aad-access-token",
-		"x-amz-security-token", "x-goog-api-key", "www-authenticate"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (slice_equal_nocase(name, slice_of_string(names[i])))
-			return true;
+	if (credential_field(name))
+		return true;
 	for (size_t i = 0; i < n; i++)
 		if (slice_equal_nocase(name, slice_of_string(configured[i])))
 			return true;

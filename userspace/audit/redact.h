@@ -33,13 +33,11 @@ struct redact_span {
 struct redact_span redact_at(struct slice text, size_t at, size_t from);
 
 /* Appends a URL, or a path, with the values of the credential parameters of its query replaced
- * (subscription-key, api-key, key, code, sig, token …; names compared without case and after
- * percent-decoding) and without its userinfo. 0, or -ENOMEM. The rest of the credentials is
+ * (credential_parameter) and without its userinfo. 0, or -ENOMEM. The rest of the credentials is
  * redact_at()'s. */
 int redact_url(struct slice url, struct buf *out);
 
-/* True when a header's value is a credential (Authorization, api-key, Cookie …), or when the name
- * is one of the n configured ones (config.audit.redact_headers). Such a value is never recorded. */
+/* True when a header's value is a credential (credential_field), or when the name is one of the n configured ones (config.audit.redact_headers). Such a value is never recorded. */
 bool redact_header(struct slice name, char *const *configured, size_t n);
 
 #endif

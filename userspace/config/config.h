@@ -23,6 +23,7 @@
 enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC, CONFIG_XDP_OFF };
 enum config_fsync { CONFIG_FSYNC_ALWAYS, CONFIG_FSYNC_INTERVAL, CONFIG_FSYNC_NEVER };
 enum config_full { CONFIG_FULL_BLOCK, CONFIG_FULL_DROP };
+enum config_on_client_close { CONFIG_CLIENT_CLOSE_CANCEL, CONFIG_CLIENT_CLOSE_DRAIN };
 enum config_steer { CONFIG_STEER_ENDPOINTS, CONFIG_STEER_ALL };
 /* How endpoints are found besides active resolution: two bits. */
 enum config_learn { CONFIG_LEARN_OFF, CONFIG_LEARN_DNS, CONFIG_LEARN_SNI, CONFIG_LEARN_BOTH };
@@ -144,7 +145,9 @@ struct config_origin {
 	uint64_t idle_ns;	/* between two bytes of a response: 600 s */
 	uint64_t keepalive_ns;	/* an unused pooled connection lives this long: 60 s */
 	uint32_t pool_max;	/* idle connections per origin and worker: 64 */
-	uint64_t drain_ns;	/* after the client left, read the rest for its usage: 60 s … */
+	/* When the client leaves: end the origin's call (cancel), or read it to its end. */
+	enum config_on_client_close on_client_close;
+	uint64_t drain_ns;	/* with drain: 60 s … */
 	uint64_t drain_bytes;	/* … and at most this much: 16 MiB */
 };
 

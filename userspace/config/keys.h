@@ -105,6 +105,7 @@
 	S(idle_timeout, DURATION, idle_ns, "600s", "1s..1d")                                      \
 	S(keepalive, DURATION, keepalive_ns, "60s", "0s..1d")                                     \
 	S(pool_max, U32, pool_max, "64", "0..65536")                                              \
+	S(on_client_close, CHOICE, on_client_close, "cancel", "cancel|drain")                     \
 	S(drain_time, DURATION, drain_ns, "60s", "0s..1h")                                        \
 	S(drain_size, SIZE, drain_bytes, "16MiB", "0..1GiB")
 

@@ -64,6 +64,27 @@ static int rules_names(const struct rules *r)
 	return 0;
 }
 
+/* Under a wildcard the client names the resource: it would get the key of ours. */
+static int rules_keys(const struct rules *r)
+{
+	const struct config *c = r->config;
+
+	for (size_t i = 0; i < c->nhosts; i++) {
+		const struct config_backend *backend = c->hosts[i].backend;
+
+		if (*c->hosts[i].pattern != '*' || !backend || !backend->key_file || backend->host)
+			continue;
+		return problem_set(r->problems, EINVAL,
+			"%s:%u: hosts[%zu].backend: expected a backend with a host, or without a "
+			"key_file, for a pattern with \"*\", found \"%s\", whose key would go to "
+			"whatever name under \"%s\" a client asks for; give that backend its host, or "
+			"list the names one by one",
+			r->name, entry_line(r, "hosts", i, "backend"), i, backend->name,
+			c->hosts[i].pattern);
+	}
+	return 0;
+}
+
 /* Addresses of both families share the tries of the kernel programs. */
 static int rules_prefixes(const struct rules *r, const char *section, const char *key,
 	const struct prefix *prefixes, size_t n)
@@ -193,7 +214,7 @@ static int rules_processes(const struct rules *r)
 void rules_check(const char *name, const struct node *root, const struct config *config,
 	struct problems *problems)
 {
-	static int (*const rules[])(const struct rules *) = {rules_names, rules_datapath,
+	static int (*const rules[])(const struct rules *) = {rules_names, rules_keys, rules_datapath,
 		rules_admission, rules_tls, rules_audit, rules_processes};
 	const struct rules r = {name, root, config, problems};
 

@@ -2,6 +2,7 @@
 #include "http/h1_fields.h"
 
 #include "http/authority.h"
+#include "http/credential.h"
 #include "http/token.h"
 
 /* The fields that decide how a message is read, found in one pass. */
@@ -255,15 +256,17 @@ bool h1_fields_may_trail(const struct header *headers, size_t count)
 	static const struct slice forbidden[] = {
 		{"transfer-encoding", 17}, {"content-length", 14}, {"host", 4}, {"connection", 10},
 		{"keep-alive", 10}, {"proxy-connection", 16}, {"te", 2}, {"upgrade", 7},
-		{"trailer", 7}, {"expect", 6}, {"authorization", 13}, {"proxy-authorization", 19},
-		{"api-key", 7}, {"cookie", 6}, {"set-cookie", 10}, {"content-encoding", 16},
+		{"trailer", 7}, {"expect", 6}, {"content-encoding", 16},
 		{"content-type", 12}, {"content-range", 13},
 	};
 	/* clang-format on */
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (credential_field(headers[i].name))
+			return false;
 		for (size_t j = 0; j < sizeof(forbidden) / sizeof(forbidden[0]); j++)
 			if (slice_equal_nocase(headers[i].name, forbidden[j]))
 				return false;
+	}
 	return true;
 }

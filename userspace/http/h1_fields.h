@@ -14,7 +14,7 @@
 bool h1_fields_read(struct head *head, bool to_head, uint64_t body_max, enum h1_error_id *error);
 
 /* Whether none of the fields is one that a recipient has to know before the body (RFC 9110
- * section 6.5.1), or that would change another message's meaning where trailers and headers are
+ * section 6.5.1, credentials included), or that would change another message's meaning where trailers and headers are
  * thrown together. */
 bool h1_fields_may_trail(const struct header *headers, size_t count);
 

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "http/coding.h"
 #include "http/sse.h"
+#include "openai/json_scan.h"
 
 /* An event of a stream longer than this passes unread. */
 #define READER_EVENT_MAX (1u << 20)
@@ -33,6 +35,8 @@ struct reader {
 	bool concluded;		/* likewise */
 	bool coded;
 	bool hides;
+	bool until_close, truncated;
+	const char *mark;	/* where [DONE] began, in memory that may be gone */
 	struct request_reader *request;
 	struct response_reader *response;
 	struct sse_reader *sse;
@@ -109,8 +113,10 @@ static bool stream_event(
 		response_reader_skipped(r->response);
 	else if (event->data.data)
 		flags = response_reader_event(r->response, event->data);
-	if (flags & RESPONSE_EVENT_DONE)
+	if (flags & RESPONSE_EVENT_DONE) {
+		r->mark = event->raw.data;
 		reader_conclude(r);
+	}
 	return flags & RESPONSE_EVENT_USAGE_ONLY;
 }
 
@@ -236,22 +242,55 @@ void reader_conclude(struct reader *r)
 	r->class->conclude(r);
 }
 
+/* Before the facts become final; error: of the coding. */
+static bool stream_is_truncated(const struct reader *r, int error)
+{
+	const struct response_facts *facts = response_reader_facts(r->response);
+
+	return !facts->complete && !facts->has_error && !r->failed &&
+	       (!error || error == -ENODATA);
+}
+
+static bool body_is_truncated(const struct reader *r)
+{
+	const struct response_facts *facts = response_reader_facts(r->response);
+
+	return r->until_close && facts->problem &&
+	       strcmp(facts->problem, json_problem_name(JSON_UNFINISHED)) == 0;
+}
+
 struct slice reader_end(struct reader *r)
 {
 	int error = r->coding && !r->failed && !r->concluded ? coding_finish(r->coding) : 0;
 	struct slice rest = SLICE_NONE;
 
-	if (r->sse)
+	if (r->sse) {
 		rest = stream_rest(r);
+		r->truncated = stream_is_truncated(r, error);
+	}
 	if (error)
 		reader_fail(r, coding_problem(error));
 	reader_conclude(r);
+	if (r->response && !r->sse)
+		r->truncated = body_is_truncated(r);
 	return rest;
 }
 
 bool reader_is_done(const struct reader *r)
 {
 	return r->sse && response_reader_facts(r->response)->complete;
+}
+
+size_t reader_before_mark(const struct reader *r, struct slice pass)
+{
+	bool inside = !r->coded && r->mark >= pass.data && r->mark < pass.data + pass.len;
+
+	return inside ? (size_t)(r->mark - pass.data) : 0;
+}
+
+bool reader_is_truncated(const struct reader *r)
+{
+	return r->truncated;
 }
 
 bool reader_is_coded(const struct reader *r)
@@ -333,6 +372,7 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 	if (!r)
 		return NULL;
 	r->class = stream ? &stream_class : &response_class;
+	r->until_close = head->framing == HEAD_UNTIL_CLOSE;
 	r->response = response_reader_new(options->operation, options->content_max, stream);
 	if (stream)
 		r->sse = sse_reader_new(READER_EVENT_MAX);

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "http/credential.h"
 #include "http/h1_write.h"
+#include "proxy/replay.h"
 
 static void exchange_open_origin(struct exchange *ex, bool fresh);
 
@@ -26,26 +28,23 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 	return ex->request ? 0 : -ENOMEM;
 }
 
-bool exchange_wants_input(struct exchange *ex)
+/* Whether what was read of the request may be held or sent now. */
+static bool exchange_takes_request(const struct exchange *ex)
 {
-	if (ex->request_whole || ex->reading_request)
-		return false;
-	switch (ex->request_state) {
-	case REQUEST_HELD:
+	switch (ex->phase) {
+	case EXCHANGE_HOLDING:
 		return true;
-	case REQUEST_WAITING:
-		return false;
-	case REQUEST_FLOWING:
-		return !ex->connection || stream_room(&ex->connection->stream);
-	case REQUEST_OVER:
+	case EXCHANGE_SENDING:
+	case EXCHANGE_ANSWERING: /* an answer that came early */
+		return stream_room(&ex->connection->stream);
+	default:
 		return false;
 	}
-	return false;
 }
 
-bool exchange_request_is_whole(const struct exchange *ex)
+bool exchange_wants_input(struct exchange *ex)
 {
-	return ex->request_whole || ex->request_state == REQUEST_OVER;
+	return !ex->request_whole && !ex->reading_request && exchange_takes_request(ex);
 }
 
 static int exchange_write_piece(struct exchange *ex, struct slice piece)
@@ -92,11 +91,11 @@ static void exchange_pass(struct exchange *ex, struct slice span)
 	if (!error && ex->request_whole && ex->chunked)
 		error = exchange_write_last_chunk(stream_out(&ex->connection->stream), &ex->trailers);
 	if (error) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
-	if (ex->request_whole)
-		exchange_expect(ex, ex->worker->config->origin.first_byte_ns);
+	if (ex->request_whole && ex->phase == EXCHANGE_SENDING)
+		exchange_enter(ex, EXCHANGE_AWAITING);
 	exchange_flush_origin(ex);
 }
 
@@ -110,22 +109,34 @@ static void exchange_request_whole(struct exchange *ex)
 		counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
 }
 
+static void exchange_hold(struct exchange *ex, struct slice span)
+{
+	if (buf_append_slice(&ex->body, span) < 0) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+		return;
+	}
+	if (ex->request_whole ||
+		buf_len(&ex->body) > ex->worker->config->http.request_window)
+		exchange_open_origin(ex, false);
+}
+
 /* What was read goes on, or is held. */
 static void exchange_body_read(struct exchange *ex, struct slice span)
 {
 	ex->request_bytes += span.len;
-	if (ex->request_state == REQUEST_FLOWING) {
+	switch (ex->phase) {
+	case EXCHANGE_HOLDING:
+		exchange_hold(ex, span);
+		break;
+	case EXCHANGE_SENDING:
+	case EXCHANGE_ANSWERING:
 		exchange_pass(ex, span);
-		return;
+		break;
+	default:
+		break;
 	}
-	if (ex->request_state != REQUEST_HELD)
-		return;
-	if (buf_append_slice(&ex->body, span) < 0) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
-		return;
-	}
-	if (ex->request_whole || buf_len(&ex->body) > ex->worker->config->http.request_window)
-		exchange_open_origin(ex, false);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_CLIENT);
 }
 
 /* Reads from the front of *span, which it advances, as far as the work goes. A reader that cannot
@@ -146,11 +157,11 @@ static void exchange_read_request(struct exchange *ex, struct slice *span, bool 
 void exchange_body(struct exchange *ex, struct slice span, bool fin)
 {
 	exchange_read_request(ex, &span, fin);
-	if (!ex->reading_request || ex->request_state == REQUEST_OVER)
+	if (!ex->reading_request || exchange_is_over(ex))
 		return;
 	ex->request_unread_fin = fin;
 	if (buf_append_slice(&ex->request_unread, span) < 0)
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 	else
 		share_wait(&ex->share);
 }
@@ -161,12 +172,10 @@ void exchange_read_request_on(struct exchange *ex)
 	size_t before = span.len;
 
 	/* Whoever ends the waiting calls again. */
-	if (ex->request_state != REQUEST_HELD && ex->request_state != REQUEST_FLOWING)
-		return;
-	if (ex->connection && !stream_room(&ex->connection->stream))
+	if (!exchange_takes_request(ex))
 		return;
 	exchange_read_request(ex, &span, ex->request_unread_fin);
-	if (ex->request_state == REQUEST_OVER)
+	if (exchange_is_over(ex))
 		return;
 	buf_consume(&ex->request_unread, before - span.len);
 	if (ex->reading_request) {
@@ -197,46 +206,16 @@ void exchange_trailers(struct exchange *ex, const struct h1_event *event)
 
 void exchange_body_error(struct exchange *ex, const struct h1_error *error)
 {
-	ex->action = "deny";
-	exchange_fail(ex, error->status, error->name, error->text, true);
+	exchange_fail(ex, ENDING_REQUEST_MALFORMED,
+		&(struct ending_detail){error->name, error->text, error->status});
 }
 
 /* ---- towards the origin ---- */
 
-/* Credentials of a client, which never go on together with the service key. */
-static bool exchange_is_credential(struct slice name)
+/* What could be the client's credential never goes on together with the service key. */
+static bool exchange_is_credential(const struct header *header)
 {
-	static const struct slice names[] = {
-		{"api-key", 7}, {"authorization", 13}, {"ocp-apim-subscription-key", 25}};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (slice_equal_nocase(name, names[i]))
-			return true;
-	return false;
-}
-
-/* The target without the query parameters that carry a client's credential. */
-static int exchange_write_target(struct exchange *ex, struct buf *target)
-{
-	size_t question = slice_index(ex->head->path, '?');
-	struct slice query = slice_after(ex->head->path, question + 1);
-	int error = buf_append_slice(target, slice_first(ex->head->path, question));
-	char separator = '?';
-
-	while (query.len && !error) {
-		struct slice parameter = slice_first(query, slice_index(query, '&'));
-		struct slice name = slice_first(parameter, slice_index(parameter, '='));
-
-		query = slice_after(query, parameter.len + 1);
-		if (slice_equal_nocase(name, SLICE("api-key")) ||
-			slice_equal_nocase(name, SLICE("subscription-key")))
-			continue;
-		error = buf_append(target, &separator, 1);
-		if (!error)
-			error = buf_append_slice(target, parameter);
-		separator = '&';
-	}
-	return error;
+	return credential_field(header->name) || credential_value(header->name, header->value);
 }
 
 static int exchange_write_key(struct exchange *ex, struct buf *out, struct slice key)
@@ -266,7 +245,7 @@ static int exchange_write_headers(struct exchange *ex, struct buf *out, struct s
 		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("host")) ||
 			slice_equal_nocase(header->name, SLICE("content-length")) ||
 			slice_equal_nocase(header->name, SLICE("expect")) ||
-			(key.len && exchange_is_credential(header->name)) ||
+			(key.len && exchange_is_credential(header)) ||
 			(ex->may_inject &&
 				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
 			continue;
@@ -315,10 +294,11 @@ static int exchange_write_request(struct exchange *ex)
 		       operation_allows_usage(&ex->match);
 	int error;
 
-	ex->injected = allowed && ex->request_whole && request_inject_usage(reader_request(ex->request), &splice);
+	ex->injected = allowed && ex->request_whole &&
+		       request_inject_usage(reader_request(ex->request), &splice);
 	ex->may_inject = ex->injected || (allowed && exchange_may_inject_later(ex));
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
-	error = key.len ? exchange_write_target(ex, &target)
+	error = key.len ? credential_strip_query(ex->head->path, &target)
 			: buf_append_slice(&target, ex->head->path);
 	if (!error)
 		error = h1_write_request_line(out, ex->method, buf_slice(&target));
@@ -342,6 +322,15 @@ static int exchange_write_request(struct exchange *ex)
 	return error;
 }
 
+static void exchange_not_connected(struct exchange *ex, const struct origin_failure *failure)
+{
+	enum ending ending = failure->timeout	     ? ENDING_ORIGIN_UNCONNECTED
+			       : failure->unverified ? ENDING_ORIGIN_UNVERIFIED
+						     : ENDING_ORIGIN_UNAVAILABLE;
+
+	exchange_fail(ex, ending, &(struct ending_detail){failure->type, failure->why.text, 0});
+}
+
 static void exchange_connected(
 	void *user, struct origin_connection *connection, const struct origin_failure *failure)
 {
@@ -349,28 +338,30 @@ static void exchange_connected(
 	int error;
 
 	if (!connection) {
-		exchange_fail(ex, failure->timeout ? 504 : 502, failure->type, failure->why.text,
-			failure->unverified);
+		exchange_not_connected(ex, failure);
 		return;
 	}
 	ex->connection = connection;
 	ex->origin_address = connection->address;
 	ex->connect_ns = connection->connect_ns;
 	ex->attempts++;
-	ex->request_state = REQUEST_FLOWING;
+	exchange_enter(ex, ex->request_whole ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	h1_reader_expect(connection->reader, ex->method);
+	ex->sent_before = stream_sent(&connection->stream);
 	error = exchange_write_request(ex);
 	if (error) {
-		exchange_fail(ex, error == -ENOMEM ? 503 : 400, "request_not_forwardable",
-			"The request cannot be forwarded.", true);
+		exchange_fail(
+			ex, error == -ENOMEM ? ENDING_MEMORY : ENDING_REQUEST_UNFIT, NULL);
 		return;
 	}
 	ex->replayable = ex->request_whole;
 	if (!ex->replayable)
 		buf_wipe(&ex->body);
-	exchange_expect(ex, ex->request_whole ? ex->worker->config->origin.first_byte_ns : 0);
 	stream_watch(&connection->stream, true);
 	exchange_flush_origin(ex);
+	if (exchange_is_over(ex))
+		return;
+	exchange_moved(ex, ENDING_BY_ORIGIN);
 	if (ex->reading_request)
 		share_wait(&ex->share);
 	else if (ex->client && !ex->request_whole)
@@ -381,7 +372,7 @@ static void exchange_open_origin(struct exchange *ex, bool fresh)
 {
 	const struct config_backend *backend = ex->backend;
 
-	ex->request_state = REQUEST_WAITING;
+	exchange_enter(ex, EXCHANGE_CONNECTING);
 	ex->origin_target = (struct origin_target){
 		.host = backend && backend->host ? backend->host : ex->sni,
 		.port = backend && backend->port ? backend->port : ex->destination.port,
@@ -392,14 +383,20 @@ static void exchange_open_origin(struct exchange *ex, bool fresh)
 		exchange_connected, ex, &ex->opening);
 }
 
-bool exchange_retry(struct exchange *ex)
+bool exchange_retry(struct exchange *ex, int error)
 {
+	enum stream_fate fate;
+
 	if (!ex->client || !ex->replayable || ex->attempts > 1 || !ex->connection->reused)
+		return false;
+	fate = stream_fate(&ex->connection->stream, ex->sent_before, error);
+	if (!replay_allowed(ex->match.operation, ex->method, fate))
 		return false;
 	counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
 	exchange_release_origin(ex, false);
-	exchange_expect(ex, 0);
 	exchange_open_origin(ex, true);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_US);
 	return true;
 }
 

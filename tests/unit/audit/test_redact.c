@@ -178,15 +178,15 @@ static void test_urls(void **state)
 
 static void test_headers(void **state)
 {
-	char own[] = "X-Own-Secret";
+	char own[] = "X-Own-Word";
 	char *const configured[] = {own};
 
 	(void)state;
 	assert_true(redact_header(SLICE("Authorization"), NULL, 0));
 	assert_true(redact_header(SLICE("API-KEY"), NULL, 0));
 	assert_true(redact_header(SLICE("set-cookie"), NULL, 0));
-	assert_true(redact_header(SLICE("x-own-secret"), configured, 1));
-	assert_false(redact_header(SLICE("x-own-secret"), NULL, 0));
+	assert_true(redact_header(SLICE("x-own-word"), configured, 1));
+	assert_false(redact_header(SLICE("x-own-word"), NULL, 0));
 	assert_false(redact_header(SLICE("content-type"), configured, 1));
 }
 

@@ -265,6 +265,24 @@ static void the_same_twice(void **state)
 			"f:5: backends[2].name: expected each name once, found \"x\" also in line 3"});
 }
 
+static void a_key_that_would_follow_a_wildcard(void **state)
+{
+	ASSERT_REFUSED({INSIDE "backends: [{name: east, key_file: /k}]\n"
+			       "hosts:\n  - pattern: \"*.openai.azure.com\"\n    provider: azure\n"
+			       "    backend: east\n",
+			       "f:6: hosts[0].backend: expected a backend with a host, or without a "
+			       "key_file, for a pattern with \"*\", found \"east\", whose key would go "
+			       "to whatever name under \"*.openai.azure.com\" a client asks for; give that "
+			       "backend its host, or list the names one by one"},
+		/* An address of its own does not help: who answers there is named by the client too. */
+		{INSIDE "backends: [{name: east, key_file: /k, addresses: [10.0.0.1]}]\n"
+			"hosts: [{pattern: \"*.a.b\", provider: azure, backend: east}]\n",
+			"f:3: hosts[0].backend: expected a backend with a host, or without a "
+			"key_file, for a pattern with \"*\", found \"east\", whose key would go to "
+			"whatever name under \"*.a.b\" a client asks for; give that backend its host, or "
+			"list the names one by one"});
+}
+
 static void backends_that_are_not_there(void **state)
 {
 	ASSERT_REFUSED({INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n    backend: x\n",
@@ -460,6 +478,7 @@ int main(void)
 		cmocka_unit_test(host_patterns),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(the_same_twice),
+		cmocka_unit_test(a_key_that_would_follow_a_wildcard),
 		cmocka_unit_test(backends_that_are_not_there),
 		cmocka_unit_test(keys_that_contradict_each_other),
 		cmocka_unit_test(identities),
