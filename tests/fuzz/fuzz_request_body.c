@@ -31,6 +31,7 @@ static struct request_reader *read_body(
 	const struct operation *operation, size_t content_max, struct slice body, size_t step)
 {
 	struct request_reader *r = request_reader_new(operation, content_max);
+	uint64_t settled = 0;
 
 	while (body.len) {
 		struct slice piece = slice_first(body, step);
@@ -38,9 +39,11 @@ static struct request_reader *read_body(
 
 		request_reader_feed(r, piece);
 		body = slice_after(body, piece.len);
-		if (request_inject_tail(r, request_reader_facts(r)->bytes - piece.len, &splice))
-			demand(splice.offset < request_reader_facts(r)->bytes &&
-				splice.offset >= request_reader_facts(r)->bytes - piece.len);
+		demand(request_settled(r) <= request_reader_facts(r)->bytes);
+		if (request_inject_later(r, settled, &splice))
+			demand(splice.offset >= settled &&
+				splice.offset + splice.remove <= request_reader_facts(r)->bytes);
+		settled = request_settled(r);
 	}
 	request_reader_end(r);
 	return r;

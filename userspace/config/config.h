@@ -31,6 +31,8 @@ enum config_learn { CONFIG_LEARN_OFF, CONFIG_LEARN_DNS, CONFIG_LEARN_SNI, CONFIG
 enum config_policy { CONFIG_POLICY_PASS, CONFIG_POLICY_RESET, CONFIG_POLICY_DENY };
 /* What becomes of new AI connections while nobody is there to inspect them: reset, or passed. */
 enum config_fail { CONFIG_FAIL_CLOSED, CONFIG_FAIL_OPEN, CONFIG_FAIL_DEFAULT /* of hosts: datapath.fail */ };
+/* What becomes of a request whose body cannot be read, on an operation whose bodies are. */
+enum config_unreadable { CONFIG_UNREADABLE_DENY, CONFIG_UNREADABLE_PASS };
 /* Who forwards established connections that are not steered. */
 enum config_forward { CONFIG_FORWARD_STACK, CONFIG_FORWARD_XDP };
 
@@ -135,6 +137,7 @@ struct config_http {
 	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
 	size_t request_window;	/* bytes of a body held to decide on edits: 64 KiB */
 	uint64_t body_max;	/* 0: no limit */
+	enum config_unreadable unreadable;
 	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
 };

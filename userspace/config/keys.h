@@ -96,6 +96,7 @@
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
+	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
 	S(inject_usage, BOOL, inject_usage, "true", "")
 

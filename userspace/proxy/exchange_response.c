@@ -111,7 +111,8 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 		ex->first_byte_ns = clock_monotonic_ns() - ex->started_ns;
 	ex->response_head = head;
 	ex->status = head->status;
-	buf_wipe(&ex->body);
+	if (ex->request_whole)
+		buf_wipe(&ex->body);
 	ex->replayable = false;
 	if (ex->phase != EXCHANGE_DRAINING)
 		exchange_enter(ex, EXCHANGE_ANSWERING);
