@@ -13,6 +13,8 @@ from lab.process import wait_for
 from lab.quic import initial_datagrams, send_datagrams
 from lab.stranger import listening
 
+LEARNED = ("sni", "dns")  # by the word of a client, until our own resolver has confirmed it
+
 
 @pytest.fixture
 def gate(appliance):
@@ -25,7 +27,7 @@ def gate(appliance):
 def test_a_connection_to_an_unknown_address_is_reset_and_steered_when_tried_again(gate, client, prompt):
     with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
         client.chat(AZURE_B, prompt)
-    assert gate.endpoints()[network.REGION_B] == "sni"
+    assert gate.endpoints()[network.REGION_B] in LEARNED
     assert client.chat(AZURE_B, prompt).status == 200
     with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
         client.chat(AZURE_B, prompt, ipv6=True)
@@ -47,7 +49,7 @@ def test_a_hello_in_many_segments(gate, client):
             time.sleep(0.01)
         with pytest.raises(ConnectionResetError):
             stream.recv(1)
-    assert gate.endpoints()[network.REGION_B] == "sni"
+    assert gate.endpoints()[network.REGION_B] in LEARNED
 
 
 def test_a_name_that_is_not_listed_passes(lab, gate, client):
@@ -73,7 +75,7 @@ def test_quic_to_a_listed_host_is_refused_and_teaches(
         lab, gate, client, prompt, version, pieces, size, address):
     with listening(lab, address):
         assert send_datagrams(client, address, initial_datagrams(AZURE_B, version, pieces, size))
-        assert gate.endpoints()[address] == "sni"
+        assert gate.endpoints()[address] in LEARNED
         counters = gate.counters()
         assert counters["learn.quic"] == 1
         assert counters["queue.unreadable"] == 0

@@ -89,6 +89,8 @@ struct config_endpoints {
 	enum config_policy no_sni, ech, encrypted_dns;
 	/* Of connections that are steered and name no listed host; the three above hold there too. */
 	enum config_policy unlisted, invalid, not_tls;
+	/* Addresses that clients alone say to be a listed host's, of a source and of a name. */
+	uint32_t claims_per_source, claims_per_name;
 	uint64_t grace_ns;	/* an address stays an endpoint this long after it left the DNS: 10 min */
 };
 

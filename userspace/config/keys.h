@@ -60,7 +60,9 @@
 	S(encrypted_dns, CHOICE, encrypted_dns, "pass", "pass|reset|deny")                        \
 	S(unlisted, CHOICE, unlisted, "pass", "pass|reset")                                       \
 	S(invalid, CHOICE, invalid, "reset", "pass|reset|deny")                                   \
-	S(not_tls, CHOICE, not_tls, "pass", "pass|reset|deny")
+	S(not_tls, CHOICE, not_tls, "pass", "pass|reset|deny")                                    \
+	S(claims_per_source, U32, claims_per_source, "32", "1..65536")                            \
+	S(claims_per_name, U32, claims_per_name, "64", "1..65536")
 
 #define KEYS_HOST(S, L)                                                                           \
 	S(pattern, PATTERN, pattern, REQUIRED, "")                                                \

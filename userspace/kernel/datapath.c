@@ -16,6 +16,7 @@
 #include "kernel/admission_map.h"
 #include "kernel/attach.h"
 #include "kernel/endpoint_map.h"
+#include "kernel/endpoint_room.h"
 #include "kernel/pins.h"
 #include "kernel/programs.h"
 #include "kernel/queue_rules.h"
@@ -32,6 +33,7 @@ struct datapath {
 	char inside[IF_NAMESIZE];
 	struct pins pins;
 	struct programs programs;
+	struct endpoint_room endpoints;
 	struct route route;
 	struct queue_rules *queue_rules;
 	int ifindex;
@@ -297,6 +299,8 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 	if (!error) {
 		/* Known from an earlier life, by its configuration. */
 		datapath_endpoint_fail(datapath, config);
+		endpoint_room_open(&datapath->endpoints, datapath->programs.maps.endpoints,
+			config->datapath.max_endpoints);
 		datapath->pinned = true;
 		error = programs_pin(&datapath->programs, &datapath->pins, why);
 	}
@@ -390,8 +394,8 @@ int datapath_heartbeats(const struct datapath *datapath)
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
 	uint64_t expires_ns, enum endpoint_source source, enum fail fail)
 {
-	return endpoint_map_learn(datapath->programs.maps.endpoints, address, expires_ns, source,
-		fail, clock_monotonic_ns());
+	return endpoint_room_learn(&datapath->endpoints, address, expires_ns, source, fail,
+		clock_monotonic_ns());
 }
 
 void datapath_endpoint_fail(struct datapath *datapath, const struct config *config)
@@ -412,7 +416,14 @@ void datapath_endpoints(struct datapath *datapath,
 
 size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns)
 {
-	return endpoint_map_sweep(datapath->programs.maps.endpoints, now_ns);
+	return endpoint_room_sweep(&datapath->endpoints, now_ns);
+}
+
+void datapath_on_forgotten(struct datapath *datapath,
+	void (*forgotten)(void *context, const struct address *address), void *context)
+{
+	datapath->endpoints.forgotten = forgotten;
+	datapath->endpoints.context = context;
 }
 
 int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why)

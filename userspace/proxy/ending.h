@@ -53,6 +53,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		RESPONSE_MALFORMED, "The origin's response is malformed.")                       \
 	X(RESPONSE_UNFIT, "response_not_forwardable", ORIGIN, 502, false, false, NONE,           \
 		"The origin's response cannot be forwarded.")                                    \
+	X(ERROR_CODED, "response_unreadable", ORIGIN, 502, false, false, NONE,                   \
+		"The origin's error is compressed though that was not asked for.")               \
 	X(TRUNCATED, "truncated", ORIGIN, 502, false, false, RESPONSE_TRUNCATED,                 \
 		"The origin ended its stream before the stream's own end mark.")                 \
 	/* ours */                                                                               \

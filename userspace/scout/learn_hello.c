@@ -50,7 +50,7 @@ static bool is_endpoint(const struct learn *learn, const struct seen *seen, uint
 
 /* A listed name on an address that is no endpoint, or was none when the connection began. */
 static void teach(struct learn *learn, struct seen *seen, const struct peek *peek,
-	const struct config_host *host)
+	const struct config_host *host, const char *name)
 {
 	bool tcp = seen->packet.protocol == IP_PACKET_TCP;
 	const struct config_endpoints *config = &learn->config->endpoints;
@@ -61,21 +61,30 @@ static void teach(struct learn *learn, struct seen *seen, const struct peek *pee
 		.fail = (uint32_t)config_fail_of(learn->config, host),
 	};
 	uint64_t since_ns = 0;
+	bool known = is_endpoint(learn, seen, &since_ns);
 
-	if (is_endpoint(learn, seen, &since_ns)) {
-		/* To reset what is not steered when tried again would cut it for good. */
-		if (tcp && since_ns + STEERING_NS < peek->start_ns) {
-			counter_add(learn->counters, COUNTER_LEARN_UNSTEERED, 1);
+	/* To reset what is not steered when tried again cuts it for good. */
+	if (known && tcp && since_ns + STEERING_NS < peek->start_ns) {
+		counter_add(learn->counters, COUNTER_LEARN_UNSTEERED, 1);
+		if (endpoint.fail == FAIL_OPEN) {
 			learn_pass(learn, seen);
 			return;
 		}
-	} else {
-		counter_add(learn->counters, tcp ? COUNTER_LEARN_SNI : COUNTER_LEARN_QUIC, 1);
 	}
-	endpoint.ticket = learn_ticket(learn);
-	if (learn_hold(learn, seen, endpoint.fail == FAIL_OPEN ? THEN_REFUSE : THEN_REFUSE_ALWAYS,
-		    endpoint.ticket, false))
-		learn->output.ask(learn->output.context, &endpoint, 1);
+	counter_add(learn->counters, tcp ? COUNTER_LEARN_SNI : COUNTER_LEARN_QUIC, !known);
+	if (known || learn_claim(learn, seen, name, &endpoint)) {
+		endpoint.ticket = learn_ticket(learn);
+		if (learn_hold(learn, seen,
+			    endpoint.fail == FAIL_OPEN ? THEN_REFUSE : THEN_REFUSE_ALWAYS,
+			    endpoint.ticket, false))
+			learn->output.ask(learn->output.context, &endpoint, 1);
+	} else {
+		learn_refuse(learn, seen);
+	}
+	/* The client's word has to do until the resolver has answered; with it no claim is needed. */
+	endpoint.ticket = 0;
+	if (!known)
+		(void)learn_confirm(learn, seen, name, &endpoint, 1, 0, 0);
 }
 
 /* The connection named what it wants, or does not. */
@@ -86,7 +95,7 @@ static void decide(
 		hello_policy_of(learn->config, hello, &seen->packet.destination, false);
 
 	if (verdict.host) {
-		teach(learn, seen, peek, verdict.host);
+		teach(learn, seen, peek, verdict.host, hello->sni);
 		return;
 	}
 	peek_done(learn->peeks, peek);

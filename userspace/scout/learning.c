@@ -17,8 +17,17 @@
 
 #define FIRST_BEAT_S 0.01 /* as soon as the queues are read */
 
+/* A lookup for learn_confirm. */
+struct question {
+	struct learning *learning;
+	unsigned number;
+	uint64_t ticket; /* the resolver's */
+};
+
 struct learning {
 	struct role_context *context;
+	struct resolver *resolver; /* the scout's */
+	struct question questions[LEARN_QUESTIONS];
 	struct learn *learn;
 	struct nfqueue *queue;
 	struct heartbeat *heartbeat;
@@ -87,6 +96,33 @@ static void output_ask(void *context, const struct datapath_endpoint *endpoints,
 		learning->context, CONTROL_ENDPOINT, endpoints, n * sizeof(endpoints[0]), NULL, 0);
 }
 
+static void on_confirmed(void *context, int error, const struct resolver_answer *answer)
+{
+	struct question *question = context;
+	struct learning *learning = question->learning;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	/* What the DNS said an hour ago confirms nothing. */
+	if (error || answer->stale)
+		learn_confirmed(learning->learn, question->number, NULL, 0, now_ns);
+	else
+		learn_confirmed(learning->learn, question->number, answer->addresses, answer->n,
+			now_ns);
+	due_set(learning, now_ns);
+}
+
+static void output_confirm(void *context, unsigned number, const char *name)
+{
+	struct learning *learning = context;
+	struct question *question = &learning->questions[number];
+
+	question->learning = learning;
+	question->number = number;
+	if (resolver_lookup(
+		    learning->resolver, name, on_confirmed, question, &question->ticket))
+		learn_confirmed(learning->learn, number, NULL, 0, clock_monotonic_ns());
+}
+
 static void output_emit(void *context, const struct address *destination, struct slice packet)
 {
 	struct learning *learning = context;
@@ -149,14 +185,16 @@ static struct learning *learning_alloc(struct role_context *context)
 	ev_timer_init(&learning->beat, on_beat, FIRST_BEAT_S, HEARTBEAT_INTERVAL_S);
 	learning->due.data = learning->beat.data = learning;
 	learning->learn = learn_new(context->config, context->counters,
-		&(struct learn_output){output_verdict, output_ask, output_emit, learning});
+		&(struct learn_output){
+			output_verdict, output_ask, output_confirm, output_emit, learning});
 	if (learning->learn)
 		return learning;
 	free(learning);
 	return NULL;
 }
 
-int learning_new(struct role_context *context, struct learning **made, struct why *why)
+int learning_new(struct role_context *context, struct resolver *resolver, struct learning **made,
+	struct why *why)
 {
 	struct learning *learning;
 	int error;
@@ -167,6 +205,7 @@ int learning_new(struct role_context *context, struct learning **made, struct wh
 	learning = learning_alloc(context);
 	if (!learning)
 		return why_set(why, ENOMEM, "no memory");
+	learning->resolver = resolver;
 	error = raw_open(AF_INET, &learning->raw4, why);
 	if (!error)
 		error = raw_open(AF_INET6, &learning->raw6, why);
@@ -198,6 +237,8 @@ void learning_free(struct learning *learning)
 		return;
 	ev_timer_stop(learning->context->loop, &learning->due);
 	ev_timer_stop(learning->context->loop, &learning->beat);
+	for (size_t i = 0; i < LEARN_QUESTIONS; i++)
+		resolver_cancel(learning->resolver, learning->questions[i].ticket);
 	learn_free(learning->learn);
 	nfqueue_close(learning->queue);
 	heartbeat_unmap(learning->heartbeat);

@@ -147,26 +147,29 @@ static void a_listed_name_is_learned_and_its_connection_reset(void **state)
 	assert_int_equal(scene.asked[0].source, ENDPOINT_SNI);
 	answer(&scene, true);
 	assert_done(&scene, "E E D3 ");
-	/* Known for long, and still not steered: not cut again and again. */
+	/* Known for long, and still not steered: it fails closed. */
 	give(&scene, true, IP_PACKET_TCP, 40001, 443, 99, IP_PACKET_SYN, SLICE_NONE,
 		NOW_NS + 5 * NS_PER_S);
 	give(&scene, true, IP_PACKET_TCP, 40001, 443, 100, IP_PACKET_ACK, hello,
 		NOW_NS + 5 * NS_PER_S);
-	assert_done(&scene, "P4 P5 ");
+	assert_done(&scene, "P4 A1 ");
+	answer(&scene, true);
+	assert_done(&scene, "E E D5 ");
 	/* Datagrams to what is an endpoint are refused. */
 	give(&scene, true, IP_PACKET_UDP, 40002, 443, 0, 0, SLICE("x"), NOW_NS);
 	assert_done(&scene, "E D6 ");
 	scene_close(&scene);
 }
 
-/* Its address cannot be learned: because the parent is late, or says so. */
+/* Its address cannot be learned: because the parent is late, or says so, which is never a reason to
+ * let it pass. */
 static void a_listed_name_fails_as_its_host_says(void **state)
 {
 	static const struct {
 		const char *host, *late, *refused;
 	} hosts[] = {
 		{"api.openai", "E E D1 ", "E E D2 "},
-		{"api.openai, fail: open", "P1 ", "P2 "},
+		{"api.openai, fail: open", "P1 ", "E E D2 "},
 	};
 	struct slice hello = HELLO("api.openai");
 
@@ -185,6 +188,147 @@ static void a_listed_name_fails_as_its_host_says(void **state)
 		assert_done(&scene, hosts[i].refused);
 		scene_close(&scene);
 	}
+}
+
+/* One that fails open, and whose address the kernel does not steer, would be cut for good. */
+static void what_fails_open_passes_where_it_cannot_be_steered(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open_host(&scene, "", "api.openai, fail: open");
+	give_tcp(&scene, 100, IP_PACKET_ACK, HELLO("api.openai"));
+	answer(&scene, true);
+	assert_done(&scene, "A1 E E D1 ");
+	give(&scene, true, IP_PACKET_TCP, 40001, 443, 100, IP_PACKET_ACK, HELLO("api.openai"),
+		NOW_NS + 5 * NS_PER_S);
+	assert_done(&scene, "P2 ");
+	scene_close(&scene);
+}
+
+/* --- what a client says alone --- */
+
+static void a_reply_that_our_resolver_does_not_confirm_teaches_nothing(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene, "");
+	scene.resolver_waits = true;
+	give_dns(&scene, REPLY);
+	assert_string_equal(scene.asked_name, "api.openai.com");
+	assert_done(&scene, "");
+	confirm(&scene, false);
+	assert_done(&scene, "P1 ");
+	/* Late is no reason either, but then it is learned. */
+	give_dns(&scene, REPLY);
+	assert_int_equal(learn_due(scene.learn, NOW_NS + NS_PER_S), UINT64_MAX);
+	assert_done(&scene, "P2 ");
+	confirm(&scene, true);
+	assert_done(&scene, "A1 ");
+	scene_close(&scene);
+}
+
+/* Their number is bounded; what is not asked is as if it were not confirmed. */
+static void our_resolver_is_not_asked_without_bounds(void **state)
+{
+	struct scene scene;
+	size_t waiting = 0;
+
+	(void)state;
+	scene_open(&scene, "");
+	scene.resolver_waits = true;
+	for (unsigned i = 0; i < 1000; i++)
+		give_dns(&scene, REPLY);
+	for (const char *at = buf_slice(&scene.done).data, *end = at + buf_len(&scene.done);
+		at < end; at++)
+		waiting += *at == 'P';
+	/* Of one source 20 in a second. */
+	assert_int_equal(waiting, 1000 - 20);
+	scene_close(&scene);
+}
+
+static void connect_to(struct scene *scene, unsigned i, unsigned farther)
+{
+	scene->farther = (uint8_t)farther;
+	give(scene, true, IP_PACKET_TCP, 40000 + i, 443, 100, IP_PACKET_ACK,
+		HELLO("api.openai"), NOW_NS);
+}
+
+/* In both modes: what cannot be learned is refused. */
+static void a_source_claims_some_addresses_only(void **state)
+{
+	static const char *const hosts[] = {"api.openai", "api.openai, fail: open"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		struct scene scene;
+
+		scene_open_host(&scene, "claims_per_source: 2", hosts[i]);
+		scene.resolver_waits = true;
+		for (unsigned j = 0; j < 2; j++) {
+			connect_to(&scene, j, j);
+			answer(&scene, true);
+			confirm(&scene, false);
+		}
+		assert_done(&scene, "A1 E E D1 A1 E E D2 ");
+		connect_to(&scene, 2, 2);
+		assert_done(&scene, "E E D3 ");
+		/* Confirmed after all: it is learned, and takes nobody's place. */
+		learn_confirmed(scene.learn, scene.question,
+			&(struct address){{[10] = 0xff, 0xff, 198, 51, 100, 9}}, 1, NOW_NS);
+		assert_done(&scene, "A1 ");
+		assert_int_equal(scene.asked[0].source, ENDPOINT_DNS);
+		scene_close(&scene);
+	}
+}
+
+static void a_forgotten_address_is_learned_again(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open_host(&scene, "claims_per_source: 1", "api.openai");
+	connect_to(&scene, 0, 0);
+	answer(&scene, true);
+	assert_done(&scene, "A1 E E D1 ");
+	scene.asked[0].state = ENDPOINT_FORGOTTEN;
+	scene.asked[0].ticket = 0;
+	learn_told(scene.learn, scene.asked, 1, NOW_NS);
+	/* Its claim went with it. */
+	connect_to(&scene, 1, 1);
+	answer(&scene, true);
+	assert_done(&scene, "A1 E E D2 ");
+	scene_close(&scene);
+}
+
+/* Nobody looks at the connection that follows: what cannot be steered must not be told. */
+static void without_a_look_at_connections_a_reply_is_dropped_when_it_claims_too_much(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene, "learn: dns, claims_per_source: 1");
+	scene.resolver_waits = true;
+	give_dns(&scene, REPLY);
+	answer(&scene, true);
+	assert_done(&scene, "A1 P1 ");
+	give_dns(&scene, SLICE("\0\1\x81\x80\0\1\0\1\0\0\0\0\3api\6openai\3com\0\0\1\0\1"
+			       "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\x0a"));
+	assert_done(&scene, "");
+	confirm(&scene, false);
+	assert_done(&scene, "D2 ");
+	/* Confirmed it may, and unanswered it may not. */
+	give_dns(&scene, SLICE("\0\1\x81\x80\0\1\0\1\0\0\0\0\3api\6openai\3com\0\0\1\0\1"
+			       "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\x0a"));
+	confirm(&scene, true);
+	answer(&scene, true);
+	assert_done(&scene, "A1 P3 ");
+	give_dns(&scene, SLICE("\0\1\x81\x80\0\1\0\1\0\0\0\0\3api\6openai\3com\0\0\1\0\1"
+			       "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\x0b"));
+	assert_int_equal(learn_due(scene.learn, NOW_NS + 10 * NS_PER_S), UINT64_MAX);
+	assert_done(&scene, "D4 ");
+	scene_close(&scene);
 }
 
 static const struct policy {
@@ -253,6 +397,12 @@ int main(void)
 		cmocka_unit_test(an_address_has_the_fail_mode_of_the_host_it_was_learned_for),
 		cmocka_unit_test(a_listed_name_is_learned_and_its_connection_reset),
 		cmocka_unit_test(a_listed_name_fails_as_its_host_says),
+		cmocka_unit_test(what_fails_open_passes_where_it_cannot_be_steered),
+		cmocka_unit_test(a_reply_that_our_resolver_does_not_confirm_teaches_nothing),
+		cmocka_unit_test(our_resolver_is_not_asked_without_bounds),
+		cmocka_unit_test(a_source_claims_some_addresses_only),
+		cmocka_unit_test(a_forgotten_address_is_learned_again),
+		cmocka_unit_test(without_a_look_at_connections_a_reply_is_dropped_when_it_claims_too_much),
 		cmocka_unit_test(a_hidden_name_is_treated_by_policy),
 		cmocka_unit_test(dns_over_tls_is_treated_by_policy),
 		cmocka_unit_test(quic_is_looked_into),

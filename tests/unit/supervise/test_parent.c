@@ -127,6 +127,14 @@ size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns)
 	return 0;
 }
 
+void datapath_on_forgotten(struct datapath *datapath,
+	void (*forgotten)(void *context, const struct address *address), void *context)
+{
+	(void)datapath;
+	(void)forgotten;
+	(void)context;
+}
+
 int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why)
 {
 	(void)datapath;
