@@ -43,7 +43,7 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"The origin is not who it should be.")                                           \
 	X(ORIGIN_UNCONNECTED, "origin_timeout", ORIGIN, 504, false, false, NONE,                 \
 		"There was no connection to the origin in time.")                                \
-	X(ORIGIN_TIMEOUT, "origin_timeout", ORIGIN, 504, false, false, ORIGIN_TIMEOUT,           \
+	X(ORIGIN_TIMEOUT, "origin_timeout", ORIGIN, 504, false, true, ORIGIN_TIMEOUT,            \
 		"The origin did not answer in time.")                                            \
 	X(ORIGIN_CLOSED, "origin_closed", ORIGIN, 502, false, false, NONE,                       \
 		"The origin closed the connection before its response was complete.")            \
