@@ -5,6 +5,7 @@
 # existing configuration stays as it is; the new one is put beside it.
 
 SYSTEMD_UNITS := $(notdir $(patsubst %.in,%,$(wildcard appliance/systemd/*.service.in)))
+SYSTEMD_TIMERS := $(wildcard appliance/systemd/*.timer)
 MAN_PAGES := $(wildcard appliance/man/*.[1-8]) $(B)/man/sallyport.yaml.5 \
 	$(B)/man/sallyport-datapath.7
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
@@ -42,6 +43,7 @@ install: all $(MAN_PAGES)
 	$(Q)for unit in $(SYSTEMD_UNITS); do \
 		sed 's|@PREFIX@|$(PREFIX)|g' appliance/systemd/$$unit.in > $(LIBDIR)/systemd/system/$$unit && \
 		chmod 644 $(LIBDIR)/systemd/system/$$unit || exit 1; done
+	$(Q)install -m 644 $(SYSTEMD_TIMERS) $(LIBDIR)/systemd/system
 	$(Q)install -m 644 appliance/systemd/sysusers.conf $(LIBDIR)/sysusers.d/sallyport.conf
 	$(Q)install -m 644 appliance/systemd/tmpfiles.conf $(LIBDIR)/tmpfiles.d/sallyport.conf
 	$(Q)install -m 644 appliance/systemd/sysctl.conf $(LIBDIR)/sysctl.d/50-sallyport.conf

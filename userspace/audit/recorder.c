@@ -175,6 +175,8 @@ static int recorder_encode(struct recorder *r, struct event *event)
 	event->epoch = slice_of_string(r->options.epoch);
 	event->stream = event_number(r->options.stream);
 	event->sequence = event_number(++r->sequence);
+	event->secrets = r->options.secrets;
+	event->nsecrets = r->options.nsecrets;
 	buf_clear(&r->record);
 	error = event_encode(event, &r->record);
 	if (!error && buf_len(&r->record) > ring_record_max(r->ring))

@@ -7,6 +7,7 @@
 #include "cli/ca_files.h"
 #include "cli/command.h"
 #include "cli/say.h"
+#include "cli/selftest.h"
 #include "config/config.h"
 
 static const char usage[] =
@@ -16,12 +17,18 @@ static const char usage[] =
 	"each problem is a line \"file:line: key: expected ..., found ...\".\n"
 	"\n"
 	"  --text-only  not whether this machine has the interface, files and users it names, and\n"
-	"               whether clients will take the CA\n";
+	"               the kernel settings that a router needs, and whether clients will take the CA\n";
 
 static void tell(void *context, const char *problem)
 {
 	(void)context;
 	fprintf(stderr, "%s\n", problem);
+}
+
+static void tell_setting(void *context, bool must, const char *problem)
+{
+	(void)context;
+	fprintf(stderr, "%s%s\n", must ? "" : "warning: ", problem);
 }
 
 /* What is told of the CA, and of which file. */
@@ -70,6 +77,8 @@ static size_t check_file(const char *path, bool text_only)
 		problems = text_only ? 0 : config_check_system(path, config, tell, NULL);
 	if (config && !text_only && !access(config->tls.ca_certificate, F_OK))
 		problems += check_authority(config->tls.ca_certificate);
+	if (config && !text_only)
+		problems += selftest_settings_differ(config->datapath.inside, tell_setting, NULL);
 	buf_free(&text);
 	config_free(config);
 	return problems;

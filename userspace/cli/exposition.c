@@ -353,6 +353,24 @@ static void print_record(const struct record_state *r, FILE *out)
 	seconds(out, "record_told_age_seconds", NULL, NULL, r->age_ns);
 }
 
+static void print_selftest(const struct selftest_outcome *selftest, FILE *out)
+{
+	const uint64_t now_ns = clock_realtime_ns();
+
+	if (!selftest->known)
+		return;
+	gauge(out, "selftest_good", "whether no check of the last selftest failed", selftest->good);
+	family(out, "selftest_age_seconds", "gauge", "since the last selftest");
+	seconds(out, "selftest_age_seconds", NULL, NULL,
+		now_ns > selftest->time_ns ? now_ns - selftest->time_ns : 0);
+	family(out, "selftest_result", "gauge",
+		"what a check of the last selftest found: 0 good, 1 not checked, 2 worth a look, "
+		"3 failed");
+	for (size_t i = 0; i < nselftest_checks; i++)
+		sample(out, "selftest_result", "check", selftest_checks[i].name,
+			selftest->results[i]);
+}
+
 void exposition_print(const struct exposition *exposition, FILE *out)
 {
 	struct record_state record;
@@ -368,5 +386,6 @@ void exposition_print(const struct exposition *exposition, FILE *out)
 	print_sources(exposition, out);
 	record = record_state_read(exposition->counters, clock_monotonic_ns());
 	print_record(&record, out);
+	print_selftest(&exposition->selftest, out);
 	print_counters(exposition->counters, out);
 }

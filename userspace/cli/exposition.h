@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/counter.h"
+#include "cli/selftest_result.h"
 #include "config/config.h"
 #include "kernel/datapath_status.h"
 
@@ -20,6 +21,7 @@ struct exposition {
 	const struct datapath_status *kernel; /* DATAPATH_ALL */
 	const struct counters *counters;      /* NULL: no daemon has made the file */
 	size_t sources; /* those with most bytes are shown; the others are one, address="other" */
+	struct selftest_outcome selftest;
 };
 
 void exposition_print(const struct exposition *exposition, FILE *out);

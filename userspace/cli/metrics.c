@@ -14,6 +14,7 @@
 #include "cli/number.h"
 #include "cli/observed.h"
 #include "cli/say.h"
+#include "cli/selftest_result.h"
 
 #define METRICS_SOURCES 1000
 
@@ -69,7 +70,8 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 	snprintf(path, sizeof(path), "%s/counters", config->appliance.run_directory);
 	if (counters_open(path, &counters, NULL) < 0)
 		counters = NULL;
-	exposition = (struct exposition){config, kernel, counters, metrics->sources};
+	exposition = (struct exposition){
+		config, kernel, counters, metrics->sources, selftest_result_read(config)};
 	out = open_memstream(text, len);
 	if (out)
 		exposition_print(&exposition, out);
@@ -80,7 +82,7 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 	}
 	counters_close(counters);
 	datapath_status_free(kernel);
-	return error;
+	return error ? error : 200;
 }
 
 static int metrics_print(struct metrics *metrics)
@@ -90,6 +92,7 @@ static int metrics_print(struct metrics *metrics)
 	size_t len;
 	int error = metrics_text(metrics, &text, &len, &why);
 
+	error = error < 0 ? error : 0;
 	if (!error && (fwrite(text, 1, len, stdout) != len || fflush(stdout) != 0))
 		error = why_set(&why, EIO, "the metrics cannot be written");
 	if (error)
@@ -110,13 +113,15 @@ static int metrics_serve(struct metrics *metrics)
 	struct ev_loop *loop = ev_default_loop(0);
 	struct metrics_server *server = NULL;
 	ev_signal interrupted, terminated;
+	const struct metrics_document document = {
+		"/metrics", EXPOSITION_TYPE, metrics_text, metrics};
 	struct observed observed;
 	struct why why = {""};
 
 	log_open("metrics", LOG_LEVEL_INFO);
 	/* What is wrong with the configuration shows now, not at the first request. */
 	if (observed_config(metrics->path, &metrics->config, &observed, &why) == 0)
-		server = metrics_server_new(loop, &metrics->listen, metrics_text, metrics, &why);
+		server = metrics_server_new(loop, &metrics->listen, &document, &why);
 	if (!server) {
 		log_error("%s", why.text);
 		return 1;

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cli/exposition.h"
 
 #define CONNECTIONS_MAX	  16
 #define CONNECTION_MEMORY 16384 /* for a request's head */
@@ -28,11 +27,11 @@ struct metrics_connection {
 struct metrics_server {
 	struct ev_loop *loop;
 	struct MHD_Daemon *daemon;
-	metrics_make *make;
-	void *context;
+	struct metrics_document what;
 	ev_io ready;
 	ev_timer timer; /* libmicrohttpd's own, and ours */
 	struct MHD_Response *document, *not_found, *not_allowed, *failed;
+	unsigned status;
 	uint64_t document_ns; /* when it was made */
 	struct metrics_connection connections[CONNECTIONS_MAX];
 };
@@ -65,20 +64,23 @@ static struct MHD_Response *document_get(struct metrics_server *server)
 	struct why why = {""};
 	char *text = NULL;
 	size_t len = 0;
+	int status;
 
 	if (server->document && now - server->document_ns < DOCUMENT_NS)
 		return server->document;
 	if (server->document)
 		MHD_destroy_response(server->document);
 	server->document = NULL;
-	if (server->make(server->context, &text, &len, &why) < 0) {
-		log_warning("metrics: %s", why.text);
+	status = server->what.make(server->what.context, &text, &len, &why);
+	if (status < 0) {
+		log_warning("%s: %s", server->what.path, why.text);
 		return NULL;
 	}
+	server->status = (unsigned)status;
 	server->document = response_of(text, len, MHD_RESPMEM_MUST_FREE);
 	if (server->document) {
 		MHD_add_response_header(
-			server->document, MHD_HTTP_HEADER_CONTENT_TYPE, EXPOSITION_TYPE);
+			server->document, MHD_HTTP_HEADER_CONTENT_TYPE, server->what.type);
 		server->document_ns = clock_monotonic_ns();
 	}
 	return server->document;
@@ -95,7 +97,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
 	(void)len;
 	(void)seen;
 	/* Answered at the head: a body is not waited for. */
-	if (strcmp(url, "/metrics") != 0)
+	if (strcmp(url, server->what.path) != 0)
 		return MHD_queue_response(connection, MHD_HTTP_NOT_FOUND, server->not_found);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return MHD_queue_response(
@@ -104,7 +106,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
 	if (!document)
 		return MHD_queue_response(
 			connection, MHD_HTTP_INTERNAL_SERVER_ERROR, server->failed);
-	return MHD_queue_response(connection, MHD_HTTP_OK, document);
+	return MHD_queue_response(connection, server->status, document);
 }
 
 static void connection_notified(void *context, struct MHD_Connection *connection, void **place,
@@ -195,7 +197,9 @@ static int listen_on(const struct address_port *address, struct why *why)
 
 static bool responses_make(struct metrics_server *server)
 {
-	server->not_found = response_static("Not found. The metrics are at /metrics.\n");
+	server->not_found = response_static(strcmp(server->what.path, "/metrics") == 0
+						     ? "Not found. The metrics are at /metrics.\n"
+						     : "Not found.\n");
 	server->not_allowed = response_static("Only GET and HEAD.\n");
 	server->failed = response_static("The kernel cannot be asked; the log tells why.\n");
 	return server->not_found && server->failed && server->not_allowed &&
@@ -204,7 +208,7 @@ static bool responses_make(struct metrics_server *server)
 }
 
 struct metrics_server *metrics_server_new(struct ev_loop *loop, const struct address_port *address,
-	metrics_make *make, void *context, struct why *why)
+	const struct metrics_document *document, struct why *why)
 {
 	struct metrics_server *server = calloc(1, sizeof(*server));
 	const union MHD_DaemonInfo *info;
@@ -215,8 +219,7 @@ struct metrics_server *metrics_server_new(struct ev_loop *loop, const struct add
 		return NULL;
 	}
 	server->loop = loop;
-	server->make = make;
-	server->context = context;
+	server->what = *document;
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		server->connections[i].fd = -1;
 	ev_init(&server->timer, timer_fired);
@@ -231,7 +234,7 @@ struct metrics_server *metrics_server_new(struct ev_loop *loop, const struct add
 	info = server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)
 			      : NULL;
 	if (!info) {
-		why_set(why, ENOMEM, "the server of the metrics does not start");
+		why_set(why, ENOMEM, "the HTTP server does not start");
 		if (!server->daemon)
 			close(fd);
 		metrics_server_free(server);

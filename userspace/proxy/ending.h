@@ -45,7 +45,7 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"The origin is not who it should be.")                                           \
 	X(ORIGIN_UNCONNECTED, "origin_timeout", ORIGIN, 504, false, false, NONE,                 \
 		"There was no connection to the origin in time.")                                \
-	X(ORIGIN_TIMEOUT, "origin_timeout", ORIGIN, 504, false, false, ORIGIN_TIMEOUT,           \
+	X(ORIGIN_TIMEOUT, "origin_timeout", ORIGIN, 504, false, true, ORIGIN_TIMEOUT,            \
 		"The origin did not answer in time.")                                            \
 	X(ORIGIN_CLOSED, "origin_closed", ORIGIN, 502, false, false, NONE,                       \
 		"The origin closed the connection before its response was complete.")            \
@@ -55,6 +55,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		RESPONSE_MALFORMED, "The origin's response is malformed.")                       \
 	X(RESPONSE_UNFIT, "response_not_forwardable", ORIGIN, 502, false, false, NONE,           \
 		"The origin's response cannot be forwarded.")                                    \
+	X(ERROR_CODED, "response_unreadable", ORIGIN, 502, false, false, NONE,                   \
+		"The origin's error is compressed though that was not asked for.")               \
 	X(TRUNCATED, "truncated", ORIGIN, 502, false, false, RESPONSE_TRUNCATED,                 \
 		"The origin ended its stream before the stream's own end mark.")                 \
 	/* ours */                                                                               \

@@ -76,10 +76,28 @@ static int exchange_write_response_framing(
 	return 0;
 }
 
+/* An error that echoes the service key shows it to nobody, in no field either. */
+static int exchange_write_response_field(
+	struct exchange *ex, struct buf *out, const struct header *header)
+{
+	struct buf value = BUF_EMPTY;
+	size_t masked = 0;
+	int error;
+
+	if (!ex->mask || !secret_found(ex->mask, header->value))
+		return h1_write_header(out, header->name, header->value);
+	error = secret_mask(ex->mask, &masked, header->value, true, &value);
+	if (!error)
+		error = h1_write_header(out, header->name, buf_slice(&value));
+	buf_wipe(&value);
+	return error;
+}
+
 static int exchange_write_response_head(struct exchange *ex, const struct head *head)
 {
 	struct buf *out = stream_out(&ex->client->stream);
-	int error = h1_write_status_line(out, head->status, head->reason);
+	/* A reason of the origin's own is of no use, and could hold anything. */
+	int error = h1_write_status_line(out, head->status, ex->mask ? SLICE_NONE : head->reason);
 
 	for (size_t i = 0; i < head->nheaders && !error; i++) {
 		const struct header *header = &head->headers[i];
@@ -88,7 +106,7 @@ static int exchange_write_response_head(struct exchange *ex, const struct head *
 		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("content-length")) ||
 			slice_equal_nocase(header->name, SLICE("alt-svc")))
 			continue;
-		error = h1_write_header(out, header->name, header->value);
+		error = exchange_write_response_field(ex, out, header);
 	}
 	ex->keep_client = ex->head->keep_alive && ex->request_whole && !ex->worker->draining;
 	if (!error)
@@ -100,6 +118,17 @@ static int exchange_write_response_head(struct exchange *ex, const struct head *
 	if (!error)
 		error = h1_write_end_of_head(out);
 	return error;
+}
+
+/* Whatever is no success may tell what it was asked with. False: its body is in a coding that was
+ * not asked for, and nobody looks into it. */
+static bool exchange_mask_error(struct exchange *ex, const struct head *head)
+{
+	const struct header *coding = head_find(head, SLICE("content-encoding"));
+
+	ex->mask = head->status >= 300 ? worker_key(ex->worker, ex->backend) : NULL;
+	return !ex->mask || !coding || head->framing == HEAD_NO_BODY ||
+	       slice_equal_nocase(coding->value, SLICE("identity"));
 }
 
 /* False: the exchange failed. */
@@ -114,6 +143,10 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 	if (ex->request_whole)
 		buf_wipe(&ex->body);
 	ex->replayable = false;
+	if (!exchange_mask_error(ex, head)) {
+		exchange_fail(ex, ENDING_ERROR_CODED, NULL);
+		return false;
+	}
 	if (ex->phase != EXCHANGE_DRAINING)
 		exchange_enter(ex, EXCHANGE_ANSWERING);
 	if (exchange_open_response_reader(ex, head) < 0) {
@@ -144,21 +177,38 @@ int exchange_join_tail(struct exchange *ex)
 	return buf_append_slice(stream_out(&ex->client->stream), buf_slice(&ex->tail));
 }
 
-/* Without memory the exchange fails once the input that is being read is done with. */
-static void exchange_forward(struct exchange *ex, struct slice span)
+static int exchange_write_span(struct exchange *ex, struct slice span)
 {
-	struct buf *out;
+	struct buf *out = exchange_out(ex);
 	int error = 0;
 
-	if (!ex->client || !span.len)
-		return;
-	out = exchange_out(ex);
+	if (!span.len)
+		return 0;
 	if (ex->framing == FRAMING_CHUNKED)
 		error = h1_write_chunk_head(out, span.len);
 	if (!error)
 		error = buf_append_slice(out, span);
 	if (!error && ex->framing == FRAMING_CHUNKED)
 		error = h1_write_chunk_tail(out);
+	return error;
+}
+
+/* fin: nothing follows. Without memory the exchange fails once the input that is being read is done
+ * with. */
+static void exchange_forward(struct exchange *ex, struct slice span, bool fin)
+{
+	struct buf masked = BUF_EMPTY;
+	int error = 0;
+
+	if (!ex->client)
+		return;
+	if (ex->mask) {
+		error = secret_mask(ex->mask, &ex->masked, span, fin, &masked);
+		span = buf_slice(&masked);
+	}
+	if (!error)
+		error = exchange_write_span(ex, span);
+	buf_wipe(&masked);
 	if (error)
 		ex->no_memory = true;
 }
@@ -184,11 +234,11 @@ static void exchange_read_response(struct exchange *ex, struct slice *span)
 		if (!ex->end_mark && reader_is_done(ex->response)) {
 			size_t before = reader_before_mark(ex->response, pass);
 
-			exchange_forward(ex, slice_first(pass, before));
+			exchange_forward(ex, slice_first(pass, before), false);
 			exchange_mark_end(ex);
 			pass = slice_after(pass, before);
 		}
-		exchange_forward(ex, pass);
+		exchange_forward(ex, pass, false);
 	} while (result == READER_AGAIN);
 }
 
@@ -202,19 +252,17 @@ static struct slice exchange_response_body(struct exchange *ex, struct slice spa
 		exchange_read_response(ex, &span);
 		return span;
 	}
-	exchange_forward(ex, span);
+	exchange_forward(ex, span, false);
 	return SLICE_NONE;
 }
 
 /* Composes the end of the response and lets the exchange go. */
 static void exchange_response_ended(struct exchange *ex, bool reusable)
 {
-	if (ex->response) {
-		exchange_forward(ex, reader_end(ex->response));
-		if (ex->status <= 299 && reader_is_truncated(ex->response)) {
-			exchange_fail(ex, ENDING_TRUNCATED, NULL);
-			return;
-		}
+	exchange_forward(ex, ex->response ? reader_end(ex->response) : SLICE_NONE, true);
+	if (ex->response && ex->status <= 299 && reader_is_truncated(ex->response)) {
+		exchange_fail(ex, ENDING_TRUNCATED, NULL);
+		return;
 	}
 	if (ex->client && ex->framing == FRAMING_CHUNKED &&
 		exchange_write_last_chunk(exchange_out(ex), &ex->response_trailers) < 0)
@@ -290,7 +338,8 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 			unread = exchange_response_body(ex, event.span);
 			break;
 		case H1_TRAILERS:
-			exchange_keep_trailers(&ex->response_trailers, &event);
+			if (!ex->mask)
+				exchange_keep_trailers(&ex->response_trailers, &event);
 			break;
 		case H1_END:
 			break;

@@ -5,10 +5,12 @@
 
 #include "base/log.h"
 #include "supervise/census.h"
+#include "supervise/endpoints.h"
 #include "supervise/generation.h"
 #include "supervise/handout.h"
 #include "supervise/role.h"
 #include "supervise/scout_watch.h"
+#include "supervise/selftest_watch.h"
 #include "supervise/upgrade.h"
 #include "supervise/vitals.h"
 
@@ -43,6 +45,7 @@ struct parent {
 	char *counters_path;
 	struct counters *counters;
 	struct datapath *datapath;
+	struct endpoints endpoints;
 	struct vitals *vitals;
 	struct scout_watch *scout_watch;
 	struct handout handout;
@@ -54,6 +57,7 @@ struct parent {
 	bool swapping;		     /* the reload is at the change of the shipper */
 	bool reload_again;	     /* SIGHUP came during a reload */
 	struct upgrade upgrade;
+	struct selftest_watch selftest;
 	struct slot shipper;
 	ev_signal terminate, interrupt, hangup;
 	ev_timer watchdog, sweep, rotate, reload_deadline, settle, stop_deadline;

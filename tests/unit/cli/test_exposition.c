@@ -64,7 +64,8 @@ static int scene_make(void **state)
 	s->endpoints[1].source = ENDPOINT_DNS;
 	s->endpoints[2].source = ENDPOINT_SNI;
 	s->endpoints[2].fail = FAIL_OPEN;
-	s->exposition = (struct exposition){s->config, &s->kernel, NULL, 1000};
+	s->exposition = (struct exposition){
+		.config = s->config, .kernel = &s->kernel, .sources = 1000};
 	*state = s;
 	return 0;
 }

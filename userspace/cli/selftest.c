@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/selftest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <yyjson.h>
+
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/json_print.h"
+#include "cli/observed.h"
+#include "cli/say.h"
+#include "cli/selftest_result.h"
+
+static const char usage[] =
+	"usage: sallyport selftest [--config FILE] [--json] [--no-call] [--quiet]\n"
+	"\n"
+	"Is this machine inspecting? Checks the whole way of a call, makes one, and tells what was\n"
+	"seen and what to do. The exit status is 1 when a check failed.\n"
+	"\n"
+	"  -c, --config FILE  default " CONFIG_DEFAULT_PATH "\n"
+	"  -j, --json         one JSON object\n"
+	"  -n, --no-call      makes no call, for which it takes a network namespace and two interfaces\n"
+	"  -q, --quiet        tells only what is not good\n";
+
+const struct selftest_check selftest_checks[] = {
+	{"daemon", "does the daemon run, by the configuration on disk", selftest_daemon},
+	{"interface", "is the inside interface up", selftest_interface},
+	{"programs", "are the kernel programs attached", selftest_programs},
+	{"xdp", "in which mode are sources admitted", selftest_xdp},
+	{"offloads", "is LRO off", selftest_offloads},
+	{"routing", "are steered packets delivered", selftest_routing},
+	{"workers", "are the workers alive", selftest_workers},
+	{"endpoints", "is there anything to steer", selftest_endpoints},
+	{"call", "does a call by the kernel's whole way reach the appliance", selftest_call},
+	{"ca", "do strict clients take the authority", selftest_ca},
+	{"dns", "do the configured names have addresses", selftest_dns},
+	{"private-endpoint", "does a private endpoint lead past the appliance", selftest_private},
+	{"forwarding", "is everything else forwarded", selftest_forwarding},
+	{"route", "is there a way out", selftest_route},
+	{"replies", "do replies come back through the appliance", selftest_replies},
+	{"settings", "are the kernel's settings those of the appliance", selftest_settings},
+	{"mtu", "do the interfaces agree on the MTU", selftest_mtu},
+	{"conntrack", "is there room for connections that are tracked", selftest_conntrack},
+	{"keepalive", "are silent connections kept known on their way", selftest_keepalive},
+	{"time", "is the clock synchronized", selftest_time},
+	{"collector", "is the collector connected", selftest_collector},
+	{"record", "can events be spooled", selftest_record},
+};
+const size_t nselftest_checks = sizeof(selftest_checks) / sizeof(selftest_checks[0]);
+
+void finding_set(struct finding *f, enum selftest_result result, const char *seen, ...)
+{
+	va_list arguments;
+
+	f->result = result;
+	f->fix[0] = '\0';
+	va_start(arguments, seen);
+	vsnprintf(f->seen, sizeof(f->seen), seen, arguments);
+	va_end(arguments);
+}
+
+void finding_fix(struct finding *f, const char *fix, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, fix);
+	vsnprintf(f->fix, sizeof(f->fix), fix, arguments);
+	va_end(arguments);
+}
+
+const char *selftest_result_name(enum selftest_result result)
+{
+	static const char *const names[] = {"good", "skipped", "note", "failed"};
+
+	return names[result];
+}
+
+/* --- as text, or JSON --- */
+
+static void print_text(const struct finding *findings, bool quiet)
+{
+	for (size_t i = 0; i < nselftest_checks; i++) {
+		const struct finding *f = &findings[i];
+
+		if (quiet && f->result < SELFTEST_NOTE)
+			continue;
+		printf("%-8s %-17s %s\n", selftest_result_name(f->result), selftest_checks[i].name,
+			f->seen);
+		if (*f->fix && f->result != SELFTEST_GOOD)
+			printf("%-8s %-17s -> %s\n", "", "", f->fix);
+	}
+}
+
+static int print_json(const struct finding *findings, bool good)
+{
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL, *checks, *o;
+
+	if (root) {
+		yyjson_mut_doc_set_root(doc, root);
+		yyjson_mut_obj_add_bool(doc, root, "good", good);
+		checks = yyjson_mut_obj_add_arr(doc, root, "checks");
+		for (size_t i = 0; i < nselftest_checks; i++) {
+			const struct finding *f = &findings[i];
+
+			o = yyjson_mut_arr_add_obj(doc, checks);
+			yyjson_mut_obj_add_str(doc, o, "check", selftest_checks[i].name);
+			yyjson_mut_obj_add_str(doc, o, "question", selftest_checks[i].question);
+			yyjson_mut_obj_add_str(doc, o, "result", selftest_result_name(f->result));
+			yyjson_mut_obj_add_strcpy(doc, o, "seen", f->seen);
+			if (*f->fix)
+				yyjson_mut_obj_add_strcpy(doc, o, "fix", f->fix);
+		}
+	}
+	return json_print(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, stdout);
+}
+
+/* --- the run --- */
+
+struct options {
+	const char *path;
+	bool json, call, quiet;
+};
+
+/* One at a time: two would take each other's interfaces. The lock goes with the process. */
+static void wait_turn(const struct config *config)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/selftest.lock", config->appliance.run_directory) >=
+		(int)sizeof(path))
+		return;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		(void)flock(fd, LOCK_EX);
+}
+
+static bool run_checks(const struct selftest *s, const struct options *options,
+	struct finding *findings)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < nselftest_checks; i++) {
+		if (selftest_checks[i].run == selftest_call && !options->call)
+			finding_set(&findings[i], SELFTEST_SKIPPED, "no call is made (--no-call)");
+		else
+			selftest_checks[i].run(s, &findings[i]);
+		good = good && findings[i].result != SELFTEST_FAILED;
+	}
+	return good;
+}
+
+static int selftest_run(const struct options *options)
+{
+	struct selftest s = {.config_path = options->path};
+	struct finding *findings = calloc(nselftest_checks, sizeof(*findings));
+	struct datapath_status *kernel = NULL;
+	struct config *config = NULL;
+	struct observed observed;
+	struct why why = {""};
+	char path[PATH_MAX];
+	bool good = false;
+	int error = findings ? observed_config(options->path, &config, &observed, &why)
+			     : why_set(&why, ENOMEM, "no memory");
+
+	if (!error) {
+		wait_turn(config);
+		error = datapath_status_read(config, &kernel, &why);
+	}
+	if (error) {
+		say("%s", why.text);
+		goto out;
+	}
+	s.config = config;
+	s.kernel = kernel;
+	s.running = observed.running;
+	s.changed = observed.changed;
+	s.refused = *observed.refused.text;
+	snprintf(path, sizeof(path), "%s/counters", config->appliance.run_directory);
+	if (counters_open(path, &s.counters, NULL) < 0)
+		s.counters = NULL;
+	s.record = record_state_read(s.counters, clock_monotonic_ns());
+	selftest_find_outside(&s);
+	selftest_find_names(&s);
+	good = run_checks(&s, options, findings);
+	if (options->json)
+		error = print_json(findings, good);
+	else
+		print_text(findings, options->quiet);
+	if (error)
+		say("the result cannot be written");
+	if (selftest_result_store(config, findings, &why) < 0)
+		say("%s", why.text);
+out:
+	counters_close(s.counters);
+	datapath_status_free(kernel);
+	config_free(config);
+	free(findings);
+	return error || !good ? 1 : 0;
+}
+
+int cmd_selftest(int argc, char **argv)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+		{"json", no_argument, NULL, 'j'}, {"no-call", no_argument, NULL, 'n'},
+		{"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0}};
+	struct options selftest = {.path = CONFIG_DEFAULT_PATH, .call = true};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:jnqh", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			selftest.path = optarg;
+			break;
+		case 'j':
+			selftest.json = true;
+			break;
+		case 'n':
+			selftest.call = false;
+			break;
+		case 'q':
+			selftest.quiet = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	return selftest_run(&selftest);
+}
