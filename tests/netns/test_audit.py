@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The way of the events when it is blocked, narrow or cut; and the questions they answer."""
 
+import csv
 import json
 import os
 import signal
@@ -150,6 +151,38 @@ def test_content_can_be_left_out(lab, appliance, prompt):
     assert event["gen_ai.usage.source"] == "provider"
     assert prompt not in str(event)
     assert "Answer to" not in str(event)
+
+
+def test_what_was_said_is_found_shown_and_exported(lab, appliance):
+    gate = appliance()
+    client = lab.client(gate)
+    for text in ("the quick brown fox", "a lazy dog \u202e, =1+1"):
+        assert client.chat(AZURE, text).status == 200
+    dog = gate.wait_events(1, lambda event: about(event, "lazy"))[0]
+
+    def asked(command, *arguments, check=True):
+        return gate.cli(command, "--store", gate.store_path, *arguments, check=check)
+
+    def found(*words):
+        return [json.loads(line) for line in asked("search", "--json", *words).stdout.splitlines()]
+
+    wait_for(lambda: found("lazy"), "the index")
+    assert [e["event.id"] for e in found("lazy dog", "answer")] in ([], [dog["event.id"]])
+    assert [e["event.id"] for e in found("laz*")] == [dog["event.id"]]
+    assert not found("quick", "dog")
+    assert not found("dog lazy")
+    shown = asked("show", dog["event.id"]).stdout
+    assert "lazy dog <U+202E>, =1+1" in shown and "gen_ai.usage.input_tokens" in shown
+    rows = list(csv.DictReader(asked("export", "--format", "csv").stdout.splitlines()))
+    assert {row["event_id"] for row in rows} >= {dog["event.id"]}
+    assert len(asked("export").stdout.splitlines()) == len(rows)
+    for wrong in (
+        ("events", "--ip", "bogus"), ("events", "--ip", "10.0.0.1/8"), ("search", "!?"),
+        ("usage", "--since", "2026-02-30"), ("events", "--since", "1h", "--until", "2h"),
+        ("events", "--outcome", "good"), ("show", "no-such-id"), ("search", "--model", "x", "word"),
+    ):
+        done = asked(*wrong, check=False)
+        assert done.returncode in (1, 2) and not done.stdout and "sallyport" in done.stderr, wrong
 
 
 def test_the_two_questions(lab, appliance):
