@@ -3,11 +3,14 @@
 
 import csv
 import json
+import os
+import signal
 import threading
+import time
 
 from lab import network
 from lab.appliance import AZURE, OPENAI, about
-from lab.client import chat_body
+from lab.client import azure_path, chat_body
 from lab.process import wait_for
 
 COLLECTOR = "127.0.0.1:24224"  # over TCP
@@ -66,6 +69,66 @@ def test_a_collector_with_another_key_gets_nothing(lab, appliance, prompt):
     assert lab.client(gate).chat(AZURE, prompt).status == 200
     gate.daemon.wait_for_log("it does not take our shared key")
     assert not gate.events()
+
+
+def test_a_full_ring_serves_who_waits_in_order_and_once(lab, appliance, prompt):
+    """The shipper stands still and the ring is full. Deadlines pass for clients whose answers wait
+    for their events, large events wait among small ones: each gets one answer and one event."""
+    gate = appliance({"audit": {**NARROW, "spool_size": "64MiB"},
+                      "http": {"head_timeout": "1s", "idle_timeout": "1s", "body_timeout": "1s"}})
+    client = lab.client(gate)
+    got = {}
+
+    def half(i):
+        with client.tls(AZURE) as connection:
+            connection.send("POST /")
+            got["half", i] = connection.response().status
+            assert connection.closed()  # one answer, and nothing after it
+
+    def half_a_body(i):
+        with client.tls(AZURE) as connection:
+            connection.send(f"POST {azure_path()} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\n"
+                            f"Content-Length: 9\r\n\r\n{{")
+            got["body", i] = connection.response().status
+            assert connection.closed()
+
+    def call(i):
+        size = 15000 if i % 3 == 0 else 10
+        with client.tls(AZURE) as connection:
+            answer = client.chat(AZURE, f"{prompt} {i:03} " + "x" * size, connection=connection)
+            got["call", i] = answer.status
+
+    for pid in gate.children("shipper"):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        n = 0
+        while not gate.counters()["audit.blocked"]:  # what waits is answered later: not asked for
+            filler = threading.Thread(target=call, args=(n,))
+            filler.start()
+            filler.join(0.2)
+            n += 1
+        others = [threading.Thread(target=make, args=(i,))
+                  for i in range(6) for make in (half, half_a_body)]
+        more = [threading.Thread(target=call, args=(n + i,)) for i in range(12)]
+        for thread in others + more:
+            thread.start()
+        timeouts = lambda: gate.counters()["request.timeout"] + gate.counters()["request.body_timeout"]
+        wait_for(lambda: timeouts() == 12, "the deadlines of all halves")
+        time.sleep(2.5)  # their deadlines pass once more: nobody hears of it
+        assert timeouts() == 12
+    finally:
+        for pid in gate.children("shipper"):
+            os.kill(pid, signal.SIGCONT)
+    for thread in others + more:
+        thread.join(60)
+        assert not thread.is_alive()
+    wait_for(lambda: sum(kind == "call" for kind, _ in got) == n + 12, "every answer")
+    assert [status for (kind, _), status in got.items() if kind != "call"] == [408] * 12
+    assert [status for (kind, _), status in got.items() if kind == "call"] == [200] * (n + 12)
+    gate.wait_events(n + 12, lambda event: about(event, prompt))
+    gate.wait_events(12, lambda event: event.get("http.response.status_code") == 408)
+    gate.assert_no_gaps()
+    assert gate.counters()["audit.dropped"] == 0
 
 
 def test_a_full_spool_may_drop_and_count(lab, appliance, prompt):
