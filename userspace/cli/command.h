@@ -7,6 +7,7 @@
 
 int cmd_ca(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_detach(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_health(int argc, char **argv);
