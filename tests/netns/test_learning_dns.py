@@ -13,6 +13,7 @@ import pytest
 from lab import network
 from lab.appliance import AZURE_B, ELSEWHERE, ONLY_LEARNED
 from lab.dns import A, AAAA, HTTPS, ask, ask_tcp, question, wire_name
+from lab.names import Names
 from lab.process import wait_for
 
 H3, ECH = b"h3", b"\xfe\x0dECHCONFIG"
@@ -24,7 +25,7 @@ def service(priority):
     """The data of an HTTPS record (RFC 9460) with all that hides a call, and an address."""
     data = struct.pack("!HB", priority, 0) + struct.pack("!HH", 1, 6) + b"\2h3\2h2"
     data += struct.pack("!HH", 5, len(ECH)) + ECH
-    return data + struct.pack("!HH", 6, 16) + socket.inet_pton(socket.AF_INET6, "fd00:203::7")
+    return data + struct.pack("!HH", 6, 16) + socket.inet_pton(socket.AF_INET6, network.REGION_B6)
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_https_records_lose_what_would_hide_the_call(gate, client, names, over):
         assert (H3 in reply) == (ECH in reply) == armed
         assert b"\2h2" in reply
         assert len(reply) == len(question(name, HTTPS)) + 12 + len(service(1))
-    assert "fd00:203::7" in gate.endpoints()  # a hint is an address
+    assert network.REGION_B6 in gate.endpoints()  # a hint is an address
     assert gate.counters()["learn.dns_disarmed"] == 2
 
 
@@ -144,6 +145,8 @@ def test_where_a_service_leads_is_followed(gate, client, names, priority):
     names.records[AZURE_B, HTTPS] = [struct.pack("!H", priority) + wire_name(EDGE) + parameters]
     names.records[EDGE, HTTPS] = [service(1)]
     names.set(EDGE, network.OTHER, network.OTHER6)
+    # Our own resolver asks for the listed name, whoever has the other one.
+    names.set(AZURE_B, network.REGION_B, network.REGION_B6, network.OTHER, network.OTHER6)
     assert ECH in ask(client, EDGE, HTTPS)  # anybody's name, until
     ask(client, AZURE_B, HTTPS)
     reply = ask(client, EDGE, HTTPS)
@@ -197,3 +200,79 @@ def test_dns_goes_on_without_the_scout_and_learning_comes_back(gate, client):
         return network.REGION_B in gate.endpoints()
 
     wait_for(learns, "the next scout")
+
+
+# --- the word of a client's own server ---
+
+STRANGERS = [[f"10.66.{i}.{j}" for j in range(1, 60)] for i in range(24)]
+
+
+@pytest.fixture
+def rogue(lab):
+    """A server of a client that says of many listed names that they are at many addresses."""
+    server = Names(lab.network.origin, [network.OTHER])
+    for i, addresses in enumerate(STRANGERS):
+        server.set(f"rogue-{i}.openai.azure.com", *addresses)
+    yield server
+    server.close()
+
+
+def ask_rogue(client, over):
+    for i in range(len(STRANGERS)):
+        over(client, f"rogue-{i}.openai.azure.com", A, server=network.OTHER, **({"room": 1400} if over is ask else {}))
+
+
+@pytest.mark.parametrize("fail", ["open", "closed"])
+@pytest.mark.parametrize("over", [ask, ask_tcp])
+def test_one_client_makes_no_stranger_an_endpoint(appliance, lab, rogue, prompt, fail, over):
+    gate = appliance({"endpoints": ONLY_LEARNED["endpoints"],
+                      "datapath": {"max_endpoints": 1024, "fail": fail}})
+    client = lab.client(gate)
+    before = gate.endpoints()
+    ask_rogue(client, over)
+    assert gate.endpoints() == before
+    counters = gate.counters()
+    assert counters["learn.dns"] == 0
+    assert counters["learn.unconfirmed"] + 59 * counters["learn.unasked"] >= 24 * 59
+    # Who really is at a new address is learned, and inspected: also for this one, a second later.
+    def learned():
+        ask(client, AZURE_B, A)
+        return network.REGION_B in gate.endpoints()
+
+    wait_for(learned, "the true endpoint")
+    assert client.chat(AZURE_B, prompt).status == 200
+    assert gate.endpoints()[network.REGION_B] == "dns"
+    gate.event(prompt)
+
+
+def test_a_table_that_is_full_keeps_resolved_names_and_says_so(appliance, lab, rogue, prompt):
+    """Where DNS replies are all there is, the client's word has to do, within its share."""
+    gate = appliance({
+        "endpoints": {**ONLY_LEARNED["endpoints"], "learn": "dns", "claims_per_source": 4096},
+        "datapath": {"max_endpoints": 64}})
+    client = lab.client(gate)
+    resolved = {a for a, source in gate.endpoints().items() if source == "resolved"}
+    assert resolved
+    ask_rogue(client, ask_tcp)
+    known = gate.endpoints()
+    assert len(known) <= 64 and resolved <= known.keys()
+    counters = gate.counters()
+    assert counters["process.endpoint_forgotten"] > 0
+    assert counters["learn.late"] == counters["process.endpoint_refused"] == 0
+    # The address that was heard of last is there.
+    ask(client, AZURE_B, A)
+    assert client.chat(AZURE_B, prompt).status == 200
+    gate.event(prompt)
+    states = [e["datapath.state"] for e in gate.events()
+              if e["event.kind"] == "datapath.state" and e["datapath.subject"] == "endpoints"]
+    assert states == ["full"]
+
+
+def test_a_reply_that_claims_too_much_is_not_told_where_nobody_looks_further(appliance, lab, rogue):
+    gate = appliance({"endpoints": {**ONLY_LEARNED["endpoints"], "learn": "dns"}})
+    client = lab.client(gate)
+    with pytest.raises(TimeoutError):
+        ask(client, "rogue-0.openai.azure.com", A, server=network.OTHER, room=1400, seconds=1)
+    assert gate.counters()["learn.dns_refused"] >= 1
+    ask(client, AZURE_B, A)
+    assert network.REGION_B in gate.endpoints()

@@ -34,6 +34,25 @@ static void on_ask(void *context, const struct datapath_endpoint *endpoints, siz
 	scene->nasked = n;
 }
 
+static void on_confirm(void *context, unsigned question, const char *name)
+{
+	struct scene *scene = context;
+
+	scene->question = question;
+	snprintf(scene->asked_name, sizeof(scene->asked_name), "%s", name);
+	if (!scene->resolver_waits)
+		confirm(scene, true);
+}
+
+void confirm(struct scene *scene, bool confirmed)
+{
+	static const struct address truth[] = {{{[10] = 0xff, 0xff, 192, 0, 2, 9}},
+		{{[10] = 0xff, 0xff, 192, 0, 2, 10}}};
+
+	learn_confirmed(scene->learn, scene->question, truth,
+		confirmed ? sizeof(truth) / sizeof(truth[0]) : 0, NOW_NS);
+}
+
 static void on_emit(void *context, const struct address *destination, struct slice packet)
 {
 	struct scene *scene = context;
@@ -42,6 +61,24 @@ static void on_emit(void *context, const struct address *destination, struct sli
 	(void)ip_packet_read(packet, &read);
 	assert_true(address_equal(&read.destination, destination));
 	buf_printf(&scene->done, "E ");
+}
+
+static bool on_begun(void *context, const struct ip_packet *packet, uint32_t *isn)
+{
+	const struct scene *scene = context;
+
+	(void)packet;
+	*isn = scene->isn;
+	return scene->begun;
+}
+
+static void on_judged(void *context, const struct ip_packet *packet, uint32_t isn, uint32_t bytes)
+{
+	struct scene *scene = context;
+
+	(void)packet;
+	scene->judged_isn = isn;
+	buf_printf(&scene->done, "J%u ", bytes);
 }
 
 void scene_open(struct scene *scene, const char *endpoints)
@@ -61,8 +98,14 @@ void scene_open_host(struct scene *scene, const char *endpoints, const char *hos
 	if (config_parse("test", buf_slice(&yaml), &scene->config, &why))
 		fail_msg("%s", why.text);
 	buf_free(&yaml);
-	scene->learn = learn_new(
-		scene->config, NULL, &(struct learn_output){on_verdict, on_ask, on_emit, scene});
+	scene->learn = learn_new(scene->config, NULL,
+		&(struct learn_output){.verdict = on_verdict,
+			.ask = on_ask,
+			.confirm = on_confirm,
+			.begun = on_begun,
+			.judged = on_judged,
+			.emit = on_emit,
+			.context = scene});
 	assert_non_null(scene->learn);
 }
 
@@ -91,7 +134,8 @@ void give(struct scene *scene, bool from_client, uint8_t protocol, unsigned sour
 	unsigned destination, uint32_t sequence, uint8_t flags, struct slice payload,
 	uint64_t now_ns)
 {
-	static const uint8_t addresses[] = {192, 0, 2, 1, 198, 51, 100, 7};
+	const uint8_t addresses[] = {
+		192, 0, 2, 1, 198, 51, 100, (uint8_t)(7 + scene->farther)};
 	size_t header = protocol == IP_PACKET_TCP ? 20 : 8, len = 20 + header + payload.len;
 	struct nfqueue_packet packet = {.id = ++scene->packets};
 	uint8_t *bytes = calloc(1, len);
@@ -129,7 +173,7 @@ void give_dns(struct scene *scene, struct slice message)
 
 void answer(struct scene *scene, bool learned)
 {
-	if (!learned)
-		scene->asked[scene->nasked - 1].expires_ns = 0;
+	for (size_t i = 0; i < scene->nasked; i++)
+		scene->asked[i].state = learned ? ENDPOINT_STEERED : ENDPOINT_REFUSED;
 	learn_told(scene->learn, scene->asked, scene->nasked, NOW_NS);
 }

@@ -15,7 +15,8 @@
 #define NOW_NS (1000 * NS_PER_S)
 
 /* What learn did to the world, as text: P3 passed packet 3, C3 passed it changed, D3 dropped it,
- * A2 asked for two endpoints, E sent a packet of its own. */
+ * A2 asked for two endpoints, J70 judged a connection by its first 70 bytes, E sent a packet of its
+ * own. */
 struct scene {
 	struct learn *learn;
 	struct config *config;
@@ -24,6 +25,14 @@ struct scene {
 	struct datapath_endpoint asked[LEARN_ASK_MAX];
 	size_t nasked;
 	uint32_t packets;
+	bool begun; /* what the datapath says of a connection, and … */
+	uint32_t isn;
+	uint32_t judged_isn; /* … what was told to it last */
+	uint8_t farther; /* added to the address that packets go to */
+	/* Our own resolver knows 192.0.2.9 and 192.0.2.10 by every name, and says so at once … */
+	bool resolver_waits; /* … or by confirm() */
+	unsigned question;
+	char asked_name[256]; /* the last name that it was asked for */
 };
 
 /* endpoints: what stands in that section of the configuration. */
@@ -40,6 +49,8 @@ void give(struct scene *scene, bool from_client, uint8_t protocol, unsigned sour
 	uint64_t now_ns);
 void give_tcp(struct scene *scene, uint32_t sequence, uint8_t flags, struct slice payload);
 void give_dns(struct scene *scene, struct slice message);
+/* The resolver answers the last question: with the addresses that it knows, or with none. */
+void confirm(struct scene *scene, bool confirmed);
 /* What was asked for is done, or refused. */
 void answer(struct scene *scene, bool learned);
 

@@ -17,7 +17,7 @@
 #define LABEL_MAX_LEN	 63
 #define BUCKETS		 256
 #define CACHE_MAX	 4096 /* names; clients choose them where hosts are patterns */
-#define ADDRESSES_MAX	 64
+#define ADDRESSES_MAX	 256
 #define QUERY_TIMEOUT_MS 2000
 #define QUERY_TRIES	 3
 #define NEGATIVE_NS	 (5 * NS_PER_S)
@@ -26,8 +26,8 @@
 #define STALE_PATIENCE_S 1.8
 
 struct answer_set {
-	struct address addresses[ADDRESSES_MAX];
 	size_t n;
+	struct address addresses[];
 };
 
 struct name {
@@ -137,7 +137,7 @@ static bool usable_stale(const struct name *name, uint64_t now)
  * so change or evict the name. */
 static void answer_call(const struct name *name, uint64_t now, resolver_done *done, void *context)
 {
-	struct answer_set copy;
+	struct address copy[ADDRESSES_MAX];
 	struct resolver_answer answer;
 	bool stale = name->error != 0 || name->fresh_ns <= now;
 
@@ -145,10 +145,9 @@ static void answer_call(const struct name *name, uint64_t now, resolver_done *do
 		done(context, name->error ? name->error : -EIO, NULL);
 		return;
 	}
-	copy.n = name->answers->n;
-	memcpy(copy.addresses, name->answers->addresses, copy.n * sizeof(copy.addresses[0]));
-	answer.addresses = copy.addresses;
-	answer.n = copy.n;
+	answer.n = name->answers->n;
+	memcpy(copy, name->answers->addresses, answer.n * sizeof(copy[0]));
+	answer.addresses = copy;
 	answer.stale = stale;
 	answer.ttl_ns = name->fresh_ns > now ? name->fresh_ns - now : name->resolver->ttl_floor_ns;
 	done(context, 0, &answer);
@@ -251,13 +250,14 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
 static int answer_take(struct name *name, const struct ares_addrinfo *info, uint64_t now)
 {
 	const struct resolver *resolver = name->resolver;
-	struct answer_set *set = name->answers;
+	struct answer_set *set = calloc(1, sizeof(*set) + ADDRESSES_MAX * sizeof(set->addresses[0]));
+	struct answer_set *fitting;
 	uint64_t ttl = UINT32_MAX;
 
-	if (!set && !(set = calloc(1, sizeof(*set))))
+	if (!set)
 		return -ENOMEM;
-	name->answers = set;
-	set->n = 0;
+	free(name->answers);
+	name->answers = NULL;
 	for (int pass = 0; pass < 2; pass++)
 		for (const struct ares_addrinfo_node *node = info->nodes; node;
 			node = node->ai_next) {
@@ -274,10 +274,11 @@ static int answer_take(struct name *name, const struct ares_addrinfo *info, uint
 		if (cname->ttl >= 0 && (uint64_t)cname->ttl < ttl)
 			ttl = (uint64_t)cname->ttl;
 	if (set->n == 0) {
-		name->answers = NULL;
 		free(set);
 		return -ENOENT;
 	}
+	fitting = realloc(set, sizeof(*set) + set->n * sizeof(set->addresses[0]));
+	name->answers = fitting ? fitting : set;
 	name->answered_ns = now;
 	name->fresh_ns =
 		now + clamp(ttl * NS_PER_S, resolver->ttl_floor_ns, resolver->ttl_ceiling_ns);

@@ -101,6 +101,7 @@
 	X(PROCESS_OVERDUE, "process.overdue", "children killed because they did not end in time") \
 	X(PROCESS_MESSAGE_DROPPED, "process.message_dropped", "messages to or from a child that could not be sent or read") \
 	X(PROCESS_ENDPOINT_REFUSED, "process.endpoint_refused", "resolved addresses that could not be steered") \
+	X(PROCESS_ENDPOINT_FORGOTTEN, "process.endpoint_forgotten", "learned addresses that are steered no more, to make room for others") \
 	X(RELOAD_DONE, "reload.done", "configurations that were reloaded")                     \
 	X(RELOAD_REFUSED, "reload.refused", "reloads that failed and kept the old configuration") \
 	X(UPGRADE_DONE, "upgrade.done", "times that a new program took over") \
@@ -111,10 +112,15 @@
 	X(SCOUT_HUNG, "scout.hung", "scouts killed because they gave no sign of life for datapath.heartbeat_timeout") \
 	X(SCOUT_MISSING, "scout.missing", "times that there was no scout that read the packet queues for datapath.heartbeat_timeout") \
 	X(QUEUE_PACKETS, "queue.packets", "packets that the kernel showed to the scout") \
-	X(QUEUE_UNREADABLE, "queue.unreadable", "of those: fragments, malformed or too long, passed unread") \
+	X(QUEUE_UNREADABLE, "queue.unreadable", "of those: malformed or too long, not read: a client's are dropped if hosts fail closed") \
 	X(QUEUE_OVERRUN, "queue.overrun", "times the kernel had packets and the scout no room for them") \
 	X(QUEUE_VERDICT_FAILED, "queue.verdict_failed", "packets that were gone when their verdict came") \
 	X(LEARN_DNS, "learn.dns", "addresses learned from DNS replies") \
+	X(LEARN_DNS_REFUSED, "learn.dns_refused", "DNS replies dropped because their addresses could not be steered, and nobody looks at connections (endpoints.learn: dns)") \
+	X(LEARN_CONFIRMED, "learn.confirmed", "addresses of listed hosts that the appliance's own resolver confirmed") \
+	X(LEARN_UNCONFIRMED, "learn.unconfirmed", "those that it did not: they are endpoints only if a client calls a listed host there") \
+	X(LEARN_UNASKED, "learn.unasked", "times that it was not asked, for too many asked at once") \
+	X(LEARN_OVER_CLAIMS, "learn.over_claims", "addresses not learned because of endpoints.claims_per_source or .claims_per_name: their connections are refused") \
 	X(LEARN_DNS_HELD, "learn.dns_held", "DNS replies held until their addresses were endpoints") \
 	X(LEARN_DNS_MALFORMED, "learn.dns_malformed", "DNS replies that could not be read: passed") \
 	X(LEARN_DNS_DISARMED, "learn.dns_disarmed", "ech and h3 parameters taken out of replies for listed names") \
@@ -128,8 +134,9 @@
 	X(LEARN_QUIC_REJECTED, "learn.quic_rejected", "datagrams to endpoints answered with port unreachable, so that clients take TCP") \
 	X(LEARN_UNLISTED, "learn.unlisted", "connections passed because their name is not on the list") \
 	X(LEARN_NOT_TLS, "learn.not_tls", "connections passed because they begin neither as TLS nor as QUIC we can read") \
-	X(LEARN_HELLO_CUT, "learn.hello_cut", "connections passed because their ClientHello came in more pieces or bytes than are looked at") \
-	X(LEARN_UNSTEERED, "learn.unsteered", "connections to a listed host passed because its address is an endpoint and the kernel does not steer it") \
+	X(LEARN_UNDECIDED, "learn.undecided", "connections passed although their ClientHello could not be put together or read; their address becomes an endpoint") \
+	X(LEARN_UNDECIDED_REFUSED, "learn.undecided_refused", "those refused, for there are hosts that fail closed") \
+	X(LEARN_UNSTEERED, "learn.unsteered", "connections to a listed host that the kernel does not steer although its address is an endpoint: refused if it fails closed, else passed") \
 	X(LEARN_LATE, "learn.late", "packets let go at their deadline, before their address was an endpoint") \
 	X(LEARN_UNLEARNED, "learn.unlearned", "connections to hosts that fail closed, refused although their address could not be made an endpoint in time") \
 	X(LEARN_UNTOLD, "learn.untold", "resets and rejects that could not be sent") \

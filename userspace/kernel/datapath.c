@@ -16,6 +16,7 @@
 #include "kernel/admission_map.h"
 #include "kernel/attach.h"
 #include "kernel/endpoint_map.h"
+#include "kernel/endpoint_room.h"
 #include "kernel/pins.h"
 #include "kernel/programs.h"
 #include "kernel/queue_rules.h"
@@ -32,6 +33,7 @@ struct datapath {
 	char inside[IF_NAMESIZE];
 	struct pins pins;
 	struct programs programs;
+	struct endpoint_room endpoints;
 	struct route route;
 	struct queue_rules *queue_rules;
 	int ifindex;
@@ -68,6 +70,7 @@ static void settings_fill(struct settings *settings, const struct config *config
 	settings->connections_max = admission->connections;
 	settings->flood_rate = admission->flood_rate;
 	settings->admission = admission->nallow || admission->ndeny;
+	settings->shown = queue_rules_shown(config);
 }
 
 static int interface_find(struct datapath *datapath, const char *name, struct why *why)
@@ -297,6 +300,8 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 	if (!error) {
 		/* Known from an earlier life, by its configuration. */
 		datapath_endpoint_fail(datapath, config);
+		endpoint_room_open(&datapath->endpoints, datapath->programs.maps.endpoints,
+			config->datapath.max_endpoints);
 		datapath->pinned = true;
 		error = programs_pin(&datapath->programs, &datapath->pins, why);
 	}
@@ -387,11 +392,22 @@ int datapath_heartbeats(const struct datapath *datapath)
 	return datapath->programs.maps.heartbeats;
 }
 
+int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgements)
+{
+	*flows = pins_get_restricted(&datapath->pins, "flows", BPF_F_RDONLY);
+	*judgements = pins_get_restricted(&datapath->pins, "judgements", BPF_F_WRONLY);
+	if (*flows >= 0 && *judgements >= 0)
+		return 0;
+	close_fd(*flows);
+	close_fd(*judgements);
+	return *flows < 0 ? *flows : *judgements;
+}
+
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
 	uint64_t expires_ns, enum endpoint_source source, enum fail fail)
 {
-	return endpoint_map_learn(datapath->programs.maps.endpoints, address, expires_ns, source,
-		fail, clock_monotonic_ns());
+	return endpoint_room_learn(&datapath->endpoints, address, expires_ns, source, fail,
+		clock_monotonic_ns());
 }
 
 void datapath_endpoint_fail(struct datapath *datapath, const struct config *config)
@@ -412,7 +428,14 @@ void datapath_endpoints(struct datapath *datapath,
 
 size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns)
 {
-	return endpoint_map_sweep(datapath->programs.maps.endpoints, now_ns);
+	return endpoint_room_sweep(&datapath->endpoints, now_ns);
+}
+
+void datapath_on_forgotten(struct datapath *datapath,
+	void (*forgotten)(void *context, const struct address *address), void *context)
+{
+	datapath->endpoints.forgotten = forgotten;
+	datapath->endpoints.context = context;
 }
 
 int datapath_reconfigure(struct datapath *datapath, const struct config *config, struct why *why)

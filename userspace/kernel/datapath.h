@@ -14,22 +14,29 @@
 struct datapath;
 struct map_fds; /* kernel/programs.h */
 
+enum endpoint_state {
+	ENDPOINT_STEERED,   /* the kernel steers it */
+	ENDPOINT_REFUSED,   /* it cannot be: there is no room, or no endpoint can be there */
+	ENDPOINT_FORGOTTEN, /* it was, and had to make room */
+};
+
 /* What the scout tells the parent of one learned address: the body of CONTROL_ENDPOINT is an
  * array of these. */
 struct datapath_endpoint {
 	struct address address;
-	uint64_t expires_ns; /* CLOCK_MONOTONIC; grace included. Told back as 0: refused */
+	uint64_t expires_ns; /* CLOCK_MONOTONIC; grace included */
 	uint32_t source;     /* enum endpoint_source, not ENDPOINT_CONFIGURED */
 	uint32_t fail;	     /* enum fail: of the host that was found there */
-	uint32_t reserved;
-	uint32_t ticket; /* 0, or what the scout waits for: told back when it is done */
+	uint32_t state;	     /* enum endpoint_state: told back, what became of it */
+	uint32_t ticket;     /* 0, or what the scout waits for: told back when it is done */
 };
 
 /* Loads the programs, attaches them to datapath.inside, fills ports and prefixes, adds rules and
  * routes. What an unclean stop left is adopted (flows, endpoints, counters, listeners) or replaced.
  * New AI connections are reset, or pass where they fail open, until a worker is set. Errors are
  * explained in why; among them -EBUSY: another appliance owns bpf_directory, a foreign program sits
- * in the XDP slot, or the routing table is in use; -ENODEV: no such interface; -EPERM. Close with datapath_close. */
+ * in the XDP slot, or the routing table is in use; -ENODEV: no such interface; -EPERM. Close with
+ * datapath_close. */
 int datapath_open(const struct config *config, struct datapath **datapath, struct why *why);
 
 /* The maps, for who reads them as bpf/abi.h says; open as long as the datapath. */
@@ -51,15 +58,23 @@ int datapath_workers(struct datapath *datapath, unsigned n);
  * datapath's. */
 int datapath_heartbeats(const struct datapath *datapath);
 
-/* From the next SYN on this address is an endpoint, until the first sweep after expires_ns; a
- * known address is never shortened. It fails closed for as long as it was learned for any host that
- * does. 0, -ENOSPC (max_endpoints), -EINVAL (an address that no endpoint can have: loopback,
+/* For kernel/flow_judge.h: the flow table to read, the judgements to write, each no more than that.
+ * Both are the caller's. */
+int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgements);
+
+/* From the next SYN on this address is an endpoint, until the first sweep after expires_ns, or
+ * until a learned one has to make room (kernel/endpoint_room.h); a known address is never shortened.
+ * It fails closed for as long as it was learned for any host that does. 0, -ENOSPC (max_endpoints,
+ * and nothing can make room), -EINVAL (an address that no endpoint can have: loopback,
  * multicast, unspecified, link-local), … */
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
 	uint64_t expires_ns, enum endpoint_source source, enum fail fail);
 /* Forgets endpoints that expired before now_ns (CLOCK_MONOTONIC), and what made others fail closed;
  * flows keep their decision. Returns how many were forgotten. */
 size_t datapath_endpoint_sweep(struct datapath *datapath, uint64_t now_ns);
+/* Calls forgotten for every address that has to make room, during datapath_endpoint_learn. */
+void datapath_on_forgotten(struct datapath *datapath,
+	void (*forgotten)(void *context, const struct address *address), void *context);
 /* The fail modes of hosts are others now: where all have the same one, every known address has it
  * at once; else an address has its own when it is learned again, and until then the one it had. */
 void datapath_endpoint_fail(struct datapath *datapath, const struct config *config);

@@ -71,10 +71,11 @@ int endpoint_map_prefixes(int map, const struct prefix *prefixes, size_t n, size
 static void endpoint_merge(struct endpoint *endpoint, const struct endpoint *known, uint64_t now_ns)
 {
 	if (known->expires_ns == 0 ||
-		(endpoint->expires_ns && known->expires_ns >= endpoint->expires_ns)) {
+		(endpoint->expires_ns && known->expires_ns >= endpoint->expires_ns))
 		endpoint->expires_ns = known->expires_ns;
+	/* By who is to be trusted most of those who named it. */
+	if (known->source < endpoint->source)
 		endpoint->source = known->source;
-	}
 	if (known->fail == FAIL_CLOSED && known->closed_ns > now_ns) {
 		endpoint->fail = FAIL_CLOSED;
 		if (endpoint->closed_ns < known->closed_ns)

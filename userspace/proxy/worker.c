@@ -23,12 +23,10 @@
 /* Without descriptors or memory for one more connection: the pause before the next try. */
 #define WORKER_ACCEPT_PAUSE_S 0.1
 
-struct slice worker_key(const struct worker *worker, const struct config_backend *backend)
+const struct secret *worker_key(
+	const struct worker *worker, const struct config_backend *backend)
 {
-	for (size_t i = 0; i < worker->nkeys; i++)
-		if (worker->keys[i].backend == backend)
-			return buf_slice(&worker->keys[i].value);
-	return SLICE_NONE;
+	return backend ? worker->keys[backend - worker->config->backends] : NULL;
 }
 
 void worker_ended(struct worker *worker)
@@ -169,12 +167,18 @@ static void worker_leave_signer(struct worker *worker)
 	worker->signer = -1;
 }
 
+static void worker_ask_again(struct worker *worker, bool new_signer)
+{
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		leaf_cache_resend(worker->leaves[kind], new_signer);
+}
+
 static void worker_signer_message(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct worker *worker = watcher->data;
 	char *memory = worker->scratch;
 	struct ipc_message message;
-	int result;
+	int result, kind;
 
 	(void)loop;
 	(void)events;
@@ -194,10 +198,11 @@ static void worker_signer_message(struct ev_loop *loop, ev_io *watcher, int even
 	if (!memory)
 		return;
 	memcpy(memory, message.body, message.len);
-	if (leaf_cache_reply(worker->leaves, memory, message.len) < 0)
+	kind = leaf_reply_kind(memory, message.len);
+	if (kind < 0 || leaf_cache_reply(worker->leaves[kind], memory, message.len) < 0)
 		log_warning("the signer sent a reply that cannot be read");
 	free(memory);
-	leaf_cache_resend(worker->leaves, false);
+	worker_ask_again(worker, false);
 }
 
 static void worker_meet_signer(struct worker *worker, int fd)
@@ -209,15 +214,15 @@ static void worker_meet_signer(struct worker *worker, int fd)
 	ev_io_init(&worker->signer_input, worker_signer_message, fd, EV_READ);
 	worker->signer_input.data = worker;
 	ev_io_start(worker->loop, &worker->signer_input);
-	leaf_cache_resend(worker->leaves, true);
+	worker_ask_again(worker, true);
 }
 
 /* ---- life ---- */
 
 static int worker_read_key(struct worker *worker, const struct config_backend *backend,
-	struct why *why)
+	struct secret **key, struct why *why)
 {
-	struct worker_key *key = &worker->keys[worker->nkeys];
+	struct buf text = BUF_EMPTY;
 	char name[128];
 	int fd, error;
 
@@ -226,13 +231,14 @@ static int worker_read_key(struct worker *worker, const struct config_backend *b
 	if (fd < 0)
 		return why_set(why, ENOENT, "backend %s: the parent handed over no key file",
 			backend->name);
-	error = key_file_read(fd, backend->key_file, &key->value, why);
+	error = key_file_read(fd, backend->key_file, &text, why);
 	close(fd);
-	if (error)
-		return error;
-	key->backend = backend;
-	worker->nkeys++;
-	return 0;
+	if (!error) {
+		*key = secret_new(buf_slice(&text));
+		error = *key ? 0 : why_set(why, ENOMEM, "out of memory");
+	}
+	buf_wipe(&text);
+	return error;
 }
 
 static int worker_read_keys(struct worker *worker, struct why *why)
@@ -245,7 +251,8 @@ static int worker_read_keys(struct worker *worker, struct why *why)
 		return why_set(why, ENOMEM, "out of memory");
 	for (size_t i = 0; i < config->nbackends && !error; i++)
 		if (config->backends[i].key_file)
-			error = worker_read_key(worker, &config->backends[i], why);
+			error = worker_read_key(
+				worker, &config->backends[i], &worker->keys[i], why);
 	return error;
 }
 
@@ -268,8 +275,12 @@ static int worker_open_tls(struct worker *worker, struct why *why)
 	worker->origin_leg = tls_origin_leg_new(worker->config, ca_certificate, why);
 	if (!worker->origin_leg)
 		goto out;
-	worker->leaves = leaf_cache_new(worker->config, worker_ask_signer, worker);
-	error = worker->leaves ? 0 : why_set(why, ENOMEM, "out of memory");
+	error = 0;
+	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
+		worker->leaves[kind] =
+			leaf_cache_new(worker->config, kind, worker_ask_signer, worker);
+		error = worker->leaves[kind] ? 0 : why_set(why, ENOMEM, "out of memory");
+	}
 out:
 	close(leaf_key);
 	if (tickets >= 0)
@@ -288,6 +299,8 @@ static int worker_open_recorder(struct worker *worker, struct why *why)
 		.observer = worker->config->appliance.name,
 		.epoch = context->epoch,
 		.stream = context->number,
+		.secrets = worker->keys,
+		.nsecrets = worker->config->nbackends,
 		.waits = worker->config->audit.when_full == CONFIG_FULL_BLOCK,
 		.ring = role_fd(context, "ring"),
 		.wake_shipper = role_fd(context, "wake_shipper"),
@@ -341,13 +354,14 @@ static void worker_close(void *state)
 	source_board_free(worker->board);
 	origins_free(worker->origins);
 	resolver_free(worker->resolver);
-	leaf_cache_free(worker->leaves);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		leaf_cache_free(worker->leaves[kind]);
 	tls_client_leg_free(worker->client_leg);
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);
 	turn_close(&worker->turn);
-	for (size_t i = 0; i < worker->nkeys; i++)
-		buf_wipe(&worker->keys[i].value);
+	for (size_t i = 0; worker->keys && i < worker->config->nbackends; i++)
+		secret_free(worker->keys[i]);
 	free(worker->keys);
 	free(worker);
 }

@@ -12,9 +12,8 @@ struct alias {
 	struct list age;     /* the table's: the one heard of longest ago first */
 	struct alias *chain; /* the table's */
 	uint64_t expires_ns;
-	bool listed;
-	enum fail fail;
-	char name[];
+	struct alias_of of;
+	char name[]; /* and behind it the root */
 };
 
 struct alias_table {
@@ -58,8 +57,22 @@ static void alias_remove(struct alias_table *table, struct alias **link)
 	free(alias);
 }
 
-enum alias_result alias_add(struct alias_table *table, const char *name, bool listed,
-	enum fail fail, uint64_t expires_ns, uint64_t now_ns)
+static struct alias *alias_new(const char *name, const struct alias_of *of)
+{
+	size_t len = strlen(name) + 1, root = strlen(of->root) + 1;
+	struct alias *alias = malloc(sizeof(*alias) + len + root);
+
+	if (!alias)
+		return NULL;
+	memcpy(alias->name, name, len);
+	memcpy(alias->name + len, of->root, root);
+	alias->of = *of;
+	alias->of.root = alias->name + len;
+	return alias;
+}
+
+enum alias_result alias_add(struct alias_table *table, const char *name,
+	const struct alias_of *of, uint64_t expires_ns, uint64_t now_ns)
 {
 	struct alias **link = link_of(table, name), *alias = *link;
 	enum alias_result result = ALIAS_NEW;
@@ -69,20 +82,17 @@ enum alias_result alias_add(struct alias_table *table, const char *name, bool li
 
 		if (!lived || alias->expires_ns < expires_ns)
 			alias->expires_ns = expires_ns;
-		alias->listed = listed || (lived && alias->listed);
-		if (!lived || alias->fail > fail)
-			alias->fail = fail;
+		alias->of.listed = of->listed || (lived && alias->of.listed);
+		if (!lived || alias->of.fail > of->fail)
+			alias->of.fail = of->fail;
 		list_remove(&alias->age);
 		list_append(&table->ages, &alias->age);
 		return lived ? ALIAS_KNOWN : ALIAS_NEW;
 	}
-	alias = malloc(sizeof(*alias) + strlen(name) + 1);
+	alias = alias_new(name, of);
 	if (!alias)
 		return ALIAS_NO_MEMORY;
 	alias->expires_ns = expires_ns;
-	alias->listed = listed;
-	alias->fail = fail;
-	memcpy(alias->name, name, strlen(name) + 1);
 	if (table->n >= table->max) {
 		struct alias *oldest = list_entry(table->ages.next, struct alias, age);
 
@@ -99,19 +109,18 @@ enum alias_result alias_add(struct alias_table *table, const char *name, bool li
 }
 
 bool alias_find(
-	struct alias_table *table, const char *name, uint64_t now_ns, bool *listed, enum fail *fail)
+	struct alias_table *table, const char *name, uint64_t now_ns, struct alias_of *of)
 {
 	struct alias **link = link_of(table, name);
 
-	*listed = false;
+	*of = (struct alias_of){.fail = FAIL_OPEN};
 	if (!*link)
 		return false;
 	if ((*link)->expires_ns <= now_ns) {
 		alias_remove(table, link);
 		return false;
 	}
-	*listed = (*link)->listed;
-	*fail = (*link)->fail;
+	*of = (*link)->of;
 	return true;
 }
 

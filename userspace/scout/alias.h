@@ -21,13 +21,19 @@ enum alias_result {
 
 /* Holds at most max names. NULL: no memory. */
 struct alias_table *alias_table_new(size_t max);
-/* A lower-case name is an alias until expires_ns, of a host with this mode (of several the
- * strictest). listed: of one whose calls are inspected. */
-enum alias_result alias_add(struct alias_table *table, const char *name, bool listed,
-	enum fail fail, uint64_t expires_ns, uint64_t now_ns);
-/* Whether the name is one now, in *listed whether of such a host, and the mode. */
-bool alias_find(struct alias_table *table, const char *name, uint64_t now_ns, bool *listed,
-	enum fail *fail);
+/* What an alias stands for. */
+struct alias_of {
+	bool listed;	  /* a host whose calls are inspected */
+	enum fail fail;	  /* of several hosts the strictest */
+	const char *root; /* the name that a client asked for; the table's, until it is changed */
+};
+
+/* A lower-case name is an alias until expires_ns. The root is copied. */
+enum alias_result alias_add(struct alias_table *table, const char *name,
+	const struct alias_of *of, uint64_t expires_ns, uint64_t now_ns);
+/* Whether the name is one now, and of what. false: *of is {false, FAIL_OPEN, NULL}. */
+bool alias_find(
+	struct alias_table *table, const char *name, uint64_t now_ns, struct alias_of *of);
 /* NULL is allowed. */
 void alias_table_free(struct alias_table *table);
 

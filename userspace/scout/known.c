@@ -106,6 +106,15 @@ bool known_find(const struct known *known, const struct address *address, uint64
 	return slot->since_ns && !expired(slot, now_ns);
 }
 
+void known_forget(struct known *known, const struct address *address)
+{
+	struct slot *slot = slot_of(known, address);
+
+	/* Its place stays taken until the table is made anew, for others may lie behind it. */
+	if (slot->since_ns)
+		slot->expires_ns = 1;
+}
+
 void known_free(struct known *known)
 {
 	if (!known)

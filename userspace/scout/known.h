@@ -19,6 +19,8 @@ void known_add(struct known *known, const struct address *address, uint64_t expi
 /* Whether it is one now, and in *since_ns since when it is known here. */
 bool known_find(const struct known *known, const struct address *address, uint64_t now_ns,
 	uint64_t *since_ns);
+/* The address is none any more. */
+void known_forget(struct known *known, const struct address *address);
 void known_free(struct known *known);
 
 #endif

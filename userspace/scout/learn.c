@@ -9,7 +9,13 @@
 /* Each waits for the parent, for endpoints.hold at the most. */
 #define HELD_MAX       1024
 #define HELD_BYTES_MAX ((size_t)16 << 20)
-#define ALIASES_MAX    4096
+/* Of these, DNS replies: there is room for connections whatever clients are told by their servers. */
+#define HELD_REPLIES_MAX (HELD_MAX / 4 * 3)
+#define HELD_REPLY_BYTES (HELD_BYTES_MAX / 4 * 3)
+#define ALIASES_MAX	 4096
+/* Claims at a time, and the part of the endpoint table that they may be. */
+#define CLAIMS_MAX  2048
+#define CLAIMS_PART 8
 
 struct held {
 	struct list node;
@@ -27,9 +33,16 @@ struct learn *learn_new(
 	const struct config *config, struct counters *counters, const struct learn_output *output)
 {
 	struct learn *learn = calloc(1, sizeof(*learn));
+	struct claim_limits limits = {
+		.all = config->datapath.max_endpoints / CLAIMS_PART,
+		.per_source = config->endpoints.claims_per_source,
+		.per_name = config->endpoints.claims_per_name,
+	};
 
 	if (!learn)
 		return NULL;
+	if (limits.all > CLAIMS_MAX)
+		limits.all = CLAIMS_MAX;
 	learn->config = config;
 	learn->counters = counters;
 	learn->output = *output;
@@ -37,11 +50,20 @@ struct learn *learn_new(
 	learn->known = known_new(config->datapath.max_endpoints);
 	learn->peeks = peek_table_new();
 	learn->aliases = alias_table_new(ALIASES_MAX);
-	if (!learn->known || !learn->peeks || !learn->aliases) {
+	learn->claims = claim_table_new(&limits);
+	if (!learn->known || !learn->peeks || !learn->aliases || !learn->claims) {
 		learn_free(learn);
 		return NULL;
 	}
 	return learn;
+}
+
+bool learn_closed(const struct learn *learn)
+{
+	bool modes[2];
+
+	config_fail_modes(learn->config, modes);
+	return modes[CONFIG_FAIL_CLOSED];
 }
 
 void learn_pass(struct learn *learn, const struct seen *seen)
@@ -96,12 +118,23 @@ uint32_t learn_ticket(struct learn *learn)
 	return learn->ticket;
 }
 
-/* What becomes of a packet whose address is no endpoint after all. */
-static void unlearned(struct learn *learn, const struct seen *seen, enum then then)
+static bool is_reply(enum then then)
 {
-	if (then == THEN_REFUSE_ALWAYS) {
+	return then == THEN_PASS || then == THEN_PASS_LEARNED || then == THEN_ONLY_LEARNED;
+}
+
+/* What becomes of a packet whose address is no endpoint after all. */
+static void unlearned(
+	struct learn *learn, const struct seen *seen, enum then then, enum learned learned)
+{
+	bool refused = learned == LEARN_REFUSED;
+
+	if (then == THEN_REFUSE_ALWAYS || (then == THEN_REFUSE && refused)) {
 		counter_add(learn->counters, COUNTER_LEARN_UNLEARNED, 1);
 		learn_refuse(learn, seen);
+	} else if (then == THEN_ONLY_LEARNED || (then == THEN_PASS_LEARNED && refused)) {
+		counter_add(learn->counters, COUNTER_LEARN_DNS_REFUSED, 1);
+		learn->output.verdict(learn->output.context, &seen->queued, false, SLICE_NONE);
 	} else {
 		learn_pass(learn, seen);
 	}
@@ -111,12 +144,15 @@ bool learn_hold(
 	struct learn *learn, const struct seen *seen, enum then then, uint32_t ticket, bool rest)
 {
 	size_t copied = seen->changed || rest || then != THEN_PASS ? seen->len : 0;
-	bool room = learn->nheld < HELD_MAX && learn->held_bytes + copied <= HELD_BYTES_MAX;
+	bool reply = is_reply(then);
+	bool room = learn->nheld < (reply ? HELD_REPLIES_MAX : HELD_MAX) &&
+		    learn->held_bytes + copied <= (reply ? HELD_REPLY_BYTES : HELD_BYTES_MAX);
 	struct held *held = room ? malloc(sizeof(*held) + copied) : NULL;
 
 	if (!held) {
 		counter_add(learn->counters, COUNTER_LEARN_FULL, 1);
-		unlearned(learn, seen, then);
+		/* Who fills the table must not get past it in that way. */
+		unlearned(learn, seen, then, LEARN_REFUSED);
 		return false;
 	}
 	*held = (struct held){
@@ -144,40 +180,60 @@ static void held_free(struct learn *learn, struct held *held)
 	free(held);
 }
 
-static void held_go(struct learn *learn, struct held *held, bool learned)
+static void held_go(struct learn *learn, struct held *held, enum learned learned)
 {
 	bool tcp = held->seen.packet.protocol == IP_PACKET_TCP;
 
-	if (held->then != THEN_PASS && learned) {
+	if (!is_reply(held->then) && learned == LEARN_KNOWN) {
 		counter_add(learn->counters,
 			tcp ? COUNTER_LEARN_SNI_RESET : COUNTER_LEARN_QUIC_REJECTED, 1);
 		learn_refuse(learn, &held->seen);
 	} else {
-		unlearned(learn, &held->seen, held->then);
+		unlearned(learn, &held->seen,
+			learned == LEARN_KNOWN ? THEN_PASS : held->then, learned);
 	}
 	held_free(learn, held);
+}
+
+void learn_ticket_over(struct learn *learn, uint32_t ticket, enum learned learned)
+{
+	list_for_each_safe (node, &learn->held) {
+		struct held *held = list_entry(node, struct held, node);
+
+		if (held->ticket != ticket)
+			continue;
+		held->ticket = 0;
+		if (!held->rest)
+			held_go(learn, held, learned);
+	}
+}
+
+void learn_ticket_only(struct learn *learn, uint32_t ticket)
+{
+	list_for_each (node, &learn->held) {
+		struct held *held = list_entry(node, struct held, node);
+
+		if (held->ticket == ticket && held->then == THEN_PASS_LEARNED)
+			held->then = THEN_ONLY_LEARNED;
+	}
 }
 
 void learn_told(
 	struct learn *learn, const struct datapath_endpoint *endpoints, size_t n, uint64_t now_ns)
 {
 	for (size_t i = 0; i < n; i++) {
-		bool learned = endpoints[i].expires_ns != 0 || endpoints[i].ticket == 0;
+		const struct datapath_endpoint *endpoint = &endpoints[i];
+		bool steered = endpoint->state == ENDPOINT_STEERED;
 
-		if (learned)
-			known_add(learn->known, &endpoints[i].address, endpoints[i].expires_ns,
-				now_ns);
-		if (!endpoints[i].ticket)
-			continue;
-		list_for_each_safe (node, &learn->held) {
-			struct held *held = list_entry(node, struct held, node);
-
-			if (held->ticket != endpoints[i].ticket)
-				continue;
-			held->ticket = 0;
-			if (!held->rest)
-				held_go(learn, held, learned);
+		if (steered) {
+			known_add(learn->known, &endpoint->address, endpoint->expires_ns, now_ns);
+		} else {
+			known_forget(learn->known, &endpoint->address);
+			claim_drop(learn->claims, &endpoint->address);
 		}
+		if (endpoint->ticket)
+			learn_ticket_over(learn, endpoint->ticket,
+				steered ? LEARN_KNOWN : LEARN_REFUSED);
 	}
 }
 
@@ -207,7 +263,7 @@ void learn_rest(struct learn *learn, const struct peek_key *key,
 			continue;
 		held->rest = false;
 		if (!held->ticket)
-			held_go(learn, held, false);
+			held_go(learn, held, LEARN_UNKNOWN);
 	}
 }
 
@@ -231,7 +287,7 @@ uint64_t learn_due(struct learn *learn, uint64_t now_ns)
 			continue;
 		}
 		counter_add(learn->counters, COUNTER_LEARN_LATE, 1);
-		held_go(learn, held, false);
+		held_go(learn, held, LEARN_UNKNOWN);
 	}
 	return UINT64_MAX;
 }
@@ -246,11 +302,12 @@ void learn_free(struct learn *learn)
 		if (held->rest)
 			rest_give_up(learn, held, held->seen.now_ns);
 		else
-			held_go(learn, held, false);
+			held_go(learn, held, LEARN_UNKNOWN);
 	}
 	known_free(learn->known);
 	peek_table_free(learn->peeks);
 	alias_table_free(learn->aliases);
+	claim_table_free(learn->claims);
 	free(learn);
 }
 
@@ -274,7 +331,11 @@ void learn_packet(struct learn *learn, const struct nfqueue_packet *packet, bool
 
 	if (ip_packet_read(slice_of(bytes, len), &seen.packet) != IP_PACKET_OK) {
 		counter_add(learn->counters, COUNTER_QUEUE_UNREADABLE, 1);
-		learn_pass(learn, &seen);
+		/* Of a client, it goes to an inspected port by what netfilter reads. */
+		if (from_client && learn_closed(learn))
+			learn->output.verdict(learn->output.context, packet, false, SLICE_NONE);
+		else
+			learn_pass(learn, &seen);
 	} else if (from_client) {
 		learn_hello(learn, &seen);
 	} else {

@@ -4,12 +4,31 @@
 #define SCOUT_LEARN_INTERNAL_H
 
 #include "base/list.h"
+#include "base/log_limit.h"
 #include "scout/alias.h"
+#include "scout/claim.h"
 #include "scout/dns.h"
 #include "scout/known.h"
 #include "scout/learn.h"
 #include "scout/packet.h"
 #include "scout/peek.h"
+
+/* Addresses whose name our own resolver was asked for. n 0: it is free. */
+struct learn_question {
+	struct datapath_endpoint endpoints[LEARN_ASK_MAX];
+	size_t n;
+	uint32_t ticket; /* who waits for the endpoints, 0: nobody */
+	uint32_t needed; /* who must not go on without one of them, 0: nobody */
+};
+
+#define LEARN_SOURCES 1024
+
+/* Lookups of this second. */
+struct learn_lookups {
+	uint64_t window, seed;
+	unsigned n;
+	uint16_t of_source[LEARN_SOURCES]; /* by the hash of their address */
+};
 
 struct learn {
 	const struct config *config;
@@ -18,9 +37,13 @@ struct learn {
 	struct known *known;
 	struct peek_table *peeks;
 	struct alias_table *aliases;
+	struct claim_table *claims;
+	struct learn_question questions[LEARN_QUESTIONS];
+	struct learn_lookups lookups;
 	struct list held; /* by deadline */
 	size_t nheld, held_bytes;
 	uint32_t ticket; /* the last one given */
+	struct log_limit undecided;
 };
 
 /* A packet under decision. */
@@ -36,8 +59,20 @@ struct seen {
 /* What a packet that waits for an answer is let go to. */
 enum then {
 	THEN_PASS,
-	THEN_REFUSE,	    /* once the address is an endpoint, else it passes: fail: open */
+	THEN_PASS_LEARNED,  /* a DNS reply, where nobody looks at what follows: not when refused */
+	THEN_ONLY_LEARNED,  /* such a one that claims too much: in no other case */
+	THEN_REFUSE,	    /* when it was answered; without an answer it passes: fail: open */
 	THEN_REFUSE_ALWAYS, /* in any case: fail: closed */
+};
+
+/* Whether what may be a call to a host that fails closed has to be refused: there is such a host.
+ */
+bool learn_closed(const struct learn *learn);
+/* What is known of an address that a packet waited for. */
+enum learned {
+	LEARN_KNOWN,
+	LEARN_REFUSED, /* it cannot be steered */
+	LEARN_UNKNOWN, /* nobody said anything, or the resolver knows nothing of it */
 };
 
 void learn_pass(struct learn *learn, const struct seen *seen);
@@ -57,6 +92,12 @@ uint32_t learn_ticket_of(const struct learn *learn, const struct peek_key *key);
  * they came. true: it has, and was changed as it should be. */
 void learn_rest(struct learn *learn, const struct peek_key *key,
 	bool (*over)(void *context, struct seen *seen), void *context);
+/* Who waited for this number is let go. */
+void learn_ticket_over(struct learn *learn, uint32_t ticket, enum learned learned);
+/* Who waits for it goes on in no other case. */
+void learn_ticket_only(struct learn *learn, uint32_t ticket);
+/* What the connection or reply of a host is, by the configuration: DNS alone or also later. */
+enum then learn_dns_then(const struct learn *learn);
 struct peek_key learn_peek_key(const struct ip_packet *packet);
 
 /* The addresses of one packet's replies, on their way to the parent. */
@@ -68,7 +109,22 @@ struct learn_asking {
 	bool listed;	/* the reply is for a host whose calls are inspected */
 	enum fail fail; /* the mode of whom the reply is for */
 	bool news;	/* one of them was not known */
+	char name[256]; /* that our own resolver is asked for: the listed one */
+	struct datapath_endpoint known[LEARN_ASK_MAX]; /* the same of those that are known */
+	size_t nknown;
+	uint32_t ticket; /* of the packet, as soon as it needs one */
+	bool over;	 /* some of those that were sent are not claimed … */
+	bool refused;	 /* … and nobody can be asked for them */
 };
+
+/* learn_confirm.c: asks our own resolver whether these are addresses of the name; ticket: who waits
+ * for them; needed: who is refused when one of them is none. false: it cannot be asked now, and
+ * nothing was done. */
+bool learn_confirm(struct learn *learn, const struct seen *seen, const char *name,
+	const struct datapath_endpoint *endpoints, size_t n, uint32_t ticket, uint32_t needed);
+/* Whether the client may say by itself that the name is there. */
+bool learn_claim(struct learn *learn, const struct seen *seen, const char *name,
+	const struct datapath_endpoint *endpoint);
 
 /* learn_dns.c: a packet from port 53 to a client. */
 void learn_dns(struct learn *learn, struct seen *seen);

@@ -215,10 +215,10 @@ static void segment_read(struct learn *learn, struct seen *seen, struct peek *pe
 	}
 	if (asking.news) {
 		counter_add(learn->counters, COUNTER_LEARN_DNS_HELD, 1);
-		ticket = learn_ticket(learn);
+		ticket = asking.ticket = asking.ticket ? asking.ticket : learn_ticket(learn);
 	}
 	if (ticket || rest) {
-		held = learn_hold(learn, seen, THEN_PASS, ticket, rest);
+		held = learn_hold(learn, seen, learn_dns_then(learn), ticket, rest);
 		if (held && rest && releasing.least > start_of(peek, seen))
 			releasing.least = start_of(peek, seen);
 		if (!held && rest) {
@@ -284,7 +284,7 @@ void learn_stream(struct learn *learn, struct seen *seen)
 		if (!ticket)
 			learn_pass(learn, seen);
 		else
-			(void)learn_hold(learn, seen, THEN_PASS, ticket, false);
+			(void)learn_hold(learn, seen, learn_dns_then(learn), ticket, false);
 		return;
 	}
 	if (segments_add(&peek->segments, start_of(peek, seen),

@@ -168,7 +168,7 @@ static int scout_init(struct role_context *context, void **state, struct why *wh
 	scout->resolver = scout->names ? resolver_new(context->loop, config, why) : NULL;
 	if (!scout->names)
 		why_set(why, ENOMEM, "scout: no memory");
-	if (!scout->resolver || learning_new(context, &scout->learning, why)) {
+	if (!scout->resolver || learning_new(context, scout->resolver, &scout->learning, why)) {
 		resolver_free(scout->resolver);
 		free(scout->names);
 		free(scout);

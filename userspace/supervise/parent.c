@@ -13,7 +13,6 @@
 
 #include "base/clock.h"
 #include "supervise/directory.h"
-#include "supervise/endpoints.h"
 #include "supervise/instance.h"
 #include "supervise/sandbox.h"
 
@@ -72,7 +71,8 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 	struct slot *slot = context;
 
 	if (slot->kind == ROLE_SCOUT && message->type == CONTROL_ENDPOINT) {
-		endpoints_learn(slot->parent->datapath, slot->parent->counters, process, message);
+		endpoints_learn(&slot->parent->endpoints, slot->parent->datapath,
+			slot->parent->counters, slot->parent->census, process, message);
 	} else if (slot->kind == ROLE_SCOUT && message->type == CONTROL_SCOUTED) {
 		slot->parent->scouted = true;
 		parent_step(slot->parent);
@@ -327,6 +327,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	datapath_endpoint_sweep(parent->datapath, clock_monotonic_ns());
+	endpoints_look(&parent->endpoints, parent->census, clock_monotonic_ns());
 	upgrade_count(parent);
 	if (parent->current)
 		selftest_watch_look(&parent->selftest,

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "supervise/census.h"
+#include "supervise/endpoints.h"
 #include "supervise/generation.h"
 #include "supervise/handout.h"
 #include "supervise/role.h"
@@ -44,6 +45,7 @@ struct parent {
 	char *counters_path;
 	struct counters *counters;
 	struct datapath *datapath;
+	struct endpoints endpoints;
 	struct vitals *vitals;
 	struct scout_watch *scout_watch;
 	struct handout handout;
