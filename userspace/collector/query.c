@@ -273,6 +273,8 @@ int query_execute(struct query *query, const char *sql, struct why *why)
 	X(host, "host")                           \
 	X(operation, "operation")                 \
 	X(outcome, "outcome")                     \
+	X(action, "action")                       \
+	X(error, "error_type")                    \
 	X(user, "request_user")                   \
 	X(backend, "backend")
 

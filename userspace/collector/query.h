@@ -18,7 +18,8 @@ struct query;
 
 /* NULL, 0 or false: any. Texts are compared exactly. */
 struct query_filter {
-	const char *model, *host, *operation, *outcome, *kind, *user, *backend, *event_id;
+	const char *model, *host, *operation, *outcome, *action, *error, *kind, *user, *backend,
+		*event_id;
 	struct prefix source; /* with has_source */
 	bool has_source;
 	bool completions;	     /* chat and text completions only */

@@ -14,6 +14,8 @@
 	X("family", "model", "model", "model", "family(" QUERY_NAME_OF("k") ")")                   \
 	X("operation", "operation", "operation", NULL, QUERY_NAME_OF("k"))                         \
 	X("outcome", "outcome", "outcome", NULL, QUERY_NAME_OF("k"))                               \
+	X("action", "action", NULL, NULL, QUERY_NAME_OF("k"))                                      \
+	X("error", "error_type", NULL, NULL, QUERY_NAME_OF("k"))                                   \
 	X("provider", "provider", NULL, NULL, QUERY_NAME_OF("k"))                                  \
 	X("host", "host", NULL, NULL, QUERY_NAME_OF("k"))                                          \
 	X("backend", "backend", "backend", NULL, QUERY_NAME_OF("k"))                               \
@@ -75,7 +77,8 @@ static enum query_plan query_plan(const struct query_summing *s)
 	bool may[3] = {true, !f->has_source, !f->operation && !f->backend &&
 		(done || (!f->completions && !f->outcome))};
 
-	if (f->model || f->host || f->user || f->event_id || f->status)
+	if (f->model || f->host || f->user || f->event_id || f->status || f->action ||
+		f->error)
 		return PLAN_ROWS;
 	for (size_t i = 0; i < s->nby; i++)
 		for (int plan = PLAN_HOURLY; plan <= PLAN_DAILY; plan++)

@@ -719,6 +719,33 @@ static void sums_agree_with_rows(void **state)
 	query_close(query);
 }
 
+static void who_was_denied_and_why(void **state)
+{
+	static const char *const by[] = {"ip", "error"};
+	const struct query_filter denied = {.action = "deny"}, why_not = {.error = "too_large"};
+	struct fixture *f = *state;
+	struct seen seen;
+	struct query *query;
+	struct why why;
+
+	for (uint64_t i = 1; i <= 6; i++) {
+		struct event event = {.kind = SLICE("exchange"),
+			.action = i % 2 ? SLICE("deny") : SLICE("allow"),
+			.error_type = i == 3 ? SLICE("too_large") : i % 2 ? SLICE("model") : SLICE("")};
+
+		assert_int_equal(address_parse(i < 5 ? "192.0.2.1" : "192.0.2.2", &event.source_ip), 0);
+		send_one(f->store, i, &event);
+	}
+	commit(f->store);
+	query = query_open(f->path, &why);
+	ask_usage(query, by, denied, &seen);
+	assert_string_equal(seen.text, "192.0.2.1 model 1 0 0 0 0.0\n192.0.2.1 too_large 1 0 0 0 0.0\n"
+				       "192.0.2.2 model 1 0 0 0 0.0\n3 calls, 0 tokens");
+	ask_usage(query, by, why_not, &seen);
+	assert_string_equal(seen.text, "192.0.2.1 too_large 1 0 0 0 0.0\n1 calls, 0 tokens");
+	query_close(query);
+}
+
 static void a_limit_keeps_the_totals(void **state)
 {
 	static const char *const by[] = {"model", "ip"};
@@ -1024,6 +1051,7 @@ int main(void)
 		TEST(a_history_is_stored_once),
 		TEST(dictionaries_are_learned_and_taken_along),
 		TEST(sums_agree_with_rows),
+		TEST(who_was_denied_and_why),
 		TEST(a_limit_keeps_the_totals),
 		TEST(a_slow_reader_holds_no_view),
 		TEST(a_question_has_an_end),
