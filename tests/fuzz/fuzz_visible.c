@@ -18,7 +18,8 @@ static void check(bool good)
 
 static uint32_t code_point(struct slice s, size_t at, size_t len)
 {
-	uint32_t c = len == 1 ? (unsigned char)s.data[at] : (unsigned char)s.data[at] & (0x7fu >> len);
+	uint32_t c =
+		len == 1 ? (unsigned char)s.data[at] : (unsigned char)s.data[at] & (0x7fu >> len);
 
 	for (size_t i = 1; i < len; i++)
 		c = c << 6 | ((unsigned char)s.data[at + i] & 0x3f);
@@ -46,7 +47,8 @@ static void check_json(struct slice text, struct slice escaped)
 
 	if (before) {
 		after = yyjson_read(escaped.data, escaped.len, 0);
-		check(after && yyjson_equals(yyjson_doc_get_root(before), yyjson_doc_get_root(after)));
+		check(after &&
+			yyjson_equals(yyjson_doc_get_root(before), yyjson_doc_get_root(after)));
 		yyjson_doc_free(after);
 	}
 	yyjson_doc_free(before);
