@@ -4,6 +4,7 @@
 #define PROXY_CLIENT_H
 
 #include "http/h1.h"
+#include "io/hangup.h"
 #include "io/stream.h"
 #include "proxy/worker.h"
 #include "tls/clienthello.h"
@@ -28,12 +29,14 @@ struct client {
 	enum client_state state;
 	int fd;			/* until the stream has it */
 	struct stream stream;
+	struct hangup hangup;	/* while the stream is not read */
 	ev_io peek;
 	ssize_t peeked;		/* bytes of an incomplete hello */
 	ev_timer deadline;
 	struct address_port source, destination; /* as the client sent them */
 	char sni[HOST_NAME_SIZE];
 	const struct config_host *host;
+	struct leaf_cache *leaves; /* of the kind that it takes */
 	uint64_t leaf_ticket;
 	struct leaf *leaf;
 	struct h1_reader *reader;

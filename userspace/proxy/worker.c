@@ -167,12 +167,18 @@ static void worker_leave_signer(struct worker *worker)
 	worker->signer = -1;
 }
 
+static void worker_ask_again(struct worker *worker, bool new_signer)
+{
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		leaf_cache_resend(worker->leaves[kind], new_signer);
+}
+
 static void worker_signer_message(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct worker *worker = watcher->data;
 	char *memory = worker->scratch;
 	struct ipc_message message;
-	int result;
+	int result, kind;
 
 	(void)loop;
 	(void)events;
@@ -192,10 +198,11 @@ static void worker_signer_message(struct ev_loop *loop, ev_io *watcher, int even
 	if (!memory)
 		return;
 	memcpy(memory, message.body, message.len);
-	if (leaf_cache_reply(worker->leaves, memory, message.len) < 0)
+	kind = leaf_reply_kind(memory, message.len);
+	if (kind < 0 || leaf_cache_reply(worker->leaves[kind], memory, message.len) < 0)
 		log_warning("the signer sent a reply that cannot be read");
 	free(memory);
-	leaf_cache_resend(worker->leaves, false);
+	worker_ask_again(worker, false);
 }
 
 static void worker_meet_signer(struct worker *worker, int fd)
@@ -207,7 +214,7 @@ static void worker_meet_signer(struct worker *worker, int fd)
 	ev_io_init(&worker->signer_input, worker_signer_message, fd, EV_READ);
 	worker->signer_input.data = worker;
 	ev_io_start(worker->loop, &worker->signer_input);
-	leaf_cache_resend(worker->leaves, true);
+	worker_ask_again(worker, true);
 }
 
 /* ---- life ---- */
@@ -268,8 +275,12 @@ static int worker_open_tls(struct worker *worker, struct why *why)
 	worker->origin_leg = tls_origin_leg_new(worker->config, ca_certificate, why);
 	if (!worker->origin_leg)
 		goto out;
-	worker->leaves = leaf_cache_new(worker->config, worker_ask_signer, worker);
-	error = worker->leaves ? 0 : why_set(why, ENOMEM, "out of memory");
+	error = 0;
+	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
+		worker->leaves[kind] =
+			leaf_cache_new(worker->config, kind, worker_ask_signer, worker);
+		error = worker->leaves[kind] ? 0 : why_set(why, ENOMEM, "out of memory");
+	}
 out:
 	close(leaf_key);
 	if (tickets >= 0)
@@ -315,17 +326,23 @@ static int worker_open_board(struct worker *worker, struct why *why)
 	return worker->board ? 0 : -EINVAL;
 }
 
+/* Exchanges first: their clients do not leave, they are cut off. */
+static void worker_cut_all(struct worker *worker)
+{
+	list_for_each_safe (at, &worker->exchanges)
+		exchange_cut(exchange_of(at));
+	list_for_each_safe (at, &worker->clients)
+		client_close(list_entry(at, struct client, node), true);
+	bypass_close_all(worker);
+}
+
 static void worker_close(void *state)
 {
 	struct worker *worker = state;
 
 	if (!worker)
 		return;
-	list_for_each_safe (at, &worker->clients)
-		client_close(list_entry(at, struct client, node), true);
-	bypass_close_all(worker);
-	list_for_each_safe (at, &worker->exchanges)
-		exchange_cut(exchange_of(at));
+	worker_cut_all(worker);
 	turn_collect(&worker->turn);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
@@ -343,10 +360,12 @@ static void worker_close(void *state)
 	source_board_free(worker->board);
 	origins_free(worker->origins);
 	resolver_free(worker->resolver);
-	leaf_cache_free(worker->leaves);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		leaf_cache_free(worker->leaves[kind]);
 	tls_client_leg_free(worker->client_leg);
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);
+	hangups_close(&worker->hangups);
 	turn_close(&worker->turn);
 	for (size_t i = 0; worker->keys && i < worker->config->nbackends; i++)
 		secret_free(worker->keys[i]);
@@ -381,7 +400,9 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	ev_prepare_init(&worker->turn_end, worker_turn_end);
 	worker->turn_end.data = worker;
 
-	error = worker_read_keys(worker, why);
+	error = hangups_open(&worker->hangups, worker->loop, why);
+	if (!error)
+		error = worker_read_keys(worker, why);
 	if (!error)
 		error = worker_open_tls(worker, why);
 	if (!error) {
@@ -440,19 +461,11 @@ static void worker_drain(void *state, bool patient)
 	ev_timer_stop(worker->loop, &worker->accept_pause);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
-	list_for_each_safe (at, &worker->clients) {
-		struct client *client = list_entry(at, struct client, node);
-
-		if (patient)
-			client_drain(client);
-		else
-			client_close(client, true);
-	}
-	if (!patient) {
-		bypass_close_all(worker);
-		list_for_each_safe (at, &worker->exchanges)
-			exchange_cut(exchange_of(at));
-	}
+	if (patient)
+		list_for_each_safe (at, &worker->clients)
+			client_drain(list_entry(at, struct client, node));
+	else
+		worker_cut_all(worker);
 	worker_ended(worker);
 }
 

@@ -13,6 +13,7 @@
 #include "base/log_limit.h"
 #include "base/secret.h"
 #include "config/config.h"
+#include "io/hangup.h"
 #include "io/share.h"
 #include "io/turn.h"
 #include "kernel/heartbeat.h"
@@ -32,13 +33,14 @@ struct worker {
 	struct role_context *context;
 	struct ev_loop *loop;
 	struct turn turn;
+	struct hangups hangups; /* of clients that are not being read */
 	const struct config *config;
 	struct counters *counters;
 	struct resolver *resolver;
 	struct tls_client_leg *client_leg;
 	struct tls_origin_leg *origin_leg;
 	const struct ticket_keys *tickets;
-	struct leaf_cache *leaves;
+	struct leaf_cache *leaves[LEAF_KINDS];
 	struct origins *origins;
 	struct recorder *recorder;
 	struct bypass_events *bypass_events;
