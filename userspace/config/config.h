@@ -153,6 +153,8 @@ struct config_origin {
 	uint64_t idle_ns;	/* between two bytes of a response: 20 min */
 	uint64_t keepalive_ns;	/* an unused pooled connection lives this long: 60 s */
 	uint32_t pool_max;	/* idle connections per origin and worker: 64 */
+	uint32_t pool_total;	/* idle connections per worker: 1024 */
+	uint32_t names_max;	/* names whose addresses a worker remembers: 1024 */
 	uint64_t drain_ns;	/* after the client left, read the rest for its usage: 60 s … */
 	uint64_t drain_bytes;	/* … and at most this much: 16 MiB */
 };
