@@ -40,7 +40,7 @@ static int tail_row(void *context, const struct query_event *event)
 
 int cmd_tail(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL | REVIEW_KIND,
+	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL | REVIEW_KIND | REVIEW_FILTERS | REVIEW_JSON,
 		.store = REVIEW_STORE,
 		.filter = {.kind = "exchange"}};
 	struct tail tail = {.review = &review};

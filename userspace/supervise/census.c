@@ -81,7 +81,7 @@ void census_state(struct census *census, const char *subject, const char *state,
 		counter_add(census->options.counters, COUNTER_AUDIT_DROPPED, 1);
 		return;
 	}
-	recorder_record(census->recorder, &event);
+	recorder_record(census->recorder, &event, NULL);
 	counter_add(census->options.counters, COUNTER_CENSUS_STATES, 1);
 	recorder_flush(census->recorder);
 }
