@@ -128,13 +128,15 @@ static void store_set_aside(struct store *store, int32_t number)
 }
 
 /* The day of an event. A clock that is wrong does not make files of its own. */
-static int32_t store_day_number(uint64_t *time_ns)
+static int32_t store_day_number(struct row *row)
 {
 	uint64_t now = clock_realtime_ns();
 
-	if (*time_ns / LAYOUT_NS_PER_DAY < STORE_FIRST_DAY || *time_ns > now + LAYOUT_NS_PER_DAY)
-		*time_ns = now;
-	return (int32_t)(*time_ns / LAYOUT_NS_PER_DAY);
+	row->untimed = row->time_ns / LAYOUT_NS_PER_DAY < STORE_FIRST_DAY ||
+		       row->time_ns > now + LAYOUT_NS_PER_DAY;
+	if (row->untimed)
+		row->time_ns = now;
+	return (int32_t)(row->time_ns / LAYOUT_NS_PER_DAY);
 }
 
 /* ---- opening ---- */
@@ -259,7 +261,7 @@ static void store_tell_conflict(struct store *store, const struct row *row)
 /* An event that has an identity. */
 static int store_add_row(struct store *store, struct why *why)
 {
-	int32_t number = store_day_number(&store->row.time_ns);
+	int32_t number = store_day_number(&store->row);
 	enum day_added added;
 	struct day *day;
 	int error = store_day(store, number, &day, why);
