@@ -16,7 +16,6 @@
 #include "collector/day.h"
 #include "collector/keyed.h"
 #include "collector/layout.h"
-#include "collector/migrate.h"
 
 #define STORE_OPEN	4     /* days whose files are open at a time */
 #define STORE_FIRST_DAY 18262 /* 2020-01-01: no event is older */
@@ -198,26 +197,18 @@ static int store_find_last_id(struct store *store, struct why *why)
 int store_open(const char *path, struct store **opened, struct why *why)
 {
 	struct store *store = calloc(1, sizeof(*store));
-	char *old = NULL;
 	int error;
 
 	if (!store || !(store->path = strdup(path))) {
 		free(store);
 		return why_set(why, ENOMEM, "out of memory");
 	}
-	store->directory = -1;
-	error = migrate_find(path, &old, why);
-	if (!error) {
-		store->directory = store_directory(path, why);
-		error = store->directory < 0 ? store->directory : 0;
-	}
+	store->directory = store_directory(path, why);
+	error = store->directory < 0 ? store->directory : 0;
 	if (!error && !(store->keyed = keyed_open(path, true, why)))
 		error = -EIO;
 	if (!error)
 		error = store_find_last_id(store, why);
-	if (!error && old)
-		error = migrate(old, store, why);
-	free(old);
 	if (error)
 		store_close(store);
 	else
