@@ -16,9 +16,11 @@
 #include "collector/day.h"
 #include "collector/keyed.h"
 #include "collector/layout.h"
-#include "collector/migrate.h"
 
 #define STORE_OPEN	4     /* days whose files are open at a time */
+/* A collector that was killed while it started its index: for a moment the child has the lock, too. */
+#define STORE_LOCK_TRIES    30
+#define STORE_LOCK_PAUSE_US 100000
 #define STORE_FIRST_DAY 18262 /* 2020-01-01: no event is older */
 
 struct store {
@@ -144,6 +146,7 @@ static int32_t store_day_number(struct row *row)
 static int store_directory(const char *path, struct why *why)
 {
 	struct stat status;
+	bool locked = false;
 	int fd;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -156,7 +159,12 @@ static int store_directory(const char *path, struct why *why)
 		return why_set(why, EPERM,
 			"%s: others may look into it; make its mode 0700, it holds prompts", path);
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	for (int i = 0; i < STORE_LOCK_TRIES && !locked; i++) {
+		locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+		if (!locked)
+			usleep(STORE_LOCK_PAUSE_US);
+	}
+	if (!locked) {
 		close(fd);
 		return why_set(why, EBUSY, "%s: another collector writes to this store", path);
 	}
@@ -198,26 +206,18 @@ static int store_find_last_id(struct store *store, struct why *why)
 int store_open(const char *path, struct store **opened, struct why *why)
 {
 	struct store *store = calloc(1, sizeof(*store));
-	char *old = NULL;
 	int error;
 
 	if (!store || !(store->path = strdup(path))) {
 		free(store);
 		return why_set(why, ENOMEM, "out of memory");
 	}
-	store->directory = -1;
-	error = migrate_find(path, &old, why);
-	if (!error) {
-		store->directory = store_directory(path, why);
-		error = store->directory < 0 ? store->directory : 0;
-	}
+	store->directory = store_directory(path, why);
+	error = store->directory < 0 ? store->directory : 0;
 	if (!error && !(store->keyed = keyed_open(path, true, why)))
 		error = -EIO;
 	if (!error)
 		error = store_find_last_id(store, why);
-	if (!error && old)
-		error = migrate(old, store, why);
-	free(old);
 	if (error)
 		store_close(store);
 	else

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "collector/forward_server.h"
 #include "collector/layout.h"
+#include "collector/migrate.h"
 #include "collector/query.h"
 #include "collector/store.h"
 
@@ -1105,7 +1106,7 @@ static void an_older_store_is_taken_over(void **state)
 	sqlite3_close(database);
 	assert_null(query_open(f->path, &why));
 	assert_non_null(strstr(why.text, "older version"));
-	if (store_open(f->path, &f->store, &why) < 0)
+	if (migrate_open(f->path, &f->store, &why) < 0)
 		fail_msg("%s", why.text);
 	assert_int_equal(store_added(f->store), 2);
 	query = query_open(f->path, &why);
@@ -1116,7 +1117,7 @@ static void an_older_store_is_taken_over(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 	/* The next start has nothing to take over. */
 	store_close(f->store);
-	assert_int_equal(store_open(f->path, &f->store, &why), 0);
+	assert_int_equal(migrate_open(f->path, &f->store, &why), 0);
 	assert_int_equal(store_added(f->store) + store_duplicates(f->store), 0);
 }
 
