@@ -37,6 +37,7 @@ enum node {
 	NODE_PROMPT_ITEM,
 	NODE_TOKEN,
 	NODE_TOOLS,
+	NODE_DATA_SOURCES,
 	NODE_OTHER
 };
 
@@ -66,6 +67,7 @@ static const struct json_rule rules[] = {
 	{NODE_PROMPT_ITEM, NODE_TOKEN, JSON_ELEMENT},
 	{NODE_ROOT, NODE_TOOLS, "tools"},
 	{NODE_ROOT, NODE_TOOLS, "functions"},
+	{NODE_ROOT, NODE_DATA_SOURCES, "data_sources"},
 	{NODE_ROOT, NODE_OTHER, JSON_ANY},
 };
 
@@ -169,6 +171,9 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		break;
 	case NODE_TOOLS:
 		keep_member(scan, &r->keep_tools);
+		break;
+	case NODE_DATA_SOURCES:
+		r->facts.data_sources = true;
 		break;
 	default:
 		break;
@@ -368,7 +373,8 @@ const struct request_facts *request_reader_facts(const struct request_reader *r)
 /* Whether the body is whole, streams, and is the same to every parser. */
 static bool may_inject(const struct request_reader *r)
 {
-	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE;
+	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE &&
+	       !(r->facts.data_sources && r->operation->usage_excludes_data);
 }
 
 bool request_inject_tail(

@@ -115,8 +115,7 @@ static void exchange_hold(struct exchange *ex, struct slice span)
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
-	if (ex->request_whole ||
-		buf_len(&ex->body) > ex->worker->config->http.request_window)
+	if (ex->request_whole || buf_len(&ex->body) > exchange_hold_max(ex))
 		exchange_open_origin(ex, false);
 }
 
@@ -277,28 +276,14 @@ static int exchange_write_framing(
 	return 0;
 }
 
-/* Whether usage may yet be asked for in a body whose beginning has to go now. */
-static bool exchange_may_inject_later(const struct exchange *ex)
-{
-	const struct request_facts *facts = request_reader_facts(reader_request(ex->request));
-
-	return !ex->request_whole && facts->readable && !facts->stream_options &&
-	       facts->stream != REQUEST_FALSE;
-}
-
 /* Composes the head and what is held of the body. */
 static int exchange_write_request(struct exchange *ex)
 {
 	struct buf *out = stream_out(&ex->connection->stream), target = BUF_EMPTY;
 	struct request_splice splice = {0};
-	bool allowed = ex->worker->config->http.inject_usage && ex->request &&
-		       !reader_is_coded(ex->request) && ex->match.operation->streams &&
-		       operation_allows_usage(&ex->match);
 	int error;
 
-	ex->injected = allowed && ex->request_whole &&
-		       request_inject_usage(reader_request(ex->request), &splice);
-	ex->may_inject = ex->injected || (allowed && exchange_may_inject_later(ex));
+	exchange_choose_edit(ex, &splice);
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
 	error = worker_key(ex->worker, ex->backend)
 			? credential_strip_query(ex->head->path, &target)
@@ -401,6 +386,15 @@ bool exchange_retry(struct exchange *ex, int error)
 	if (!exchange_is_over(ex))
 		exchange_moved(ex, ENDING_BY_US);
 	return true;
+}
+
+void exchange_send_again(struct exchange *ex, bool reusable)
+{
+	exchange_release_origin(ex, reusable);
+	ex->status = 0;
+	exchange_open_origin(ex, false);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_US);
 }
 
 void exchange_flush_origin(struct exchange *ex)
