@@ -31,6 +31,8 @@ enum config_learn { CONFIG_LEARN_OFF, CONFIG_LEARN_DNS, CONFIG_LEARN_SNI, CONFIG
 enum config_policy { CONFIG_POLICY_PASS, CONFIG_POLICY_RESET, CONFIG_POLICY_DENY };
 /* What becomes of new AI connections while nobody is there to inspect them: reset, or passed. */
 enum config_fail { CONFIG_FAIL_CLOSED, CONFIG_FAIL_OPEN, CONFIG_FAIL_DEFAULT /* of hosts: datapath.fail */ };
+/* What becomes of a request whose body cannot be read, on an operation whose bodies are. */
+enum config_unreadable { CONFIG_UNREADABLE_DENY, CONFIG_UNREADABLE_PASS };
 /* Who forwards established connections that are not steered. */
 enum config_forward { CONFIG_FORWARD_STACK, CONFIG_FORWARD_XDP };
 
@@ -122,7 +124,8 @@ struct config_tls {
 	char **origin_roots;	/* PEM files that are trusted besides (or instead of) the system's */
 	size_t norigin_roots;
 	bool system_roots;	/* true */
-	uint64_t leaf_validity_ns;	/* 7 days .. 200 days; default 30 days */
+	uint64_t leaf_validity_ns;	/* 2 days .. 200 days; default 7 days */
+	uint32_t leaf_rate;	/* leaves a second that a worker gets, ten seconds of them at once: 50 */
 	uint32_t leaf_cache;	/* leaves a worker keeps: 1024 */
 	uint64_t handshake_ns;	/* deadline of a client handshake: 10 s */
 	uint64_t ticket_rotation_ns;	/* 8 h; 0 turns tickets off */
@@ -145,6 +148,7 @@ struct config_http {
 	size_t request_window;	/* bytes of a body held before it goes on: 64 KiB … */
 	size_t edit_window;	/* … and of one that may yet be edited: 1 MiB */
 	uint64_t body_max;	/* 0: no limit */
+	enum config_unreadable unreadable;
 	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
 };

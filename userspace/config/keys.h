@@ -84,7 +84,8 @@
 	S(ca_key, PATH, ca_key, "/etc/sallyport/ca.key", "")                                      \
 	L(origin_roots, PATH, origin_roots, NULL, "")                                             \
 	S(system_roots, BOOL, system_roots, "true", "")                                           \
-	S(leaf_validity, DURATION, leaf_validity_ns, "30d", "7d..200d")                           \
+	S(leaf_validity, DURATION, leaf_validity_ns, "7d", "2d..200d")                            \
+	S(leaf_rate, U32, leaf_rate, "50", "1..10000")                                            \
 	S(leaf_cache, U32, leaf_cache, "1024", "16..65536")                                       \
 	S(handshake_timeout, DURATION, handshake_ns, "10s", "1s..5m")                             \
 	S(ticket_rotation, DURATION, ticket_rotation_ns, "8h", "0s..7d")
@@ -104,6 +105,7 @@
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(edit_window, SIZE, edit_window, "1MiB", "0..64MiB")                                     \
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
+	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
 	S(inject_usage, BOOL, inject_usage, "true", "")
 

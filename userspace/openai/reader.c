@@ -31,6 +31,7 @@ struct reader {
 	const struct reader_class *class;
 	struct coding *coding;	/* NULL: none */
 	struct work *work;	/* during coding_decode */
+	size_t taken;		/* bytes at the front of the input that the decoder has already */
 	bool failed;		/* the rest passes unread */
 	bool concluded;		/* likewise */
 	bool coded;
@@ -189,14 +190,18 @@ static int reader_decoded(void *context, struct slice piece)
 	return r->failed || r->concluded ? -EBADMSG : 0;
 }
 
+/* What the decoder takes may be read much later: the input is used when all of it was read. */
 static enum reader_result reader_decode(struct reader *r, struct slice *input, struct work *work)
 {
+	struct slice rest = slice_after(*input, r->taken);
 	int error;
 
 	r->work = work;
-	error = coding_decode_some(r->coding, input, work, reader_decoded, r);
+	error = coding_decode_some(r->coding, &rest, work, reader_decoded, r);
+	r->taken = error == -EAGAIN ? input->len - rest.len : 0;
 	if (error == -EAGAIN)
 		return READER_SPENT;
+	*input = slice_after(*input, input->len);
 	if (error && !r->failed && !r->concluded)
 		reader_fail(r, coding_problem(error));
 	return READER_ALL;
@@ -211,27 +216,22 @@ enum reader_result reader_feed(
 	struct reader *r, struct slice *input, struct work *work, struct slice *pass)
 {
 	struct slice all = *input;
-	enum reader_result result = READER_ALL;
 
 	*pass = SLICE_NONE;
 	if (r->hides)
 		return stream_feed_hiding(r, input, work, pass);
-	if (r->coding && !reader_passes(r))
-		result = reader_decode(r, input, work);
+	if (r->coding && !reader_passes(r) && reader_decode(r, input, work) == READER_SPENT)
+		return READER_SPENT;
 	while (!r->coding && !reader_passes(r) && input->len && work_left(work)) {
 		struct slice piece = slice_first(*input, READER_PIECE);
 
 		*input = slice_after(*input, piece.len);
 		r->class->feed(r, piece, work);
 	}
-	if (reader_passes(r)) {
+	if (reader_passes(r))
 		*input = slice_after(all, all.len);
-		result = READER_ALL;
-	} else if (input->len) {
-		result = READER_SPENT;
-	}
 	*pass = slice_first(all, all.len - input->len);
-	return result;
+	return input->len ? READER_SPENT : READER_ALL;
 }
 
 void reader_conclude(struct reader *r)

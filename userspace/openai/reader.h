@@ -34,8 +34,8 @@ void reader_free(struct reader *reader);
 enum reader_result {
 	READER_ALL,   /* all of the input was read */
 	READER_AGAIN, /* there is more to be done at once */
-	READER_SPENT, /* the work is spent: to be called in a later turn, with the rest of the input,
-		       * which may be empty */
+	READER_SPENT, /* the work is spent: to be called in a later turn, with the rest of the input
+		       * and nothing else */
 };
 
 /* Reads from the front of *input, which it advances, as far as the work goes. *pass is what goes

@@ -34,6 +34,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 	X(PATH, "path_not_canonical", CLIENT, 400, true, true, REQUEST_REFUSED,                  \
 		"The path is not in its canonical form: send it without percent-encoding, "      \
 		"empty or dot segments.")                                                        \
+	X(UNREADABLE, "body_unreadable", CLIENT, 400, true, true, NONE,                          \
+		"The request's body cannot be inspected.")                                       \
 	X(REQUEST_UNFIT, "request_not_forwardable", CLIENT, 400, true, true, REQUEST_REFUSED,    \
 		"The request cannot be forwarded.")                                              \
 	/* the origin's doing */                                                                 \

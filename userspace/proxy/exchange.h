@@ -41,6 +41,7 @@ struct exchange {
 	bool reading_request;		/* the reader's work was spent: it goes on in another turn */
 	struct buf body;		/* held, and kept to be sent again */
 	bool replayable;		/* body is all of it so far */
+	bool unreadable;		/* the body cannot be read; counted */
 	bool chunked;			/* towards the origin */
 	bool may_inject, injected;
 	bool edit_is_known;		/* this model takes the edit */

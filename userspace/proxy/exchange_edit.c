@@ -26,19 +26,11 @@ bool exchange_may_edit(const struct exchange *ex)
 	       operation_allows_usage(&ex->match);
 }
 
-/* Whether usage may yet be asked for in a body that is not whole. */
-static bool exchange_may_edit_later(const struct exchange *ex)
-{
-	const struct request_facts *facts = request_reader_facts(reader_request(ex->request));
-
-	return facts->readable && facts->stream != REQUEST_FALSE &&
-	       facts->include_usage != REQUEST_TRUE;
-}
-
 size_t exchange_hold_max(const struct exchange *ex)
 {
 	const struct config_http *http = &ex->worker->config->http;
-	bool edit = exchange_may_edit(ex) && exchange_may_edit_later(ex) &&
+	bool edit = exchange_may_edit(ex) &&
+		    request_may_inject_later(reader_request(ex->request)) &&
 		    (ex->head->framing != HEAD_LENGTH || ex->head->length <= http->edit_window);
 
 	return edit && http->edit_window > http->request_window ? http->edit_window
@@ -63,8 +55,8 @@ void exchange_choose_edit(struct exchange *ex, struct request_splice *splice)
 		ex->injected = request_inject_usage(reader_request(ex->request), splice);
 	/* What is not kept cannot be sent again without the edit: only to a model that takes it. */
 	ex->may_inject = ex->injected ||
-			 (!ex->request_whole && ex->edit_is_known && exchange_may_edit_later(ex) &&
-				 !request_reader_facts(reader_request(ex->request))->stream_options);
+			 (!ex->request_whole && ex->edit_is_known &&
+				 request_may_inject_later(reader_request(ex->request)));
 }
 
 /* ---- the answer to an edited request ---- */

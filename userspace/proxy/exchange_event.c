@@ -138,9 +138,9 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 	event->usage_source = SLICE("none");
 	if (facts && facts->has_usage) {
 		event->usage_source = ex->drained ? SLICE("drained") : SLICE("provider");
-		event->input_tokens = event_number(facts->input_tokens);
-		event->output_tokens = event_number(facts->output_tokens);
-		event->total_tokens = event_number(facts->total_tokens);
+		event->input_tokens = (struct event_number){facts->input_tokens, facts->has_input};
+		event->output_tokens = (struct event_number){facts->output_tokens, facts->has_output};
+		event->total_tokens = (struct event_number){facts->total_tokens, facts->has_total};
 		event->cached_tokens = event_number(facts->cached_tokens);
 		event->reasoning_tokens = event_number(facts->reasoning_tokens);
 		return;

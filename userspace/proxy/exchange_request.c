@@ -3,11 +3,15 @@
 #include "proxy/exchange.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "http/credential.h"
 #include "http/h1_write.h"
 #include "proxy/replay.h"
+
+/* The longest value of stream_options that is edited where the beginning of the body has gone. */
+#define EDIT_MAX 4096
 
 static void exchange_open_origin(struct exchange *ex, bool fresh);
 
@@ -74,26 +78,48 @@ static int exchange_write_edited(
 	return error;
 }
 
-/* A piece that goes on at once. The edit that asks for usage can still be made at its end. */
-static void exchange_pass(struct exchange *ex, struct slice span)
+/* Writes bytes of a body of which those before have gone, with the edit that asks for usage when it
+ * falls among them. *written: the rest of the bytes is to come again, with what follows them: the
+ * edit may need it. */
+static int exchange_write_on(struct exchange *ex, struct slice bytes, size_t *written)
 {
+	const struct request_reader *reader = ex->may_inject ? reader_request(ex->request) : NULL;
+	uint64_t gone = ex->request_bytes - bytes.len;
 	struct request_splice splice;
 	int error;
 
-	if (ex->may_inject && !ex->injected &&
-		request_inject_tail(reader_request(ex->request), ex->request_bytes - span.len,
-			&splice)) {
+	if (reader && !ex->injected && request_inject_later(reader, gone, &splice)) {
 		ex->injected = true;
-		error = exchange_write_edited(ex, span, ex->request_bytes, &splice);
+		error = exchange_write_edited(ex, bytes, ex->request_bytes, &splice);
 	} else {
-		error = exchange_write_piece(ex, span);
+		if (reader && !ex->injected && !ex->request_whole &&
+			ex->request_bytes - request_settled(reader) <= EDIT_MAX)
+			bytes = slice_first(bytes, (size_t)(request_settled(reader) - gone));
+		error = exchange_write_piece(ex, bytes);
 	}
 	if (!error && ex->request_whole && ex->chunked)
 		error = exchange_write_last_chunk(stream_out(&ex->connection->stream), &ex->trailers);
+	*written = bytes.len;
+	return error;
+}
+
+/* A piece that goes on at once, but for what may have to be edited together with the next. */
+static void exchange_pass(struct exchange *ex, struct slice span)
+{
+	bool held = buf_len(&ex->body) > 0;
+	int error = held ? buf_append_slice(&ex->body, span) : 0;
+	size_t written = 0;
+
+	if (!error)
+		error = exchange_write_on(ex, held ? buf_slice(&ex->body) : span, &written);
+	if (!error && !held)
+		error = buf_append_slice(&ex->body, slice_after(span, written));
 	if (error) {
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
+	if (held)
+		buf_consume(&ex->body, written);
 	if (ex->request_whole && ex->phase == EXCHANGE_SENDING)
 		exchange_enter(ex, EXCHANGE_AWAITING);
 	exchange_flush_origin(ex);
@@ -105,8 +131,28 @@ static void exchange_request_whole(struct exchange *ex)
 	if (!ex->request)
 		return;
 	reader_end(ex->request);
-	if (!request_reader_facts(reader_request(ex->request))->readable)
-		counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
+}
+
+/* True: the exchange is over, because its body cannot be read. */
+static bool exchange_refuses_body(struct exchange *ex)
+{
+	const struct request_facts *facts;
+	char message[128];
+
+	if (!ex->request || ex->unreadable)
+		return false;
+	facts = request_reader_facts(reader_request(ex->request));
+	if (facts->readable)
+		return false;
+	ex->unreadable = true;
+	counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
+	if (ex->worker->config->http.unreadable == CONFIG_UNREADABLE_PASS)
+		return false;
+	snprintf(message, sizeof(message), "The request's body cannot be inspected: %s.",
+		facts->problem);
+	exchange_fail(ex, ENDING_UNREADABLE,
+		&(struct ending_detail){NULL, message, request_problem_status(facts->problem)});
+	return true;
 }
 
 static void exchange_hold(struct exchange *ex, struct slice span)
@@ -123,6 +169,9 @@ static void exchange_hold(struct exchange *ex, struct slice span)
 static void exchange_body_read(struct exchange *ex, struct slice span)
 {
 	ex->request_bytes += span.len;
+	/* Before the last of it goes on: what is not whole the origin does not act on. */
+	if (exchange_refuses_body(ex))
+		return;
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
 		exchange_hold(ex, span);
@@ -139,7 +188,7 @@ static void exchange_body_read(struct exchange *ex, struct slice span)
 }
 
 /* Reads from the front of *span, which it advances, as far as the work goes. A reader that cannot
- * go on says so in its facts; the bytes are forwarded all the same. */
+ * go on says so in its facts. */
 static void exchange_read_request(struct exchange *ex, struct slice *span, bool fin)
 {
 	struct slice read = *span;
@@ -276,8 +325,8 @@ static int exchange_write_framing(
 	return 0;
 }
 
-/* Composes the head and what is held of the body. */
-static int exchange_write_request(struct exchange *ex)
+/* Composes the head and what is held of the body; *written bytes of that. */
+static int exchange_write_request(struct exchange *ex, size_t *written)
 {
 	struct buf *out = stream_out(&ex->connection->stream), target = BUF_EMPTY;
 	struct request_splice splice = {0};
@@ -300,12 +349,13 @@ static int exchange_write_request(struct exchange *ex)
 		error = exchange_write_framing(ex, out, &splice);
 	if (!error)
 		error = h1_write_end_of_head(out);
-	if (!error && ex->injected)
+	if (!error && !ex->injected)
+		return exchange_write_on(ex, buf_slice(&ex->body), written);
+	*written = buf_len(&ex->body);
+	if (!error)
 		error = exchange_write_edited(
 			ex, buf_slice(&ex->body), buf_len(&ex->body), &splice);
-	else if (!error)
-		error = exchange_write_piece(ex, buf_slice(&ex->body));
-	if (!error && ex->request_whole && ex->chunked)
+	if (!error && ex->chunked)
 		error = exchange_write_last_chunk(out, &ex->trailers);
 	return error;
 }
@@ -323,6 +373,7 @@ static void exchange_connected(
 	void *user, struct origin_connection *connection, const struct origin_failure *failure)
 {
 	struct exchange *ex = user;
+	size_t written = 0;
 	int error;
 
 	if (!connection) {
@@ -336,7 +387,7 @@ static void exchange_connected(
 	exchange_enter(ex, ex->request_whole ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	h1_reader_expect(connection->reader, ex->method);
 	ex->sent_before = stream_sent(&connection->stream);
-	error = exchange_write_request(ex);
+	error = exchange_write_request(ex, &written);
 	if (error) {
 		exchange_fail(
 			ex, error == -ENOMEM ? ENDING_MEMORY : ENDING_REQUEST_UNFIT, NULL);
@@ -344,7 +395,7 @@ static void exchange_connected(
 	}
 	ex->replayable = ex->request_whole;
 	if (!ex->replayable)
-		buf_wipe(&ex->body);
+		buf_consume(&ex->body, written);
 	stream_watch(&connection->stream, true);
 	exchange_flush_origin(ex);
 	if (exchange_is_over(ex))

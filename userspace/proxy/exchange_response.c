@@ -146,7 +146,8 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 	}
 	if (head->status <= 299)
 		exchange_edit_taken(ex);
-	buf_wipe(&ex->body);
+	if (ex->request_whole)
+		buf_wipe(&ex->body);
 	ex->replayable = false;
 	if (!exchange_mask_error(ex, head)) {
 		exchange_fail(ex, ENDING_ERROR_CODED, NULL);
