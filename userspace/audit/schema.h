@@ -74,6 +74,7 @@
 	X(FLAG, output_messages_truncated, "gen_ai.output.messages.truncated")                     \
 	X(CONTENT, tools, "gen_ai.tools")	/* JSON */                                         \
 	X(FLAG, tools_truncated, "gen_ai.tools.truncated")                                         \
+	X(NUMBER, input_messages_cut, "gen_ai.input.messages.cut") /* bytes not in them */         \
 	X(TEXT, request_user, "gen_ai.request.user")                                               \
 	X(FLAG, body_readable, "body.readable")                                                    \
 	X(TEXT, body_problem, "body.problem")	/* why it is not readable */                       \

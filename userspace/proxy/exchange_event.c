@@ -80,6 +80,8 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 		event->request_top_p = event_real(facts->top_p.value);
 	event->input_messages = facts->messages;
 	event->input_messages_truncated = event_flag(facts->messages_truncated);
+	if (facts->messages_cut)
+		event->input_messages_cut = event_number(facts->messages_cut);
 	event->tools = facts->tools;
 	if (facts->tools.len)
 		event->tools_truncated = event_flag(facts->tools_truncated);
