@@ -118,7 +118,7 @@ static int review_kind(const char *text, const char **kind)
 {
 	static const char *const kinds[] = {
 		"exchange", "handshake", "bypass", "source.summary", "source.drop",
-		"datapath.state"};
+		"datapath.state", "datapath.open"};
 
 	*kind = NULL;
 	if (strcmp(text, "all") == 0)

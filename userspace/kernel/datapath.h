@@ -57,6 +57,9 @@ int datapath_workers(struct datapath *datapath, unsigned n);
  * datapath's. */
 int datapath_heartbeats(const struct datapath *datapath);
 
+/* How many packets had this outcome since the maps were made. */
+uint64_t datapath_outcome(const struct datapath *datapath, enum outcome outcome);
+
 /* From the next SYN on this address is an endpoint, until the first sweep after expires_ns, or
  * until a learned one has to make room (kernel/endpoint_room.h); a known address is never shortened.
  * It fails closed for as long as it was learned for any host that does. 0, -ENOSPC (max_endpoints,

@@ -63,27 +63,44 @@ struct census {
 
 /* ---- events ---- */
 
-void census_state(struct census *census, const char *subject, const char *state, const char *reason)
+static void record_now(struct census *census, struct event *event)
 {
-	struct event event = {
-		.time_ns = clock_realtime_ns(),
-		.kind = SLICE("datapath.state"),
-		.action = SLICE("state-change"),
-		.outcome = SLICE("unknown"),
-		.datapath_subject = slice_of_string(subject),
-		.datapath_state = slice_of_string(state),
-		.datapath_reason = slice_of_string(reason),
-	};
-
 	if (!census)
 		return;
 	if (!census->recorder) {
 		counter_add(census->options.counters, COUNTER_AUDIT_DROPPED, 1);
 		return;
 	}
-	recorder_record(census->recorder, &event);
+	event->time_ns = clock_realtime_ns();
+	event->action = SLICE("state-change");
+	event->outcome = SLICE("unknown");
+	recorder_record(census->recorder, event);
 	counter_add(census->options.counters, COUNTER_CENSUS_STATES, 1);
 	recorder_flush(census->recorder);
+}
+
+void census_state(struct census *census, const char *subject, const char *state, const char *reason)
+{
+	struct event event = {
+		.kind = SLICE("datapath.state"),
+		.datapath_subject = slice_of_string(subject),
+		.datapath_state = slice_of_string(state),
+		.datapath_reason = slice_of_string(reason),
+	};
+
+	record_now(census, &event);
+}
+
+void census_open(struct census *census, const struct open_record *record)
+{
+	struct event event = {
+		.kind = SLICE("datapath.open"),
+		.datapath_begin = event_number(record->begin_ns),
+		.datapath_end = event_number(record->end_ns),
+		.datapath_passed = event_number(record->passed),
+	};
+
+	record_now(census, &event);
 }
 
 static void census_failed(struct census *census, const char *what, int error)

@@ -13,6 +13,7 @@
 #include "base/counter.h"
 #include "base/why.h"
 #include "config/config.h"
+#include "kernel/open_record.h"
 #include "supervise/handout.h"
 
 struct census;
@@ -48,6 +49,10 @@ int census_board(const struct census *census);
  * the reason, for a person; NULL or "": none. The texts are copied. census may be NULL. */
 void census_state(
 	struct census *census, const char *subject, const char *state, const char *reason);
+
+/* Records a time in which connections passed unseen, which has ended: event datapath.open. census
+ * may be NULL. */
+void census_open(struct census *census, const struct open_record *record);
 
 /* The end: each source is told a last time, then no event can come any more, and the shipper sees
  * the end of the stream. true: done. false: it takes a while (3 s at most), and

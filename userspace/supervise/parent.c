@@ -403,7 +403,7 @@ int parent_attach(struct parent *parent, const struct config *config, struct why
 	int error = datapath_open(config, &parent->datapath, why);
 
 	if (!error)
-		error = vitals_new(parent, &parent->vitals, why);
+		error = vitals_new(parent, config->appliance.run_directory, &parent->vitals, why);
 	if (!error)
 		error = scout_watch_new(parent, &parent->scout_watch, why);
 	if (!error)
