@@ -8,7 +8,8 @@
 #	make clients		Go, Chromium, Java and others through an appliance, with nothing but the root
 #	make demo		real calls through an appliance in network namespaces
 #	make bench-packets	ns per packet of the kernel programs, and the memory of their maps
-#	make bench		these, and the comparison with other proxies; BENCH="--rounds 1 …" are its options
+#	make bench-store	events/s and bytes per event of the collector's store, and its questions
+#	make bench		bench-packets, and the comparison with other proxies; BENCH="--rounds 1 …" are its options
 #	make check-kernels	tests of the kernel programs on Debian's kernels, in qemu (vm/)
 #	make install		to DESTDIR and PREFIX
 #	make format clean
@@ -72,6 +73,7 @@ SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
 ORIGIN := $(if $(ORIGIN_SOURCES),$(B)/tests/origin/origin)
 VM_PROGRAM := $(if $(wildcard vm/verified.c),$(B)/vm/verified)
 BENCH_LOAD := $(if $(wildcard tests/bench/load.c),$(B)/tests/bench/load)
+BENCH_STORE := $(if $(wildcard tests/bench/store.c),$(B)/tests/bench/store)
 BENCH_PACKETS := $(if $(wildcard tests/bench/packets.c),$(B)/tests/bench/packets)
 
 # --- how it is compiled ------------------------------------------------------------------------
@@ -125,7 +127,7 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients \
 	check-kernels clients \
-	demo bench bench-packets fuzz fuzz-run asan install clean format deps tests force
+	demo bench bench-packets bench-store fuzz fuzz-run asan install clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
 # Everything is compiled again when the command to compile it changes, and the library is made
@@ -166,6 +168,7 @@ $(B)/sallyport: $(B)/userspace/cli/main.o
 $(B)/sallyport-collector: $(B)/userspace/collector/main.o
 $(B)/tests/origin/origin: $(ORIGIN_OBJECTS)
 $(B)/tests/bench/load: $(B)/tests/bench/load.o
+$(B)/tests/bench/store: $(B)/tests/bench/store.o
 $(B)/tests/bench/packets: $(B)/tests/bench/packets.o $(B)/libsupport.a
 $(B)/vm/verified: $(B)/vm/verified.o
 $(FUZZ_TARGETS): $(if $(FUZZ),,$(B)/tests/fuzz/replay.o)
@@ -173,7 +176,7 @@ $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/%: $(B)/%.o $(B)/libsupport.a
 TEST_LIBS = -lcmocka -lbrotlienc
 $(FUZZ_TARGETS): LINK += $(if $(FUZZ),-fsanitize=fuzzer)
 
-$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(BENCH_PACKETS) $(VM_PROGRAM) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
+$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(BENCH_PACKETS) $(BENCH_STORE) $(VM_PROGRAM) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
 	$(call say,LINK,$@)
 	$(Q)$(LINKED) $(if $(filter $(B)/tests/%,$@),$(LTO:%=-fno-lto)) -o $@ $(filter %.o,$^) \
 		$(filter %/libsupport.a,$^) $(B)/libsallyport.a \
@@ -270,6 +273,9 @@ bench:
 # Of these, the kernel programs alone: ns per packet, and memory.
 bench-packets: $(BENCH_PACKETS)
 	@$(BENCH_PACKETS)
+# The collector's store: what it takes, and what its questions cost. EVENTS=1000000
+bench-store: $(BENCH_STORE)
+	@$(BENCH_STORE) $(EVENTS)
 
 # --- install -----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #endif
 
-#define SALLYPORT_ABI 2
+#define SALLYPORT_ABI 3
 
 #define WORKERS_MAX 256
 
@@ -151,8 +151,9 @@ enum flow_decision {
 	FLOW_UNSEEN = 3, /* direct, to an endpoint that failed open */
 };
 
-/* The mark of packets that pass so, beside datapath.mark: nobody is to wait with them for the scout,
- * who may be as dead as the workers. */
+/* The mark of packets that the netfilter rules do not show to the scout, beside datapath.mark: of
+ * connections that he has judged, and of those that pass because they fail open, for he may be as
+ * dead as the workers. What has no mark is shown. */
 #define MARK_UNSEEN(mark) ((mark) + 1)
 
 /* X(NAME, "name", seconds that a flow stays without a packet, "help") */
@@ -172,6 +173,10 @@ enum flow_mark {
 	FLOW_SAW_CLIENT_FIN = 2,
 	FLOW_SAW_SERVER_FIN = 4,
 	FLOW_SAW_RESET = 8,
+	FLOW_SAW_REPLY = 16, /* the server's side came back through datapath.inside */
+	FLOW_NO_SYN = 32,    /* recorded in its middle */
+	FLOW_SHOWN = 64,     /* its port is one of those whose connections the scout judges … */
+	FLOW_JUDGED = 128,   /* … and he has: what follows the bytes he judged is not shown */
 };
 #define FLOW_SAW_BOTH_FINS (FLOW_SAW_CLIENT_FIN | FLOW_SAW_SERVER_FIN)
 
@@ -181,10 +186,20 @@ struct flow {
 	__u64 seen_ns; /* CLOCK_MONOTONIC: the first segment of the last tick */
 	__u32 isn;     /* host order: the same SYN again is no new decision */
 	__u32 marks;   /* enum flow_mark */
+	__u32 judged;  /* FLOW_JUDGED: bytes from the stream's beginning on */
 	__u16 tick;
 	__u8 decision; /* enum flow_decision */
-	__u8 reserved[5];
+	__u8 reserved;
 };
+
+/* Value of the map judgements (key: struct flow_key), written by the scout, who may not touch the
+ * flow itself: he has made up his mind about the connection that began with this SYN. */
+struct judgement {
+	__u32 isn; /* host order; of a connection seen from its middle on, one before its first byte
+		    */
+	__u32 bytes; /* as the member judged of struct flow */
+};
+#define JUDGEMENTS_MAX 16384
 
 static inline enum flow_state flow_state(__u32 marks)
 {
@@ -205,6 +220,15 @@ struct flood {
  * to steer what may be merged: each segment is counted, wherever it is dropped. */
 enum xdp_mode { XDP_MODE_OFF, XDP_MODE_GENERIC, XDP_MODE_NATIVE };
 
+/* Whose first packets are shown to the scout, by the netfilter rules. */
+enum showing {
+	SHOWN_TCP = 1,	   /* of connections to steered ports */
+	SHOWN_UDP = 2,	   /* of datagrams there: QUIC's long headers, and all to endpoints */
+	SHOWN_DNS = 4,	   /* to PORT_ENCRYPTED_DNS, as to steered ports … */
+	SHOWN_DNS_ALL = 8, /* … and all datagrams there, for they are refused */
+};
+#define PORT_ENCRYPTED_DNS 853
+
 /* The one element of the map settings. */
 struct settings {
 	__u64 heartbeat_ns;    /* a worker whose stamp is older is not alive; 0: not looked at */
@@ -216,6 +240,8 @@ struct settings {
 	__u32 clsact_ours;     /* the clsact qdisc was made by the appliance */
 	__u32 admission;       /* the map admission has prefixes */
 	__u32 xdp;	       /* enum xdp_mode: where packets are admitted */
+	__u32 shown;	       /* enum showing */
+	__u32 reserved;
 };
 
 /* The map heartbeats, an array that can be mapped: CLOCK_MONOTONIC ns of the last sign of life of

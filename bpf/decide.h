@@ -14,7 +14,8 @@ struct facts {
 	bool fails_open; /* … and so is what becomes of it while its worker is not alive */
 	bool known;	 /* the flow table has the connection */
 	bool steered;	 /* … as FLOW_STEER */
-	bool unseen;	 /* … as FLOW_UNSEEN */
+	bool unseen;	 /* … and this segment is not for the scout */
+	bool shown;	 /* the port is one of those whose connections the scout judges */
 	bool repeated;	 /* a SYN with the ISN of a flow that is opening: sent again */
 	bool worker;	 /* the source's worker listens; unless known: and gives signs of life */
 	bool socket;	 /* a socket of this connection exists: known where it matters */
@@ -27,7 +28,7 @@ struct verdict {
 	enum drop drop;	 /* of ACTION_DROP and ACTION_RESET, else DROP_NONE */
 	__u8 record;	 /* enum flow_decision to write into the flow table, or 0 */
 	bool repeated;	 /* a SYN that was seen before */
-	bool unseen;	 /* passes, and is to be marked so */
+	bool unseen;	 /* passes, and is to be marked as not for the scout */
 	bool unrecorded; /* a decision that would have been written, but for the flood */
 };
 
@@ -129,15 +130,20 @@ static __always_inline struct verdict decide_syn(const struct facts *facts)
 
 /* A segment of a connection that the table does not know: forgotten, or not recorded in a flood, or
  * there before us. Only for the last there is somebody else who knows it. */
-static __always_inline struct verdict decide_unknown(const struct facts *facts)
+static __always_inline struct verdict decide_unknown(
+	const struct packet *packet, const struct facts *facts)
 {
 	struct verdict verdict = verdict_pass(OUTCOME_NO_FLOW, 0);
 
+	/* The scout's judgement is remembered with it. */
+	if (facts->shown && packet->payload && !facts->flood)
+		verdict.record = FLOW_DIRECT;
 	if (!facts->port || !facts->endpoint)
 		return verdict;
 	if (facts->socket)
 		return verdict_steer(OUTCOME_STEERED, FLOW_STEER);
-	/* The answer to a SYN cookie, no socket yet; unless its SYN has passed because it fails open. */
+	/* The answer to a SYN cookie, no socket yet; unless its SYN has passed because it fails
+	 * open. */
 	if (facts->flood && (facts->worker || !facts->fails_open))
 		return verdict_steer(OUTCOME_STEERED, 0);
 	verdict.unseen = facts->flood;
@@ -168,7 +174,7 @@ static __always_inline struct verdict decide(const struct packet *packet, const 
 	if (packet_is_syn(packet))
 		return decide_syn(facts);
 	if (!facts->known)
-		return decide_unknown(facts);
+		return decide_unknown(packet, facts);
 	if (!facts->steered)
 		return verdict_direct(facts);
 	/* A reset is never answered with a reset (RFC 9293 section 3.10.7.1). */

@@ -118,15 +118,50 @@ static __always_inline void flow_touch(struct flow *flow)
 	flow->seen_ns = bpf_ktime_get_coarse_ns();
 }
 
-/* Writes a decision down; replaces: a connection that is open still. Negative: the table took no
- * entry. Not inlined, see lookup.h. */
-__noinline int flow_record(
-	const struct flow_key *of, const struct packet *packet, int decision, bool replaces)
+/* Whether the scout has to see the segment: it may be, or write over, what he judges by. What
+ * reaches from before the stream's beginning into it counts (RFC 9293 section 3.10.7.4 trims it).
+ */
+static __always_inline bool flow_shows(const struct flow *flow, const struct packet *packet)
+{
+	__u32 marks = flow->marks, at = packet->sequence - flow->isn - 1;
+
+	if (!(marks & FLOW_SHOWN) || flow->decision != FLOW_DIRECT)
+		return false;
+	if (packet_is_syn(packet))
+		return true;
+	if (packet->payload == 0)
+		return false;
+	return !(marks & FLOW_JUDGED) || at < flow->judged || -at < packet->payload;
+}
+
+/* Takes the scout's word for it, if he gave it. */
+static __always_inline void flow_judge(struct flow *flow, const struct flow_key *key)
+{
+	const struct judgement *judgement;
+
+	if ((flow->marks & (FLOW_SHOWN | FLOW_JUDGED)) != FLOW_SHOWN)
+		return;
+	judgement = bpf_map_lookup_elem(&judgements, key);
+	if (!judgement)
+		return;
+	if (flow->marks & FLOW_NO_SYN)
+		flow->isn = judgement->isn;
+	else if (flow->isn != judgement->isn) /* of an older connection of the same ports */
+		return;
+	flow->judged = judgement->bytes;
+	__sync_fetch_and_or(&flow->marks, FLOW_JUDGED);
+}
+
+/* Writes a decision down; marks: with which the flow begins; replaces: a connection that is open
+ * still. Negative: the table took no entry. Not inlined, see lookup.h. */
+__noinline int flow_record(const struct flow_key *of, const struct packet *packet, int decision,
+	__u32 marks, bool replaces)
 {
 	struct flow fresh = {
 		.seen_ns = bpf_ktime_get_coarse_ns(),
 		.tick = (__u16)tick_now(),
 		.decision = (__u8)decision,
+		.marks = marks,
 	};
 	struct flow_key key;
 
@@ -135,8 +170,10 @@ __noinline int flow_record(
 	key = *of;
 	fresh.isn = packet->sequence;
 	/* One that the table had forgotten. */
-	if (!packet_is_syn(packet))
-		fresh.marks = FLOW_SAW_ACK;
+	if (!packet_is_syn(packet)) {
+		fresh.marks |= FLOW_SAW_ACK | FLOW_NO_SYN;
+		fresh.isn--;
+	}
 	if (replaces)
 		limit_count(&key.client, true);
 	if (bpf_map_update_elem(&flows, &key, &fresh, BPF_ANY))

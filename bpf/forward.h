@@ -86,8 +86,9 @@ static __always_inline int forward(
 		return XDP_PASS;
 	flow_key_of(packet, &key);
 	flow = bpf_map_lookup_elem(&flows, &key);
+	/* The scout sits behind the stack. */
 	if (!flow || flow->decision != FLOW_DIRECT || flow_state(flow->marks) != FLOW_OPEN ||
-		!forward_route(context, frame, packet, &route) ||
+		flow_shows(flow, packet) || !forward_route(context, frame, packet, &route) ||
 		!forward_rewrite(frame, packet, &route))
 		return XDP_PASS;
 	/* It does not come to steer. */

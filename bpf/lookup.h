@@ -25,6 +25,17 @@ static __always_inline bool port_steered(__u16 port)
 	return bits && (*bits >> (host % 32) & 1);
 }
 
+/* Whether what goes to this port (enum showing: as TCP or as UDP) is shown to the scout. */
+static __always_inline bool port_shown(__u16 port, __u32 as)
+{
+	const struct settings *current = settings_now();
+
+	if (!current)
+		return false;
+	return ((current->shown & as) && port_steered(port)) ||
+	       ((current->shown & SHOWN_DNS) && port == bpf_htons(PORT_ENCRYPTED_DNS));
+}
+
 /* enum fail of the endpoint at this address, or -1: there is none. */
 __noinline int endpoint_look(const struct abi_address *address)
 {

@@ -47,6 +47,15 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
+/* Needed from the scout's word to the connection's next segment. One that is lost is given again.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, JUDGEMENTS_MAX);
+	__type(key, struct flow_key);
+	__type(value, struct judgement);
+} judgements SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

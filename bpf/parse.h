@@ -98,6 +98,10 @@ struct wire_tcp {
 	__u16 window, checksum, urgent;
 } WIRE;
 
+struct wire_udp {
+	__u16 source, destination, length, checksum;
+} WIRE;
+
 struct wire_icmp {
 	__u8 type, code;
 	__u16 checksum;

@@ -10,19 +10,18 @@ static __always_inline void reply_follow(
 {
 	struct flow_key key = {};
 	struct flow *flow;
-	__u32 marks = 0;
+	__u32 marks = FLOW_SAW_REPLY;
 
 	flow_key_of_reply(packet, &key);
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
 		return;
 	if (packet->flags & TCP_RST)
-		marks = FLOW_SAW_RESET;
+		marks |= FLOW_SAW_RESET;
 	else if (packet->flags & TCP_FIN)
-		marks = FLOW_SAW_SERVER_FIN;
+		marks |= FLOW_SAW_SERVER_FIN;
 	flow_touch(flow);
-	if (marks)
-		flow_mark(flow, marks, &key.client, counters);
+	flow_mark(flow, marks, &key.client, counters);
 }
 
 SEC("tc")

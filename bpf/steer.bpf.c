@@ -49,7 +49,12 @@ static __always_inline void facts_of_flow(
 
 	facts->known = true;
 	facts->steered = flow->decision == FLOW_STEER;
-	facts->unseen = flow->decision == FLOW_UNSEEN;
+	/* What began before its port was shown is not looked at: that would be from its middle on.
+	 */
+	facts->unseen = flow->decision == FLOW_UNSEEN ||
+			(packet->kind == PACKET_TCP && !syn && !flow_shows(flow, packet) &&
+				((flow->marks & FLOW_SHOWN) ||
+					port_shown(packet->destination_port, SHOWN_TCP)));
 	facts->repeated =
 		syn && flow->isn == packet->sequence && flow_state(flow->marks) != FLOW_CLOSED;
 	/* Looked for once a tick: what a dead worker leaves is reset a tick later. */
@@ -62,6 +67,8 @@ static __always_inline void facts_of_destination(const struct packet *packet, st
 	int fail;
 
 	facts->port = packet->kind == PACKET_TCP && port_steered(packet->destination_port);
+	facts->shown =
+		packet->kind == PACKET_TCP && port_shown(packet->destination_port, SHOWN_TCP);
 	if (packet->kind != PACKET_HIDDEN && !facts->port)
 		return;
 	fail = endpoint_look(&packet->destination);
@@ -81,11 +88,13 @@ static __noinline struct flow *facts_gather(struct __sk_buff *skb, const struct 
 		return NULL;
 	if (tcp || packet->kind == PACKET_ICMP_ERROR)
 		flow = bpf_map_lookup_elem(&flows, key);
-	if (flow)
+	if (flow) {
+		flow_judge(flow, key);
 		facts_of_flow(packet, flow, facts);
+	}
 	if (packet->kind == PACKET_HIDDEN || (tcp && (syn || !flow)))
 		facts_of_destination(packet, facts);
-	if (syn || (tcp && !flow && facts->endpoint))
+	if (syn || (tcp && !flow && (facts->endpoint || facts->shown)))
 		facts->flood = flood_now();
 	if (!tcp || facts->worker || !(facts->steered || facts->endpoint))
 		return flow;
@@ -111,7 +120,7 @@ __noinline int verdict_of(
 static __noinline bool segment_note(const struct packet *packet, const struct flow_key *key,
 	struct flow *flow, const struct verdict *verdict, struct source_counters *counters)
 {
-	bool syn = packet_is_syn(packet);
+	bool syn = packet_is_syn(packet), shown;
 	__u32 marks = 0;
 
 	if (syn && counters) {
@@ -120,13 +129,18 @@ static __noinline bool segment_note(const struct packet *packet, const struct fl
 		counters->steered += verdict->outcome == OUTCOME_OPENED;
 		counters->passed += verdict->action == ACTION_PASS && !verdict->repeated;
 	}
-	if (syn && !verdict->repeated)
+	if (syn ? !verdict->repeated : verdict->outcome == OUTCOME_NO_FLOW && verdict->record)
 		flood_count();
-	if (verdict->unrecorded)
+	if (verdict->unrecorded) {
+		/* What was judged of these ports before is nothing to go by. */
+		bpf_map_delete_elem(&judgements, key);
 		outcome_count(OUTCOME_FLOOD);
-	if (verdict->record)
-		return flow_record(key, packet, verdict->record,
+	}
+	if (verdict->record) {
+		shown = port_shown(packet->destination_port, SHOWN_TCP);
+		return flow_record(key, packet, verdict->record, shown ? FLOW_SHOWN : 0,
 			       flow && flow_state(flow->marks) != FLOW_CLOSED) == 0;
+	}
 	/* A reset leaves the tick alone, so that the worker is looked for again. */
 	if (!flow || verdict->action == ACTION_RESET)
 		return true;
@@ -180,6 +194,31 @@ static __always_inline enum drop admit_here(const struct packet *packet)
 	return (enum drop)admit_packet(packet);
 }
 
+/* Whether a datagram is not for the scout. He is shown the beginnings of QUIC (long headers, RFC
+ * 9000 section 17.2) and what goes to an endpoint, which takes no datagrams. Not inlined, see
+ * lookup.h. */
+__noinline int datagram_unseen(struct __sk_buff *skb, const struct packet *packet)
+{
+	const struct settings *current = settings_now();
+	const struct wire_udp *udp;
+	struct frame frame;
+	__u32 l4;
+
+	if (!packet || !current || !(current->shown & SHOWN_UDP) || packet->kind != PACKET_OTHER ||
+		packet->protocol != IP_UDP)
+		return false;
+	l4 = packet->l4;
+	frame_read(skb, &frame);
+	udp = (const void *)(frame.start + l4);
+	if (l4 > PARSE_L4_MAX || (const __u8 *)(udp + 1) + 1 > frame.end)
+		return false;
+	if (*(const __u8 *)(udp + 1) & 0x80 || !port_shown(udp->destination, SHOWN_UDP))
+		return false;
+	if (udp->destination == bpf_htons(PORT_ENCRYPTED_DNS) && (current->shown & SHOWN_DNS_ALL))
+		return false;
+	return endpoint_look(&packet->destination) < 0;
+}
+
 SEC("tc")
 int sally_steer(struct __sk_buff *skb)
 {
@@ -218,6 +257,8 @@ int sally_steer(struct __sk_buff *skb)
 		verdict.outcome = OUTCOME_FLOWS_FULL;
 		verdict.drop = DROP_NO_WORKER;
 	}
+	if (packet.kind == PACKET_OTHER && !packet.vlan)
+		verdict.unseen = datagram_unseen(skb, &packet);
 	if (verdict.action == ACTION_STEER && counters) {
 		counters->steered_packets += size.packets;
 		counters->steered_bytes += size.bytes;

@@ -405,6 +405,145 @@ static void the_cost_per_packet_is_told(void **state)
 		run_repeated(bench, &ours6, repeat).ns);
 }
 
+/* --- what the scout is shown --- */
+
+static void show(struct bench *bench, uint32_t shown)
+{
+	bench->settings.shown = shown;
+	bench_settings(bench);
+}
+
+static void judge(struct bench *bench, bool ipv6, uint16_t port, uint32_t isn, uint32_t bytes)
+{
+	const struct judgement judgement = {isn, bytes};
+	struct flow_key key = {.client_port = htons(port), .server_port = htons(443)};
+
+	address_of(ipv6 ? CLIENT6 : CLIENT4, (struct address *)&key.client);
+	address_of(ipv6 ? OTHER6 : OTHER4, (struct address *)&key.server);
+	assert_int_equal(
+		bpf_map_update_elem(bench->programs.maps.judgements, &key, &judgement, 0), 0);
+}
+
+/* Of a connection that is not steered. */
+static struct packet_plan direct(bool ipv6, uint8_t flags, uint32_t sequence, size_t payload)
+{
+	struct packet_plan plan = segment(ipv6, flags);
+
+	plan.destination = ipv6 ? OTHER6 : OTHER4;
+	plan.sequence = sequence;
+	plan.payload = payload;
+	return plan;
+}
+
+static uint32_t mark_of(struct bench *bench, struct packet_plan plan)
+{
+	struct run result = run(bench, &plan);
+
+	assert_int_equal(result.action, PASSED);
+	return result.mark;
+}
+
+static void a_connection_is_shown_until_it_is_judged(void **state)
+{
+	const uint32_t isn = 0xfffffff0; /* the numbers wrap */
+	struct bench *bench = *state;
+
+	show(bench, SHOWN_TCP);
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_SYN, isn, 0)), 0);
+		/* There is nothing in it to be looked at. */
+		assert_int_equal(
+			mark_of(bench, direct(ipv6, TCP_ACK, isn + 1, 0)), MARK_UNSEEN(MARK));
+		for (uint32_t at = 0; at < 1000; at += 10)
+			assert_int_equal(
+				mark_of(bench, direct(ipv6, TCP_ACK, isn + 1 + at, 10)), 0);
+		judge(bench, ipv6, 40000, isn, 500);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn + 1 + 500, 10)),
+			MARK_UNSEEN(MARK));
+		/* Whoever writes over what was judged is looked at again. */
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn + 1 + 499, 10)), 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn + 1, 10)), 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn - 100, 102)), 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn, 1)), MARK_UNSEEN(MARK));
+		/* The same ports again are another connection. */
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_SYN, 7, 0)), 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, 8 + 500, 10)), 0);
+		bench_fresh(state);
+		show(bench, SHOWN_TCP);
+	}
+}
+
+static void a_connection_known_from_its_middle_on_is_shown_and_judged(void **state)
+{
+	struct packet_plan data = direct(false, TCP_ACK, 1000, 100);
+	struct bench *bench = *state;
+
+	show(bench, SHOWN_TCP);
+	data.source_port = 40002;
+	assert_int_equal(mark_of(bench, data), 0);
+	assert_true(only_flow(bench).marks & FLOW_NO_SYN);
+	assert_int_equal(only_flow(bench).decision, FLOW_DIRECT);
+	judge(bench, false, 40002, 999, 100);
+	data.sequence += 100;
+	assert_int_equal(mark_of(bench, data), MARK_UNSEEN(MARK));
+}
+
+/* It began before its port was shown: the scout would not know what to make of it. */
+static void a_connection_older_than_the_configuration_is_not_shown(void **state)
+{
+	struct bench *bench = *state;
+
+	show(bench, 0);
+	assert_int_equal(mark_of(bench, direct(false, TCP_SYN, 0, 0)), 0);
+	show(bench, SHOWN_TCP);
+	assert_int_equal(mark_of(bench, direct(false, TCP_ACK, 1, 10)), MARK_UNSEEN(MARK));
+}
+
+/* QUIC begins with long headers; what follows is not looked at, but for an endpoint. */
+static void beginnings_of_quic_are_shown(void **state)
+{
+	static const struct {
+		const char *to;
+		uint16_t port;
+		uint8_t first;
+		uint32_t shown, mark;
+	} cases[] = {
+		{OTHER4, 443, 0xc3, SHOWN_UDP, 0},
+		{OTHER4, 443, 0x43, SHOWN_UDP, MARK_UNSEEN(MARK)},
+		{OTHER6, 443, 0x43, SHOWN_UDP, MARK_UNSEEN(MARK)},
+		{ENDPOINT4, 443, 0x43, SHOWN_UDP, 0},
+		{PREFIXED6, 443, 0x43, SHOWN_UDP, 0},
+		{OTHER4, 5000, 0x43, SHOWN_UDP, 0},
+		{OTHER4, 853, 0x43, SHOWN_UDP, 0},
+		{OTHER4, 853, 0x43, SHOWN_UDP | SHOWN_DNS, MARK_UNSEEN(MARK)},
+		{OTHER4, 853, 0x43, SHOWN_UDP | SHOWN_DNS | SHOWN_DNS_ALL, 0},
+		{OTHER4, 443, 0x43, 0, 0},
+	};
+	struct bench *bench = *state;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct packet_plan plan = {.destination = cases[i].to,
+			.source = strchr(cases[i].to, ':') ? CLIENT6 : CLIENT4,
+			.protocol = IPPROTO_UDP};
+		struct packet_bytes packet;
+		struct run result;
+		size_t l4;
+
+		packet_build(&plan, &packet);
+		/* Behind the 8 bytes of its header. */
+		l4 = packet.len - 8;
+		packet.bytes[l4 + 2] = (uint8_t)(cases[i].port >> 8);
+		packet.bytes[l4 + 3] = (uint8_t)cases[i].port;
+		packet.bytes[packet.len] = cases[i].first;
+		packet.len += 4;
+		packet.bytes[strchr(cases[i].to, ':') ? 14 + 5 : 14 + 3] += 4;
+		show(bench, cases[i].shown);
+		result = bench_run_bytes(bench, bench->programs.steer_fd, &packet, NULL, 1);
+		if (result.mark != cases[i].mark)
+			fail_msg("case %zu: mark %#x", i, result.mark);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +560,12 @@ int main(void)
 		cmocka_unit_test_setup(what_cannot_be_answered_is_dropped, bench_fresh),
 		cmocka_unit_test_setup(resets_and_drops_are_counted_with_their_source, bench_fresh),
 		cmocka_unit_test_setup(the_cost_per_packet_is_told, bench_fresh),
+		cmocka_unit_test_setup(a_connection_is_shown_until_it_is_judged, bench_fresh),
+		cmocka_unit_test_setup(
+			a_connection_known_from_its_middle_on_is_shown_and_judged, bench_fresh),
+		cmocka_unit_test_setup(
+			a_connection_older_than_the_configuration_is_not_shown, bench_fresh),
+		cmocka_unit_test_setup(beginnings_of_quic_are_shown, bench_fresh),
 	};
 
 	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);

@@ -116,9 +116,12 @@ static void give(struct run *run, uint32_t sequence, uint8_t flags, struct slice
 static void run_start(struct run *run, const struct config *config)
 {
 	*run = (struct run){.given = 0};
-	run->learn =
-		learn_new(config, NULL, &(struct learn_output){
-						on_verdict, on_ask, on_confirm, on_emit, run});
+	run->learn = learn_new(config, NULL,
+		&(struct learn_output){.verdict = on_verdict,
+			.ask = on_ask,
+			.confirm = on_confirm,
+			.emit = on_emit,
+			.context = run});
 	demand(run->learn != NULL);
 	give(run, FIRST - 1, IP_PACKET_SYN | IP_PACKET_ACK, SLICE_NONE);
 }

@@ -110,6 +110,39 @@ def test_without_a_backend_the_clients_credential_passes(client, origin, prompt)
     assert origin.request("passes").key == CLIENT_KEY
 
 
+@pytest.mark.parametrize("knobs", [
+    {}, {"x-test-framing": "chunked", "x-test-chunk": "7"}, {"x-test-framing": "close"},
+    {"x-test-chunk": "1", "x-test-framing": "chunked"},
+], ids=lambda knobs: "+".join(knobs.values()) or "length")
+@pytest.mark.parametrize("status", ["401", "500"])
+def test_a_key_that_the_origin_echoes_reaches_nobody(gate, client, prompt, status, knobs):
+    headers = {"x-test-status": status, "x-test-echo": "1", **knobs}
+    got = client.chat(AZURE, prompt, headers=headers)
+    assert got.status == int(status)
+    assert SERVICE_KEY not in str(got.headers) + got.body.decode()
+    hidden = "*" * len(SERVICE_KEY)
+    assert got.header("x-you-sent") == hidden
+    assert got.json()["error"]["message"].endswith(f" You sent {hidden} twice: {hidden}.")
+    assert SERVICE_KEY not in str(gate.event(prompt))
+
+
+def test_an_error_that_cannot_be_looked_into_does_not_pass(gate, client, origin, prompt):
+    headers = {"x-test-status": "401", "x-test-echo": "1", "x-test-coding": "gzip", "x-test-id": "coded"}
+    got = client.chat(AZURE, prompt, headers={**headers, "Accept-Encoding": "gzip, br"})
+    assert got.status == 502
+    assert origin.request("coded").all("accept-encoding") == ["identity"]
+    assert gate.event(prompt)["error.type"] == "response_unreadable"
+
+
+def test_a_key_in_a_prompt_and_an_answer_is_not_recorded(gate, client):
+    said = f"Say {SERVICE_KEY}!"
+    assert SERVICE_KEY in client.chat(AZURE, said).text()
+    assert SERVICE_KEY in client.chat(AZURE, said, fields={"stream": True}).text()
+    for event in gate.wait_events(2, lambda event: "Say [redacted]!" in event.get("gen_ai.input.messages", "")):
+        assert SERVICE_KEY not in str(event)
+        assert "Say [redacted]!" in event["gen_ai.output.messages"]
+
+
 def every_file(*directories):
     for directory in directories:
         for top, _, names in os.walk(directory):

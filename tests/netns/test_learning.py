@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Endpoints that nobody configured: learned from ClientHellos and QUIC."""
 
+import contextlib
+import socket
 import ssl
-import time
 
 import pytest
 
 from lab import network
-from lab.appliance import AZURE_B, ELSEWHERE, ONLY_LEARNED, UNLISTED
+from lab.appliance import AZURE_B, ELSEWHERE, ONLY_LEARNED, UNLISTED, merge
 from lab.dns import A, AAAA, ask
 from lab.process import wait_for
-from lab.quic import initial_datagrams, send_datagrams
-from lab.stranger import listening
+from lab.quic import client_hello, initial_datagrams, record, send_datagrams
+from lab.stranger import answering, listening
 
 LEARNED = ("sni", "dns")  # by the word of a client, until our own resolver has confirmed it
 
@@ -37,19 +38,93 @@ def test_a_connection_to_an_unknown_address_is_reset_and_steered_when_tried_agai
     assert counters["learn.unsteered"] == 0
 
 
-def test_a_hello_in_many_segments(gate, client):
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = client.context().wrap_bio(incoming, outgoing, server_hostname=AZURE_B)
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    hello = outgoing.read()
+def send_in_pieces(stream, data, size):
+    """Each piece in a segment of its own."""
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for at in range(0, len(data), size):
+        stream.sendall(data[at : at + size])
+
+
+def is_refused(stream):
+    with contextlib.suppress(TimeoutError):
+        stream.settimeout(5)
+        try:
+            return stream.recv(1) == b""
+        except ConnectionResetError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("address", [network.REGION_B, network.REGION_B6])
+@pytest.mark.parametrize("size", [1, 20, 100, 4000])
+def test_a_hello_in_segments_of_any_length(gate, client, address, size):
+    with client.tcp(address) as stream:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            send_in_pieces(stream, record(client_hello(AZURE_B)), size)
+        assert is_refused(stream)
+    assert gate.endpoints()[address] in LEARNED
+    assert gate.counters()["learn.sni_reset"] == 1
+
+
+def test_a_hello_in_records_of_one_byte(gate, client):
+    hello = client_hello(AZURE_B)
     with client.tcp(network.REGION_B) as stream:
-        for at in range(0, len(hello), 100):
-            stream.sendall(hello[at : at + 100])
-            time.sleep(0.01)
-        with pytest.raises(ConnectionResetError):
-            stream.recv(1)
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            send_in_pieces(stream, b"".join(record(hello[i : i + 1]) for i in range(len(hello))), 50)
+        assert is_refused(stream)
     assert gate.endpoints()[network.REGION_B] in LEARNED
+
+
+@pytest.mark.parametrize("fail", ["closed", "open"])
+def test_a_hello_that_cannot_be_decided_is_refused_or_teaches(lab, appliance, fail):
+    gate = appliance(merge(ONLY_LEARNED, {"datapath": {"fail": fail}}))
+    with answering(lab, network.PLAIN, 443), lab.client(gate).tcp(network.PLAIN) as stream:
+        stream.sendall(b"\x16\3\1\0\0")  # a record that is empty
+        if fail == "closed":
+            assert is_refused(stream)
+            assert gate.counters()["learn.undecided_refused"] == 1
+        else:
+            assert stream.recv(5) == b"\x16\3\1\0\0"
+            assert gate.counters()["learn.undecided"] == 1
+            wait_for(lambda: gate.endpoints().get(network.PLAIN) == "sni", "the address")
+    assert "ClientHello is malformed" in gate.logs()
+
+
+def test_what_was_judged_is_not_shown_any_more(lab, gate):
+    with answering(lab, network.PLAIN, 443), lab.client(gate).tcp(network.PLAIN) as stream:
+        for _ in range(3):
+            stream.sendall(b"HELO")
+            assert stream.recv(4) == b"HELO"
+        before = gate.counters()["queue.packets"]
+        for _ in range(20):
+            stream.sendall(b"HELO")
+            assert stream.recv(4) == b"HELO"
+        counters = gate.counters()
+        assert counters["queue.packets"] == before
+        assert counters["learn.not_tls"] == 1
+
+
+@contextlib.contextmanager
+def asymmetric(lab):
+    """What the origin answers takes another way to the client than through the appliance."""
+    client, origin = lab.network.client, lab.network.origin
+    lab.network._pair(client, "aside", origin, "aside")
+    try:
+        client.ip("addr", "add", "10.203.0.2/24", "dev", "aside")
+        origin.ip("addr", "add", "10.203.0.1/24", "dev", "aside")
+        origin.ip("route", "add", network.CLIENT + "/32", "via", "10.203.0.2")
+        yield
+    finally:
+        client.ip("link", "del", "aside")
+
+
+def test_learning_needs_no_answers(lab, gate, client, prompt):
+    with asymmetric(lab):
+        with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
+            client.chat(AZURE_B, prompt)
+        assert gate.endpoints()[network.REGION_B] in LEARNED
+        assert client.chat(AZURE_B, prompt).status == 200
+    assert gate.counters()["learn.sni_reset"] == 1
 
 
 def test_a_name_that_is_not_listed_passes(lab, gate, client):
@@ -92,6 +167,16 @@ def test_quic_to_another_host_passes(lab, gate, client, address, size):
         assert not send_datagrams(client, address, sent)
         assert server.recv(65535) == sent[0]
     assert gate.counters()["learn.unlisted"] == 1
+
+
+def test_quic_behind_other_datagrams_is_found(lab, gate, client):
+    """Another protocol's, another connection's, and many of them: each Initial is looked at."""
+    with listening(lab, network.REGION_B):
+        others = [b"\xc3junk"] * 12 + initial_datagrams(ELSEWHERE) + [b"\x43junk"] * 12
+        assert send_datagrams(client, network.REGION_B, others + initial_datagrams(AZURE_B))
+        assert gate.endpoints()[network.REGION_B] in LEARNED
+        counters = gate.counters()
+        assert counters["learn.quic"] == counters["learn.unlisted"] == counters["learn.not_tls"] == 1
 
 
 # --- modes ---

@@ -4,13 +4,16 @@ that say nothing, or read nothing, are waited for."""
 
 import contextlib
 import os
+import re
 import socket
+import ssl
 import time
 
 import pytest
 
 from lab import network
-from lab.appliance import AZURE
+from lab.appliance import AZURE, UNLISTED
+from lab.client import azure_path, chat_body
 from lab.process import wait_for
 
 LISTEN_BASE = 15100
@@ -70,3 +73,73 @@ def test_without_descriptors_a_worker_waits(lab, appliance, prompt):
         assert refused() - before < 20 * (time.monotonic() - started) + 20
         assert gate.daemon.log().count("cannot accept") <= 3
     assert client.chat(AZURE, prompt).status == 200
+
+
+# --- what comes in pieces ---
+
+
+def test_a_hello_in_two_segments_of_a_spliced_connection(lab, gate):
+    """What the worker set on the socket to look at the hello is not left there: what the client says
+    next is shorter."""
+    client = lab.client()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client.context().wrap_bio(incoming, outgoing, server_hostname=UNLISTED)
+    with client.tcp(network.REGION_A) as stream:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        hello = outgoing.read()
+        stream.sendall(hello[:-1])
+        time.sleep(0.3)  # nothing is asserted about it: the worker most likely looks meanwhile
+        stream.sendall(hello[-1:])
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                stream.sendall(outgoing.read())
+                incoming.write(stream.recv(65536))
+        stream.sendall(outgoing.read())
+        tls.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        stream.sendall(outgoing.read())
+        while True:
+            try:
+                assert tls.read(5) == b"HTTP/"
+                break
+            except ssl.SSLWantReadError:
+                incoming.write(stream.recv(65536))
+
+
+# --- silence and slowness ---
+
+
+def keepalives(gate):
+    """Seconds until the next keepalive probe, of each connection of the workers with the origin's
+    address on either side; None for one that has another timer or none."""
+    found = []
+    for line in gate.namespace.run("ss", "-tnHo", "state", "established").stdout.splitlines():
+        if f"{network.REGION_A}:443" in line:
+            timer = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:([\d.]+)sec)?", line)
+            found.append(timer and int(timer[1] or 0) * 60 + float(timer[2] or 0))
+    return found
+
+
+@pytest.mark.parametrize("configured, seconds", [(None, 60), ("30s", 30)])
+def test_silent_connections_are_kept_alive(lab, appliance, prompt, configured, seconds):
+    gate = appliance({"tcp": {"keepalive_idle": configured}} if configured else None)
+    client = lab.client(gate)
+    with client.tls(AZURE) as inspected, lab.client().tls(UNLISTED):
+        assert client.chat(AZURE, prompt, connection=inspected).status == 200
+
+        def all_four():
+            found = keepalives(gate)
+            return len(found) == 4 and None not in found and max(found) <= seconds
+
+        wait_for(all_four, lambda: f"keepalive on four sockets: {keepalives(gate)}")
+
+
+def test_an_origin_that_pauses_with_reading_is_not_lost(lab, appliance, origin, prompt):
+    """Its window is shut for longer than connecting may ever take, and it acknowledges each probe."""
+    gate = appliance({"origin": {"connect_timeout": "500ms"}})
+    body = chat_body(prompt + "x" * 12_000_000)
+    got = lab.client(gate).call(AZURE, azure_path(), body, headers={"x-test-read-pause-ms": "7000"})
+    assert got.status == 200

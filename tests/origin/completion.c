@@ -144,9 +144,12 @@ static void put_choice(const struct call *call, unsigned index, struct buf *out)
 static void put_refusal(const struct call *call, struct buf *out)
 {
 	const struct refusal *r = &call->refusal;
-	char after[64] = "";
+	char after[320] = "";
 
-	if (r->status == 429)
+	if (call->knob.echo == 1)
+		snprintf(after, sizeof(after), " You sent %s twice: %s.", call->key.text,
+			call->key.text);
+	else if (r->status == 429)
 		snprintf(after, sizeof(after), " Please retry after %ld seconds.",
 			knob_or(call->knob.retry_after, 1));
 	if (strcmp(r->code, "content_filter") == 0)

@@ -30,6 +30,7 @@
 	X(trailers, "trailers")		  /* 1: trailers after a chunked body */                   \
 	X(async_filter, "async-filter")	  /* 1: Azure's chunk with offsets and no delta */         \
 	X(quiet_close, "quiet-close")	  /* 1: close after the answer without saying so */        \
+	X(echo, "echo")			  /* 1: a refusal tells the credential that came */        \
 	X(comment, "comment")		  /* 1: SSE comments and field names between events */
 
 /* Words, empty when not given. */

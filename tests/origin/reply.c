@@ -173,6 +173,8 @@ static void put_head(struct reply *r, const struct call *call, const struct serv
 	else
 		put_azure_headers(call, service, m, out);
 	put_limits(call, out);
+	if (call->knob.echo == 1)
+		buf_printf(out, "x-you-sent: %s\r\n", call->key.text);
 	put_bad_headers(call, out);
 	put_framing(r, call, out);
 	buf_append(out, "\r\n", 2);

@@ -63,6 +63,24 @@ static void on_emit(void *context, const struct address *destination, struct sli
 	buf_printf(&scene->done, "E ");
 }
 
+static bool on_begun(void *context, const struct ip_packet *packet, uint32_t *isn)
+{
+	const struct scene *scene = context;
+
+	(void)packet;
+	*isn = scene->isn;
+	return scene->begun;
+}
+
+static void on_judged(void *context, const struct ip_packet *packet, uint32_t isn, uint32_t bytes)
+{
+	struct scene *scene = context;
+
+	(void)packet;
+	scene->judged_isn = isn;
+	buf_printf(&scene->done, "J%u ", bytes);
+}
+
 void scene_open(struct scene *scene, const char *endpoints)
 {
 	scene_open_host(scene, endpoints, NULL);
@@ -80,8 +98,14 @@ void scene_open_host(struct scene *scene, const char *endpoints, const char *hos
 	if (config_parse("test", buf_slice(&yaml), &scene->config, &why))
 		fail_msg("%s", why.text);
 	buf_free(&yaml);
-	scene->learn = learn_new(
-		scene->config, NULL, &(struct learn_output){on_verdict, on_ask, on_confirm, on_emit, scene});
+	scene->learn = learn_new(scene->config, NULL,
+		&(struct learn_output){.verdict = on_verdict,
+			.ask = on_ask,
+			.confirm = on_confirm,
+			.begun = on_begun,
+			.judged = on_judged,
+			.emit = on_emit,
+			.context = scene});
 	assert_non_null(scene->learn);
 }
 

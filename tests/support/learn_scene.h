@@ -15,7 +15,8 @@
 #define NOW_NS (1000 * NS_PER_S)
 
 /* What learn did to the world, as text: P3 passed packet 3, C3 passed it changed, D3 dropped it,
- * A2 asked for two endpoints, E sent a packet of its own. */
+ * A2 asked for two endpoints, J70 judged a connection by its first 70 bytes, E sent a packet of its
+ * own. */
 struct scene {
 	struct learn *learn;
 	struct config *config;
@@ -24,6 +25,9 @@ struct scene {
 	struct datapath_endpoint asked[LEARN_ASK_MAX];
 	size_t nasked;
 	uint32_t packets;
+	bool begun; /* what the datapath says of a connection, and … */
+	uint32_t isn;
+	uint32_t judged_isn; /* … what was told to it last */
 	uint8_t farther; /* added to the address that packets go to */
 	/* Our own resolver knows 192.0.2.9 and 192.0.2.10 by every name, and says so at once … */
 	bool resolver_waits; /* … or by confirm() */

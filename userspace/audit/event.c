@@ -106,6 +106,25 @@ static bool present(const struct schema_field *field, const void *member)
 	return false;
 }
 
+/* A text without the secrets. Seldom is there one in it: then it is made anew in scratch. */
+static int text_without_secrets(const struct event *event, struct slice *text, struct buf *scratch)
+{
+	for (size_t i = 0; i < event->nsecrets; i++) {
+		struct buf next = BUF_EMPTY;
+		int error;
+
+		if (!event->secrets[i] || !secret_found(event->secrets[i], *text))
+			continue;
+		error = secret_replace(event->secrets[i], *text, REDACT_MARK, &next);
+		buf_wipe(scratch);
+		*scratch = next;
+		if (error)
+			return error;
+		*text = buf_slice(scratch);
+	}
+	return 0;
+}
+
 static int pack_value(msgpack_packer *packer, struct buf *record, const struct schema_field *field,
 	const void *member, bool *cut)
 {
@@ -134,6 +153,30 @@ static int pack_value(msgpack_packer *packer, struct buf *record, const struct s
 	return -EINVAL;
 }
 
+static bool is_text(const struct schema_field *field)
+{
+	return field->kind == SCHEMA_TEXT || field->kind == SCHEMA_URL ||
+	       field->kind == SCHEMA_CONTENT;
+}
+
+static int pack_field(msgpack_packer *packer, struct buf *record, const struct event *event,
+	const struct schema_field *field, const void *member, bool *cut)
+{
+	struct buf scratch = BUF_EMPTY;
+	struct slice text;
+	int error = pack_plain(packer, field->name);
+
+	if (!error && is_text(field)) {
+		text = *(const struct slice *)member;
+		member = &text;
+		error = text_without_secrets(event, &text, &scratch);
+	}
+	if (!error)
+		error = pack_value(packer, record, field, member, cut);
+	buf_wipe(&scratch);
+	return error;
+}
+
 static int pack_fields(msgpack_packer *packer, struct buf *record, const struct event *event,
 	uint32_t *count)
 {
@@ -154,9 +197,7 @@ static int pack_fields(msgpack_packer *packer, struct buf *record, const struct 
 		cut = false;
 		if (!present(field, member))
 			continue;
-		error = pack_plain(packer, field->name);
-		if (!error)
-			error = pack_value(packer, record, field, member, &cut);
+		error = pack_field(packer, record, event, field, member, &cut);
 		++*count;
 	}
 	return error;

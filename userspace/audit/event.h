@@ -10,6 +10,7 @@
 #include "audit/schema.h"
 #include "base/address.h"
 #include "base/buf.h"
+#include "base/secret.h"
 #include "base/slice.h"
 
 struct event_number {
@@ -38,6 +39,10 @@ struct event {
 #define EVENT_MEMBER(KIND, member, name) EVENT_TYPE_##KIND member;
 	SCHEMA_FIELDS(EVENT_MEMBER)
 #undef EVENT_MEMBER
+	/* Not recorded: what is replaced by "[redacted]" wherever it stands in a text. NULL entries
+	 * are passed over. */
+	struct secret *const *secrets;
+	size_t nsecrets;
 };
 
 static inline struct event_number event_number(uint64_t value)
@@ -61,7 +66,7 @@ static inline enum event_flag event_flag(bool value)
 /* Appends the event's record, as it goes through ring and spool: 8 bytes of EventTime (seconds and
  * nanoseconds, big-endian u32 each; Fluentd Forward v1), then one flat msgpack map, first
  * "schema.version", then the present fields in the schema's order. All text is made valid UTF-8
- * (U+FFFD for what is not) and credentials in it are replaced by "[redacted]", always. Text that
+ * (U+FFFD for what is not) and credentials in it, event->secrets among them, are replaced by "[redacted]", always. Text that
  * is longer than its kind allows is cut; for CONTENT the truncation flag is then set.
  * epoch, stream and sequence must be present. 0, -EINVAL when they are not, or -ENOMEM; on failure
  * nothing is appended. */

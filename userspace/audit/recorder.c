@@ -149,6 +149,8 @@ int recorder_record(struct recorder *r, struct event *event)
 	event->id = slice_of_string(id.text);
 	event->epoch = slice_of_string(r->options.epoch);
 	event->stream = event_number(r->options.stream);
+	event->secrets = r->options.secrets;
+	event->nsecrets = r->options.nsecrets;
 	event->sequence = event_number(r->sequence + 1);
 	buf_clear(&r->record);
 	error = event_encode(event, &r->record);

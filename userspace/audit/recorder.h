@@ -25,6 +25,9 @@ struct recorder_options {
 	const char *observer; /* appliance.name; it and the epoch stay the caller's, and there */
 	const char *epoch;
 	uint32_t stream; /* unique in the epoch */
+	/* Never recorded, wherever they stand (event.secrets); they stay the caller's. */
+	struct secret *const *secrets;
+	size_t nsecrets;
 	/* Where the ring is full the event is told to wait for room; else it is dropped. */
 	bool waits;
 	int ring, wake_shipper, wake_worker; /* taken, also on failure; -1 is a failure */

@@ -115,7 +115,7 @@
 	X(SCOUT_HUNG, "scout.hung", "scouts killed because they gave no sign of life for datapath.heartbeat_timeout") \
 	X(SCOUT_MISSING, "scout.missing", "times that there was no scout that read the packet queues for datapath.heartbeat_timeout") \
 	X(QUEUE_PACKETS, "queue.packets", "packets that the kernel showed to the scout") \
-	X(QUEUE_UNREADABLE, "queue.unreadable", "of those: fragments, malformed or too long, passed unread") \
+	X(QUEUE_UNREADABLE, "queue.unreadable", "of those: malformed or too long, not read: a client's are dropped if hosts fail closed") \
 	X(QUEUE_OVERRUN, "queue.overrun", "times the kernel had packets and the scout no room for them") \
 	X(QUEUE_VERDICT_FAILED, "queue.verdict_failed", "packets that were gone when their verdict came") \
 	X(LEARN_DNS, "learn.dns", "addresses learned from DNS replies") \
@@ -137,7 +137,8 @@
 	X(LEARN_QUIC_REJECTED, "learn.quic_rejected", "datagrams to endpoints answered with port unreachable, so that clients take TCP") \
 	X(LEARN_UNLISTED, "learn.unlisted", "connections passed because their name is not on the list") \
 	X(LEARN_NOT_TLS, "learn.not_tls", "connections passed because they begin neither as TLS nor as QUIC we can read") \
-	X(LEARN_HELLO_CUT, "learn.hello_cut", "connections passed because their ClientHello came in more pieces or bytes than are looked at") \
+	X(LEARN_UNDECIDED, "learn.undecided", "connections passed although their ClientHello could not be put together or read; their address becomes an endpoint") \
+	X(LEARN_UNDECIDED_REFUSED, "learn.undecided_refused", "those refused, for there are hosts that fail closed") \
 	X(LEARN_UNSTEERED, "learn.unsteered", "connections to a listed host that the kernel does not steer although its address is an endpoint: refused if it fails closed, else passed") \
 	X(LEARN_LATE, "learn.late", "packets let go at their deadline, before their address was an endpoint") \
 	X(LEARN_UNLEARNED, "learn.unlearned", "connections to hosts that fail closed, refused although their address could not be made an endpoint in time") \

@@ -46,7 +46,7 @@ int cmd_events(int argc, char **argv)
 		if (!review.json)
 			review_print_heading(stdout, review.filter.kind);
 		error = query_events(
-			query, &review.filter, review.limit, false, events_row, &review, &why);
+			query, &review.filter, review.limit, events_row, &review, &why);
 	}
 	query_close(query);
 	if (error)

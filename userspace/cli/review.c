@@ -13,15 +13,16 @@
 #include "base/clock.h"
 #include "cli/cell.h"
 #include "cli/json_print.h"
+#include "collector/row.h"
 
 #define REVIEW_PREVIEW 100 /* characters of an answer that a line shows */
 #define REVIEW_FACT    120 /* and of a name or value of another kind of event */
 
 const char review_options[] =
-	"  --store FILE       of the collector; default " REVIEW_STORE "\n"
+	"  --store DIRECTORY  of the collector; default " REVIEW_STORE "\n"
 	"  --since TIME       30m, 2h, 7d ago, or 2026-01-31, or 2026-01-31T12:00:00Z\n"
 	"  --until TIME       likewise\n"
-	"  --ip ADDRESS       of the client\n"
+	"  --ip ADDRESS       of the client, or a prefix: 10.20.0.0/16\n"
 	"  --model NAME       asked for, or that answered\n"
 	"  --host NAME        the client called\n"
 	"  --operation NAME   chat, text_completion …\n"
@@ -146,7 +147,8 @@ static int review_option(struct review *review, int option, const char *value)
 		error = review_time(value, &filter->until_ns);
 		break;
 	case OPTION_IP:
-		filter->source_ip = value;
+		error = prefix_parse(value, &filter->source);
+		filter->has_source = true;
 		break;
 	case OPTION_MODEL:
 		filter->model = value;
@@ -372,7 +374,7 @@ void review_print_event(FILE *out, const struct query_event *event)
 	cell_print(out, 9, event->usage_source);
 	if (event->error_type.len)
 		cell_print(out, 0, event->error_type);
-	review_print_preview(out, event->output_messages);
+	review_print_preview(out, event->content[CONTENT_OUTPUT]);
 	fputc('\n', out);
 }
 
@@ -456,6 +458,13 @@ int review_print_json(FILE *out, const struct query_event *event)
 		key = slice_of(pair->key.via.str.ptr, pair->key.via.str.size);
 		yyjson_mut_obj_add(root, yyjson_mut_strncpy(doc, key.data, key.len),
 			review_json_value(doc, key, &pair->val));
+	}
+	for (unsigned kind = 0; kind < CONTENT_KINDS; kind++) {
+		struct slice key = schema_fields[row_content_field((enum content_kind)kind)].name;
+
+		if (event->content[kind].len)
+			yyjson_mut_obj_add(root, yyjson_mut_strncpy(doc, key.data, key.len),
+				review_json_string(doc, key, event->content[kind]));
 	}
 out:
 	if (json_print(doc, 0, out) == 0)

@@ -8,7 +8,7 @@
 
 #include "collector/query.h"
 
-#define REVIEW_STORE "/var/lib/sallyport/events.db"
+#define REVIEW_STORE "/var/lib/sallyport/events"
 
 /* Options that not every subcommand has. */
 enum review_extra {

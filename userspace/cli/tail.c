@@ -30,7 +30,6 @@ static int tail_row(void *context, const struct query_event *event)
 	struct tail *tail = context;
 	int error = 0;
 
-	tail->review->filter.after_id = event->id;
 	tail->shown++;
 	if (tail->review->json)
 		error = review_print_json(stdout, event);
@@ -47,19 +46,17 @@ int cmd_tail(int argc, char **argv)
 	struct tail tail = {.review = &review};
 	struct query *query = NULL;
 	struct why why = {""};
-	int64_t last = 0;
 	int error = review_read(&review, argc, argv, usage);
 
 	if (error)
 		return error < 0 ? 2 : 0;
 	query = query_open(review.store, &why);
-	error = query ? query_last_id(query, &last, &why) : -EIO;
-	review.filter.after_id = last > TAIL_BEFORE ? last - TAIL_BEFORE : 0;
+	error = query ? query_follow_begin(query, TAIL_BEFORE, &why) : -EIO;
 	if (!error && !review.json)
 		review_print_heading(stdout, review.filter.kind);
 	while (!error && (!review.limit || tail.shown < review.limit)) {
-		error = query_events(query, &review.filter,
-			review.limit ? review.limit - tail.shown : 0, true, tail_row, &tail, &why);
+		error = query_follow(query, &review.filter,
+			review.limit ? review.limit - tail.shown : 0, tail_row, &tail, &why);
 		/* A reader that is gone ends us: a pipe to head(1). */
 		if (fflush(stdout) < 0 || ferror(stdout))
 			break;

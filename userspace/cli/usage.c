@@ -21,10 +21,10 @@ static const char usage[] =
 	"With --sources: what each source address had sent and received in all when it was told\n"
 	"last, also of those that never called, most bytes first.\n"
 	"\n"
-	"  --by NAMES         default " USAGE_BY "; of: ip model family operation provider host\n"
-	"                     backend user observer source status day hour\n"
+	"  --by NAMES         default " USAGE_BY "; of: ip model family operation outcome provider\n"
+	"                     host backend user observer source status day hour\n"
 	"  --all              every call, also of other operations and failed ones\n"
-	"  --limit NUMBER     of sources; default 0: all";
+	"  --limit NUMBER     of rows; default 0: all";
 
 struct usage {
 	struct review *review;
@@ -68,6 +68,13 @@ static int usage_json(const struct usage *u, const struct query_usage *row)
 	return json_print(doc, 0, stdout);
 }
 
+static void usage_counts(const struct query_usage *row)
+{
+	printf("%8llu %12llu %12llu %12llu %12.1f\n", (unsigned long long)row->calls,
+		(unsigned long long)row->input_tokens, (unsigned long long)row->output_tokens,
+		(unsigned long long)row->total_tokens, row->average_total);
+}
+
 static int usage_row(void *context, const struct query_usage *row)
 {
 	const struct usage *u = context;
@@ -77,10 +84,23 @@ static int usage_row(void *context, const struct query_usage *row)
 	for (size_t i = 0; i < row->nby; i++) {
 		cell_print(stdout, 24, row->by[i]);
 	}
-	printf("%8llu %12llu %12llu %12llu %12.1f\n", (unsigned long long)row->calls,
-		(unsigned long long)row->input_tokens, (unsigned long long)row->output_tokens,
-		(unsigned long long)row->total_tokens, row->average_total);
+	usage_counts(row);
 	return 0;
+}
+
+/* Of all rows, also of those that --limit leaves out. */
+static void usage_totals(const struct usage *u, const struct query_usage *total, uint64_t rows)
+{
+	uint64_t limit = u->review->limit;
+	char name[64];
+
+	if (limit && limit < rows)
+		snprintf(name, sizeof(name), "all %llu rows", (unsigned long long)rows);
+	else
+		snprintf(name, sizeof(name), "all");
+	for (size_t i = 0; i < u->nby; i++)
+		cell_print(stdout, 24, i ? SLICE(" ") : slice_of_string(name));
+	usage_counts(total);
 }
 
 static void usage_heading(const struct usage *u)
@@ -116,18 +136,16 @@ int cmd_usage(int argc, char **argv)
 		.by = USAGE_BY,
 		.filter = {.kind = "exchange", .outcome = "success", .completions = true}};
 	struct usage u = {.review = &review};
+	struct query_usage total;
 	struct query *query = NULL;
 	struct why why = {"out of memory"};
+	uint64_t rows;
 	int error = review_read(&review, argc, argv, usage);
 
 	if (error)
 		return error < 0 ? 2 : 0;
 	if (review.sources)
 		return usage_sources(&review, usage_option_of_calls(&review));
-	if (review.limit) {
-		fprintf(stderr, "sallyport usage: --limit: only with --sources\n");
-		return 2;
-	}
 	/* --all is of calls still. */
 	review.filter.kind = "exchange";
 	if (usage_split(&u, review.by) < 0)
@@ -138,7 +156,10 @@ int cmd_usage(int argc, char **argv)
 	} else {
 		if (!review.json)
 			usage_heading(&u);
-		error = query_usage(query, u.by, u.nby, &review.filter, usage_row, &u, &why);
+		error = query_usage(query, u.by, u.nby, &review.filter, review.limit, usage_row,
+			&u, &total, &rows, &why);
+		if (!error && !review.json)
+			usage_totals(&u, &total, rows);
 	}
 	query_close(query);
 	if (error)

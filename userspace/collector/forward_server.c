@@ -60,11 +60,13 @@ static bool forward_time(const msgpack_object *object, uint64_t *time_ns)
 }
 
 static enum forward_result forward_tell(
-	struct forward_reading *reading, const msgpack_object *time, const msgpack_object *record)
+	struct forward_reading *reading, const msgpack_object *time, const msgpack_object *record,
+	struct slice raw)
 {
 	if (record->type != MSGPACK_OBJECT_MAP || !forward_time(time, &reading->entry.time_ns))
 		return FORWARD_BAD;
 	reading->entry.record = record;
+	reading->entry.raw = raw;
 	if (reading->told(reading->context, &reading->entry) < 0)
 		return FORWARD_REFUSED;
 	reading->entry.index++;
@@ -87,15 +89,21 @@ static enum forward_result forward_pair(
 	struct forward_reading *reading, struct slice bytes, size_t values)
 {
 	enum forward_result result = FORWARD_BAD;
+	struct slice raw = bytes, time;
 	msgpack_unpacked unpacked;
+	uint32_t n;
 
 	if (bytes.len > FORWARD_RECORD_MAX || values > reading->values)
 		return FORWARD_BAD;
 	reading->values -= values;
+	/* What is behind the time is the record. */
+	if (!msgpack_take_array(&raw, &n) || n != 2 ||
+		!msgpack_take(&raw, FORWARD_RECORD_VALUES_MAX, &time, &values))
+		return FORWARD_BAD;
 	if (forward_unpack(&unpacked, bytes) && unpacked.data.type == MSGPACK_OBJECT_ARRAY &&
 		unpacked.data.via.array.size == 2)
 		result = forward_tell(reading, &unpacked.data.via.array.ptr[0],
-			&unpacked.data.via.array.ptr[1]);
+			&unpacked.data.via.array.ptr[1], raw);
 	msgpack_unpacked_destroy(&unpacked);
 	return result;
 }
@@ -234,7 +242,7 @@ static enum forward_result forward_single(
 		return FORWARD_BAD;
 	if (forward_unpack(&when, time)) {
 		if (forward_unpack(&what, record))
-			result = forward_tell(reading, &when.data, &what.data);
+			result = forward_tell(reading, &when.data, &what.data, record);
 		msgpack_unpacked_destroy(&what);
 	}
 	msgpack_unpacked_destroy(&when);

@@ -21,6 +21,8 @@
 struct forward_entry {
 	uint64_t time_ns;		/* since 1970; 0 when the sender gave none */
 	const msgpack_object *record;	/* a map */
+	struct slice raw;		/* its bytes */
+	struct slice id;		/* what identifies it, if that is not in it; empty: it is */
 	uint64_t index;			/* in its message, from 0 */
 	struct slice chunk;		/* the message's id; empty: none */
 	struct slice tag;

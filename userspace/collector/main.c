@@ -23,7 +23,8 @@
 
 #define COLLECTOR_SOCKET "/run/sallyport-collector/socket"
 #define COLLECTOR_USER	 "sallyport-shipper"
-#define COLLECTOR_STORE	 "/var/lib/sallyport/events.db"
+#define COLLECTOR_STORE	 "/var/lib/sallyport/events"
+#define COLLECTOR_RETAIN_S 3600. /* between two looks for days that are too old */
 #define COLLECTOR_USERS	 16
 #define COLLECTOR_HELLO	 (10 * NS_PER_S)
 #define COLLECTOR_STALL	 (60 * NS_PER_S)
@@ -40,13 +41,15 @@ static const char usage[] =
 	"                             default " COLLECTOR_USER "\n"
 	"  -l, --listen ADDRESS:PORT  for senders elsewhere, who have the key; default: nowhere\n"
 	"  -k, --key-file FILE        the key, one line; with --listen\n"
-	"  -s, --store FILE           default " COLLECTOR_STORE "\n"
+	"  -s, --store DIRECTORY      default " COLLECTOR_STORE "\n"
+	"  -r, --retain DAYS          removes what is older; default 0: nothing\n"
 	"  -h, --help\n";
 
 struct collector {
 	const char *socket, *listen, *key_file, *store;
 	uid_t users[COLLECTOR_USERS];
 	size_t nusers;
+	unsigned retain;
 };
 
 static void collector_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -54,6 +57,27 @@ static void collector_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 	(void)watcher;
 	(void)events;
 	ev_break(loop, EVBREAK_ALL);
+}
+
+struct retention {
+	ev_timer timer;
+	struct store *store;
+	unsigned days;
+};
+
+static void collector_retain(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct retention *retention = timer->data;
+
+	(void)events;
+	if (!store_in_transaction(retention->store)) {
+		store_retain(retention->store, retention->days);
+		return;
+	}
+	/* This turn's events are committed at its end. */
+	ev_timer_stop(loop, timer);
+	ev_timer_set(timer, 0.01, COLLECTOR_RETAIN_S);
+	ev_timer_start(loop, timer);
 }
 
 /* A name or a number. */
@@ -93,6 +117,7 @@ static int collector_run(const struct collector *collector)
 		.hello_ns = COLLECTOR_HELLO,
 		.stall_ns = COLLECTOR_STALL};
 	struct receiver *receiver = NULL;
+	struct retention retention = {.days = collector->retain};
 	struct address_port address;
 	ev_signal interrupted, terminated;
 	struct buf key = BUF_EMPTY;
@@ -111,6 +136,7 @@ static int collector_run(const struct collector *collector)
 	options.key = buf_slice(&key);
 	if (store_open(collector->store, &options.store, &why) < 0)
 		goto out;
+	retention.store = options.store;
 	receiver = receiver_new(&options, &why);
 	if (!receiver)
 		goto out;
@@ -122,11 +148,16 @@ static int collector_run(const struct collector *collector)
 		collector->listen ? " and " : "", collector->listen ? collector->listen : "",
 		collector->store);
 	sd_notify(0, "READY=1");
+	retention.timer.data = &retention;
+	ev_timer_init(&retention.timer, collector_retain, 0., COLLECTOR_RETAIN_S);
+	ev_timer_start(options.loop, &retention.timer);
 	ev_run(options.loop, 0);
 	sd_notify(0, "STOPPING=1");
+	ev_timer_stop(options.loop, &retention.timer);
 	receiver_free(receiver);
-	log_info("stopped: %llu events stored, %llu duplicates ignored",
+	log_info("stopped: %llu events stored, %llu of them in conflict, %llu duplicates ignored",
 		(unsigned long long)store_added(options.store),
+		(unsigned long long)store_conflicts(options.store),
 		(unsigned long long)store_duplicates(options.store));
 	result = EXIT_SUCCESS;
 out:
@@ -140,6 +171,8 @@ out:
 /* 0, or -EINVAL, told. */
 static int collector_option(struct collector *collector, int option, const char *value)
 {
+	char *end;
+
 	switch (option) {
 	case 'S':
 		collector->socket = value;
@@ -162,6 +195,13 @@ static int collector_option(struct collector *collector, int option, const char 
 	case 's':
 		collector->store = value;
 		return 0;
+	case 'r':
+		collector->retain = (unsigned)strtoul(value, &end, 10);
+		if (*value >= '0' && *value <= '9' && !*end && collector->retain <= 36500)
+			return 0;
+		log_error("--retain %s: expected a number of days, at most 36500",
+			log_quote(slice_of_string(value)).text);
+		return -EINVAL;
 	default:
 		fputs(usage, stderr);
 		return -EINVAL;
@@ -173,13 +213,14 @@ int main(int argc, char **argv)
 	static const struct option options[] = {{"socket", required_argument, NULL, 'S'},
 		{"user", required_argument, NULL, 'u'}, {"listen", required_argument, NULL, 'l'},
 		{"key-file", required_argument, NULL, 'k'}, {"store", required_argument, NULL, 's'},
+		{"retain", required_argument, NULL, 'r'},
 		{"help", no_argument, NULL, 'h'}, {0}};
 	struct collector collector = {.socket = COLLECTOR_SOCKET, .store = COLLECTOR_STORE};
 	const struct rlimit no_core = {0, 0};
 	int option;
 
 	log_open("collector", LOG_LEVEL_INFO);
-	while ((option = getopt_long(argc, argv, "S:u:l:k:s:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "S:u:l:k:s:r:h", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return EXIT_SUCCESS;

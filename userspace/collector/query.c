@@ -2,68 +2,101 @@
 #include "collector/query.h"
 
 #include <errno.h>
-#include <msgpack.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "audit/schema.h"
-#include "base/buf.h"
+#include "base/clock.h"
+#include "collector/layout.h"
+#include "collector/query_internal.h"
+#include "collector/row.h"
 
-/* X("name", "SQL") */
-#define QUERY_BY(X)                                                                                \
-	X("ip", "source_ip")                                                                       \
-	X("model", "model")                                                                        \
-	X("family", "model_family")                                                                \
-	X("operation", "operation")                                                                \
-	X("provider", "provider")                                                                  \
-	X("host", "host")                                                                          \
-	X("backend", "backend")                                                                    \
-	X("user", "request_user")                                                                  \
-	X("observer", "observer")                                                                  \
-	X("source", "usage_source")                                                                \
-	X("status", "status")                                                                      \
-	X("day", "strftime('%Y-%m-%d', time_ns / 1000000000, 'unixepoch')")                        \
-	X("hour", "strftime('%Y-%m-%dT%H:00Z', time_ns / 1000000000, 'unixepoch')")
+#define QUERY_PATIENCE (10 * NS_PER_S)
+#define QUERY_STEPS    20000 /* of SQLite, between two looks at the clock */
+#define QUERY_BUSY_MS  5000
 
-static const struct {
-	const char *name, *sql;
-} query_columns[] = {
-#define QUERY_COLUMN(name, sql) {name, sql},
-	QUERY_BY(QUERY_COLUMN)
-#undef QUERY_COLUMN
-};
+/* ---- functions that questions call ---- */
 
-const char query_by_names[] =
-#define QUERY_NAME(name, sql) " " name
-	QUERY_BY(QUERY_NAME)
-#undef QUERY_NAME
-	;
+/* address(blob): as text. */
+static void query_sql_address(sqlite3_context *context, int n, sqlite3_value **values)
+{
+	struct address address;
+	struct address_text text;
 
-struct query {
-	sqlite3 *database;
-	char *path;
-};
+	(void)n;
+	if (sqlite3_value_bytes(values[0]) != sizeof(address.bytes)) {
+		sqlite3_result_null(context);
+		return;
+	}
+	memcpy(address.bytes, sqlite3_value_blob(values[0]), sizeof(address.bytes));
+	text = address_format(&address);
+	sqlite3_result_text(context, text.text, -1, SQLITE_TRANSIENT);
+}
+
+/* family(model) */
+static void query_sql_family(sqlite3_context *context, int n, sqlite3_value **values)
+{
+	const char *text = (const char *)sqlite3_value_text(values[0]);
+	struct slice family =
+		row_family(slice_of(text, text ? (size_t)sqlite3_value_bytes(values[0]) : 0));
+
+	(void)n;
+	if (text)
+		sqlite3_result_text(context, family.data, (int)family.len, SQLITE_TRANSIENT);
+}
+
+static int query_progress(void *data)
+{
+	const struct query *query = data;
+
+	return query->until_ns && clock_monotonic_ns() > query->until_ns;
+}
+
+/* ---- opening ---- */
+
+static int query_open_store(struct query *query, struct why *why)
+{
+	struct stat status;
+
+	if (stat(query->path, &status) < 0)
+		return why_set(why, errno, "%s: %s; is it the store of a sallyport-collector?",
+			query->path, strerror(errno));
+	if (!S_ISDIR(status.st_mode))
+		return why_set(why, EINVAL,
+			"%s: not the directory of a store; one of an older version is taken over when "
+			"sallyport-collector starts",
+			query->path);
+	if (sqlite3_open_v2(":memory:", &query->database,
+		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI,
+		    NULL) != SQLITE_OK ||
+		sqlite3_create_function(query->database, "address", 1,
+			SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, query_sql_address, NULL,
+			NULL) != SQLITE_OK ||
+		sqlite3_create_function(query->database, "family", 1,
+			SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, query_sql_family, NULL,
+			NULL) != SQLITE_OK)
+		return query_error(query, why);
+	sqlite3_busy_timeout(query->database, QUERY_BUSY_MS);
+	sqlite3_progress_handler(query->database, QUERY_STEPS, query_progress, query);
+	return query_execute(query, "PRAGMA temp_store=MEMORY", why);
+}
 
 struct query *query_open(const char *path, struct why *why)
 {
 	struct query *query = calloc(1, sizeof(*query));
 
-	if (!query || !(query->path = strdup(path))) {
-		free(query);
+	if (!query || !(query->path = strdup(path)) || !(query->squeeze = squeeze_new())) {
 		why_set(why, ENOMEM, "out of memory");
-		return NULL;
-	}
-	if (sqlite3_open_v2(path, &query->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
-		    NULL) != SQLITE_OK) {
-		why_set(why, EIO, "%s: %s; is it the store of a sallyport-collector?", path,
-			sqlite3_errmsg(query->database));
 		query_close(query);
 		return NULL;
 	}
-	sqlite3_busy_timeout(query->database, 5000);
-	return query;
+	query->patience_ns = QUERY_PATIENCE;
+	if (query_open_store(query, why) == 0 && query_begin(query, why) == 0)
+		return query;
+	query_close(query);
+	return NULL;
 }
 
 void query_close(struct query *query)
@@ -71,49 +104,214 @@ void query_close(struct query *query)
 	if (!query)
 		return;
 	sqlite3_close(query->database);
+	squeeze_free(query->squeeze);
+	free(query->cursors);
+	free(query->days);
 	free(query->path);
 	free(query);
 }
 
-static int query_error(struct query *query, struct why *why)
+void query_patience(struct query *query, uint64_t ns)
 {
-	return why_set(why, EIO, "%s: %s", query->path, sqlite3_errmsg(query->database));
+	query->patience_ns = ns;
 }
 
-/* ---- filters ---- */
+/* ---- days ---- */
 
-/* The WHERE clause without kind: parameters ?1 … are bound by query_bind, in the same order. */
-static const char query_where[] =
-	" WHERE (?1 IS NULL OR source_ip = ?1) AND (?2 IS NULL OR model = ?2 OR request_model = ?2)"
-	" AND (?3 IS NULL OR host = ?3) AND (?4 IS NULL OR operation = ?4)"
-	" AND (?5 IS NULL OR outcome = ?5)"
-	" AND (?7 IS NULL OR request_user = ?7) AND (?8 IS NULL OR event_id = ?8)"
-	" AND time_ns >= ?9 AND time_ns < ?10 AND (?11 = 0 OR status = ?11) AND id > ?12"
-	" AND (?13 = 0 OR operation IN ('chat', 'text_completion'))";
-
-/* The rest of it: a comparison that an index can be used for. */
-static const char *query_where_kind(const struct query_filter *filter)
+int query_begin(struct query *query, struct why *why)
 {
-	return filter->kind ? " AND kind = ?6" : " AND ?6 IS NULL";
+	int error;
+
+	free(query->days);
+	error = layout_days(query->path, &query->days, &query->ndays);
+	if (error)
+		return why_set(why, -error, "%s: %s", query->path, strerror(-error));
+	query->until_ns = query->patience_ns ? clock_monotonic_ns() + query->patience_ns : 0;
+	return 0;
 }
 
-static void query_bind(sqlite3_stmt *statement, const struct query_filter *filter)
+uint64_t query_day_ns(int32_t day)
 {
-	const char *const texts[] = {filter->source_ip, filter->model, filter->host,
-		filter->operation, filter->outcome, filter->kind, filter->user, filter->event_id};
-	int at = 1;
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		sqlite3_bind_text(statement, at++, texts[i], -1, SQLITE_STATIC);
-	sqlite3_bind_int64(statement, at++, (sqlite3_int64)filter->since_ns);
-	sqlite3_bind_int64(
-		statement, at++, filter->until_ns ? (sqlite3_int64)filter->until_ns : INT64_MAX);
-	sqlite3_bind_int64(statement, at++, filter->status);
-	sqlite3_bind_int64(statement, at++, filter->after_id);
-	sqlite3_bind_int(statement, at, filter->completions);
+	return (uint64_t)(uint32_t)day * LAYOUT_NS_PER_DAY;
 }
 
-static int query_prepare(struct query *query, struct buf *sql, const struct query_filter *filter,
+void query_range(const struct query *query, const struct query_filter *filter, size_t *from, size_t *to)
+{
+	*from = 0;
+	*to = query->ndays;
+	while (*from < *to && query_day_ns(query->days[*from] + 1) <= filter->since_ns)
+		++*from;
+	while (filter->until_ns && *to > *from &&
+		query_day_ns(query->days[*to - 1]) >= filter->until_ns)
+		--*to;
+}
+
+/* The file's name as a URI that opens it for reading (RFC 3986). */
+static int query_uri(const struct query *query, struct buf *uri)
+{
+	int error = buf_printf(uri, "file:");
+
+	for (const char *at = query->path; *at && !error; at++)
+		error = strchr("%?#", *at) ? buf_printf(uri, "%%%02X", (unsigned char)*at)
+					   : buf_append(uri, at, 1);
+	return error ? error : buf_printf(uri, "/%s?mode=ro", query->shown);
+}
+
+static int64_t query_number(struct query *query, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	int64_t number = -1;
+
+	if (sqlite3_prepare_v2(query->database, sql, -1, &statement, NULL) == SQLITE_OK &&
+		sqlite3_step(statement) == SQLITE_ROW)
+		number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return number;
+}
+
+int query_attach(struct query *query, int32_t day, struct why *why)
+{
+	struct buf uri = BUF_EMPTY;
+	sqlite3_stmt *attach = NULL;
+	char path[4096];
+	int64_t version;
+	int error;
+
+	snprintf(query->shown, sizeof(query->shown), "%s", layout_day_name(day).text);
+	snprintf(path, sizeof(path), "%s/%s", query->path, query->shown);
+	error = query_uri(query, &uri);
+	if (error) {
+		error = why_set(why, ENOMEM, "out of memory");
+	} else if (sqlite3_prepare_v2(query->database, "ATTACH ? AS day", -1, &attach, NULL) !=
+		   SQLITE_OK) {
+		error = query_error(query, why);
+	} else {
+		sqlite3_bind_text(attach, 1, buf_slice(&uri).data, (int)buf_len(&uri), SQLITE_STATIC);
+		if (sqlite3_step(attach) != SQLITE_DONE)
+			error = access(path, F_OK) < 0 && errno == ENOENT ? -ENOENT
+									  : query_error(query, why);
+	}
+	sqlite3_finalize(attach);
+	buf_free(&uri);
+	if (error)
+		return error;
+	version = query_number(query, "PRAGMA day.user_version");
+	/* One that is being made has none yet, and no events. */
+	if (version == LAYOUT_VERSION)
+		return 0;
+	error = version == 0 ? -ENOENT
+		: version < 0 ? query_error(query, why)
+			      : why_set(why, EINVAL,
+					"%s: written by another version of the collector (layout %lld, "
+					"this one knows %d)",
+					path, (long long)version, LAYOUT_VERSION);
+	query_detach(query);
+	return error;
+}
+
+void query_detach(struct query *query)
+{
+	sqlite3_exec(query->database, "DETACH day", NULL, NULL, NULL);
+	query->shown[0] = '\0';
+}
+
+/* ---- statements ---- */
+
+int query_error(struct query *query, struct why *why)
+{
+	const char *gap = query->shown[0] ? "/" : "";
+
+	if (sqlite3_errcode(query->database) == SQLITE_INTERRUPT)
+		return why_set(why, EIO,
+			"%s: the answer takes longer than %llu s: ask for less, for example with --since "
+			"or --ip",
+			query->path, (unsigned long long)(query->patience_ns / NS_PER_S));
+	return why_set(why, EIO, "%s%s%s: %s", query->path, gap, query->shown,
+		sqlite3_errmsg(query->database));
+}
+
+int query_execute(struct query *query, const char *sql, struct why *why)
+{
+	return sqlite3_exec(query->database, sql, NULL, NULL, NULL) == SQLITE_OK
+		       ? 0
+		       : query_error(query, why);
+}
+
+/* The conditions that compare a name, with the parameter of that name. */
+#define QUERY_NAMED(X)                            \
+	X(host, "host")                           \
+	X(operation, "operation")                 \
+	X(outcome, "outcome")                     \
+	X(user, "request_user")                   \
+	X(backend, "backend")
+
+int query_where(struct buf *sql, const struct query_filter *filter)
+{
+	int error = buf_printf(sql, " WHERE 1");
+
+	if (!error && filter->kind && strcmp(filter->kind, "exchange") == 0)
+		error = buf_printf(sql, " AND kind = %d", LAYOUT_KIND_EXCHANGE);
+	else if (!error && filter->kind && strcmp(filter->kind, "source.summary") == 0)
+		error = buf_printf(sql, " AND kind = %d", LAYOUT_KIND_SUMMARY);
+	else if (!error && filter->kind)
+		error = buf_printf(sql,
+			" AND kind <> %d AND kind = (SELECT id FROM day.name WHERE text = :kind)",
+			LAYOUT_KIND_EXCHANGE);
+	if (!error && filter->has_source)
+		error = buf_printf(sql, " AND source BETWEEN :low AND :high");
+	if (!error && filter->model)
+		error = buf_printf(sql,
+			" AND (model = (SELECT id FROM day.name WHERE text = :model)"
+			" OR request_model = (SELECT id FROM day.name WHERE text = :model))");
+#define QUERY_CONDITION(member, column)                                                            \
+	if (!error && filter->member)                                                              \
+		error = buf_printf(sql,                                                            \
+			" AND " column " = (SELECT id FROM day.name WHERE text = :" #member ")");
+	QUERY_NAMED(QUERY_CONDITION)
+#undef QUERY_CONDITION
+	if (!error && filter->completions)
+		error = buf_printf(sql,
+			" AND operation IN (SELECT id FROM day.name"
+			" WHERE text IN ('chat', 'text_completion'))");
+	if (!error && filter->status)
+		error = buf_printf(sql, " AND status = :status");
+	if (!error && filter->event_id)
+		error = buf_printf(sql, " AND event_id = :event_id");
+	return error;
+}
+
+static void query_bind_text(sqlite3_stmt *statement, const char *name, const char *text)
+{
+	int at = sqlite3_bind_parameter_index(statement, name);
+
+	if (at && text)
+		sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
+}
+
+void query_bind_number(sqlite3_stmt *statement, const char *name, int64_t number)
+{
+	int at = sqlite3_bind_parameter_index(statement, name);
+
+	if (at)
+		sqlite3_bind_int64(statement, at, number);
+}
+
+/* The first and the last address of the prefix. */
+static void query_bind_source(sqlite3_stmt *statement, const struct prefix *prefix)
+{
+	int low = sqlite3_bind_parameter_index(statement, ":low"),
+	    high = sqlite3_bind_parameter_index(statement, ":high");
+	struct address last = prefix->address;
+
+	for (unsigned bit = prefix->bits; bit < 128; bit++)
+		last.bytes[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	if (!low || !high)
+		return;
+	sqlite3_bind_blob(statement, low, prefix->address.bytes, 16, SQLITE_TRANSIENT);
+	sqlite3_bind_blob(statement, high, last.bytes, 16, SQLITE_TRANSIENT);
+}
+
+int query_prepare(struct query *query, struct buf *sql, const struct query_filter *filter,
 	sqlite3_stmt **statement, struct why *why)
 {
 	struct slice text = buf_slice(sql);
@@ -121,343 +319,67 @@ static int query_prepare(struct query *query, struct buf *sql, const struct quer
 	if (sqlite3_prepare_v2(query->database, text.data, (int)text.len, statement, NULL) !=
 		SQLITE_OK)
 		return query_error(query, why);
-	query_bind(*statement, filter);
+	query_bind_text(*statement, ":kind", filter->kind);
+	query_bind_text(*statement, ":model", filter->model);
+#define QUERY_BIND(member, column) query_bind_text(*statement, ":" #member, filter->member);
+	QUERY_NAMED(QUERY_BIND)
+#undef QUERY_BIND
+	query_bind_text(*statement, ":event_id", filter->event_id);
+	query_bind_number(*statement, ":status", filter->status);
+	query_bind_source(*statement, &filter->source);
 	return 0;
 }
 
-/* Runs to the end: each row is told. */
-static int query_run(struct query *query, sqlite3_stmt *statement,
-	int (*row)(void *context, sqlite3_stmt *statement), void *context, struct why *why)
-{
-	int result, error = 0;
-
-	while ((result = sqlite3_step(statement)) == SQLITE_ROW && !error)
-		error = row(context, statement);
-	if (!error && result != SQLITE_DONE)
-		error = query_error(query, why);
-	return error;
-}
-
-static struct slice query_text(sqlite3_stmt *statement, int column)
+struct slice query_text(sqlite3_stmt *statement, int column)
 {
 	const char *text = (const char *)sqlite3_column_text(statement, column);
 
 	return slice_of(text, text ? (size_t)sqlite3_column_bytes(statement, column) : 0);
 }
 
-static uint64_t query_count(sqlite3_stmt *statement, int column)
+struct slice query_blob(sqlite3_stmt *statement, int column)
+{
+	const char *blob = sqlite3_column_blob(statement, column);
+
+	return slice_of(blob, blob ? (size_t)sqlite3_column_bytes(statement, column) : 0);
+}
+
+uint64_t query_count(sqlite3_stmt *statement, int column)
 {
 	sqlite3_int64 value = sqlite3_column_int64(statement, column);
 
 	return value > 0 ? (uint64_t)value : 0;
 }
 
-/* ---- usage ---- */
+/* ---- what is packed ---- */
 
-static const char *query_by_sql(const char *name)
-{
-	for (size_t i = 0; i < sizeof(query_columns) / sizeof(query_columns[0]); i++)
-		if (strcmp(query_columns[i].name, name) == 0)
-			return query_columns[i].sql;
-	return NULL;
-}
-
-bool query_by_known(const char *name)
-{
-	return query_by_sql(name) != NULL;
-}
-
-struct query_usage_row {
-	size_t nby;
-	int (*row)(void *context, const struct query_usage *usage);
-	void *context;
-};
-
-static int query_usage_told(void *context, sqlite3_stmt *statement)
-{
-	struct query_usage_row *told = context;
-	struct query_usage usage = {.nby = told->nby};
-	int at = 0;
-
-	for (size_t i = 0; i < told->nby; i++)
-		usage.by[i] = query_text(statement, at++);
-	usage.calls = query_count(statement, at++);
-	usage.input_tokens = query_count(statement, at++);
-	usage.output_tokens = query_count(statement, at++);
-	usage.total_tokens = query_count(statement, at++);
-	usage.average_total = sqlite3_column_double(statement, at);
-	return told->row(told->context, &usage);
-}
-
-int query_usage(struct query *query, const char *const *by, size_t nby,
-	const struct query_filter *filter,
-	int (*row)(void *context, const struct query_usage *usage), void *context, struct why *why)
-{
-	struct query_usage_row told = {nby, row, context};
-	struct buf sql = BUF_EMPTY;
-	sqlite3_stmt *statement = NULL;
-	int error = buf_printf(&sql, "SELECT ");
-
-	for (size_t i = 0; i < nby && !error; i++)
-		error = buf_printf(&sql, "%s, ", query_by_sql(by[i]));
-	if (!error)
-		error = buf_printf(&sql,
-			"count(*), sum(input_tokens), sum(output_tokens), sum(total_tokens),"
-			" avg(total_tokens) FROM event%s%s",
-			query_where, query_where_kind(filter));
-	for (size_t i = 0; i < nby && !error; i++)
-		error = buf_printf(&sql, "%s %zu", i ? "," : " GROUP BY", i + 1);
-	if (!error)
-		error = buf_printf(&sql, " ORDER BY sum(total_tokens) DESC");
-	for (size_t i = 0; i < nby && !error; i++)
-		error = buf_printf(&sql, ", %zu", i + 1);
-	if (!error)
-		error = query_prepare(query, &sql, filter, &statement, why);
-	else
-		why_set(why, ENOMEM, "out of memory");
-	if (!error)
-		error = query_run(query, statement, query_usage_told, &told, why);
-	sqlite3_finalize(statement);
-	buf_free(&sql);
-	return error;
-}
-
-/* ---- events ---- */
-
-struct query_event_row {
-	int (*row)(void *context, const struct query_event *event);
-	void *context;
-};
-
-static int query_event_told(void *context, sqlite3_stmt *statement)
-{
-	struct query_event_row *told = context;
-	struct query_event event = {
-		.id = sqlite3_column_int64(statement, 0),
-		.time_ns = query_count(statement, 1),
-		.source_ip = query_text(statement, 2),
-		.host = query_text(statement, 3),
-		.operation = query_text(statement, 4),
-		.model = query_text(statement, 5),
-		.outcome = query_text(statement, 6),
-		.error_type = query_text(statement, 7),
-		.usage_source = query_text(statement, 8),
-		.status = sqlite3_column_int64(statement, 9),
-		.input_tokens = query_count(statement, 10),
-		.output_tokens = query_count(statement, 11),
-		.input_messages = query_text(statement, 12),
-		.output_messages = query_text(statement, 13),
-		.kind = query_text(statement, 15),
-	};
-
-	event.conflict = sqlite3_column_int(statement, 16) != 0;
-	event.record = slice_of(
-		sqlite3_column_blob(statement, 14), (size_t)sqlite3_column_bytes(statement, 14));
-	return told->row(told->context, &event);
-}
-
-int query_events(struct query *query, const struct query_filter *filter, uint64_t limit,
-	bool oldest_first, int (*row)(void *context, const struct query_event *event),
-	void *context, struct why *why)
-{
-	struct query_event_row told = {row, context};
-	struct buf sql = BUF_EMPTY;
-	sqlite3_stmt *statement = NULL;
-	int error = buf_printf(&sql,
-		"SELECT id, time_ns, source_ip, host, operation, model, outcome, error_type,"
-		" usage_source, status, input_tokens, output_tokens, input_messages,"
-		" output_messages, record, kind, conflict FROM event%s%s%s ORDER BY %s LIMIT %lld",
-		/* From a certain row on, in the order of storing. */
-		oldest_first ? " NOT INDEXED" : "", query_where, query_where_kind(filter),
-		oldest_first ? "id" : "time_ns DESC, id DESC",
-		limit && limit < INT64_MAX ? (long long)limit : -1LL);
-
-	if (!error)
-		error = query_prepare(query, &sql, filter, &statement, why);
-	else
-		why_set(why, ENOMEM, "out of memory");
-	if (!error)
-		error = query_run(query, statement, query_event_told, &told, why);
-	sqlite3_finalize(statement);
-	buf_free(&sql);
-	return error;
-}
-
-/* ---- sources ---- */
-
-/* A row with text of its own. */
-struct query_source_row {
-	struct query_source source;
-	struct buf text;
-};
-
-struct query_sources {
-	struct query_source_row *rows;
-	size_t n, room;
-};
-
-static struct slice query_keep(struct buf *text, struct slice slice)
-{
-	size_t at = buf_len(text);
-
-	/* Room for all of it was made before: nothing moves. */
-	buf_append_slice(text, slice);
-	return slice_of(buf_slice(text).data + at, slice.len);
-}
-
-/* The members that are told, by the names of the schema. */
-static void query_source_field(
-	struct query_source *source, struct slice name, const msgpack_object *value)
-{
-	const struct {
-		enum schema_id id;
-		uint64_t *number;
-	} numbers[] = {
-		{SCHEMA_ID_source_packets, &source->packets},
-		{SCHEMA_ID_source_bytes, &source->bytes},
-		{SCHEMA_ID_source_packets_received, &source->packets_received},
-		{SCHEMA_ID_source_bytes_received, &source->bytes_received},
-		{SCHEMA_ID_source_syns, &source->syns},
-		{SCHEMA_ID_source_opened, &source->opened},
-		{SCHEMA_ID_source_active, &source->active},
-		{SCHEMA_ID_source_steered, &source->steered},
-		{SCHEMA_ID_source_passed, &source->passed},
-	};
-
-	if (value->type == MSGPACK_OBJECT_STR &&
-		slice_equal(name, schema_fields[SCHEMA_ID_source_drops].name))
-		source->drops = slice_of(value->via.str.ptr, value->via.str.size);
-	if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-		return;
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (slice_equal(name, schema_fields[numbers[i].id].name))
-			*numbers[i].number = value->via.u64;
-}
-
-/* A record that is none gives zeros. */
-static void query_source_read(struct query_source *source)
-{
-	msgpack_unpacked unpacked;
-	size_t offset = 0;
-
-	msgpack_unpacked_init(&unpacked);
-	if (msgpack_unpack_next(&unpacked, source->record.data, source->record.len, &offset) ==
-			MSGPACK_UNPACK_SUCCESS &&
-		unpacked.data.type == MSGPACK_OBJECT_MAP) {
-		for (uint32_t i = 0; i < unpacked.data.via.map.size; i++) {
-			const msgpack_object_kv *pair = &unpacked.data.via.map.ptr[i];
-
-			if (pair->key.type == MSGPACK_OBJECT_STR)
-				query_source_field(source,
-					slice_of(pair->key.via.str.ptr, pair->key.via.str.size),
-					&pair->val);
-		}
-	}
-	/* Texts of the record lie in it, not in what is freed here. */
-	msgpack_unpacked_destroy(&unpacked);
-}
-
-static int query_source_told(void *context, sqlite3_stmt *statement)
-{
-	struct query_sources *sources = context;
-	struct slice observer = query_text(statement, 0), source_ip = query_text(statement, 1);
-	struct slice record = slice_of(
-		sqlite3_column_blob(statement, 3), (size_t)sqlite3_column_bytes(statement, 3));
-	struct query_source_row *row;
-
-	if (sources->n == sources->room) {
-		size_t room = sources->room ? 2 * sources->room : 64;
-		void *rows = reallocarray(sources->rows, room, sizeof(*sources->rows));
-
-		if (!rows)
-			return -ENOMEM;
-		sources->rows = rows;
-		sources->room = room;
-	}
-	row = &sources->rows[sources->n];
-	*row = (struct query_source_row){.source.time_ns = query_count(statement, 2)};
-	if (!buf_reserve(&row->text, observer.len + source_ip.len + record.len + 1))
-		return -ENOMEM;
-	sources->n++;
-	row->source.observer = query_keep(&row->text, observer);
-	row->source.source_ip = query_keep(&row->text, source_ip);
-	row->source.record = query_keep(&row->text, record);
-	query_source_read(&row->source);
-	return 0;
-}
-
-static int query_source_compare(const void *a, const void *b)
-{
-	const struct query_source *x = &((const struct query_source_row *)a)->source;
-	const struct query_source *y = &((const struct query_source_row *)b)->source;
-	uint64_t of_x = x->bytes + x->bytes_received, of_y = y->bytes + y->bytes_received;
-
-	if (of_x != of_y)
-		return of_x > of_y ? -1 : 1;
-	/* The texts are of one piece: address after observer. */
-	of_x = x->observer.len + x->source_ip.len;
-	of_y = y->observer.len + y->source_ip.len;
-	return memcmp(x->observer.data, y->observer.data, of_x < of_y ? of_x : of_y);
-}
-
-/* The inner one is answered by its index alone, for which SQLite would take another; the store of
- * an older collector has neither. */
-static int query_sources_prepare(struct query *query, const char *indexed, sqlite3_stmt **statement)
-{
-	char sql[512];
-
-	snprintf(sql, sizeof(sql),
-		"SELECT event.observer, event.source_ip, event.time_ns, event.record FROM"
-		" (SELECT max(time_ns), id AS last FROM event%s WHERE kind = 'source.summary'"
-		"  AND (?1 IS NULL OR source_ip = ?1) AND time_ns >= ?2 AND time_ns < ?3"
-		"  GROUP BY observer, source_ip) JOIN event ON event.id = last",
-		indexed);
-	return sqlite3_prepare_v2(query->database, sql, -1, statement, NULL);
-}
-
-int query_sources(struct query *query, const struct query_filter *filter, uint64_t limit,
-	int (*row)(void *context, const struct query_source *source), void *context,
-	struct why *why)
-{
-	struct query_sources sources = {0};
-	sqlite3_stmt *statement = NULL;
-	int error = 0;
-
-	if (query_sources_prepare(query, " INDEXED BY event_summary", &statement) != SQLITE_OK &&
-		query_sources_prepare(query, "", &statement) != SQLITE_OK) {
-		error = query_error(query, why);
-	} else {
-		sqlite3_bind_text(statement, 1, filter->source_ip, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(statement, 2, (sqlite3_int64)filter->since_ns);
-		sqlite3_bind_int64(statement, 3,
-			filter->until_ns ? (sqlite3_int64)filter->until_ns : INT64_MAX);
-		error = query_run(query, statement, query_source_told, &sources, why);
-		if (error == -ENOMEM)
-			why_set(why, ENOMEM, "out of memory");
-	}
-	if (sources.n)
-		qsort(sources.rows, sources.n, sizeof(*sources.rows), query_source_compare);
-	for (size_t i = 0; i < sources.n; i++) {
-		if (!error && (!limit || i < limit))
-			error = row(context, &sources.rows[i].source);
-		buf_free(&sources.rows[i].text);
-	}
-	free(sources.rows);
-	sqlite3_finalize(statement);
-	return error;
-}
-
-int query_last_id(struct query *query, int64_t *id, struct why *why)
+static int query_dictionary(struct query *query, uint32_t id, struct why *why)
 {
 	sqlite3_stmt *statement = NULL;
-	int error = 0;
+	int error = -EBADMSG;
 
-	if (sqlite3_prepare_v2(query->database, "SELECT coalesce(max(id), 0) FROM event", -1,
-		    &statement, NULL) != SQLITE_OK ||
-		sqlite3_step(statement) != SQLITE_ROW)
-		error = query_error(query, why);
-	else
-		*id = sqlite3_column_int64(statement, 0);
+	if (sqlite3_prepare_v2(query->database, "SELECT data FROM day.dictionary WHERE number = ?", -1,
+		    &statement, NULL) == SQLITE_OK) {
+		sqlite3_bind_int64(statement, 1, id);
+		if (sqlite3_step(statement) == SQLITE_ROW)
+			error = squeeze_use(query->squeeze, query_blob(statement, 0), NULL);
+	}
 	sqlite3_finalize(statement);
-	return error;
+	return error ? why_set(why, EIO, "%s/%s: dictionary %u is missing or damaged", query->path,
+			       query->shown, id)
+		     : 0;
+}
+
+int query_unpack(struct query *query, struct slice packed, struct buf *out, struct why *why)
+{
+	uint32_t id;
+	int error = squeeze_unpack(query->squeeze, packed, LAYOUT_RECORD_MAX, out, &id);
+
+	if (error == -ENOENT) {
+		error = query_dictionary(query, id, why);
+		if (error)
+			return error;
+		error = squeeze_unpack(query->squeeze, packed, LAYOUT_RECORD_MAX, out, &id);
+	}
+	return error ? why_set(why, EIO, "%s/%s: a record is damaged", query->path, query->shown) : 0;
 }

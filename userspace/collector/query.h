@@ -1,30 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the store is asked. */
+/* What a store is asked: the one layer under the commands and whoever else shows events. A store may
+ * be asked while a collector writes to it. No answer holds a view of the store while it is taken. */
 #ifndef COLLECTOR_QUERY_H
 #define COLLECTOR_QUERY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/slice.h"
 #include "base/why.h"
+#include "collector/content.h"
 
 #define QUERY_BY_MAX 6
 
 struct query;
 
-/* NULL or 0: any. Texts are compared exactly. */
+/* NULL, 0 or false: any. Texts are compared exactly. */
 struct query_filter {
-	const char *source_ip, *model, *host, *operation, *outcome, *kind, *user, *event_id;
+	const char *model, *host, *operation, *outcome, *kind, *user, *backend, *event_id;
+	struct prefix source; /* with has_source */
+	bool has_source;
+	bool completions;	     /* chat and text completions only */
 	uint64_t since_ns, until_ns; /* CLOCK_REALTIME; until is exclusive */
 	int64_t status;
-	int64_t after_id;	     /* events stored after that row */
-	bool completions;	     /* chat and text completions only */
 };
 
-/* Opens the store of a collector, which may be running, for reading. NULL with why. */
+/* Opens a store for reading. NULL with why. */
 struct query *query_open(const char *path, struct why *why);
 void query_close(struct query *query);
+/* The longest that one question may work, in ns; 0: as long as it takes. 10 s at first. */
+void query_patience(struct query *query, uint64_t ns);
+
+/* All questions return 0; -EIO with why, also when their time was over; or what row returned when
+ * that was not 0. */
 
 /* Tokens by columns. */
 struct query_usage {
@@ -36,26 +45,36 @@ struct query_usage {
 /* "ip", "model", "family" …: whether usage can be given by it; query_by_names lists them. */
 bool query_by_known(const char *name);
 extern const char query_by_names[];
-/* Most tokens first. by are names that query_by_known. 0, or -EIO with why, or what row returned
- * when that was not 0. */
+/* Calls, most tokens first; limit 0: all rows. by are names that query_by_known. *total is of all
+ * rows, those beyond the limit included, and *rows is their number. The filter's kind has no
+ * meaning here. */
 int query_usage(struct query *query, const char *const *by, size_t nby,
-	const struct query_filter *filter,
-	int (*row)(void *context, const struct query_usage *usage), void *context, struct why *why);
+	const struct query_filter *filter, uint64_t limit,
+	int (*row)(void *context, const struct query_usage *usage), void *context,
+	struct query_usage *total, uint64_t *rows, struct why *why);
 
 struct query_event {
-	int64_t id;		/* row, ascending in the order of storing */
+	int64_t id;	/* ascends in the order of storing */
 	uint64_t time_ns;
-	struct slice kind, source_ip, host, operation, model, outcome, error_type, usage_source;
+	struct slice event_id, kind, source_ip, host, operation, model, outcome, error_type,
+		usage_source;
 	int64_t status;
 	uint64_t input_tokens, output_tokens;
-	struct slice input_messages, output_messages; /* JSON */
-	struct slice record;	/* msgpack map: all of it */
-	bool conflict;		/* another event has its identity: one of them is forged */
+	struct slice content[CONTENT_KINDS]; /* JSON */
+	struct slice record; /* msgpack map: all of it but content */
+	bool conflict;	     /* another event has its identity: one of them is forged */
 };
-/* limit 0: all. oldest_first: in the order of storing, else newest first by time. As query_usage. */
+/* Newest first, by the time of the events. limit 0: all. */
 int query_events(struct query *query, const struct query_filter *filter, uint64_t limit,
-	bool oldest_first, int (*row)(void *context, const struct query_event *event),
-	void *context, struct why *why);
+	int (*row)(void *context, const struct query_event *event), void *context,
+	struct why *why);
+/* Follows a store: at first from the last n events on, and with each call from where the last one
+ * ended; of one day in the order of storing. Times of the filter are not looked at. */
+int query_follow_begin(struct query *query, uint64_t n, struct why *why);
+int query_follow(struct query *query, const struct query_filter *filter, uint64_t limit,
+	int (*row)(void *context, const struct query_event *event), void *context,
+	struct why *why);
+
 /* What a source address had done in all when it was told last. */
 struct query_source {
 	uint64_t time_ns;
@@ -66,11 +85,9 @@ struct query_source {
 	struct slice record; /* of the source.summary event */
 };
 /* The last summary of each source address and appliance, most bytes (both ways) first. Of the filter
- * only source_ip and the times count. limit 0: all. As query_usage. */
+ * only source and the times count. limit 0: all. */
 int query_sources(struct query *query, const struct query_filter *filter, uint64_t limit,
 	int (*row)(void *context, const struct query_source *source), void *context,
 	struct why *why);
-/* The last row's id, or 0. */
-int query_last_id(struct query *query, int64_t *id, struct why *why);
 
 #endif

@@ -1,451 +1,225 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "collector/store.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/sha.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "audit/schema.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "collector/day.h"
+#include "collector/keyed.h"
+#include "collector/layout.h"
+#include "collector/migrate.h"
 
-#define STORE_SCHEMA	  1
-#define STORE_CHECKPOINT  4000 /* pages of the log between two checkpoints */
-#define STORE_ID_MAX	  320
-
-/* The columns beside id, time_ns and record: X(column, "type", the field it is taken from). */
-#define STORE_COLUMNS(X)                                        \
-	X(epoch, "TEXT", epoch)                                 \
-	X(stream, "INTEGER", stream)                            \
-	X(sequence, "INTEGER", sequence)                        \
-	X(kind, "TEXT", kind)                                   \
-	X(action, "TEXT", action)                               \
-	X(outcome, "TEXT", outcome)                             \
-	X(observer, "TEXT", observer)                           \
-	X(source_ip, "TEXT", source_ip)                         \
-	X(source_port, "INTEGER", source_port)                  \
-	X(destination_ip, "TEXT", destination_ip)               \
-	X(host, "TEXT", tls_server_name)                        \
-	X(backend, "TEXT", backend_name)                        \
-	X(operation, "TEXT", operation)                         \
-	X(provider, "TEXT", provider)                           \
-	X(request_model, "TEXT", request_model)                 \
-	X(response_model, "TEXT", response_model)               \
-	X(status, "INTEGER", status)                            \
-	X(error_type, "TEXT", error_type)                       \
-	X(input_tokens, "INTEGER", input_tokens)                \
-	X(output_tokens, "INTEGER", output_tokens)              \
-	X(total_tokens, "INTEGER", total_tokens)                \
-	X(usage_source, "TEXT", usage_source)                   \
-	X(request_user, "TEXT", request_user)                   \
-	X(duration_ns, "INTEGER", timing_total)                 \
-	X(first_byte_ns, "INTEGER", timing_first_byte)          \
-	X(input_messages, "TEXT", input_messages)               \
-	X(output_messages, "TEXT", output_messages)             \
-	/* end */
-
-enum store_column {
-#define STORE_ENUM(column, type, field) STORE_##column,
-	STORE_COLUMNS(STORE_ENUM)
-#undef STORE_ENUM
-	STORE_COLUMN_COUNT
-};
-
-static const enum schema_id store_fields[STORE_COLUMN_COUNT] = {
-#define STORE_FIELD(column, type, field) SCHEMA_ID_##field,
-	STORE_COLUMNS(STORE_FIELD)
-#undef STORE_FIELD
-};
-
-/* model is what answered, or else what was asked for; model_family is it without its date. */
-static const char store_schema[] =
-	"CREATE TABLE event(id INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE,"
-	" time_ns INTEGER NOT NULL, model TEXT, model_family TEXT, record BLOB NOT NULL"
-#define STORE_DEFINE(column, type, field) ", " #column " " type
-	STORE_COLUMNS(STORE_DEFINE)
-#undef STORE_DEFINE
-	");"
-	"CREATE INDEX event_time ON event(time_ns);"
-	"CREATE INDEX event_source ON event(source_ip, model, time_ns);";
-
-/* Added to stores that were made without them: those who know them not keep them as well. Summaries
- * of sources are many, and must not be in the way of who looks for exchanges. */
-static const char store_indexes[] =
-	"CREATE INDEX IF NOT EXISTS event_kind ON event(kind, time_ns);"
-	"CREATE INDEX IF NOT EXISTS event_summary ON event(observer, source_ip, time_ns)"
-	" WHERE kind = 'source.summary';"
-	/* Two events of one place in a stream are both kept: it was unique once. */
-	"DROP INDEX IF EXISTS event_sequence;"
-	"CREATE INDEX IF NOT EXISTS event_place ON event(observer, epoch, stream, sequence)"
-	" WHERE epoch IS NOT NULL;";
-
-static const char store_insert[] =
-	"INSERT INTO event(event_id, time_ns, model, model_family, record"
-#define STORE_NAME(column, type, field) ", " #column
-	STORE_COLUMNS(STORE_NAME)
-#undef STORE_NAME
-	", conflict) VALUES(?, ?, ?, ?, ?"
-#define STORE_MARK(column, type, field) ", ?"
-	STORE_COLUMNS(STORE_MARK)
-#undef STORE_MARK
-	", ?) ON CONFLICT DO NOTHING";
-#define STORE_FIXED 5 /* parameters before the columns; that of conflict comes after them */
-
-/* Whether the event is there already (1: as it is; 0: with another content), and whether another
- * has its place in the stream. */
-static const char store_known[] =
-	"SELECT (SELECT record = ?1 FROM event WHERE event_id = ?2),"
-	" EXISTS(SELECT 1 FROM event WHERE observer IS ?3 AND epoch = ?4 AND stream = ?5"
-	"  AND sequence = ?6 AND event_id <> ?2)";
+#define STORE_OPEN	4     /* days whose files are open at a time */
+#define STORE_FIRST_DAY 18262 /* 2020-01-01: no event is older */
 
 struct store {
-	sqlite3 *database;
-	sqlite3_stmt *insert, *known;
-	struct buf record;
+	char *path;
+	int directory; /* locked */
+	struct keyed *keyed;
+	struct day *open[STORE_OPEN]; /* the one used last comes first; NULL: none */
+	int64_t last_id;
+	struct row row;
 	bool in_transaction;
-	uint64_t added, duplicates;
+	uint64_t added, conflicts, duplicates;
 	struct log_limit tampered, nameless;
 };
 
-static int store_error(struct store *store, const char *what, struct why *why)
+/* ---- days ---- */
+
+/* The latest day before number of which there is a file, or -1. */
+static int32_t store_day_before(const struct store *store, int32_t number)
 {
-	return why_set(why, EIO, "%s: %s", what, sqlite3_errmsg(store->database));
+	int32_t *days, before = -1;
+	size_t n;
+
+	if (layout_days(store->path, &days, &n) < 0)
+		return -1;
+	for (size_t i = 0; i < n && days[i] < number; i++)
+		before = days[i];
+	free(days);
+	return before;
 }
 
-static int store_execute(struct store *store, const char *sql, struct why *why)
+/* The day's file, open; NULL with why. */
+static struct day *store_day(struct store *store, int32_t number, struct why *why)
 {
-	if (sqlite3_exec(store->database, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return store_error(store, "store", why);
-	return 0;
+	struct day_options options = {.directory = store->path, .number = number, .keyed = store->keyed};
+	struct day *found = NULL;
+	size_t at = 0;
+
+	while (at < STORE_OPEN - 1 && store->open[at] && day_number(store->open[at]) != number)
+		at++;
+	found = store->open[at];
+	if (found && day_number(found) != number) {
+		/* The last place, of another day. */
+		if (day_commit(found, why) < 0)
+			return NULL;
+		day_close(found);
+		store->open[at] = found = NULL;
+	}
+	if (!found) {
+		options.before = store_day_before(store, number);
+		if (day_open(&options, &found, why) < 0)
+			return NULL;
+	}
+	memmove(store->open + 1, store->open, at * sizeof(*store->open));
+	store->open[0] = found;
+	return found;
 }
 
-/* SQLite makes its files with the mode of the first one: prompts are nobody else's to read. */
-static int store_create_file(const char *path, struct why *why)
+/* The day of an event. A clock that is wrong does not make files of its own. */
+static int32_t store_day_number(uint64_t *time_ns)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	uint64_t now = clock_realtime_ns();
+
+	if (*time_ns / LAYOUT_NS_PER_DAY < STORE_FIRST_DAY || *time_ns > now + LAYOUT_NS_PER_DAY)
+		*time_ns = now;
+	return (int32_t)(*time_ns / LAYOUT_NS_PER_DAY);
+}
+
+/* ---- opening ---- */
+
+static int store_directory(const char *path, struct why *why)
+{
 	struct stat status;
-	int error = 0;
+	int fd;
 
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return why_set(why, errno, "%s: %s", path, strerror(errno));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return why_set(why, errno, "%s: %s", path, strerror(errno));
-	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
-		error = why_set(why, EINVAL, "%s: not a regular file", path);
-	else if (status.st_mode & 077)
-		error = why_set(why, EPERM,
-			"%s: others may read it; make its mode 0600, it holds prompts", path);
-	close(fd);
-	return error;
+	if (fstat(fd, &status) == 0 && (status.st_mode & 077)) {
+		close(fd);
+		return why_set(why, EPERM,
+			"%s: others may look into it; make its mode 0700, it holds prompts", path);
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return why_set(why, EBUSY, "%s: another collector writes to this store", path);
+	}
+	return fd;
 }
 
-static int store_version(struct store *store, int *version, struct why *why)
+/* Ids ascend over all days. A file that cannot be read is told and passed over: the others work. */
+static int store_find_last_id(struct store *store, struct why *why)
 {
-	sqlite3_stmt *statement;
+	int32_t *days;
+	size_t n;
+	int error = layout_days(store->path, &days, &n);
 
-	if (sqlite3_prepare_v2(store->database, "PRAGMA user_version", -1, &statement, NULL) !=
-			SQLITE_OK ||
-		sqlite3_step(statement) != SQLITE_ROW) {
-		sqlite3_finalize(statement);
-		return store_error(store, "store", why);
-	}
-	*version = sqlite3_column_int(statement, 0);
-	sqlite3_finalize(statement);
-	return 0;
-}
-
-static int store_prepare(struct store *store, const char *path, struct why *why)
-{
-	char sql[64];
-	int version = 0;
-	int error = store_execute(store,
-		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-		"PRAGMA secure_delete=ON;",
-		why);
-
-	if (!error)
-		error = store_version(store, &version, why);
 	if (error)
-		return error;
-	if (version > STORE_SCHEMA)
-		return why_set(why, EINVAL,
-			"%s: written by a newer version of the collector (schema %d, this one knows "
-			"%d)",
-			path, version, STORE_SCHEMA);
-	if (version == 0) {
-		snprintf(sql, sizeof(sql), "PRAGMA user_version=%d; COMMIT;", STORE_SCHEMA);
-		error = store_execute(store, "BEGIN IMMEDIATE;", why);
-		if (!error)
-			error = store_execute(store, store_schema, why);
-		if (!error)
-			error = store_execute(store, sql, why);
-		if (error)
-			return error;
+		return why_set(why, -error, "%s: %s", store->path, strerror(-error));
+	for (size_t i = 0; i < n; i++) {
+		struct day_options options = {.directory = store->path, .number = days[i], .before = -1,
+			.keyed = store->keyed};
+		struct day *day;
+		struct why problem;
+		int64_t last;
+
+		if (day_open(&options, &day, &problem) < 0) {
+			log_error("%s: this day is left out until it is repaired or moved away",
+				problem.text);
+			continue;
+		}
+		last = day_last_id(day);
+		if (last > store->last_id)
+			store->last_id = last;
+		day_close(day);
 	}
-	error = store_execute(store, store_indexes, why);
-	if (!error && sqlite3_table_column_metadata(store->database, NULL, "event", "conflict", NULL,
-			      NULL, NULL, NULL, NULL) != SQLITE_OK)
-		error = store_execute(store, "ALTER TABLE event ADD COLUMN conflict INTEGER", why);
-	if (error)
-		return error;
-	sqlite3_wal_autocheckpoint(store->database, STORE_CHECKPOINT);
-	if (sqlite3_prepare_v3(store->database, store_insert, -1, SQLITE_PREPARE_PERSISTENT,
-		    &store->insert, NULL) != SQLITE_OK ||
-		sqlite3_prepare_v3(store->database, store_known, -1, SQLITE_PREPARE_PERSISTENT,
-			&store->known, NULL) != SQLITE_OK)
-		return store_error(store, path, why);
+	free(days);
 	return 0;
 }
 
 int store_open(const char *path, struct store **opened, struct why *why)
 {
 	struct store *store = calloc(1, sizeof(*store));
+	char *old = NULL;
 	int error;
 
-	if (!store)
+	if (!store || !(store->path = strdup(path))) {
+		free(store);
 		return why_set(why, ENOMEM, "out of memory");
-	error = store_create_file(path, why);
-	if (!error && sqlite3_open_v2(path, &store->database,
-			      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-		error = store_error(store, path, why);
+	}
+	store->directory = -1;
+	error = migrate_find(path, &old, why);
 	if (!error) {
-		sqlite3_busy_timeout(store->database, 10000);
-		error = store_prepare(store, path, why);
+		store->directory = store_directory(path, why);
+		error = store->directory < 0 ? store->directory : 0;
 	}
-	if (error) {
+	if (!error && !(store->keyed = keyed_open(path, why)))
+		error = -EIO;
+	if (!error)
+		error = store_find_last_id(store, why);
+	if (!error && old)
+		error = migrate(old, store, why);
+	free(old);
+	if (error)
 		store_close(store);
-		return error;
-	}
-	*opened = store;
-	return 0;
+	else
+		*opened = store;
+	return error;
 }
 
 void store_close(struct store *store)
 {
 	if (!store)
 		return;
-	store_rollback(store);
-	sqlite3_finalize(store->insert);
-	sqlite3_finalize(store->known);
-	sqlite3_close(store->database);
-	buf_wipe(&store->record);
+	for (size_t i = 0; i < STORE_OPEN; i++)
+		if (store->open[i])
+			day_close(store->open[i]);
+	keyed_close(store->keyed);
+	if (store->directory >= 0)
+		close(store->directory);
+	row_free(&store->row);
+	free(store->path);
 	free(store);
 }
 
-/* ---- one entry ---- */
+/* ---- events ---- */
 
-static struct slice store_text(const msgpack_object *object)
+static void store_tell_conflict(struct store *store, const struct row *row)
 {
-	if (object && object->type == MSGPACK_OBJECT_STR)
-		return slice_of(object->via.str.ptr, object->via.str.size);
-	return SLICE_NONE;
-}
-
-/* Finds each field of the schema once; of a key that comes twice the first counts. */
-static void store_find_fields(
-	const msgpack_object *record, const msgpack_object *fields[SCHEMA_COUNT])
-{
-	size_t next = 0;
-
-	memset(fields, 0, SCHEMA_COUNT * sizeof(*fields));
-	for (uint32_t i = 0; i < record->via.map.size; i++) {
-		const msgpack_object_kv *pair = &record->via.map.ptr[i];
-		struct slice key = store_text(&pair->key);
-
-		/* Our own records come in the order of the schema: mostly the next one fits. */
-		for (size_t tried = 0; tried < SCHEMA_COUNT; tried++) {
-			size_t id = (next + tried) % SCHEMA_COUNT;
-
-			if (!slice_equal(key, schema_fields[id].name))
-				continue;
-			if (!fields[id])
-				fields[id] = &pair->val;
-			next = id + 1;
-			break;
-		}
-	}
-}
-
-static void store_bind_text(sqlite3_stmt *statement, int parameter, struct slice text)
-{
-	if (text.len)
-		sqlite3_bind_text(statement, parameter, text.data, (int)text.len, SQLITE_STATIC);
-	else
-		sqlite3_bind_null(statement, parameter);
-}
-
-static void store_bind_object(sqlite3_stmt *statement, int parameter, const msgpack_object *object)
-{
-	if (!object)
-		sqlite3_bind_null(statement, parameter);
-	else if (object->type == MSGPACK_OBJECT_STR)
-		store_bind_text(statement, parameter, store_text(object));
-	else if (object->type == MSGPACK_OBJECT_POSITIVE_INTEGER && object->via.u64 <= INT64_MAX)
-		sqlite3_bind_int64(statement, parameter, (sqlite3_int64)object->via.u64);
-	else if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-		sqlite3_bind_int64(statement, parameter, object->via.i64);
-	else if (object->type == MSGPACK_OBJECT_FLOAT)
-		sqlite3_bind_double(statement, parameter, object->via.f64);
-	else
-		sqlite3_bind_null(statement, parameter);
-}
-
-static bool store_all_digits(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.data[i] < '0' || s.data[i] > '9')
-			return false;
-	return true;
-}
-
-/* The name before its date: gpt-4o-2024-08-06, gpt-4-0613, claude-20240620. */
-static struct slice store_model_family(struct slice model)
-{
-	static const size_t tails[] = {11, 9, 5}; /* -YYYY-MM-DD, -YYYYMMDD, -MMDD */
-
-	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
-		struct slice tail;
-
-		if (model.len <= tails[i] || model.data[model.len - tails[i]] != '-')
-			continue;
-		tail = slice_after(model, model.len - tails[i] + 1);
-		if (tails[i] == 11 ? tail.data[4] == '-' && tail.data[7] == '-' &&
-					      store_all_digits(slice_first(tail, 4)) &&
-					      store_all_digits(slice_of(tail.data + 5, 2)) &&
-					      store_all_digits(slice_of(tail.data + 8, 2))
-				   : store_all_digits(tail))
-			return slice_first(model, model.len - tails[i]);
-	}
-	return model;
-}
-
-static int store_append(void *data, const char *bytes, size_t len)
-{
-	return buf_append(data, bytes, len);
-}
-
-/* The entry's identity: its own, or its place in a chunk of a foreign sender. Static storage is
- * avoided: text holds a made one. */
-static struct slice store_event_id(const struct forward_entry *entry,
-	const msgpack_object *const *fields, char text[STORE_ID_MAX])
-{
-	struct slice id = store_text(fields[SCHEMA_ID_id]);
-	int len;
-
-	if (id.len && id.len < STORE_ID_MAX)
-		return id;
-	if (!entry->chunk.len)
-		return SLICE_NONE;
-	len = snprintf(text, STORE_ID_MAX, "%.*s:%llu", SLICE_ARG(entry->chunk),
-		(unsigned long long)entry->index);
-	return slice_of(text, len < STORE_ID_MAX ? (size_t)len : STORE_ID_MAX - 1);
-}
-
-/* Its content stands behind the id of an event whose id another has: sent again, it is known. */
-static struct slice store_other_id(struct store *store, struct slice id, char text[STORE_ID_MAX])
-{
-	unsigned char digest[SHA256_DIGEST_LENGTH];
-	struct slice record = buf_slice(&store->record);
-	char copy[STORE_ID_MAX];
-	size_t len = id.len < STORE_ID_MAX - 18 ? id.len : STORE_ID_MAX - 18;
-
-	SHA256((const unsigned char *)record.data, record.len, digest);
-	memcpy(copy, id.data, len);
-	copy[len++] = '~';
-	for (size_t i = 0; i < 8; i++, len += 2)
-		snprintf(copy + len, 3, "%02x", digest[i]);
-	memcpy(text, copy, len);
-	return slice_of(text, len);
-}
-
-/* Whether another event has this one's id, or its place in the stream: 1 or 0, or -EEXIST when it is
- * this one that is there, or -EIO. */
-static int store_conflict(struct store *store, const msgpack_object *const *fields, struct slice id,
-	bool *other_content)
-{
-	static const enum schema_id place[] = {
-		SCHEMA_ID_observer, SCHEMA_ID_epoch, SCHEMA_ID_stream, SCHEMA_ID_sequence};
-	struct slice record = buf_slice(&store->record);
-	int result = -EIO;
-
-	sqlite3_bind_blob(store->known, 1, record.data, (int)record.len, SQLITE_STATIC);
-	sqlite3_bind_text(store->known, 2, id.data, (int)id.len, SQLITE_STATIC);
-	for (int i = 0; i < 4; i++)
-		store_bind_object(store->known, 3 + i, fields[place[i]]);
-	if (sqlite3_step(store->known) == SQLITE_ROW) {
-		bool there = sqlite3_column_type(store->known, 0) != SQLITE_NULL;
-
-		*other_content = there && !sqlite3_column_int(store->known, 0);
-		result = there && !*other_content ? -EEXIST
-						  : *other_content || sqlite3_column_int(store->known, 1);
-	}
-	sqlite3_reset(store->known);
-	sqlite3_clear_bindings(store->known);
-	return result;
-}
-
-static void store_tell_conflict(struct store *store, const msgpack_object *const *fields)
-{
-	const msgpack_object *sequence = fields[SCHEMA_ID_sequence],
-			     *stream = fields[SCHEMA_ID_stream];
+	int64_t stream = 0, sequence = 0;
 	uint64_t left_out;
 
+	row_number(row->fields[SCHEMA_ID_stream], &stream);
+	row_number(row->fields[SCHEMA_ID_sequence], &sequence);
 	if (log_limit(&store->tampered, &left_out))
 		log_error("tampering? an event came whose identity another event has (%s, stream "
-			  "%llu, sequence %llu): both are stored, this one marked (%llu such reports "
+			  "%lld, sequence %lld): both are stored, this one marked (%llu such reports "
 			  "left out)",
-			log_quote(store_text(fields[SCHEMA_ID_observer])).text,
-			stream ? (unsigned long long)stream->via.u64 : 0,
-			sequence ? (unsigned long long)sequence->via.u64 : 0,
-			(unsigned long long)left_out);
+			log_quote(row_text(row->fields[SCHEMA_ID_observer])).text, (long long)stream,
+			(long long)sequence, (unsigned long long)left_out);
 }
 
-/* 0; -EEXIST: it is there already; -EINVAL: it has no identity; or -EIO, -ENOMEM. */
-static int store_bind(struct store *store, const struct forward_entry *entry)
+/* An event that has an identity. */
+static int store_add_row(struct store *store, struct why *why)
 {
-	const msgpack_object *fields[SCHEMA_COUNT];
-	char text[STORE_ID_MAX];
-	struct slice id, model;
-	msgpack_packer packer;
-	bool other_content = false;
-	int conflict;
+	struct day *day = store_day(store, store_day_number(&store->row.time_ns), why);
+	enum day_added added;
+	int error = day ? day_add(day, store->last_id + 1, &store->row, &added, why) : -EIO;
 
-	store_find_fields(entry->record, fields);
-	id = store_event_id(entry, fields, text);
-	if (!id.len)
-		return -EINVAL;
-	buf_clear(&store->record);
-	msgpack_packer_init(&packer, &store->record, store_append);
-	if (msgpack_pack_object(&packer, *entry->record) < 0)
-		return -ENOMEM;
-	conflict = store_conflict(store, fields, id, &other_content);
-	if (conflict < 0)
-		return conflict;
-	if (other_content) {
-		id = store_other_id(store, id, text);
-		conflict = store_conflict(store, fields, id, &other_content);
-		if (conflict < 0)
-			return conflict;
+	if (error)
+		return error;
+	if (added == DAY_DUPLICATE) {
+		store->duplicates++;
+		return 0;
 	}
-	model = store_text(fields[SCHEMA_ID_response_model]);
-	if (!model.len)
-		model = store_text(fields[SCHEMA_ID_request_model]);
-	sqlite3_bind_text(store->insert, 1, id.data, (int)id.len, SQLITE_TRANSIENT);
-	sqlite3_bind_int64(store->insert, 2, (sqlite3_int64)(entry->time_ns & INT64_MAX));
-	store_bind_text(store->insert, 3, model);
-	store_bind_text(store->insert, 4, store_model_family(model));
-	sqlite3_bind_blob(store->insert, 5, buf_slice(&store->record).data,
-		(int)buf_len(&store->record), SQLITE_STATIC);
-	for (int i = 0; i < STORE_COLUMN_COUNT; i++)
-		store_bind_object(store->insert, STORE_FIXED + 1 + i, fields[store_fields[i]]);
-	if (conflict) {
-		sqlite3_bind_int(store->insert, STORE_FIXED + 1 + STORE_COLUMN_COUNT, 1);
-		store_tell_conflict(store, fields);
+	store->last_id++;
+	store->added++;
+	if (added == DAY_CONFLICT) {
+		store->conflicts++;
+		store_tell_conflict(store, &store->row);
 	}
 	return 0;
 }
@@ -453,20 +227,10 @@ static int store_bind(struct store *store, const struct forward_entry *entry)
 int store_add(struct store *store, const struct forward_entry *entry, struct why *why)
 {
 	uint64_t left_out;
-	int error;
+	int error = row_read(&store->row, entry);
 
-	if (!store->in_transaction) {
-		error = store_execute(store, "BEGIN IMMEDIATE", why);
-		if (error)
-			return error;
-		store->in_transaction = true;
-	}
-	error = store_bind(store, entry);
-	if (error == -EEXIST) {
-		store->duplicates++;
-		return 0;
-	}
-	if (error == -EINVAL) {
+	store->in_transaction = true;
+	if (error == -EINVAL || error == -EBADMSG) {
 		/* Without an identity a resend could not be told from a new event. */
 		if (log_limit(&store->nameless, &left_out))
 			log_warning("an entry of %s without event.id and chunk was not stored (%llu "
@@ -474,14 +238,7 @@ int store_add(struct store *store, const struct forward_entry *entry, struct why
 				log_quote(entry->tag).text, (unsigned long long)left_out);
 		return 0;
 	}
-	if (error == -EIO || (!error && sqlite3_step(store->insert) != SQLITE_DONE))
-		error = store_error(store, "store", why);
-	else if (error)
-		why_set(why, -error, "store: out of memory");
-	if (!error)
-		store->added++;
-	sqlite3_reset(store->insert);
-	sqlite3_clear_bindings(store->insert);
+	error = error ? why_set(why, ENOMEM, "out of memory") : store_add_row(store, why);
 	if (error)
 		store_rollback(store);
 	return error;
@@ -489,11 +246,12 @@ int store_add(struct store *store, const struct forward_entry *entry, struct why
 
 int store_commit(struct store *store, struct why *why)
 {
-	int error;
+	int error = 0;
 
-	if (!store->in_transaction)
-		return 0;
-	error = store_execute(store, "COMMIT", why);
+	/* In the order of days; what was committed before one that fails is known when it comes again. */
+	for (size_t i = STORE_OPEN; i-- && !error;)
+		if (store->open[i])
+			error = day_commit(store->open[i], why);
 	if (error)
 		store_rollback(store);
 	store->in_transaction = false;
@@ -502,8 +260,9 @@ int store_commit(struct store *store, struct why *why)
 
 void store_rollback(struct store *store)
 {
-	if (store->in_transaction)
-		sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);
+	for (size_t i = 0; i < STORE_OPEN; i++)
+		if (store->open[i])
+			day_rollback(store->open[i]);
 	store->in_transaction = false;
 }
 
@@ -512,9 +271,43 @@ bool store_in_transaction(const struct store *store)
 	return store->in_transaction;
 }
 
+void store_retain(struct store *store, unsigned days)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	int32_t today = (int32_t)(clock_realtime_ns() / LAYOUT_NS_PER_DAY), *all;
+	size_t n;
+
+	if (!days || layout_days(store->path, &all, &n) < 0)
+		return;
+	for (size_t i = 0; i < n && all[i] < today - (int64_t)days; i++) {
+		const char *name = layout_day_name(all[i]).text;
+		char path[40];
+
+		for (size_t j = 0; j < STORE_OPEN; j++) {
+			if (!store->open[j] || day_number(store->open[j]) != all[i])
+				continue;
+			day_close(store->open[j]);
+			memmove(store->open + j, store->open + j + 1,
+				(STORE_OPEN - 1 - j) * sizeof(*store->open));
+			store->open[STORE_OPEN - 1] = NULL;
+		}
+		for (size_t j = 0; j < sizeof(suffixes) / sizeof(suffixes[0]); j++) {
+			snprintf(path, sizeof(path), "%s%s", name, suffixes[j]);
+			unlinkat(store->directory, path, 0);
+		}
+		log_info("%s: removed, for it is more than %u days old", name, days);
+	}
+	free(all);
+}
+
 uint64_t store_added(const struct store *store)
 {
 	return store->added;
+}
+
+uint64_t store_conflicts(const struct store *store)
+{
+	return store->conflicts;
 }
 
 uint64_t store_duplicates(const struct store *store)

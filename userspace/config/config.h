@@ -127,6 +127,13 @@ struct config_tls {
 	uint64_t ticket_rotation_ns;	/* 8 h; 0 turns tickets off */
 };
 
+/* Of the connections of clients and to origins. */
+struct config_tcp {
+	uint64_t keepalive_idle_ns;	/* silence before the first probe, in whole seconds: 60 s */
+	uint64_t keepalive_interval_ns;	/* between two probes, in whole seconds: 15 s */
+	uint32_t keepalive_probes;	/* without an answer: the peer is gone: 4 */
+};
+
 struct config_http {
 	size_t head_max;	/* bytes of a request or response head: 64 KiB */
 	uint32_t headers_max;	/* 128 */
@@ -142,8 +149,8 @@ struct config_http {
 
 struct config_origin {
 	uint64_t connect_ns;	/* TCP + TLS: 5 s per address */
-	uint64_t first_byte_ns;	/* 600 s */
-	uint64_t idle_ns;	/* between two bytes of a response: 600 s */
+	uint64_t first_byte_ns;	/* 20 min */
+	uint64_t idle_ns;	/* between two bytes of a response: 20 min */
 	uint64_t keepalive_ns;	/* an unused pooled connection lives this long: 60 s */
 	uint32_t pool_max;	/* idle connections per origin and worker: 64 */
 	uint64_t drain_ns;	/* after the client left, read the rest for its usage: 60 s … */
@@ -194,6 +201,7 @@ struct config {
 	struct config_backend *backends;
 	size_t nbackends;
 	struct config_tls tls;
+	struct config_tcp tcp;
 	struct config_http http;
 	struct config_origin origin;
 	struct config_audit audit;

@@ -89,6 +89,11 @@
 	S(handshake_timeout, DURATION, handshake_ns, "10s", "1s..5m")                             \
 	S(ticket_rotation, DURATION, ticket_rotation_ns, "8h", "0s..7d")
 
+#define KEYS_TCP(S, L)                                                                            \
+	S(keepalive_idle, DURATION, keepalive_idle_ns, "60s", "1s..2h")                           \
+	S(keepalive_interval, DURATION, keepalive_interval_ns, "15s", "1s..2h")                   \
+	S(keepalive_probes, U32, keepalive_probes, "4", "1..127")
+
 #define KEYS_HTTP(S, L)                                                                           \
 	S(head_max, SIZE, head_max, "64KiB", "4KiB..1MiB")                                        \
 	S(headers_max, U32, headers_max, "128", "16..1024")                                       \
@@ -103,8 +108,8 @@
 
 #define KEYS_ORIGIN(S, L)                                                                         \
 	S(connect_timeout, DURATION, connect_ns, "5s", "100ms..10m")                              \
-	S(first_byte_timeout, DURATION, first_byte_ns, "600s", "1s..1d")                          \
-	S(idle_timeout, DURATION, idle_ns, "600s", "1s..1d")                                      \
+	S(first_byte_timeout, DURATION, first_byte_ns, "20m", "1s..1d")                           \
+	S(idle_timeout, DURATION, idle_ns, "20m", "1s..1d")                                       \
 	S(keepalive, DURATION, keepalive_ns, "60s", "0s..1d")                                     \
 	S(pool_max, U32, pool_max, "64", "0..65536")                                              \
 	S(drain_time, DURATION, drain_ns, "60s", "0s..1h")                                        \
@@ -144,6 +149,7 @@
 	X(accounting, ACCOUNTING)                                                                 \
 	X(endpoints, ENDPOINTS)                                                                   \
 	X(tls, TLS)                                                                               \
+	X(tcp, TCP)                                                                               \
 	X(http, HTTP)                                                                             \
 	X(origin, ORIGIN)                                                                         \
 	X(audit, AUDIT)                                                                           \

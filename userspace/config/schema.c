@@ -45,6 +45,10 @@ static const cyaml_schema_field_t endpoints_fields[] = {
 static const cyaml_schema_field_t tls_fields[] = {
 	KEYS_TLS(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
 #undef RAW
+#define RAW raw_tcp
+static const cyaml_schema_field_t tcp_fields[] = {
+	KEYS_TCP(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+#undef RAW
 #define RAW raw_http
 static const cyaml_schema_field_t http_fields[] = {
 	KEYS_HTTP(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
@@ -142,6 +146,11 @@ static const struct key endpoints_keys[] = {KEYS_ENDPOINTS(ROW_SCALAR, ROW_LIST)
 #define RAW raw_tls
 #define OUT config_tls
 static const struct key tls_keys[] = {KEYS_TLS(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_tcp
+#define OUT config_tcp
+static const struct key tcp_keys[] = {KEYS_TCP(ROW_SCALAR, ROW_LIST)};
 #undef RAW
 #undef OUT
 #define RAW raw_http

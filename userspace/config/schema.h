@@ -54,7 +54,7 @@ struct section {
 	size_t raw, out; /* offsets in struct raw and struct config; 0 for the two below */
 };
 
-#define SECTION_COUNT 10
+#define SECTION_COUNT 11
 extern const struct section sections[SECTION_COUNT];
 extern const struct section section_host, section_backend; /* elements of hosts and backends */
 

@@ -71,6 +71,7 @@ static void settings_fill(struct settings *settings, const struct config *config
 	settings->connections_max = admission->connections;
 	settings->flood_rate = admission->flood_rate;
 	settings->admission = admission->nallow || admission->ndeny;
+	settings->shown = queue_rules_shown(config);
 }
 
 static int interface_find(struct datapath *datapath, const char *name, struct why *why)
@@ -403,6 +404,17 @@ uint64_t datapath_outcome(const struct datapath *datapath, enum outcome outcome)
 			sum += each[cpu];
 	free(each);
 	return sum;
+}
+
+int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgements)
+{
+	*flows = pins_get_restricted(&datapath->pins, "flows", BPF_F_RDONLY);
+	*judgements = pins_get_restricted(&datapath->pins, "judgements", BPF_F_WRONLY);
+	if (*flows >= 0 && *judgements >= 0)
+		return 0;
+	close_fd(*flows);
+	close_fd(*judgements);
+	return *flows < 0 ? *flows : *judgements;
 }
 
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,

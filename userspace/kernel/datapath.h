@@ -35,7 +35,8 @@ struct datapath_endpoint {
  * routes. What an unclean stop left is adopted (flows, endpoints, counters, listeners) or replaced.
  * New AI connections are reset, or pass where they fail open, until a worker is set. Errors are
  * explained in why; among them -EBUSY: another appliance owns bpf_directory, a foreign program sits
- * in the XDP slot, or the routing table is in use; -ENODEV: no such interface; -EPERM. Close with datapath_close. */
+ * in the XDP slot, or the routing table is in use; -ENODEV: no such interface; -EPERM. Close with
+ * datapath_close. */
 int datapath_open(const struct config *config, struct datapath **datapath, struct why *why);
 
 /* The maps, for who reads them as bpf/abi.h says; open as long as the datapath. */
@@ -59,6 +60,9 @@ int datapath_heartbeats(const struct datapath *datapath);
 
 /* How many packets had this outcome since the maps were made. */
 uint64_t datapath_outcome(const struct datapath *datapath, enum outcome outcome);
+/* For kernel/flow_judge.h: the flow table to read, the judgements to write, each no more than that.
+ * Both are the caller's. */
+int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgements);
 
 /* From the next SYN on this address is an endpoint, until the first sweep after expires_ns, or
  * until a learned one has to make room (kernel/endpoint_room.h); a known address is never shortened.

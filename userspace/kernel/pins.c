@@ -2,6 +2,7 @@
 #include "kernel/pins.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -193,13 +194,18 @@ void pins_remove(const struct pins *pins)
 	pins_rmdir(pins);
 }
 
-int pins_get(const struct pins *pins, const char *name)
+int pins_get_restricted(const struct pins *pins, const char *name, uint32_t flags)
 {
+	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = flags);
 	char path[PATH_MAX];
 	int error = pin_path(pins, name, path);
-	int fd = error ? error : bpf_obj_get(path);
 
-	return fd;
+	return error ? error : bpf_obj_get_opts(path, &options);
+}
+
+int pins_get(const struct pins *pins, const char *name)
+{
+	return pins_get_restricted(pins, name, 0);
 }
 
 int pins_put(const struct pins *pins, const char *name, int fd)

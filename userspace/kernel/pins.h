@@ -4,6 +4,7 @@
 #define KERNEL_PINS_H
 
 #include <limits.h>
+#include <stdint.h>
 
 #include "base/why.h"
 
@@ -28,6 +29,8 @@ void pins_close(struct pins *pins);
 
 /* fd of the pinned object, or a negative errno. */
 int pins_get(const struct pins *pins, const char *name);
+/* The same of a map, with BPF_F_RDONLY or BPF_F_WRONLY. */
+int pins_get_restricted(const struct pins *pins, const char *name, uint32_t flags);
 /* Pins fd under name, in place of what was pinned there. */
 int pins_put(const struct pins *pins, const char *name, int fd);
 /* Unpins; nothing there is no error. */

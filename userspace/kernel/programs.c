@@ -67,8 +67,8 @@ static uint32_t map_size(const struct config_datapath *config, const char *name)
 /* State that outlives an unclean stop or an upgrade; the rest comes from the configuration. */
 static bool map_adopted(const char *name)
 {
-	static const char *const names[] = {"sources", "endpoints", "flows", "flood", "limits",
-		"actives", "heartbeats", "workers", "settings", "outcomes"};
+	static const char *const names[] = {"sources", "endpoints", "flows", "judgements", "flood",
+		"limits", "actives", "heartbeats", "workers", "settings", "outcomes"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)

@@ -26,6 +26,7 @@ struct select_bpf;
 	X(prefixes)                                                                                \
 	X(ports)                                                                                   \
 	X(flows)                                                                                   \
+	X(judgements)                                                                              \
 	X(flood)                                                                                   \
 	X(limits)                                                                                  \
 	X(actives)                                                                                 \
@@ -53,7 +54,8 @@ struct programs {
 void programs_quiet(void);
 
 /* Loads all. Pinned maps that hold state (sources, flows, endpoints, workers …) are taken over when
- * they have the configured size; pins may be NULL: all maps are new. Errors are explained in why. */
+ * they have the configured size; pins may be NULL: all maps are new. Errors are explained in why.
+ */
 int programs_load(struct programs *programs, const struct config_datapath *config,
 	const struct pins *pins, struct why *why);
 /* Pins the maps. */

@@ -22,7 +22,7 @@
 #define QUEUES_MAX 64
 #define PRIORITY   (-150) /* as mangle: behind connection tracking, before filters */
 
-enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PORT_DNS = 53, PORT_DOT = 853 };
+enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PORT_DNS = 53 };
 #ifndef NFT_TABLE_F_OWNER
 #define NFT_TABLE_F_OWNER 2
 #endif
@@ -149,7 +149,7 @@ static void match_meta(struct batch *batch, unsigned key, const void *value, siz
 	compare(batch, NFT_CMP_EQ, value, len);
 }
 
-/* Not of a connection to an endpoint that failed open, which passes without anybody. */
+/* Not of those that steer says are not for the scout. */
 static void match_seen(struct batch *batch)
 {
 	struct expression expression = expression_start(batch, "meta");
@@ -185,29 +185,9 @@ static void match_port(struct batch *batch, unsigned offset, uint16_t port)
 	compare(batch, NFT_CMP_EQ, &value, sizeof(value));
 }
 
-/* No more packets of the connection went this way than most. The kernel begins to count them when
- * the rule is made, and connections it tracks already count from 0. */
-static void match_first(struct batch *batch, uint8_t most)
-{
-	struct expression expression = expression_start(batch, "ct");
-	const uint8_t value[8] = {[7] = most}; /* in network order, to be compared */
-
-	put_u32(batch, NFTA_CT_DREG, NFT_REG_1);
-	put_u32(batch, NFTA_CT_KEY, NFT_CT_PKTS);
-	mnl_attr_put_u8(batch->message, NFTA_CT_DIRECTION, 0);
-	expression_end(batch, expression);
-	expression = expression_start(batch, "byteorder");
-	put_u32(batch, NFTA_BYTEORDER_SREG, NFT_REG_1);
-	put_u32(batch, NFTA_BYTEORDER_DREG, NFT_REG_1);
-	put_u32(batch, NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON);
-	put_u32(batch, NFTA_BYTEORDER_LEN, sizeof(value));
-	put_u32(batch, NFTA_BYTEORDER_SIZE, sizeof(value));
-	expression_end(batch, expression);
-	compare(batch, NFT_CMP_LTE, value, sizeof(value));
-}
-
-/* Makes sure that connections are tracked, and so that fragments are put together before they are
- * looked at, whatever other rules there are. */
+/* Makes sure that fragments are put together before they are looked at, whatever other rules there
+ * are: the kernel does so where connections are tracked. Nothing goes by what it tracks, which is
+ * nothing where the answers take another way. */
 static void track(struct batch *batch)
 {
 	struct expression expression = expression_start(batch, "ct");
@@ -320,14 +300,29 @@ static void put_first(struct batch *batch, int family, uint8_t protocol, uint16_
 	match_seen(batch);
 	match_protocol(batch, protocol);
 	match_port(batch, 2, port);
-	match_first(batch,
-		protocol == PROTOCOL_TCP ? QUEUE_RULES_TCP_PACKETS : QUEUE_RULES_UDP_PACKETS);
+	track(batch);
 	rule_end(batch, QUEUE_RULES_FIRST);
+}
+
+uint32_t queue_rules_shown(const struct config *config)
+{
+	const struct config_endpoints *endpoints = &config->endpoints;
+	bool refused = endpoints->encrypted_dns != CONFIG_POLICY_PASS;
+	uint32_t shown = SHOWN_UDP;
+
+	if (endpoints->learn == CONFIG_LEARN_OFF)
+		return 0;
+	if (endpoints->learn & CONFIG_LEARN_SNI)
+		shown |= SHOWN_TCP;
+	if (refused || (endpoints->learn & CONFIG_LEARN_SNI))
+		shown |= SHOWN_DNS;
+	return shown | (refused ? SHOWN_DNS_ALL : 0);
 }
 
 static void put_family(struct batch *batch, int family)
 {
 	const struct config_endpoints *config = &batch->config->endpoints;
+	uint32_t shown = queue_rules_shown(batch->config);
 
 	put_table(batch, family);
 	put_chain(batch, family, "forward", NF_INET_FORWARD);
@@ -338,12 +333,12 @@ static void put_family(struct batch *batch, int family)
 	}
 	for (size_t i = 0; i < config->nports; i++) {
 		put_first(batch, family, PROTOCOL_UDP, config->ports[i]);
-		if (config->learn & CONFIG_LEARN_SNI)
+		if (shown & SHOWN_TCP)
 			put_first(batch, family, PROTOCOL_TCP, config->ports[i]);
 	}
-	if (config->encrypted_dns != CONFIG_POLICY_PASS || (config->learn & CONFIG_LEARN_SNI)) {
-		put_first(batch, family, PROTOCOL_UDP, PORT_DOT);
-		put_first(batch, family, PROTOCOL_TCP, PORT_DOT);
+	if (shown & SHOWN_DNS) {
+		put_first(batch, family, PROTOCOL_UDP, PORT_ENCRYPTED_DNS);
+		put_first(batch, family, PROTOCOL_TCP, PORT_ENCRYPTED_DNS);
 	}
 }
 

@@ -5,13 +5,10 @@
 #define KERNEL_QUEUE_RULES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/why.h"
 #include "config/config.h"
-
-/* Packets of a connection, in its direction, that are shown before it is known. */
-#define QUEUE_RULES_TCP_PACKETS 24
-#define QUEUE_RULES_UDP_PACKETS 8
 
 struct queue_rules;
 
@@ -25,11 +22,15 @@ unsigned queue_rules_queues(void);
  * connections to what they teach are looked at (endpoints.learn: dns+sni). */
 bool queue_rules_pass(const struct config *config, enum queue_rules_kind kind);
 
+/* What of this the rules show to the scout: enum showing of bpf/abi.h, for steer, who marks what he
+ * has seen enough of. */
+uint32_t queue_rules_shown(const struct config *config);
+
 /* Adds what endpoints.learn asks for, IPv4 and IPv6:
  *  - dns: what leaves with source port 53 towards datapath.inside, forwarded or our own;
- *  - sni: the first packets of TCP connections from there to endpoints.ports and to port 853, as
- * far as they are forwarded (what is steered is not);
- *  - both: the first datagrams to endpoints.ports, and for sni or a policy, to port 853.
+ *  - sni: TCP from there to endpoints.ports and to port 853, as far as it is forwarded (what is
+ * steered is not), until the scout has judged the connection;
+ *  - both: the beginnings of QUIC to endpoints.ports, and for sni or a policy, to port 853.
  * With datapath.fail: open the kernel takes the rules away when this process dies. Else they stay,
  * and with them what queue_rules_pass says, until the next start replaces them in one transaction,
  * or takes them away. Errors are explained in why. *rules is NULL for `learn: off`. */

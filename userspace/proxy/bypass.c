@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/socket.h"
 
 #define BYPASS_MAGIC	 0xb79a55u
 #define BYPASS_PIPE_SIZE 65536
@@ -195,15 +194,11 @@ static int bypass_connect(struct bypass *b, const struct address_port *destinati
 {
 	struct sockaddr_storage sa;
 	socklen_t len = address_port_to_sockaddr(destination, &sa);
-	int on = 1;
 
 	b->origin = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (b->origin < 0)
 		return -errno;
-	setsockopt(b->origin, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(b->client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(b->origin, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(b->client, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	socket_prepare(b->origin, &b->worker->config->tcp);
 	if (connect(b->origin, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	return 0;

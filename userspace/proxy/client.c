@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/socket.h"
 #include "proxy/bypass.h"
 #include "proxy/bypass_event.h"
 #include "proxy/exchange.h"
@@ -111,6 +110,13 @@ static void client_set_deadline(struct client *client)
 
 /* ---- before TLS: who is it for? ---- */
 
+/* The hello was looked at: whoever has the socket next has it as it came. */
+static void client_looked(struct client *client)
+{
+	ev_io_stop(client->worker->loop, &client->peek);
+	socket_await_any(client->fd);
+}
+
 static void client_bypass(struct client *client)
 {
 	int fd = client->fd;
@@ -140,7 +146,7 @@ static void client_unlisted(struct client *client, const struct hello_verdict *v
 	struct bypass_event event = {verdict->kind, verdict->policy != CONFIG_POLICY_PASS,
 		client->source, client->destination, name};
 
-	ev_io_stop(worker->loop, &client->peek);
+	client_looked(client);
 	counter_add(worker->counters,
 		event.refused ? counters[verdict->kind].refused : counters[verdict->kind].spliced,
 		1);
@@ -180,7 +186,6 @@ static void client_leaf_done(void *context, struct leaf *leaf, const char *error
 	struct client *client = context;
 	struct worker *worker = client->worker;
 	uint64_t left_out;
-	int low = 1;
 	SSL *ssl;
 
 	client->state = CLIENT_HANDSHAKE;
@@ -200,7 +205,6 @@ static void client_leaf_done(void *context, struct leaf *leaf, const char *error
 		client_close(client, true);
 		return;
 	}
-	setsockopt(client->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
 	client->fd = -1;
 	stream_handshake(&client->stream);
 }
@@ -227,7 +231,7 @@ static void client_decide(struct client *client, const struct clienthello *hello
 		client_unlisted(client, &verdict, slice_of(hello->named, hello->named_len));
 		return;
 	}
-	ev_io_stop(client->worker->loop, &client->peek);
+	client_looked(client);
 	client->host = verdict.host;
 	memcpy(client->sni, hello->sni, sizeof(client->sni));
 	client_intercept(client);
@@ -237,7 +241,6 @@ static void client_peek(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct client *client = watcher->data;
 	struct clienthello hello;
-	int wanted;
 	ssize_t got;
 
 	(void)loop;
@@ -253,9 +256,7 @@ static void client_peek(struct ev_loop *loop, ev_io *watcher, int events)
 	switch (clienthello_parse(slice_of(client->worker->scratch, (size_t)got), &hello)) {
 	case CLIENTHELLO_MORE:
 		/* Woken next when there is more, or when there will be no more. */
-		wanted = (int)got + 1;
-		if (got == client->peeked ||
-			setsockopt(client->fd, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof(wanted)) < 0)
+		if (got == client->peeked || socket_await(client->fd, (size_t)got + 1) < 0)
 			client_refuse_hello(client);
 		client->peeked = got;
 		return;
@@ -337,8 +338,7 @@ static int client_addresses(struct client *client)
 void client_new(struct worker *worker, int fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
-	unsigned int timeout_ms = 60000;
-	int on = 1, error;
+	int error;
 
 	if (!client) {
 		close(fd);
@@ -359,9 +359,7 @@ void client_new(struct worker *worker, int fd)
 		free(client);
 		return;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+	socket_prepare(fd, &worker->config->tcp);
 	counter_add(worker->counters, COUNTER_CLIENT_ACCEPTED, 1);
 	list_append(&worker->clients, &client->node);
 	ev_io_init(&client->peek, client_peek, fd, EV_READ);

@@ -125,7 +125,7 @@ static void exchange_timed_out(struct ev_loop *loop, ev_timer *timer, int events
 		return;
 	}
 	counter_add(ex->worker->counters, COUNTER_ORIGIN_TIMEOUT, 1);
-	exchange_fail(ex, 504, "origin_timeout", "The origin did not answer in time.", false);
+	exchange_fail(ex, 504, "origin_timeout", "The origin did not answer in time.", true);
 }
 
 /* Copies what the event and the readers need for longer than the client may live. */

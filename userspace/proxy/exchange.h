@@ -66,6 +66,8 @@ struct exchange {
 	bool response_unread_fin;	/* which ends there */
 	bool reading_response;		/* as reading_request */
 	struct buf response_trailers;	/* as trailers */
+	const struct secret *mask;	/* the service key, which no error is to show; or NULL */
+	size_t masked;			/* held back of the body, as it may be the key's beginning */
 	bool origin_reusable;		/* the connection, after the response */
 	bool done_seen;			/* the mark that ends a stream was read */
 

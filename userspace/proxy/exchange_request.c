@@ -210,8 +210,9 @@ static bool exchange_is_credential(const struct header *header)
 	return credential_field(header->name) || credential_value(header->name, header->value);
 }
 
-static int exchange_write_key(struct exchange *ex, struct buf *out, struct slice key)
+static int exchange_write_key(struct exchange *ex, struct buf *out)
 {
+	struct slice key = secret_text(worker_key(ex->worker, ex->backend));
 	struct buf bearer = BUF_EMPTY;
 	int error;
 
@@ -226,9 +227,12 @@ static int exchange_write_key(struct exchange *ex, struct buf *out, struct slice
 	return error;
 }
 
-static int exchange_write_headers(struct exchange *ex, struct buf *out, struct slice key)
+static int exchange_write_headers(struct exchange *ex, struct buf *out)
 {
 	const struct head *head = ex->head;
+	bool keyed = worker_key(ex->worker, ex->backend);
+	/* What is to be hidden, a chunk or an echo of the key, has to be readable. */
+	bool readable = ex->may_inject || keyed;
 	int error = 0;
 
 	for (size_t i = 0; i < head->nheaders && !error; i++) {
@@ -237,17 +241,16 @@ static int exchange_write_headers(struct exchange *ex, struct buf *out, struct s
 		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("host")) ||
 			slice_equal_nocase(header->name, SLICE("content-length")) ||
 			slice_equal_nocase(header->name, SLICE("expect")) ||
-			(key.len && exchange_is_credential(header)) ||
-			(ex->may_inject &&
+			(keyed && exchange_is_credential(header)) ||
+			(readable &&
 				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
 			continue;
 		error = h1_write_header(out, header->name, header->value);
 	}
-	/* A chunk that is to be hidden has to be readable. */
-	if (!error && ex->may_inject)
+	if (!error && readable)
 		error = h1_write_header(out, SLICE("Accept-Encoding"), SLICE("identity"));
-	if (!error && key.len)
-		error = exchange_write_key(ex, out, key);
+	if (!error && keyed)
+		error = exchange_write_key(ex, out);
 	return error;
 }
 
@@ -279,7 +282,6 @@ static bool exchange_may_inject_later(const struct exchange *ex)
 static int exchange_write_request(struct exchange *ex)
 {
 	struct buf *out = stream_out(&ex->connection->stream), target = BUF_EMPTY;
-	struct slice key = ex->backend ? worker_key(ex->worker, ex->backend) : SLICE_NONE;
 	struct request_splice splice = {0};
 	bool allowed = ex->worker->config->http.inject_usage && ex->request &&
 		       !reader_is_coded(ex->request) && ex->match.operation->streams &&
@@ -289,7 +291,8 @@ static int exchange_write_request(struct exchange *ex)
 	ex->injected = allowed && ex->request_whole && request_inject_usage(reader_request(ex->request), &splice);
 	ex->may_inject = ex->injected || (allowed && exchange_may_inject_later(ex));
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
-	error = key.len ? credential_strip_query(ex->head->path, &target)
+	error = worker_key(ex->worker, ex->backend)
+			? credential_strip_query(ex->head->path, &target)
 			: buf_append_slice(&target, ex->head->path);
 	if (!error)
 		error = h1_write_request_line(out, ex->method, buf_slice(&target));
@@ -298,7 +301,7 @@ static int exchange_write_request(struct exchange *ex)
 		error = h1_write_header(
 			out, SLICE("Host"), slice_of_string(ex->origin_target.host));
 	if (!error)
-		error = exchange_write_headers(ex, out, key);
+		error = exchange_write_headers(ex, out);
 	if (!error)
 		error = exchange_write_framing(ex, out, &splice);
 	if (!error)

@@ -74,10 +74,28 @@ static int exchange_write_response_framing(
 	return 0;
 }
 
+/* An error that echoes the service key shows it to nobody, in no field either. */
+static int exchange_write_response_field(
+	struct exchange *ex, struct buf *out, const struct header *header)
+{
+	struct buf value = BUF_EMPTY;
+	size_t masked = 0;
+	int error;
+
+	if (!ex->mask || !secret_found(ex->mask, header->value))
+		return h1_write_header(out, header->name, header->value);
+	error = secret_mask(ex->mask, &masked, header->value, true, &value);
+	if (!error)
+		error = h1_write_header(out, header->name, buf_slice(&value));
+	buf_wipe(&value);
+	return error;
+}
+
 static int exchange_write_response_head(struct exchange *ex, const struct head *head)
 {
 	struct buf *out = stream_out(&ex->client->stream);
-	int error = h1_write_status_line(out, head->status, head->reason);
+	/* A reason of the origin's own is of no use, and could hold anything. */
+	int error = h1_write_status_line(out, head->status, ex->mask ? SLICE_NONE : head->reason);
 
 	for (size_t i = 0; i < head->nheaders && !error; i++) {
 		const struct header *header = &head->headers[i];
@@ -86,7 +104,7 @@ static int exchange_write_response_head(struct exchange *ex, const struct head *
 		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("content-length")) ||
 			slice_equal_nocase(header->name, SLICE("alt-svc")))
 			continue;
-		error = h1_write_header(out, header->name, header->value);
+		error = exchange_write_response_field(ex, out, header);
 	}
 	ex->keep_client = ex->head->keep_alive && ex->request_whole && !ex->worker->draining;
 	if (!error)
@@ -100,6 +118,17 @@ static int exchange_write_response_head(struct exchange *ex, const struct head *
 	return error;
 }
 
+/* Whatever is no success may tell what it was asked with. False: its body is in a coding that was
+ * not asked for, and nobody looks into it. */
+static bool exchange_mask_error(struct exchange *ex, const struct head *head)
+{
+	const struct header *coding = head_find(head, SLICE("content-encoding"));
+
+	ex->mask = head->status >= 300 ? worker_key(ex->worker, ex->backend) : NULL;
+	return !ex->mask || !coding || head->framing == HEAD_NO_BODY ||
+	       slice_equal_nocase(coding->value, SLICE("identity"));
+}
+
 /* False: the exchange failed. */
 static bool exchange_response_began(struct exchange *ex, const struct head *head)
 {
@@ -111,6 +140,11 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 	ex->status = head->status;
 	buf_wipe(&ex->body);
 	ex->replayable = false;
+	if (!exchange_mask_error(ex, head)) {
+		exchange_fail(ex, 502, "response_unreadable",
+			"The origin's error is compressed though that was not asked for.", false);
+		return false;
+	}
 	if (exchange_open_response_reader(ex, head) < 0) {
 		exchange_fail(ex, 503, "memory", "Out of memory.", false);
 		return false;
@@ -129,20 +163,37 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 
 /* ---- the body ---- */
 
-static void exchange_forward(struct exchange *ex, struct slice span)
+static int exchange_write_span(struct exchange *ex, struct slice span)
 {
-	struct buf *out;
+	struct buf *out = stream_out(&ex->client->stream);
 	int error = 0;
 
-	if (!ex->client || !span.len)
-		return;
-	out = stream_out(&ex->client->stream);
+	if (!span.len)
+		return 0;
 	if (ex->framing == FRAMING_CHUNKED)
 		error = h1_write_chunk_head(out, span.len);
 	if (!error)
 		error = buf_append_slice(out, span);
 	if (!error && ex->framing == FRAMING_CHUNKED)
 		error = h1_write_chunk_tail(out);
+	return error;
+}
+
+/* fin: nothing follows. */
+static void exchange_forward(struct exchange *ex, struct slice span, bool fin)
+{
+	struct buf masked = BUF_EMPTY;
+	int error = 0;
+
+	if (!ex->client)
+		return;
+	if (ex->mask) {
+		error = secret_mask(ex->mask, &ex->masked, span, fin, &masked);
+		span = buf_slice(&masked);
+	}
+	if (!error)
+		error = exchange_write_span(ex, span);
+	buf_wipe(&masked);
 	if (error)
 		exchange_fail(ex, 503, "memory", "Out of memory.", false);
 }
@@ -169,7 +220,7 @@ static void exchange_read_response(struct exchange *ex, struct slice *span)
 		ex->reading_response = result == READER_SPENT;
 		if (!ex->done_seen && reader_is_done(ex->response))
 			exchange_done_seen(ex);
-		exchange_forward(ex, pass);
+		exchange_forward(ex, pass, false);
 	} while (result == READER_AGAIN && ex->connection && !ex->waiting);
 }
 
@@ -183,7 +234,7 @@ static struct slice exchange_response_body(struct exchange *ex, struct slice spa
 		exchange_read_response(ex, &span);
 		return span;
 	}
-	exchange_forward(ex, span);
+	exchange_forward(ex, span, false);
 	return SLICE_NONE;
 }
 
@@ -193,8 +244,7 @@ static void exchange_response_ended(struct exchange *ex, bool reusable)
 	int error = 0;
 
 	ex->response_whole = true;
-	if (ex->response)
-		exchange_forward(ex, reader_end(ex->response));
+	exchange_forward(ex, ex->response ? reader_end(ex->response) : SLICE_NONE, true);
 	if (ex->client && ex->framing == FRAMING_CHUNKED)
 		error = exchange_write_last_chunk(
 			stream_out(&ex->client->stream), &ex->response_trailers);
@@ -261,7 +311,8 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 			unread = exchange_response_body(ex, event.span);
 			break;
 		case H1_TRAILERS:
-			exchange_keep_trailers(&ex->response_trailers, &event);
+			if (!ex->mask)
+				exchange_keep_trailers(&ex->response_trailers, &event);
 			break;
 		case H1_END:
 			break;

@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "io/socket.h"
 
 /* More addresses of one name than this are not tried. */
 #define ORIGIN_ADDRESSES 8
@@ -192,18 +191,8 @@ static void origin_answer(struct origin_request *r, struct origin_connection *co
 	free(r);
 }
 
-static void origin_set_options(int fd, uint64_t timeout_ns)
-{
-	int on = 1;
-	unsigned int timeout_ms = (unsigned int)(timeout_ns / NS_PER_MS);
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-}
-
 /* A socket on its way to the address: its descriptor, or a negative errno. */
-static int origin_dial(const struct address_port *address, uint64_t timeout_ns)
+static int origin_dial(const struct address_port *address, const struct config_tcp *tcp)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = address_port_to_sockaddr(address, &sa);
@@ -211,7 +200,7 @@ static int origin_dial(const struct address_port *address, uint64_t timeout_ns)
 
 	if (fd < 0)
 		return -errno;
-	origin_set_options(fd, timeout_ns);
+	socket_prepare(fd, tcp);
 	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS) {
 		int error = errno;
 
@@ -230,7 +219,7 @@ static int origin_open_next(struct origin_request *r)
 	SSL *ssl;
 	int fd;
 
-	fd = origin_dial(address, origins->config->origin.connect_ns * 4);
+	fd = origin_dial(address, &origins->config->tcp);
 	if (fd < 0) {
 		r->failure.type = "origin_unreachable";
 		return why_set(&r->failure.why, -fd, "%s at %s: %s", r->origin->host,

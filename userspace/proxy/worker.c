@@ -23,12 +23,10 @@
 /* Without descriptors or memory for one more connection: the pause before the next try. */
 #define WORKER_ACCEPT_PAUSE_S 0.1
 
-struct slice worker_key(const struct worker *worker, const struct config_backend *backend)
+const struct secret *worker_key(
+	const struct worker *worker, const struct config_backend *backend)
 {
-	for (size_t i = 0; i < worker->nkeys; i++)
-		if (worker->keys[i].backend == backend)
-			return buf_slice(&worker->keys[i].value);
-	return SLICE_NONE;
+	return backend ? worker->keys[backend - worker->config->backends] : NULL;
 }
 
 void worker_ended(struct worker *worker)
@@ -215,9 +213,9 @@ static void worker_meet_signer(struct worker *worker, int fd)
 /* ---- life ---- */
 
 static int worker_read_key(struct worker *worker, const struct config_backend *backend,
-	struct why *why)
+	struct secret **key, struct why *why)
 {
-	struct worker_key *key = &worker->keys[worker->nkeys];
+	struct buf text = BUF_EMPTY;
 	char name[128];
 	int fd, error;
 
@@ -226,13 +224,14 @@ static int worker_read_key(struct worker *worker, const struct config_backend *b
 	if (fd < 0)
 		return why_set(why, ENOENT, "backend %s: the parent handed over no key file",
 			backend->name);
-	error = key_file_read(fd, backend->key_file, &key->value, why);
+	error = key_file_read(fd, backend->key_file, &text, why);
 	close(fd);
-	if (error)
-		return error;
-	key->backend = backend;
-	worker->nkeys++;
-	return 0;
+	if (!error) {
+		*key = secret_new(buf_slice(&text));
+		error = *key ? 0 : why_set(why, ENOMEM, "out of memory");
+	}
+	buf_wipe(&text);
+	return error;
 }
 
 static int worker_read_keys(struct worker *worker, struct why *why)
@@ -245,7 +244,8 @@ static int worker_read_keys(struct worker *worker, struct why *why)
 		return why_set(why, ENOMEM, "out of memory");
 	for (size_t i = 0; i < config->nbackends && !error; i++)
 		if (config->backends[i].key_file)
-			error = worker_read_key(worker, &config->backends[i], why);
+			error = worker_read_key(
+				worker, &config->backends[i], &worker->keys[i], why);
 	return error;
 }
 
@@ -288,6 +288,8 @@ static int worker_open_recorder(struct worker *worker, struct why *why)
 		.observer = worker->config->appliance.name,
 		.epoch = context->epoch,
 		.stream = context->number,
+		.secrets = worker->keys,
+		.nsecrets = worker->config->nbackends,
 		.waits = worker->config->audit.when_full == CONFIG_FULL_BLOCK,
 		.ring = role_fd(context, "ring"),
 		.wake_shipper = role_fd(context, "wake_shipper"),
@@ -346,8 +348,8 @@ static void worker_close(void *state)
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);
 	turn_close(&worker->turn);
-	for (size_t i = 0; i < worker->nkeys; i++)
-		buf_wipe(&worker->keys[i].value);
+	for (size_t i = 0; worker->keys && i < worker->config->nbackends; i++)
+		secret_free(worker->keys[i]);
 	free(worker->keys);
 	free(worker);
 }

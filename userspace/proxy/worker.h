@@ -11,6 +11,7 @@
 #include "backend/resolver.h"
 #include "base/list.h"
 #include "base/log_limit.h"
+#include "base/secret.h"
 #include "config/config.h"
 #include "io/share.h"
 #include "io/turn.h"
@@ -27,12 +28,6 @@ struct bypass_events;
 /* One read of a socket; a TLS record is at most 16 KiB. */
 #define WORKER_READ_SIZE 32768
 
-/* The service key of a backend. */
-struct worker_key {
-	const struct config_backend *backend;
-	struct buf value;
-};
-
 struct worker {
 	struct role_context *context;
 	struct ev_loop *loop;
@@ -48,8 +43,7 @@ struct worker {
 	struct recorder *recorder;
 	struct bypass_events *bypass_events;
 	const struct source_board *board; /* totals of the source addresses */
-	struct worker_key *keys;
-	size_t nkeys;
+	struct secret **keys; /* the service key of each backend of the configuration, or NULL */
 	int signer;
 	ev_io signer_input, accept4, accept6;
 	ev_prepare turn_end;
@@ -62,8 +56,9 @@ struct worker {
 	char scratch[WORKER_READ_SIZE]; /* of the one who reads right now */
 };
 
-/* The service key for that backend, or an empty slice when the client's credential passes. */
-struct slice worker_key(const struct worker *worker, const struct config_backend *backend);
+/* The service key for that backend (NULL: none); NULL when the client's credential passes. */
+const struct secret *worker_key(
+	const struct worker *worker, const struct config_backend *backend);
 /* A connection or an exchange ended: a draining worker with none left exits. */
 void worker_ended(struct worker *worker);
 

@@ -58,6 +58,14 @@ struct learn *learn_new(
 	return learn;
 }
 
+bool learn_closed(const struct learn *learn)
+{
+	bool modes[2];
+
+	config_fail_modes(learn->config, modes);
+	return modes[CONFIG_FAIL_CLOSED];
+}
+
 void learn_pass(struct learn *learn, const struct seen *seen)
 {
 	learn->output.verdict(learn->output.context, &seen->queued, true,
@@ -323,7 +331,11 @@ void learn_packet(struct learn *learn, const struct nfqueue_packet *packet, bool
 
 	if (ip_packet_read(slice_of(bytes, len), &seen.packet) != IP_PACKET_OK) {
 		counter_add(learn->counters, COUNTER_QUEUE_UNREADABLE, 1);
-		learn_pass(learn, &seen);
+		/* Of a client, it goes to an inspected port by what netfilter reads. */
+		if (from_client && learn_closed(learn))
+			learn->output.verdict(learn->output.context, packet, false, SLICE_NONE);
+		else
+			learn_pass(learn, &seen);
 	} else if (from_client) {
 		learn_hello(learn, &seen);
 	} else {

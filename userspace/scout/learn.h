@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "kernel/datapath.h"
 #include "scout/nfqueue.h"
+#include "scout/packet.h"
 
 struct learn;
 
@@ -21,6 +22,11 @@ struct learn_output {
 		struct slice changed);
 	/* Asks the parent to make these endpoints; learn_told tells what became of it. */
 	void (*ask)(void *context, const struct datapath_endpoint *endpoints, size_t n);
+	/* Whether the datapath saw the packet's TCP connection begin; then *isn is its SYN's
+	 * number. */
+	bool (*begun)(void *context, const struct ip_packet *packet, uint32_t *isn);
+	/* What follows the first bytes of its connection need not be shown any more. */
+	void (*judged)(void *context, const struct ip_packet *packet, uint32_t isn, uint32_t bytes);
 	/* Looks the name up; learn_confirmed gets the answer, at once or later. */
 	void (*confirm)(void *context, unsigned question, const char *name);
 	/* Sends a whole IP packet. */

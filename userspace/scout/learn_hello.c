@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/clock.h"
+#include "base/log.h"
 #include "scout/learn_internal.h"
 #include "tls/encrypted_dns.h"
 #include "tls/hello_policy.h"
 
 /* A SYN may have been under way while its destination became an endpoint. */
 #define STEERING_NS NS_PER_S
+/* Segments that a ClientHello may come in, and Initial packets of QUIC. */
+#define SEGMENTS_MAX 4096
+#define INITIALS_MAX 32
 
 static const struct {
 	enum counter passed, refused;
@@ -17,6 +21,14 @@ static const struct {
 	[HELLO_ENCRYPTED_DNS] = {COUNTER_POLICY_ENCRYPTED_DNS_PASSED,
 		COUNTER_POLICY_ENCRYPTED_DNS_REFUSED},
 };
+
+/* The kernel need not show what follows the bytes that were judged. */
+static void judged(struct learn *learn, const struct seen *seen, const struct peek *peek)
+{
+	if (seen->packet.protocol == IP_PACKET_TCP)
+		learn->output.judged(learn->output.context, &seen->packet, peek->base - 1,
+			(uint32_t)segments_front(&peek->segments).len);
+}
 
 /* By the policy; first: the packet that its connection is counted by when it passes. Returns
  * whether it was refused. */
@@ -93,20 +105,69 @@ static void decide(
 {
 	struct hello_verdict verdict =
 		hello_policy_of(learn->config, hello, &seen->packet.destination, false);
+	bool first = !peek->done;
 
 	if (verdict.host) {
 		teach(learn, seen, peek, verdict.host, hello->sni);
 		return;
 	}
-	peek_done(learn->peeks, peek);
-	peek->refused = apply(learn, seen, verdict.kind, verdict.policy, true);
+	peek->done = true;
+	peek->refused = apply(learn, seen, verdict.kind, verdict.policy, first);
+	if (!peek->refused)
+		judged(learn, seen, peek);
 }
 
-static void give_up(struct learn *learn, struct seen *seen, struct peek *peek, enum counter counter)
+/* What may be a ClientHello for a listed host and cannot be read: its parts are too many, are
+ * missing, or contradict each other. It is refused where a host fails closed; else the address
+ * becomes an endpoint, so that the workers read the next one. */
+static void undecided(struct learn *learn, struct seen *seen, struct peek *peek, const char *why)
 {
-	counter_add(learn->counters, counter, 1);
-	peek_done(learn->peeks, peek);
+	const struct config_endpoints *config = &learn->config->endpoints;
+	const struct datapath_endpoint endpoint = {
+		.address = seen->packet.destination,
+		.expires_ns = seen->now_ns + config->ttl_floor_ns + config->grace_ns,
+		.source = ENDPOINT_SNI,
+		.fail = FAIL_OPEN,
+	};
+	bool closed = learn_closed(learn);
+	uint64_t left_out, since_ns;
+
+	counter_add(learn->counters,
+		closed ? COUNTER_LEARN_UNDECIDED_REFUSED : COUNTER_LEARN_UNDECIDED, 1);
+	if (log_limit(&learn->undecided, &left_out))
+		log_warning("%s from %s to %s port %u is not inspected: %s; it %s (%llu such "
+			    "reports left out)",
+			seen->packet.protocol == IP_PACKET_TCP ? "TLS" : "QUIC",
+			address_format(&seen->packet.source).text,
+			address_format(&seen->packet.destination).text,
+			seen->packet.destination_port, why,
+			closed ? "is refused" : "passes, and the next is steered",
+			(unsigned long long)left_out);
+	peek->done = true;
+	peek->refused = closed;
+	if (closed) {
+		learn_refuse(learn, seen);
+		return;
+	}
+	if (!is_endpoint(learn, seen, &since_ns) && learn_claim(learn, seen, "", &endpoint))
+		learn->output.ask(learn->output.context, &endpoint, 1);
+	judged(learn, seen, peek);
 	learn_pass(learn, seen);
+}
+
+/* It is not for us. */
+static void not_tls(struct learn *learn, struct seen *seen, struct peek *peek)
+{
+	counter_add(learn->counters, COUNTER_LEARN_NOT_TLS, !peek->done);
+	peek->done = true;
+	judged(learn, seen, peek);
+	learn_pass(learn, seen);
+}
+
+/* What follows the packet that was refused: its being sent again. */
+static void drop(struct learn *learn, const struct seen *seen)
+{
+	learn->output.verdict(learn->output.context, &seen->queued, false, SLICE_NONE);
 }
 
 /* Finds or begins what is known of the packet's connection. NULL: passed. */
@@ -115,6 +176,7 @@ static struct peek *peek_of(struct learn *learn, struct seen *seen)
 	struct peek_key key = learn_peek_key(&seen->packet);
 	struct peek *peek = peek_find(learn->peeks, &key, seen->now_ns);
 	bool syn = seen->packet.flags & IP_PACKET_SYN;
+	uint32_t isn;
 
 	/* A SYN begins anew, unless it is the same one sent again. */
 	if (peek && syn && peek->base != seen->packet.sequence + 1) {
@@ -129,42 +191,35 @@ static struct peek *peek_of(struct learn *learn, struct seen *seen)
 		learn_pass(learn, seen);
 		return NULL;
 	}
-	/* Without the SYN the first packet that is seen tells where the stream begins. */
+	/* Of a connection that is older than the datapath, the first packet that is seen is taken
+	 * for the beginning. */
 	peek->base = seen->packet.sequence + (syn ? 1 : 0);
+	if (seen->packet.protocol == IP_PACKET_TCP && !syn &&
+		learn->output.begun(learn->output.context, &seen->packet, &isn))
+		peek->base = isn + 1;
+	peek->begun = syn || peek->base == seen->packet.sequence;
 	return peek;
 }
 
-/* What follows the packet that decided: with a refused one, its being sent again. */
-static void after(struct learn *learn, struct seen *seen, const struct peek *peek)
+/* Whether a packet with these bytes has them before the stream, as a keepalive may (RFC 9293
+ * section 3.8.4). */
+static bool keepalive(int32_t offset, struct slice payload)
 {
-	if (peek->refused)
-		learn->output.verdict(learn->output.context, &seen->queued, false, SLICE_NONE);
-	else
-		learn_pass(learn, seen);
+	return offset == -1 && payload.len == 1;
 }
 
-static void tls(struct learn *learn, struct seen *seen)
+static void hello_read(struct learn *learn, struct seen *seen, struct peek *peek, size_t offset)
 {
-	const struct ip_packet *packet = &seen->packet;
-	struct slice payload = ip_packet_payload(packet, slice_of(seen->bytes, seen->len));
-	struct peek *peek = peek_of(learn, seen);
+	struct slice payload = ip_packet_payload(&seen->packet, slice_of(seen->bytes, seen->len));
 	struct clienthello hello;
-	int32_t offset;
 
-	if (!peek)
-		return;
-	offset = (int32_t)(packet->sequence + ((packet->flags & IP_PACKET_SYN) ? 1 : 0) -
-			   peek->base);
-	if (offset < 0) {
-		payload = slice_after(payload, (size_t)(-(int64_t)offset));
-		offset = 0;
-	}
-	if (peek->done || !payload.len) {
-		after(learn, seen, peek);
+	if (!peek->begun) {
+		undecided(learn, seen, peek, "its beginning is not known any more");
 		return;
 	}
-	if (segments_add(&peek->segments, (size_t)offset, payload, 2 * CLIENTHELLO_MAX)) {
-		give_up(learn, seen, peek, COUNTER_LEARN_HELLO_CUT);
+	if (peek->packets++ >= SEGMENTS_MAX ||
+		segments_add(&peek->segments, offset, payload, 2 * CLIENTHELLO_MAX)) {
+		undecided(learn, seen, peek, "its ClientHello comes in too many pieces");
 		return;
 	}
 	peek_charge(learn->peeks, peek);
@@ -175,18 +230,65 @@ static void tls(struct learn *learn, struct seen *seen)
 	case CLIENTHELLO_MORE:
 		learn_pass(learn, seen);
 		break;
+	case CLIENTHELLO_NOT_TLS:
+		not_tls(learn, seen, peek);
+		break;
 	case CLIENTHELLO_TOO_LONG:
-		give_up(learn, seen, peek, COUNTER_LEARN_HELLO_CUT);
+		undecided(learn, seen, peek, "its ClientHello is too long");
 		break;
 	default:
-		give_up(learn, seen, peek, COUNTER_LEARN_NOT_TLS);
+		undecided(learn, seen, peek, "its ClientHello is malformed");
+	}
+}
+
+static void tls(struct learn *learn, struct seen *seen)
+{
+	const struct ip_packet *packet = &seen->packet;
+	struct slice payload = ip_packet_payload(packet, slice_of(seen->bytes, seen->len));
+	struct peek_key key = learn_peek_key(packet);
+	bool syn = packet->flags & IP_PACKET_SYN;
+	struct peek *peek;
+	int32_t offset;
+
+	/* Of what says nothing there is nothing to keep. */
+	if (!payload.len && !syn) {
+		peek = peek_find(learn->peeks, &key, seen->now_ns);
+		peek && peek->refused ? drop(learn, seen) : learn_pass(learn, seen);
+		return;
+	}
+	/* While its ClientHello waits, whatever else there is, or the same again, has to come
+	 * later. */
+	if (payload.len && learn_ticket_of(learn, &key)) {
+		drop(learn, seen);
+		return;
+	}
+	peek = peek_of(learn, seen);
+	if (!peek)
+		return;
+	offset = (int32_t)(packet->sequence + (syn ? 1 : 0) - peek->base);
+	if (peek->refused)
+		drop(learn, seen);
+	else if (!payload.len || keepalive(offset, payload))
+		learn_pass(learn, seen);
+	else if (offset < 0)
+		undecided(learn, seen, peek, "it writes before its beginning");
+	/* A peer takes the bytes that come first, or those that come last. */
+	else if (!segments_agree(&peek->segments, (size_t)offset, payload))
+		undecided(learn, seen, peek, "it sent a part twice, with other bytes");
+	else if (peek->done) {
+		judged(learn, seen, peek);
+		learn_pass(learn, seen);
+	} else {
+		hello_read(learn, seen, peek, (size_t)offset);
 	}
 }
 
 static void quic(struct learn *learn, struct seen *seen)
 {
 	struct slice payload = ip_packet_payload(&seen->packet, slice_of(seen->bytes, seen->len));
+	enum quic_result result;
 	struct clienthello hello;
+	uint32_t connections;
 	struct peek *peek;
 	uint64_t since_ns;
 
@@ -202,21 +304,28 @@ static void quic(struct learn *learn, struct seen *seen)
 	peek = peek_of(learn, seen);
 	if (!peek)
 		return;
-	if (peek->done) {
-		after(learn, seen, peek);
+	if (peek->refused) {
+		drop(learn, seen);
 		return;
 	}
-	switch (quic_read(&peek->quic, payload, &hello)) {
-	case QUIC_HELLO:
-		peek_charge(learn->peeks, peek);
+	/* Each connection between the same ports is judged by itself. */
+	connections = peek->quic.connections;
+	result = quic_read(&peek->quic, payload, &hello);
+	peek->done = peek->done && peek->quic.connections == connections;
+	peek_charge(learn->peeks, peek);
+	if (result == QUIC_HELLO) {
+		peek->packets = 0;
 		decide(learn, seen, peek, &hello);
-		break;
-	case QUIC_MORE:
+		segments_free(&peek->quic.crypto);
 		peek_charge(learn->peeks, peek);
+	} else if (result == QUIC_MALFORMED) {
+		undecided(learn, seen, peek, "its first packets make no sense");
+	} else if (result != QUIC_MORE) {
+		not_tls(learn, seen, peek);
+	} else if (!peek->done && peek->packets++ >= INITIALS_MAX) {
+		undecided(learn, seen, peek, "its ClientHello comes in too many packets");
+	} else {
 		learn_pass(learn, seen);
-		break;
-	default:
-		give_up(learn, seen, peek, COUNTER_LEARN_NOT_TLS);
 	}
 }
 
@@ -224,11 +333,17 @@ static void quic(struct learn *learn, struct seen *seen)
 static void encrypted_dns(struct learn *learn, struct seen *seen)
 {
 	struct peek_key key = learn_peek_key(&seen->packet);
-	bool first = !peek_find(learn->peeks, &key, seen->now_ns);
+	struct peek *peek = peek_find(learn->peeks, &key, seen->now_ns);
+	bool first = !peek;
 
-	if (first)
-		(void)peek_add(learn->peeks, &key, seen->now_ns);
-	(void)apply(learn, seen, HELLO_ENCRYPTED_DNS, learn->config->endpoints.encrypted_dns, first);
+	if (!peek)
+		peek = peek_add(learn->peeks, &key, seen->now_ns);
+	if (peek && first)
+		peek->base = seen->packet.sequence + (seen->packet.flags & IP_PACKET_SYN ? 1 : 0);
+	if (!apply(learn, seen, HELLO_ENCRYPTED_DNS, learn->config->endpoints.encrypted_dns,
+		    first) &&
+		peek)
+		judged(learn, seen, peek);
 }
 
 static bool port_steered(const struct config_endpoints *config, uint16_t port)

@@ -4,6 +4,7 @@
 #define SCOUT_LEARN_INTERNAL_H
 
 #include "base/list.h"
+#include "base/log_limit.h"
 #include "scout/alias.h"
 #include "scout/claim.h"
 #include "scout/dns.h"
@@ -42,6 +43,7 @@ struct learn {
 	struct list held; /* by deadline */
 	size_t nheld, held_bytes;
 	uint32_t ticket; /* the last one given */
+	struct log_limit undecided;
 };
 
 /* A packet under decision. */
@@ -63,6 +65,9 @@ enum then {
 	THEN_REFUSE_ALWAYS, /* in any case: fail: closed */
 };
 
+/* Whether what may be a call to a host that fails closed has to be refused: there is such a host.
+ */
+bool learn_closed(const struct learn *learn);
 /* What is known of an address that a packet waited for. */
 enum learned {
 	LEARN_KNOWN,

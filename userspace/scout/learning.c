@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "kernel/flow_judge.h"
 #include "kernel/heartbeat.h"
 #include "kernel/queue_rules.h"
 #include "scout/learn.h"
@@ -31,6 +32,7 @@ struct learning {
 	struct learn *learn;
 	struct nfqueue *queue;
 	struct heartbeat *heartbeat;
+	struct flow_judge judge;
 	ev_timer due, beat;
 	unsigned inside; /* index of the interface */
 	int raw4, raw6;	 /* -1: not there */
@@ -94,6 +96,29 @@ static void output_ask(void *context, const struct datapath_endpoint *endpoints,
 	 * deadline. */
 	role_send(
 		learning->context, CONTROL_ENDPOINT, endpoints, n * sizeof(endpoints[0]), NULL, 0);
+}
+
+static struct flow_names names_of(const struct ip_packet *packet)
+{
+	return (struct flow_names){&packet->source, &packet->destination, packet->source_port,
+		packet->destination_port};
+}
+
+static bool output_begun(void *context, const struct ip_packet *packet, uint32_t *isn)
+{
+	const struct learning *learning = context;
+	const struct flow_names names = names_of(packet);
+
+	return flow_judge_begun(&learning->judge, &names, isn);
+}
+
+static void output_judged(
+	void *context, const struct ip_packet *packet, uint32_t isn, uint32_t bytes)
+{
+	const struct learning *learning = context;
+	const struct flow_names names = names_of(packet);
+
+	flow_judge_tell(&learning->judge, &names, isn, bytes);
 }
 
 static void on_confirmed(void *context, int error, const struct resolver_answer *answer)
@@ -172,6 +197,17 @@ static int heartbeat_open(struct learning *learning, struct why *why)
 	return error;
 }
 
+static int judge_open(struct learning *learning, struct why *why)
+{
+	learning->judge = (struct flow_judge){
+		.flows = role_fd(learning->context, "flows"),
+		.judgements = role_fd(learning->context, "judgements"),
+	};
+	return learning->judge.flows >= 0 && learning->judge.judgements >= 0
+		       ? 0
+		       : why_set(why, ENOENT, "the parent handed over no flows");
+}
+
 static struct learning *learning_alloc(struct role_context *context)
 {
 	struct learning *learning = calloc(1, sizeof(*learning));
@@ -180,13 +216,21 @@ static struct learning *learning_alloc(struct role_context *context)
 		return NULL;
 	learning->context = context;
 	learning->raw4 = learning->raw6 = -1;
+	learning->judge = (struct flow_judge){-1, -1};
 	learning->inside = if_nametoindex(context->config->datapath.inside);
 	ev_timer_init(&learning->due, on_due, 0., 0.);
 	ev_timer_init(&learning->beat, on_beat, FIRST_BEAT_S, HEARTBEAT_INTERVAL_S);
 	learning->due.data = learning->beat.data = learning;
 	learning->learn = learn_new(context->config, context->counters,
 		&(struct learn_output){
-			output_verdict, output_ask, output_confirm, output_emit, learning});
+			.verdict = output_verdict,
+			.ask = output_ask,
+			.confirm = output_confirm,
+			.begun = output_begun,
+			.judged = output_judged,
+			.emit = output_emit,
+			.context = learning,
+		});
 	if (learning->learn)
 		return learning;
 	free(learning);
@@ -211,6 +255,8 @@ int learning_new(struct role_context *context, struct resolver *resolver, struct
 		error = raw_open(AF_INET6, &learning->raw6, why);
 	if (!error)
 		error = heartbeat_open(learning, why);
+	if (!error)
+		error = judge_open(learning, why);
 	if (!error)
 		error = queues_open(learning, why);
 	if (error) {
@@ -242,6 +288,10 @@ void learning_free(struct learning *learning)
 	learn_free(learning->learn);
 	nfqueue_close(learning->queue);
 	heartbeat_unmap(learning->heartbeat);
+	if (learning->judge.flows >= 0)
+		close(learning->judge.flows);
+	if (learning->judge.judgements >= 0)
+		close(learning->judge.judgements);
 	if (learning->raw4 >= 0)
 		close(learning->raw4);
 	if (learning->raw6 >= 0)

@@ -99,7 +99,9 @@ static int on_message(const struct nlmsghdr *message, void *context)
 	if (!payload || attributes[NFQA_CAP_LEN]) {
 		/* Longer than the kernel copies: nothing is read of what is not whole. */
 		counter_add(queue->owner->counters, COUNTER_QUEUE_UNREADABLE, 1);
-		nfqueue_verdict(queue->owner, &packet, true, SLICE_NONE);
+		nfqueue_verdict(queue->owner, &packet,
+			queue->owner->options.fail_open[queue->index / queue->owner->options.n],
+			SLICE_NONE);
 		return MNL_CB_OK;
 	}
 	queue->owner->options.each(queue->owner->options.context, &packet,

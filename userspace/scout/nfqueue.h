@@ -25,7 +25,8 @@ struct nfqueue_packet {
 struct nfqueue_options {
 	uint16_t first,
 		n; /* queue numbers first … first + n - 1, and as many for each other kind */
-	/* By kind: a packet that finds its queue full passes; else it is dropped. */
+	/* By kind: a packet that finds its queue full, or is too long for it, passes; else it is
+	 * dropped. */
 	bool fail_open[NFQUEUE_KINDS];
 	/* A packet from its IP header on. bytes may be changed in place and live until the call
 	 * returns. Whoever is called gives the verdict, then or later. */

@@ -31,9 +31,11 @@ struct peek {
 	struct peek *chain; /* the table's */
 	size_t charged;	    /* the table's: bytes counted for it */
 	uint64_t start_ns, used_ns;
-	uint32_t base;		  /* TCP: sequence number of offset 0 */
+	uint32_t base;		  /* TCP: sequence number of offset 0 … */
+	bool begun;		  /* … and it was seen from there on */
 	bool done;		  /* decided: what still comes passes … */
 	bool refused;		  /* … or not */
+	uint32_t packets;	  /* with a part of what is not decided yet */
 	struct segments segments; /* TCP */
 	struct peek_stream stream;
 	struct quic quic; /* UDP */

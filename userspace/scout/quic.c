@@ -47,9 +47,9 @@ struct keys {
 
 /* One long header packet of a datagram. */
 struct initial {
-	struct slice bytes;   /* from its first byte to its end */
-	size_t number;	      /* offset of the packet number */
-	struct slice id;      /* destination connection ID */
+	struct slice bytes; /* from its first byte to its end */
+	size_t number;	    /* offset of the packet number */
+	struct slice id;    /* destination connection ID */
 };
 
 static bool take(struct slice *s, size_t n, struct slice *out)
@@ -138,7 +138,8 @@ static bool unseal(const struct keys *keys, const uint8_t iv[IV], const uint8_t 
 	bool done;
 
 	memcpy(tag, sealed + len - TAG, TAG);
-	done = context && EVP_DecryptInit_ex(context, EVP_aes_128_gcm(), NULL, keys->key, iv) == 1 &&
+	done = context &&
+	       EVP_DecryptInit_ex(context, EVP_aes_128_gcm(), NULL, keys->key, iv) == 1 &&
 	       EVP_DecryptUpdate(context, NULL, &n, head, (int)nhead) == 1 &&
 	       EVP_DecryptUpdate(context, plain, &n, sealed, (int)(len - TAG)) == 1 &&
 	       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, TAG, tag) == 1 &&
@@ -290,11 +291,14 @@ static enum quic_result packet_read(
 	if (initial->bytes.len > sizeof(plain))
 		return QUIC_SEALED;
 	len = packet_open(version, initial, initial->id, plain);
-	if (len && !quic->nfirst) {
+	/* A connection begins, the first one or another between the same ports. */
+	if (len && (!quic->connections || !slice_equal(initial->id, first))) {
+		segments_free(&quic->crypto);
 		memcpy(quic->first, initial->id.data, initial->id.len);
 		quic->nfirst = (uint8_t)initial->id.len;
+		quic->connections++;
 	}
-	if (!len && quic->nfirst)
+	if (!len && quic->connections)
 		len = packet_open(version, initial, first, plain);
 	if (!len)
 		return QUIC_SEALED;

@@ -24,6 +24,7 @@ struct quic {
 	struct segments crypto;
 	uint8_t first[20]; /* the destination connection ID that opened a packet: makes the keys */
 	uint8_t nfirst;
+	uint32_t connections; /* begun: each has its own first ID */
 };
 #define QUIC_EMPTY ((struct quic){.nfirst = 0})
 

@@ -84,6 +84,20 @@ int segments_add(struct segments *segments, size_t offset, struct slice bytes, s
 	return 0;
 }
 
+bool segments_agree(const struct segments *segments, size_t offset, struct slice bytes)
+{
+	for (size_t i = 0; i < segments->npieces; i++) {
+		const struct segments_piece *piece = &segments->pieces[i];
+		size_t from = piece->start > offset ? piece->start : offset;
+		size_t to = piece->end < offset + bytes.len ? piece->end : offset + bytes.len;
+
+		if (from < to && memcmp(segments->memory + from, bytes.data + (from - offset),
+					 to - from) != 0)
+			return false;
+	}
+	return true;
+}
+
 struct slice segments_front(const struct segments *segments)
 {
 	if (!segments->npieces || segments->pieces[0].start > 0)

@@ -4,6 +4,7 @@
 #ifndef SCOUT_SEGMENTS_H
 #define SCOUT_SEGMENTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/slice.h"
@@ -26,6 +27,8 @@ struct segments {
  * count. 0; -EMSGSIZE: they end beyond limit; -ENOBUFS: too many pieces; -ENOMEM: then nothing was
  * taken. */
 int segments_add(struct segments *segments, size_t offset, struct slice bytes, size_t limit);
+/* Whether these bytes are the same as those that are there already of this place. */
+bool segments_agree(const struct segments *segments, size_t offset, struct slice bytes);
 /* What there is from offset 0 on without a gap; valid until the next call. */
 struct slice segments_front(const struct segments *segments);
 /* Takes the first len bytes away, which must be there: what follows is offset 0 from then on. */

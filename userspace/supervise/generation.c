@@ -307,6 +307,18 @@ static void pack_copy(struct package *package, const char *name, int fd)
 	pack_made(package, name, process_reopen(fd));
 }
 
+static void pack_judge(struct package *package, const struct datapath *datapath)
+{
+	int flows, judgements, error = datapath_judge_fds(datapath, &flows, &judgements);
+
+	if (error) {
+		package->error = error;
+		return;
+	}
+	pack_made(package, "flows", flows);
+	pack_made(package, "judgements", judgements);
+}
+
 static void pack_keys(struct package *package, const struct generation *generation)
 {
 	for (size_t i = 0; i < generation->config->nbackends; i++) {
@@ -377,6 +389,8 @@ static int start(struct slot *slot, struct package *package, struct why *why)
 	pack(package, "counters", parent->counters->fd);
 	if (slot->kind == ROLE_WORKER || slot->kind == ROLE_SCOUT)
 		pack(package, "heartbeats", datapath_heartbeats(parent->datapath));
+	if (slot->kind == ROLE_SCOUT && slot->generation->config->endpoints.learn)
+		pack_judge(package, parent->datapath);
 	if (package->error)
 		return why_set(why, -package->error, "%s: cannot open a file for it: %s",
 			start.title, strerror(-package->error));

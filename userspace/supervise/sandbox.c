@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <seccomp.h>
@@ -36,6 +37,7 @@ enum condition {
 	LOCAL,		/* that of sockets on this machine */
 	READ_ONLY,	/* openat of something that exists, for reading */
 	SOCKET_IOCTL,	/* FIONREAD, FIONBIO */
+	MAP_ELEMENT,	/* BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, of a map that is open */
 	ITSELF,		/* a signal to this process: abort(3) */
 };
 
@@ -128,6 +130,8 @@ static const struct call calls[] = {
 	{"openat", WORKER | SCOUT, READ_ONLY},
 	{"open", WORKER | SCOUT, READ_ONLY},
 	{"uname", WORKER | SCOUT, ANY},
+	/* what was judged of connections */
+	{"bpf", SCOUT, MAP_ELEMENT},
 	{"socket", SHIPPER, LOCAL}, /* of the collector */
 	/* the spool */
 	{"openat", SHIPPER, ANY},
@@ -218,6 +222,7 @@ static int allow(scmp_filter_ctx filter, int number, enum condition condition)
 {
 	static const scmp_datum_t ioctls[] = {FIONREAD, FIONBIO};
 	static const scmp_datum_t families[] = {AF_INET, AF_INET6};
+	static const scmp_datum_t commands[] = {BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM};
 	const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND;
 	int error = 0;
 
@@ -245,6 +250,11 @@ static int allow(scmp_filter_ctx filter, int number, enum condition condition)
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
 			SCMP_CMP((unsigned)(number == SCMP_SYS(openat) ? 2 : 1), SCMP_CMP_MASKED_EQ,
 				writing, O_RDONLY));
+	case MAP_ELEMENT:
+		for (int i = 0; i < 2 && !error; i++)
+			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+				SCMP_A0(SCMP_CMP_EQ, commands[i], 0));
+		return error;
 	case ITSELF:
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
 			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));

@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "scout/segments.h"
 #include "tests/support/learn_scene.h"
 
 static struct buf corpus(const char *path)
@@ -147,7 +149,7 @@ static void a_listed_name_is_learned_and_its_connection_reset(void **state)
 	assert_int_equal(scene.asked[0].source, ENDPOINT_SNI);
 	answer(&scene, true);
 	assert_done(&scene, "E E D3 ");
-	/* Known for long, and still not steered: it fails closed. */
+	/* Known for long, and still not steered: refused, for its host fails closed. */
 	give(&scene, true, IP_PACKET_TCP, 40001, 443, 99, IP_PACKET_SYN, SLICE_NONE,
 		NOW_NS + 5 * NS_PER_S);
 	give(&scene, true, IP_PACKET_TCP, 40001, 443, 100, IP_PACKET_ACK, hello,
@@ -203,6 +205,179 @@ static void what_fails_open_passes_where_it_cannot_be_steered(void **state)
 	give(&scene, true, IP_PACKET_TCP, 40001, 443, 100, IP_PACKET_ACK, HELLO("api.openai"),
 		NOW_NS + 5 * NS_PER_S);
 	assert_done(&scene, "P2 ");
+	scene_close(&scene);
+}
+
+/* --- a ClientHello in pieces --- */
+
+static const char *const modes[] = {"api.openai", "api.openai, fail: open"};
+
+/* Whatever their length, in whatever order: it is seen before its last byte has passed. */
+static void pieces_of_any_length_are_put_together(void **state)
+{
+	struct slice hello = HELLO("api.openai");
+	struct scene scene;
+
+	(void)state;
+	for (size_t step = 1; step <= hello.len; step++)
+		for (int odd_last = 0; odd_last < 2; odd_last++) {
+			size_t n = (hello.len + step - 1) / step;
+
+			/* Every second piece comes late: as many gaps as are kept. */
+			if (odd_last && n / 2 > SEGMENTS_PIECES_MAX)
+				continue;
+			scene_open_host(&scene, "", "api.openai");
+			give_tcp(&scene, 99, IP_PACKET_SYN, SLICE_NONE);
+			for (size_t i = 0; i < n; i++) {
+				size_t order = !odd_last	 ? i
+					       : i < (n + 1) / 2 ? 2 * i
+								 : 2 * (i - (n + 1) / 2) + 1;
+
+				give_tcp(&scene, (uint32_t)(100 + order * step), IP_PACKET_ACK,
+					slice_first(slice_after(hello, order * step), step));
+			}
+			if (scene.nasked != 1)
+				fail_msg("pieces of %zu bytes, %s", step,
+					odd_last ? "every second one late" : "in order");
+			buf_clear(&scene.done);
+			scene_close(&scene);
+		}
+}
+
+static void records_of_one_byte_are_put_together(void **state)
+{
+	struct slice hello = HELLO("api.openai");
+	struct buf records = BUF_EMPTY;
+	struct scene scene;
+
+	(void)state;
+	for (size_t i = 5; i < hello.len; i++) {
+		buf_append(&records, "\x16\3\1\0\1", 5);
+		buf_append(&records, hello.data + i, 1);
+	}
+	scene_open_host(&scene, "", "api.openai");
+	for (size_t i = 0; i < buf_slice(&records).len; i += 7)
+		give_tcp(&scene, (uint32_t)(100 + i), IP_PACKET_ACK,
+			slice_first(slice_after(buf_slice(&records), i), 7));
+	assert_int_equal(scene.nasked, 1);
+	buf_free(&records);
+	scene_close(&scene);
+}
+
+static void what_comes_while_a_hello_waits_comes_later(void **state)
+{
+	struct slice hello = HELLO("api.openai");
+	struct scene scene;
+
+	(void)state;
+	scene_open_host(&scene, "", "api.openai");
+	give_tcp(&scene, 100, IP_PACKET_ACK, hello);
+	give_tcp(&scene, 100, IP_PACKET_ACK, hello);
+	give_tcp(&scene, 171, IP_PACKET_ACK, SLICE("more"));
+	assert_done(&scene, "A1 D2 D3 ");
+	answer(&scene, true);
+	assert_done(&scene, "E E D1 ");
+	scene_close(&scene);
+}
+
+/* Fast Open: the server may take the data with the SYN, or what is sent again after it. */
+static void data_with_the_syn_is_the_beginning(void **state)
+{
+	struct slice hello = HELLO("api.openai");
+	struct scene scene;
+
+	(void)state;
+	scene_open_host(&scene, "", "api.openai");
+	give_tcp(&scene, 99, IP_PACKET_SYN, slice_first(hello, 40));
+	give_tcp(&scene, 140, IP_PACKET_ACK, slice_after(hello, 40));
+	assert_done(&scene, "P1 A1 ");
+	scene_close(&scene);
+}
+
+/* What cannot be decided: {sequence, payload} one after the other; all but the last pass. */
+static const struct {
+	const char *name;
+	struct {
+		uint32_t sequence;
+		uint8_t flags;
+		struct slice payload;
+	} packets[3];
+	const char *before;
+	bool begun; /* its SYN had the number 99, says the datapath */
+} undecided[] = {
+	{"other data with the SYN than after it",
+		{{99, IP_PACKET_SYN, {"HELO", 4}}, {100, IP_PACKET_ACK, {"\x16\3\1\0", 4}}},
+		"J4 P1 ", false},
+	{"a part written over",
+		{{99, IP_PACKET_SYN, {"", 0}}, {100, IP_PACKET_ACK, {"\x16\3\1\0\x42\1", 6}},
+			{104, IP_PACKET_ACK, {"\x43\1\0", 3}}},
+		"P1 P2 ", false},
+	{"before its beginning",
+		{{99, IP_PACKET_SYN, {"", 0}}, {90, IP_PACKET_ACK, {"0123456789\x16\3\1", 13}}},
+		"P1 ", false},
+	{"a beginning that was forgotten", {{104, IP_PACKET_ACK, {"\x42\1\0\0", 4}}}, "", true},
+	{"not well-formed",
+		{{99, IP_PACKET_SYN, {"", 0}}, {100, IP_PACKET_ACK, {"\x16\3\1\0\0", 5}}}, "P1 ",
+		false},
+	{"beyond what is looked at",
+		{{99, IP_PACKET_SYN, {"", 0}}, {100 + 40000, IP_PACKET_ACK, {"x", 1}}}, "P1 ",
+		false},
+};
+
+static void what_cannot_be_decided_is_refused_or_taught(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(undecided) / sizeof(undecided[0]); i++)
+		for (int open = 0; open < 2; open++) {
+			struct scene scene;
+			unsigned n = 0;
+			char wanted[64];
+			const char *done;
+
+			scene_open_host(&scene, "", modes[open]);
+			if (open)
+				((struct config *)scene.config)->datapath.fail = CONFIG_FAIL_OPEN;
+			scene.begun = undecided[i].begun;
+			scene.isn = 99;
+			while (n < 3 && undecided[i].packets[n].sequence) {
+				give_tcp(&scene, undecided[i].packets[n].sequence,
+					undecided[i].packets[n].flags,
+					undecided[i].packets[n].payload);
+				n++;
+			}
+			give_tcp(&scene, 120, IP_PACKET_ACK, SLICE("more"));
+			buf_append(&scene.done, "", 1);
+			done = buf_slice(&scene.done).data;
+			snprintf(wanted, sizeof(wanted), "%sE E D%u D%u ", undecided[i].before, n,
+				n + 1);
+			if (!open && strcmp(done, wanted) != 0)
+				fail_msg("%s: %s", undecided[i].name, done);
+			if (open && (!strstr(done, "A1 J") || strchr(done, 'D')))
+				fail_msg("%s, open: %s", undecided[i].name, done);
+			if (open)
+				assert_int_equal(scene.asked[0].fail, FAIL_OPEN);
+			scene_close(&scene);
+		}
+}
+
+/* The datapath is told how much was judged, and of which connection; what is sent again is looked
+ * at again, a keepalive is none of it. */
+static void a_judged_connection_is_told(void **state)
+{
+	struct slice hello = HELLO("example.ai");
+	struct scene scene;
+
+	(void)state;
+	scene_open_host(&scene, "", "api.openai");
+	give_tcp(&scene, 99, IP_PACKET_SYN, SLICE_NONE);
+	give_tcp(&scene, 100, IP_PACKET_ACK, hello);
+	assert_done(&scene, "P1 P2 J71 ");
+	assert_int_equal(scene.judged_isn, 99);
+	give_tcp(&scene, 110, IP_PACKET_ACK, slice_after(hello, 10));
+	give_tcp(&scene, 99, IP_PACKET_ACK, SLICE("x"));
+	assert_done(&scene, "J71 P3 P4 ");
+	give_tcp(&scene, 100, IP_PACKET_ACK, HELLO("api.openai"));
+	assert_done(&scene, "E E D5 ");
 	scene_close(&scene);
 }
 
@@ -334,7 +509,7 @@ static void without_a_look_at_connections_a_reply_is_dropped_when_it_claims_too_
 static const struct policy {
 	const char *endpoints, *done;
 } policies[] = {
-	{"no_sni: pass", "P1 P2 "},
+	{"no_sni: pass", "P1 J50 J50 P2 "},
 	{"no_sni: reset", "E E D1 D2 "},
 	{"no_sni: deny", "E D1 D2 "},
 };
@@ -403,6 +578,12 @@ int main(void)
 		cmocka_unit_test(a_source_claims_some_addresses_only),
 		cmocka_unit_test(a_forgotten_address_is_learned_again),
 		cmocka_unit_test(without_a_look_at_connections_a_reply_is_dropped_when_it_claims_too_much),
+		cmocka_unit_test(pieces_of_any_length_are_put_together),
+		cmocka_unit_test(records_of_one_byte_are_put_together),
+		cmocka_unit_test(what_comes_while_a_hello_waits_comes_later),
+		cmocka_unit_test(data_with_the_syn_is_the_beginning),
+		cmocka_unit_test(what_cannot_be_decided_is_refused_or_taught),
+		cmocka_unit_test(a_judged_connection_is_told),
 		cmocka_unit_test(a_hidden_name_is_treated_by_policy),
 		cmocka_unit_test(dns_over_tls_is_treated_by_policy),
 		cmocka_unit_test(quic_is_looked_into),

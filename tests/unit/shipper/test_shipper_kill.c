@@ -17,12 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include <sqlite3.h>
 
 #include "audit/event.h"
 #include "base/clock.h"
 #include "base/ring.h"
 #include "base/uuid.h"
+#include "collector/query.h"
 #include "supervise/role.h"
 #include "tests/support/spool_box.h"
 
@@ -132,22 +132,28 @@ static void kill_and_wait(pid_t pid)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+static int highest_seen(void *context, const struct query_event *event)
+{
+	uint64_t *seen = context;
+
+	seen[0]++;
+	if (event->input_tokens > seen[1])
+		seen[1] = event->input_tokens;
+	return 0;
+}
+
 /* Two numbers out of the store; false: it is not to be read just now. */
 static bool store_count(struct scene *scene, uint64_t *events, uint64_t *highest)
 {
-	sqlite3 *database = NULL;
-	sqlite3_stmt *query = NULL;
-	bool there = sqlite3_open_v2(scene->store, &database, SQLITE_OPEN_READONLY, NULL) == 0 &&
-		sqlite3_prepare_v2(database, "SELECT COUNT(*), MAX(sequence) FROM event", -1,
-			&query, NULL) == 0 &&
-		sqlite3_step(query) == SQLITE_ROW;
+	static const struct query_filter all;
+	uint64_t seen[2] = {0};
+	struct why why;
+	struct query *query = query_open(scene->store, &why);
+	bool there = query && query_events(query, &all, 0, highest_seen, seen, &why) == 0;
 
-	if (there) {
-		*events = (uint64_t)sqlite3_column_int64(query, 0);
-		*highest = (uint64_t)sqlite3_column_int64(query, 1);
-	}
-	sqlite3_finalize(query);
-	sqlite3_close(database);
+	query_close(query);
+	*events = seen[0];
+	*highest = seen[1];
 	return there;
 }
 
@@ -170,6 +176,7 @@ static void put(struct scene *scene, unsigned n)
 			.sequence = event_number(scene->sequence + 1),
 			.kind = SLICE("exchange"),
 			.observer = SLICE("test"),
+			.input_tokens = event_number(scene->sequence + 1),
 			.input_messages = slice_of(text, random_next(&scene->seed) % sizeof(text)),
 		};
 		void *room;

@@ -94,6 +94,14 @@ int datapath_heartbeats(const struct datapath *datapath)
 	return page;
 }
 
+int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgements)
+{
+	(void)datapath;
+	*flows = memfd_create("flows", MFD_CLOEXEC);
+	*judgements = memfd_create("judgements", MFD_CLOEXEC);
+	return *flows >= 0 && *judgements >= 0 ? 0 : -EMFILE;
+}
+
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
 	uint64_t expires_ns, enum endpoint_source source, enum fail fail)
 {

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collector/day.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "collector/day_internal.h"
+#include "collector/layout.h"
+
+#define DAY_CHECKPOINT 2000	   /* pages of the log between two checkpoints */
+
+enum day_column {
+#define DAY_ENUM(column, field) DAY_##column,
+	LAYOUT_COLUMNS(DAY_ENUM, DAY_ENUM)
+#undef DAY_ENUM
+	DAY_COLUMNS
+};
+
+static const struct {
+	enum schema_id field;
+	bool name;
+} day_columns[DAY_COLUMNS] = {
+#define DAY_NAME(column, field)	   {SCHEMA_ID_##field, true},
+#define DAY_INTEGER(column, field) {SCHEMA_ID_##field, false},
+	LAYOUT_COLUMNS(DAY_NAME, DAY_INTEGER)
+#undef DAY_NAME
+#undef DAY_INTEGER
+};
+
+/* A resend, or a place that is taken, shows itself at the unique indexes: only then is more asked. */
+static const char day_schema[] =
+	"CREATE TABLE event(id INTEGER PRIMARY KEY, event_id TEXT NOT NULL, digest INTEGER NOT NULL,"
+	" time_ns INTEGER NOT NULL, source BLOB, model INTEGER, conflict INTEGER"
+#define DAY_DEFINE(column, field) ", " #column " INTEGER"
+	LAYOUT_COLUMNS(DAY_DEFINE, DAY_DEFINE)
+#undef DAY_DEFINE
+	", record BLOB NOT NULL, content BLOB);"
+	"CREATE UNIQUE INDEX event_identity ON event(event_id);"
+	"CREATE UNIQUE INDEX event_place ON event(stream, sequence, epoch, coalesce(observer, 0))"
+	" WHERE epoch IS NOT NULL AND conflict IS NULL;"
+	"CREATE INDEX event_time ON event(time_ns);"
+	"CREATE INDEX event_source ON event(source, time_ns) WHERE kind = 1;"
+	"CREATE INDEX event_kind ON event(kind, time_ns) WHERE kind <> 1;"
+	"CREATE INDEX event_summary ON event(observer, source, time_ns) WHERE kind = 2;"
+	"CREATE INDEX event_conflict ON event(id) WHERE conflict IS NOT NULL;"
+	"CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);"
+	"INSERT INTO name VALUES(1, 'exchange'), (2, 'source.summary');"
+	"CREATE TABLE block(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL);"
+	"CREATE TABLE dictionary(id INTEGER PRIMARY KEY, number INTEGER NOT NULL UNIQUE,"
+	" of_blocks INTEGER, learned INTEGER, data BLOB NOT NULL);"
+	"CREATE TABLE hourly(hour INTEGER, model INTEGER, operation INTEGER, outcome INTEGER,"
+	" backend INTEGER, calls INTEGER, counted INTEGER, input_tokens INTEGER,"
+	" output_tokens INTEGER, total_tokens INTEGER,"
+	" PRIMARY KEY(hour, model, operation, outcome, backend)) WITHOUT ROWID;"
+	"CREATE TABLE daily(source BLOB, model INTEGER, done INTEGER, calls INTEGER,"
+	" counted INTEGER, input_tokens INTEGER, output_tokens INTEGER, total_tokens INTEGER,"
+	" PRIMARY KEY(source, model, done)) WITHOUT ROWID;";
+
+static const char day_insert[] =
+	"INSERT INTO event(id, event_id, digest, time_ns, source, model, conflict, record, content"
+#define DAY_LISTED(column, field) ", " #column
+	LAYOUT_COLUMNS(DAY_LISTED, DAY_LISTED)
+#undef DAY_LISTED
+	") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?"
+#define DAY_MARK(column, field) ", ?"
+	LAYOUT_COLUMNS(DAY_MARK, DAY_MARK)
+#undef DAY_MARK
+	")";
+enum { INSERT_ID = 1, INSERT_EVENT_ID, INSERT_DIGEST, INSERT_TIME, INSERT_SOURCE, INSERT_MODEL,
+	INSERT_CONFLICT, INSERT_RECORD, INSERT_CONTENT, INSERT_COLUMNS };
+
+int day_error(struct day *day, struct why *why)
+{
+	return why_set(why, EIO, "%s: %s", day->path, sqlite3_errmsg(day->database));
+}
+
+int day_execute(struct day *day, const char *sql, struct why *why)
+{
+	return sqlite3_exec(day->database, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
+									       : day_error(day, why);
+}
+
+int day_prepare(struct day *day, const char *sql, sqlite3_stmt **statement, struct why *why)
+{
+	return sqlite3_prepare_v3(day->database, sql, -1, SQLITE_PREPARE_PERSISTENT, statement,
+		       NULL) == SQLITE_OK
+		       ? 0
+		       : day_error(day, why);
+}
+
+int64_t day_ask(struct day *day, const char *sql)
+{
+	sqlite3_stmt *statement;
+	int64_t number = -1;
+
+	if (sqlite3_prepare_v2(day->database, sql, -1, &statement, NULL) == SQLITE_OK &&
+		sqlite3_step(statement) == SQLITE_ROW)
+		number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return number;
+}
+
+/* ---- opening ---- */
+
+/* SQLite makes its files with the mode of the first one: prompts are nobody else's to read. */
+static int day_create_file(const char *path, struct why *why)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat status;
+	int error = 0;
+
+	if (fd < 0)
+		return why_set(why, errno, "%s: %s", path, strerror(errno));
+	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+		error = why_set(why, EINVAL, "%s: not a regular file", path);
+	else if (status.st_mode & 077)
+		error = why_set(why, EPERM,
+			"%s: others may read it; make its mode 0600, it holds prompts", path);
+	close(fd);
+	return error;
+}
+
+static int day_make(struct day *day, struct why *why)
+{
+	char sql[64];
+	int error = day_execute(day, "BEGIN IMMEDIATE", why);
+
+	/* Somebody else may have made it meanwhile. */
+	if (error || day_ask(day, "PRAGMA user_version") == LAYOUT_VERSION)
+		return error ? error : day_execute(day, "COMMIT", why);
+	error = day_execute(day, day_schema, why);
+	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d; COMMIT", LAYOUT_VERSION);
+	return error ? error : day_execute(day, sql, why);
+}
+
+static int day_set_up(struct day *day, const struct day_options *options, struct why *why)
+{
+	int64_t version;
+	int error = day_execute(day,
+		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+		"PRAGMA cache_size=-32768; PRAGMA journal_size_limit=67108864",
+		why);
+
+	if (error)
+		return error;
+	version = day_ask(day, "PRAGMA user_version");
+	if (version != 0 && version != LAYOUT_VERSION)
+		return why_set(why, EINVAL,
+			"%s: written by another version of the collector (layout %lld, this one knows "
+			"%d)",
+			day->path, (long long)version, LAYOUT_VERSION);
+	if (version == 0)
+		error = day_make(day, why);
+	sqlite3_wal_autocheckpoint(day->database, DAY_CHECKPOINT);
+	if (!error)
+		error = day_prepare(day, day_insert, &day->insert, why);
+	if (!error)
+		error = day_prepare(day, "SELECT digest FROM event WHERE event_id = ?", &day->same, why);
+	if (!error)
+		error = day_names_open(day, why);
+	if (!error)
+		error = day_blocks_open(day, options->directory, version ? -1 : options->before, why);
+	if (!error)
+		error = day_sums_open(day, why);
+	return error;
+}
+
+int day_open(const struct day_options *options, struct day **opened, struct why *why)
+{
+	struct day *day = calloc(1, sizeof(*day));
+	int error;
+
+	if (!day)
+		return why_set(why, ENOMEM, "out of memory");
+	day->number = options->number;
+	day->keyed = options->keyed;
+	snprintf(day->path, sizeof(day->path), "%s/%s", options->directory,
+		layout_day_name(options->number).text);
+	error = day_create_file(day->path, why);
+	if (!error && sqlite3_open_v2(day->path, &day->database,
+			      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		error = day_error(day, why);
+	if (!error) {
+		sqlite3_busy_timeout(day->database, 10000);
+		error = day_set_up(day, options, why);
+	}
+	if (!error) {
+		*opened = day;
+		return 0;
+	}
+	day_close(day);
+	return error;
+}
+
+void day_close(struct day *day)
+{
+	day_rollback(day);
+	day_sums_close(day);
+	day_blocks_close(day);
+	day_names_close(day);
+	sqlite3_finalize(day->insert);
+	sqlite3_finalize(day->same);
+	sqlite3_close(day->database);
+	buf_wipe(&day->packed);
+	buf_free(&day->list);
+	free(day);
+}
+
+int32_t day_number(const struct day *day)
+{
+	return day->number;
+}
+
+int64_t day_last_id(const struct day *day)
+{
+	return day_ask((struct day *)(uintptr_t)day, "SELECT coalesce(max(id), 0) FROM event");
+}
+
+/* ---- one event ---- */
+
+static void day_bind_text(sqlite3_stmt *statement, int parameter, struct slice text)
+{
+	sqlite3_bind_text(statement, parameter, text.data, (int)text.len, SQLITE_STATIC);
+}
+
+/* The blocks of an event's content, stored where they are new, as a list into day->list. */
+static int day_content(struct day *day, const struct row *row, struct why *why)
+{
+	int64_t last = 0, block;
+	int error = 0;
+
+	buf_clear(&day->list);
+	for (unsigned kind = 0; kind < CONTENT_KINDS && !error; kind++) {
+		struct content_list list = {.kind = (enum content_kind)kind, .n = 1};
+		struct slice text = row->content[kind], element;
+		size_t at = 0;
+
+		if (!text.len)
+			continue;
+		list.array = content_is_array(text);
+		for (list.n = !list.array; list.array && content_next(text, &at, &element);)
+			list.n++;
+		error = content_put_list(&day->list, &list);
+		at = 0;
+		for (uint32_t i = 0; i < list.n && !error; i++) {
+			if (!list.array)
+				element = text;
+			else
+				content_next(text, &at, &element);
+			error = day_block(day, element, &block, why);
+			if (!error)
+				error = content_put_block(&day->list, block, &last);
+		}
+	}
+	return error;
+}
+
+/* Sums of what senders claim must not overflow. */
+static int64_t day_tokens(int64_t number)
+{
+	return number < 0 ? 0 : number > UINT32_MAX ? UINT32_MAX : number;
+}
+
+static int day_bind(struct day *day, int64_t id, const struct row *row, int64_t digest,
+	int64_t numbers[DAY_COLUMNS], struct why *why)
+{
+	sqlite3_stmt *insert = day->insert;
+	struct slice packed, list;
+	int error = 0;
+
+	sqlite3_bind_int64(insert, INSERT_ID, id);
+	day_bind_text(insert, INSERT_EVENT_ID, row->id);
+	sqlite3_bind_int64(insert, INSERT_DIGEST, digest);
+	sqlite3_bind_int64(insert, INSERT_TIME, (sqlite3_int64)(row->time_ns & INT64_MAX));
+	if (row->has_source)
+		sqlite3_bind_blob(insert, INSERT_SOURCE, row->source.bytes, 16, SQLITE_STATIC);
+	if (row->model.len) {
+		error = day_name(day, row->model, &day->model, why);
+		sqlite3_bind_int64(insert, INSERT_MODEL, day->model);
+	}
+	for (int i = 0; i < DAY_COLUMNS && !error; i++) {
+		const msgpack_object *value = row->fields[day_columns[i].field];
+		struct slice text = row_text(value);
+
+		numbers[i] = 0;
+		if (day_columns[i].name && text.len)
+			error = day_name(day, text, &numbers[i], why);
+		else if (day_columns[i].name || !row_number(value, &numbers[i]))
+			continue;
+		if (i == DAY_input_tokens || i == DAY_output_tokens || i == DAY_total_tokens)
+			numbers[i] = day_tokens(numbers[i]);
+		sqlite3_bind_int64(insert, INSERT_COLUMNS + i, numbers[i]);
+	}
+	if (!error)
+		error = day_content(day, row, why);
+	if (!error)
+		error = day_pack_record(day, row->narrow, why);
+	packed = buf_slice(&day->packed);
+	list = buf_slice(&day->list);
+	sqlite3_bind_blob(insert, INSERT_RECORD, packed.data, (int)packed.len, SQLITE_STATIC);
+	if (list.len)
+		sqlite3_bind_blob(insert, INSERT_CONTENT, list.data, (int)list.len, SQLITE_STATIC);
+	return error;
+}
+
+/* What the sums hold of an event: calls alone. */
+static int day_count(struct day *day, const struct row *row, const int64_t numbers[DAY_COLUMNS],
+	struct why *why)
+{
+	struct slice operation = row_text(row->fields[SCHEMA_ID_operation]);
+	int64_t total;
+	struct day_sum sum = {.hour = (int64_t)(row->time_ns / LAYOUT_NS_PER_HOUR),
+		.model = row->model.len ? day->model : 0,
+		.operation = numbers[DAY_operation],
+		.outcome = numbers[DAY_outcome],
+		.backend = numbers[DAY_backend],
+		.has_source = row->has_source,
+		.source = row->source,
+		.done = slice_equal(row_text(row->fields[SCHEMA_ID_outcome]), SLICE("success")) &&
+			(slice_equal(operation, SLICE("chat")) ||
+				slice_equal(operation, SLICE("text_completion"))),
+		.counts = {.calls = 1,
+			.counted = row_number(row->fields[SCHEMA_ID_total_tokens], &total),
+			.input = numbers[DAY_input_tokens],
+			.output = numbers[DAY_output_tokens],
+			.total = numbers[DAY_total_tokens]}};
+
+	return numbers[DAY_kind] == LAYOUT_KIND_EXCHANGE ? day_sum(day, &sum, why) : 0;
+}
+
+/* The index of places or of ids refused the event: 0 with what it is; or an error. An id that another
+ * event has gets the digest behind it. */
+static int day_refused(struct day *day, const struct row *row, int64_t digest, char other[ROW_ID_MAX],
+	enum day_added *added, struct why *why)
+{
+	bool there;
+
+	day_bind_text(day->same, 1, row->id);
+	there = sqlite3_step(day->same) == SQLITE_ROW;
+	*added = there && sqlite3_column_int64(day->same, 0) == digest ? DAY_DUPLICATE : DAY_CONFLICT;
+	sqlite3_reset(day->same);
+	if (*added == DAY_DUPLICATE)
+		return 0;
+	if (there) {
+		int len = snprintf(other, ROW_ID_MAX, "%.*s~%016llx",
+			(int)(row->id.len < ROW_ID_MAX - 18 ? row->id.len : ROW_ID_MAX - 18),
+			row->id.data, (unsigned long long)digest);
+
+		sqlite3_bind_text(day->insert, INSERT_EVENT_ID, other, len, SQLITE_STATIC);
+		day_bind_text(day->same, 1, slice_of(other, (size_t)len));
+		if (sqlite3_step(day->same) == SQLITE_ROW)
+			*added = DAY_DUPLICATE;
+		sqlite3_reset(day->same);
+	}
+	if (*added == DAY_DUPLICATE)
+		return 0;
+	sqlite3_bind_int(day->insert, INSERT_CONFLICT, 1);
+	return sqlite3_step(day->insert) == SQLITE_DONE ? 0 : day_error(day, why);
+}
+
+int day_add(struct day *day, int64_t id, struct row *row, enum day_added *added, struct why *why)
+{
+	int64_t numbers[DAY_COLUMNS], digest;
+	char other[ROW_ID_MAX];
+	struct keyed_hash hash;
+	int error = 0, step;
+
+	*added = DAY_ADDED;
+	if (!day->in_transaction) {
+		error = day_execute(day, "BEGIN IMMEDIATE", why);
+		if (error)
+			return error;
+		day->in_transaction = true;
+	}
+	if (!keyed_hash(day->keyed, row->raw, &hash))
+		return why_set(why, ENOMEM, "out of memory");
+	memcpy(&digest, hash.bytes, sizeof(digest));
+	error = day_bind(day, id, row, digest, numbers, why);
+	if (!error) {
+		step = sqlite3_step(day->insert);
+		if (step == SQLITE_CONSTRAINT) {
+			sqlite3_reset(day->insert);
+			error = day_refused(day, row, digest, other, added, why);
+		} else if (step != SQLITE_DONE) {
+			error = day_error(day, why);
+		}
+	} else if (error == -ENOMEM) {
+		why_set(why, ENOMEM, "out of memory");
+	}
+	sqlite3_reset(day->insert);
+	sqlite3_clear_bindings(day->insert);
+	if (!error && *added == DAY_ADDED)
+		error = day_count(day, row, numbers, why);
+	return error;
+}
+
+int day_commit(struct day *day, struct why *why)
+{
+	int error;
+
+	if (!day->in_transaction)
+		return 0;
+	error = day_sums_write(day, why);
+	if (!error)
+		error = day_train(day, why);
+	if (!error)
+		error = day_execute(day, "COMMIT", why);
+	if (error)
+		day_rollback(day);
+	day->in_transaction = false;
+	return error;
+}
+
+void day_rollback(struct day *day)
+{
+	if (!day->in_transaction)
+		return;
+	sqlite3_exec(day->database, "ROLLBACK", NULL, NULL, NULL);
+	day->in_transaction = false;
+	/* What they know may be gone. */
+	day_names_forget(day);
+	day_blocks_forget(day);
+	day_sums_forget(day);
+}

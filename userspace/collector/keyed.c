@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collector/keyed.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+struct keyed {
+	EVP_MAC *algorithm;
+	EVP_MAC_CTX *context;
+	uint8_t key[KEYED_KEY];
+};
+
+static int keyed_make(const char *path, struct why *why)
+{
+	uint8_t key[KEYED_KEY];
+	char new[4096];
+	int fd, error = 0;
+
+	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
+		return why_set(why, ENAMETOOLONG, "%s: too long", path);
+	if (RAND_bytes(key, sizeof(key)) != 1)
+		return why_set(why, EIO, "%s: there is no randomness", path);
+	fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return why_set(why, errno, "%s: %m", new);
+	/* Whole or not at all: blocks that were found by half a key would be found no more. */
+	if (write(fd, key, sizeof(key)) != sizeof(key) || fsync(fd) < 0)
+		error = why_set(why, errno ? errno : EIO, "%s: %m", new);
+	close(fd);
+	if (!error && rename(new, path) < 0)
+		error = why_set(why, errno, "%s: %m", path);
+	OPENSSL_cleanse(key, sizeof(key));
+	return error;
+}
+
+static int keyed_read(struct keyed *keyed, const char *path, struct why *why)
+{
+	int fd = file_secret_open(path, geteuid(), why);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = read(fd, keyed->key, sizeof(keyed->key));
+	close(fd);
+	return n == sizeof(keyed->key) ? 0 : why_set(why, EINVAL, "%s: not the key of a store", path);
+}
+
+struct keyed *keyed_open(const char *directory, struct why *why)
+{
+	struct keyed *keyed = calloc(1, sizeof(*keyed));
+	char path[4096];
+	int error = keyed ? 0 : why_set(why, ENOMEM, "out of memory");
+
+	if (!error && snprintf(path, sizeof(path), "%s/key", directory) >= (int)sizeof(path))
+		error = why_set(why, ENAMETOOLONG, "%s: too long", directory);
+	if (!error && access(path, F_OK) < 0)
+		error = keyed_make(path, why);
+	if (!error)
+		error = keyed_read(keyed, path, why);
+	if (!error) {
+		keyed->algorithm = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+		keyed->context = keyed->algorithm ? EVP_MAC_CTX_new(keyed->algorithm) : NULL;
+		if (!keyed->context)
+			error = why_set(why, ENOMEM, "SipHash is not there");
+	}
+	if (!error)
+		return keyed;
+	keyed_close(keyed);
+	return NULL;
+}
+
+void keyed_close(struct keyed *keyed)
+{
+	if (!keyed)
+		return;
+	EVP_MAC_CTX_free(keyed->context);
+	EVP_MAC_free(keyed->algorithm);
+	OPENSSL_cleanse(keyed, sizeof(*keyed));
+	free(keyed);
+}
+
+bool keyed_hash(struct keyed *keyed, struct slice text, struct keyed_hash *hash)
+{
+	size_t len = 0;
+
+	return EVP_MAC_init(keyed->context, keyed->key, sizeof(keyed->key), NULL) == 1 &&
+	       EVP_MAC_update(keyed->context, (const unsigned char *)text.data, text.len) == 1 &&
+	       EVP_MAC_final(keyed->context, hash->bytes, &len, sizeof(hash->bytes)) == 1 &&
+	       len == sizeof(hash->bytes);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A store's keyed hash (SipHash-2-4, 128 bits): who has not the key cannot make two texts that are
+ * taken for one, nor tell from a file whether a text that he guesses is in it. */
+#ifndef COLLECTOR_KEYED_H
+#define COLLECTOR_KEYED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/why.h"
+
+#define KEYED_KEY  16
+#define KEYED_HASH 16
+
+struct keyed;
+struct keyed_hash {
+	uint8_t bytes[KEYED_HASH];
+};
+
+/* With the key of the file DIRECTORY/key, which is made when it is missing. NULL with why. */
+struct keyed *keyed_open(const char *directory, struct why *why);
+void keyed_close(struct keyed *keyed);
+/* False without memory. */
+bool keyed_hash(struct keyed *keyed, struct slice text, struct keyed_hash *hash);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the questions share: a connection of its own, to which one day after the other is attached
+ * under the name of day. */
+#ifndef COLLECTOR_QUERY_INTERNAL_H
+#define COLLECTOR_QUERY_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "collector/query.h"
+#include "collector/squeeze.h"
+
+struct query_cursor {
+	int32_t day;
+	int64_t after;	 /* the id of its last event that was told */
+	int64_t changed; /* its files, when they were looked at last */
+};
+
+struct query {
+	sqlite3 *database;
+	char *path;
+	int32_t *days; /* that there are, ascending */
+	size_t ndays;
+	struct squeeze *squeeze;
+	uint64_t patience_ns, until_ns; /* CLOCK_MONOTONIC; 0: no end */
+	struct query_cursor *cursors;
+	size_t ncursors;
+	char shown[32]; /* the name of the day that is attached, for messages */
+};
+
+/* Looks which days there are, and begins the time of a question. */
+int query_begin(struct query *query, struct why *why);
+/* Days that may hold events between the filter's times: from and to of query->days; to is exclusive. */
+void query_range(const struct query *query, const struct query_filter *filter, size_t *from, size_t *to);
+/* When the day begins. */
+uint64_t query_day_ns(int32_t day);
+/* 0, or -ENOENT: it went away meanwhile, which is no failure; or -EIO with why. */
+int query_attach(struct query *query, int32_t day, struct why *why);
+void query_detach(struct query *query);
+
+int query_error(struct query *query, struct why *why);
+int query_execute(struct query *query, const char *sql, struct why *why);
+/* Prepares, and binds what query_where named. */
+int query_prepare(struct query *query, struct buf *sql, const struct query_filter *filter,
+	sqlite3_stmt **statement, struct why *why);
+/* Appends a condition for all that the filter asks but times: " WHERE …". */
+int query_where(struct buf *sql, const struct query_filter *filter);
+void query_bind_number(sqlite3_stmt *statement, const char *name, int64_t number);
+
+struct slice query_text(sqlite3_stmt *statement, int column);
+struct slice query_blob(sqlite3_stmt *statement, int column);
+uint64_t query_count(sqlite3_stmt *statement, int column);
+/* Appends what a blob of the attached day unpacks to. */
+int query_unpack(struct query *query, struct slice packed, struct buf *out, struct why *why);
+
+/* The text of a name's number in a column of the attached day. */
+#define QUERY_NAME_OF(column) "(SELECT text FROM day.name WHERE name.id = " column ")"
+
+#endif

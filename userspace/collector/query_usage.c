@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/layout.h"
+#include "collector/query_internal.h"
+
+/* What usage is given by. X("name", in rows, in hourly sums, in daily sums, as text): the first three
+ * are SQL that groups (NULL: the sums do not tell), the last makes a text of what was grouped by. */
+#define QUERY_BY(X)                                                                                \
+	X("ip", "source", NULL, "source", "address(k)")                                            \
+	X("model", "model", "model", "model", QUERY_NAME_OF("k"))                                  \
+	X("family", "model", "model", "model", "family(" QUERY_NAME_OF("k") ")")                   \
+	X("operation", "operation", "operation", NULL, QUERY_NAME_OF("k"))                         \
+	X("outcome", "outcome", "outcome", NULL, QUERY_NAME_OF("k"))                               \
+	X("provider", "provider", NULL, NULL, QUERY_NAME_OF("k"))                                  \
+	X("host", "host", NULL, NULL, QUERY_NAME_OF("k"))                                          \
+	X("backend", "backend", "backend", NULL, QUERY_NAME_OF("k"))                               \
+	X("user", "request_user", NULL, NULL, QUERY_NAME_OF("k"))                                  \
+	X("observer", "observer", NULL, NULL, QUERY_NAME_OF("k"))                                  \
+	X("source", "usage_source", NULL, NULL, QUERY_NAME_OF("k"))                                \
+	X("status", "status", NULL, NULL, "k")                                                     \
+	X("day", "time_ns / 86400000000000", "hour / 24", ":day",                                  \
+		"strftime('%Y-%m-%d', k * 86400, 'unixepoch')")                                    \
+	X("hour", "time_ns / 3600000000000", "hour", NULL,                                         \
+		"strftime('%Y-%m-%dT%H:00Z', k * 3600, 'unixepoch')")
+
+enum query_plan { PLAN_ROWS, PLAN_HOURLY, PLAN_DAILY };
+
+struct query_column {
+	const char *name;
+	const char *group[3]; /* by enum query_plan */
+	const char *text;
+};
+
+static const struct query_column query_columns[] = {
+#define QUERY_COLUMN(name, rows, hourly, daily, text) {name, {rows, hourly, daily}, text},
+	QUERY_BY(QUERY_COLUMN)
+#undef QUERY_COLUMN
+};
+
+const char query_by_names[] =
+#define QUERY_NAME(name, rows, hourly, daily, text) " " name
+	QUERY_BY(QUERY_NAME)
+#undef QUERY_NAME
+	;
+
+static const struct query_column *query_column(const char *name)
+{
+	for (size_t i = 0; i < sizeof(query_columns) / sizeof(query_columns[0]); i++)
+		if (strcmp(query_columns[i].name, name) == 0)
+			return &query_columns[i];
+	return NULL;
+}
+
+bool query_by_known(const char *name)
+{
+	return query_column(name) != NULL;
+}
+
+struct query_summing {
+	struct query *query;
+	struct query_filter filter;
+	const struct query_column *by[QUERY_BY_MAX];
+	size_t nby;
+	struct why *why;
+};
+
+/* The sums that tell what is asked for, or PLAN_ROWS: none of them. */
+static enum query_plan query_plan(const struct query_summing *s)
+{
+	const struct query_filter *f = &s->filter;
+	bool done = f->completions && f->outcome && strcmp(f->outcome, "success") == 0;
+	bool may[3] = {true, !f->has_source, !f->operation && !f->backend &&
+		(done || (!f->completions && !f->outcome))};
+
+	if (f->model || f->host || f->user || f->event_id || f->status)
+		return PLAN_ROWS;
+	for (size_t i = 0; i < s->nby; i++)
+		for (int plan = PLAN_HOURLY; plan <= PLAN_DAILY; plan++)
+			may[plan] = may[plan] && s->by[i]->group[plan];
+	/* Of both, that which has fewer rows. */
+	return may[PLAN_HOURLY] ? PLAN_HOURLY : may[PLAN_DAILY] ? PLAN_DAILY : PLAN_ROWS;
+}
+
+/* "GROUPED AS k0, …, sums FROM … WHERE …": the inner question. */
+static int query_inner(struct buf *sql, const struct query_summing *s, enum query_plan plan)
+{
+	static const char *const sums[] = {
+		[PLAN_ROWS] = "count(*) AS calls, count(total_tokens) AS counted,"
+			      " total(input_tokens) AS input, total(output_tokens) AS output,"
+			      " total(total_tokens) AS total FROM day.event",
+		[PLAN_HOURLY] = "sum(calls) AS calls, sum(counted) AS counted,"
+				" sum(input_tokens) AS input, sum(output_tokens) AS output,"
+				" sum(total_tokens) AS total FROM day.hourly",
+		[PLAN_DAILY] = "sum(calls) AS calls, sum(counted) AS counted,"
+			       " sum(input_tokens) AS input, sum(output_tokens) AS output,"
+			       " sum(total_tokens) AS total FROM day.daily"};
+	static const char *const times[] = {
+		[PLAN_ROWS] = " AND conflict IS NULL AND time_ns >= :from AND time_ns < :to",
+		[PLAN_HOURLY] = " AND hour >= :from / 3600000000000 AND hour < :to / 3600000000000",
+		[PLAN_DAILY] = ""};
+	struct query_filter filter = s->filter;
+	int error = buf_printf(sql, "SELECT ");
+
+	for (size_t i = 0; i < s->nby && !error; i++)
+		error = buf_printf(sql, "%s AS k%zu, ", s->by[i]->group[plan], i);
+	if (!error)
+		error = buf_printf(sql, "%s", sums[plan]);
+	if (plan != PLAN_ROWS)
+		filter.kind = NULL;
+	if (plan == PLAN_DAILY) {
+		if (filter.completions && !error)
+			error = buf_printf(sql, " WHERE done = 1%s",
+				filter.has_source ? " AND source BETWEEN :low AND :high" : "");
+		else if (!error)
+			error = buf_printf(sql, " WHERE 1%s",
+				filter.has_source ? " AND source BETWEEN :low AND :high" : "");
+	} else if (!error) {
+		error = query_where(sql, &filter);
+	}
+	if (!error)
+		error = buf_printf(sql, "%s", times[plan]);
+	for (size_t i = 0; i < s->nby && !error; i++)
+		error = buf_printf(sql, "%s k%zu", i ? "," : " GROUP BY", i);
+	return error;
+}
+
+/* Adds what the plan tells of the attached day between two times to temp.usage. */
+static int query_add(const struct query_summing *s, enum query_plan plan, int32_t day, uint64_t from_ns,
+	uint64_t to_ns)
+{
+	struct buf sql = BUF_EMPTY;
+	sqlite3_stmt *statement = NULL;
+	int error = buf_printf(&sql, "INSERT INTO temp.usage SELECT ");
+
+	if (from_ns >= to_ns) {
+		buf_free(&sql);
+		return 0;
+	}
+	for (size_t i = 0; i < QUERY_BY_MAX && !error; i++) {
+		/* The grouped value is called k where a text is made of it. */
+		error = i < s->nby ? buf_printf(&sql, "coalesce((SELECT %s FROM (SELECT k%zu AS k)), ''), ",
+					     s->by[i]->text, i)
+				   : buf_printf(&sql, "'', ");
+	}
+	if (!error)
+		error = buf_printf(&sql, "calls, counted, input, output, total FROM (");
+	if (!error)
+		error = query_inner(&sql, s, plan);
+	if (!error)
+		error = buf_printf(&sql,
+			") WHERE calls > 0 ON CONFLICT(k0, k1, k2, k3, k4, k5) DO UPDATE SET"
+			" calls = calls + excluded.calls, counted = counted + excluded.counted,"
+			" input = input + excluded.input, output = output + excluded.output,"
+			" total = total + excluded.total");
+	if (error)
+		error = why_set(s->why, ENOMEM, "out of memory");
+	else
+		error = query_prepare(s->query, &sql, &s->filter, &statement, s->why);
+	if (!error) {
+		query_bind_number(statement, ":from", (int64_t)from_ns);
+		query_bind_number(statement, ":to", (int64_t)to_ns);
+		query_bind_number(statement, ":day", day);
+		if (sqlite3_step(statement) != SQLITE_DONE)
+			error = query_error(s->query, s->why);
+	}
+	sqlite3_finalize(statement);
+	buf_free(&sql);
+	return error;
+}
+
+/* One day: what its sums tell as a whole, and the rest of its rows. */
+static int query_add_day(const struct query_summing *s, enum query_plan plan, int32_t day)
+{
+	uint64_t begin = query_day_ns(day), end = query_day_ns(day + 1), from = begin, to = end;
+	uint64_t grain = plan == PLAN_HOURLY ? LAYOUT_NS_PER_HOUR : LAYOUT_NS_PER_DAY, low, high;
+	int error;
+
+	if (s->filter.since_ns > from)
+		from = s->filter.since_ns;
+	if (s->filter.until_ns && s->filter.until_ns < to)
+		to = s->filter.until_ns;
+	low = (from + grain - 1) / grain * grain;
+	high = to / grain * grain;
+	if (plan == PLAN_ROWS || low >= high)
+		return query_add(s, PLAN_ROWS, day, from, to);
+	error = query_add(s, PLAN_ROWS, day, from, low);
+	if (!error)
+		error = query_add(s, plan, day, low, high);
+	return error ? error : query_add(s, PLAN_ROWS, day, high, to);
+}
+
+static int query_sum_days(const struct query_summing *s)
+{
+	enum query_plan plan = query_plan(s);
+	size_t from, to;
+	int error = query_execute(s->query,
+		"DROP TABLE IF EXISTS temp.usage;"
+		"CREATE TEMP TABLE usage(k0 TEXT, k1 TEXT, k2 TEXT, k3 TEXT, k4 TEXT, k5 TEXT,"
+		" calls REAL, counted REAL, input REAL, output REAL, total REAL,"
+		" PRIMARY KEY(k0, k1, k2, k3, k4, k5)) WITHOUT ROWID",
+		s->why);
+
+	query_range(s->query, &s->filter, &from, &to);
+	for (; from < to && !error; from++) {
+		error = query_attach(s->query, s->query->days[from], s->why);
+		if (error == -ENOENT) {
+			error = 0;
+			continue;
+		}
+		if (!error)
+			error = query_add_day(s, plan, s->query->days[from]);
+		query_detach(s->query);
+	}
+	return error;
+}
+
+/* Columns from at on. */
+static void query_usage_read(sqlite3_stmt *statement, int at, struct query_usage *usage)
+{
+	double counted = sqlite3_column_double(statement, at + 1);
+
+	usage->calls = query_count(statement, at);
+	usage->input_tokens = query_count(statement, at + 2);
+	usage->output_tokens = query_count(statement, at + 3);
+	usage->total_tokens = query_count(statement, at + 4);
+	usage->average_total = counted > 0 ? sqlite3_column_double(statement, at + 4) / counted : 0;
+}
+
+static int query_totals(struct query *query, struct query_usage *total, uint64_t *rows, struct why *why)
+{
+	sqlite3_stmt *statement = NULL;
+	int error = 0;
+
+	*total = (struct query_usage){0};
+	if (sqlite3_prepare_v2(query->database,
+		    "SELECT sum(calls), sum(counted), sum(input), sum(output), sum(total), count(*)"
+		    " FROM temp.usage",
+		    -1, &statement, NULL) != SQLITE_OK ||
+		sqlite3_step(statement) != SQLITE_ROW) {
+		error = query_error(query, why);
+	} else {
+		query_usage_read(statement, 0, total);
+		*rows = query_count(statement, 5);
+	}
+	sqlite3_finalize(statement);
+	return error;
+}
+
+static int query_usage_told(struct query *query, size_t nby, uint64_t limit,
+	int (*row)(void *context, const struct query_usage *usage), void *context, struct why *why)
+{
+	sqlite3_stmt *statement = NULL;
+	int step = SQLITE_DONE, error = 0;
+
+	if (sqlite3_prepare_v2(query->database,
+		    "SELECT k0, k1, k2, k3, k4, k5, calls, counted, input, output, total FROM temp.usage"
+		    " ORDER BY total DESC, k0, k1, k2, k3, k4, k5 LIMIT ?",
+		    -1, &statement, NULL) != SQLITE_OK)
+		return query_error(query, why);
+	sqlite3_bind_int64(statement, 1, limit && limit < INT64_MAX ? (int64_t)limit : -1);
+	while (!error && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+		struct query_usage usage = {.nby = nby};
+
+		for (size_t i = 0; i < nby; i++)
+			usage.by[i] = query_text(statement, (int)i);
+		query_usage_read(statement, QUERY_BY_MAX, &usage);
+		error = row(context, &usage);
+	}
+	if (!error && step != SQLITE_DONE)
+		error = query_error(query, why);
+	sqlite3_finalize(statement);
+	return error;
+}
+
+int query_usage(struct query *query, const char *const *by, size_t nby,
+	const struct query_filter *filter, uint64_t limit,
+	int (*row)(void *context, const struct query_usage *usage), void *context,
+	struct query_usage *total, uint64_t *rows, struct why *why)
+{
+	struct query_summing s = {.query = query, .filter = *filter, .nby = nby, .why = why};
+	int error = query_begin(query, why);
+
+	s.filter.kind = "exchange";
+	for (size_t i = 0; i < nby; i++)
+		s.by[i] = query_column(by[i]);
+	if (!error)
+		error = query_sum_days(&s);
+	if (!error)
+		error = query_totals(query, total, rows, why);
+	return error ? error : query_usage_told(query, nby, limit, row, context, why);
+}
