@@ -130,13 +130,29 @@ def node(box, prompt):
 
 
 def curl(box, prompt):
+    return by_curl(box, prompt)
+
+
+def by_curl(box, prompt, *options):
     got = {}
     for call in ("chat", "stream"):
         body = json.dumps({"model": "gpt-4o", "stream": call == "stream",
                            "messages": [{"role": "user", "content": f"{prompt} {call}"}]})
         got[call] = contents(box.run("curl", "-sSN", "-H", "Authorization: Bearer sk-curl",
-                                     "--json", body, URL, trust={"CURL_CA_BUNDLE": box.root}).stdout)
+                                     "--json", body, *options, URL, trust={"CURL_CA_BUNDLE": box.root}).stdout)
     return got
+
+
+def rsa_tls12(box, prompt):
+    """A client that knows RSA only: of TLS 1.2 …"""
+    return by_curl(box, prompt, "--tls-max", "1.2", "--ciphers", "ECDHE-RSA-AES128-GCM-SHA256")
+
+
+def rsa_tls13(box, prompt):
+    """… and of TLS 1.3."""
+    return box.by_hand(prompt, "openssl", "s_client", "-connect", OPENAI + ":443", "-quiet", "-tls1_3",
+                       "-servername", OPENAI, "-verify_return_error", "-CAfile", box.root,
+                       "-sigalgs", "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384")
 
 
 def gnutls(box, prompt):
@@ -148,7 +164,7 @@ def tstclnt(box, prompt):
 
 
 CLIENTS = [
-    curl, python, node,
+    curl, python, node, rsa_tls12, rsa_tls13,
     pytest.param(go, marks=more), pytest.param(chromium, marks=more),
     pytest.param(gnutls, marks=more), pytest.param(tstclnt, marks=more),
 ]

@@ -53,7 +53,7 @@ static void client_gone(struct client *client)
 	ev_io_stop(worker->loop, &client->peek);
 	ev_timer_stop(worker->loop, &client->deadline);
 	if (client->state == CLIENT_LEAF)
-		leaf_cache_cancel(worker->leaves, client->leaf_ticket);
+		leaf_cache_cancel(client->leaves, client->leaf_ticket);
 	leaf_release(client->leaf);
 	client->leaf = NULL;
 	client->state = CLIENT_CLOSED;
@@ -211,11 +211,10 @@ static void client_leaf_done(void *context, struct leaf *leaf, const char *error
 
 static void client_intercept(struct client *client)
 {
-	struct worker *worker = client->worker;
 	int error;
 
 	client->state = CLIENT_LEAF;
-	error = leaf_cache_get(worker->leaves, client->sni, clock_realtime_ns(), client_leaf_done,
+	error = leaf_cache_get(client->leaves, client->sni, clock_realtime_ns(), client_leaf_done,
 		client, &client->leaf_ticket);
 	if (error < 0)
 		client_leaf_done(client, NULL, strerror(-error));
@@ -234,6 +233,7 @@ static void client_decide(struct client *client, const struct clienthello *hello
 	client_looked(client);
 	client->host = verdict.host;
 	memcpy(client->sni, hello->sni, sizeof(client->sni));
+	client->leaves = client->worker->leaves[hello->ecdsa ? LEAF_ECDSA : LEAF_RSA];
 	client_intercept(client);
 }
 

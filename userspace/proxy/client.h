@@ -34,6 +34,7 @@ struct client {
 	struct address_port source, destination; /* as the client sent them */
 	char sni[HOST_NAME_SIZE];
 	const struct config_host *host;
+	struct leaf_cache *leaves; /* of the kind that it takes */
 	uint64_t leaf_ticket;
 	struct leaf *leaf;
 	struct h1_reader *reader;

@@ -167,12 +167,18 @@ static void worker_leave_signer(struct worker *worker)
 	worker->signer = -1;
 }
 
+static void worker_ask_again(struct worker *worker, bool new_signer)
+{
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		leaf_cache_resend(worker->leaves[kind], new_signer);
+}
+
 static void worker_signer_message(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct worker *worker = watcher->data;
 	char *memory = worker->scratch;
 	struct ipc_message message;
-	int result;
+	int result, kind;
 
 	(void)loop;
 	(void)events;
@@ -192,10 +198,11 @@ static void worker_signer_message(struct ev_loop *loop, ev_io *watcher, int even
 	if (!memory)
 		return;
 	memcpy(memory, message.body, message.len);
-	if (leaf_cache_reply(worker->leaves, memory, message.len) < 0)
+	kind = leaf_reply_kind(memory, message.len);
+	if (kind < 0 || leaf_cache_reply(worker->leaves[kind], memory, message.len) < 0)
 		log_warning("the signer sent a reply that cannot be read");
 	free(memory);
-	leaf_cache_resend(worker->leaves, false);
+	worker_ask_again(worker, false);
 }
 
 static void worker_meet_signer(struct worker *worker, int fd)
@@ -207,7 +214,7 @@ static void worker_meet_signer(struct worker *worker, int fd)
 	ev_io_init(&worker->signer_input, worker_signer_message, fd, EV_READ);
 	worker->signer_input.data = worker;
 	ev_io_start(worker->loop, &worker->signer_input);
-	leaf_cache_resend(worker->leaves, true);
+	worker_ask_again(worker, true);
 }
 
 /* ---- life ---- */
@@ -268,8 +275,12 @@ static int worker_open_tls(struct worker *worker, struct why *why)
 	worker->origin_leg = tls_origin_leg_new(worker->config, ca_certificate, why);
 	if (!worker->origin_leg)
 		goto out;
-	worker->leaves = leaf_cache_new(worker->config, worker_ask_signer, worker);
-	error = worker->leaves ? 0 : why_set(why, ENOMEM, "out of memory");
+	error = 0;
+	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
+		worker->leaves[kind] =
+			leaf_cache_new(worker->config, kind, worker_ask_signer, worker);
+		error = worker->leaves[kind] ? 0 : why_set(why, ENOMEM, "out of memory");
+	}
 out:
 	close(leaf_key);
 	if (tickets >= 0)
@@ -343,7 +354,8 @@ static void worker_close(void *state)
 	source_board_free(worker->board);
 	origins_free(worker->origins);
 	resolver_free(worker->resolver);
-	leaf_cache_free(worker->leaves);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		leaf_cache_free(worker->leaves[kind]);
 	tls_client_leg_free(worker->client_leg);
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);

@@ -38,7 +38,7 @@ struct worker {
 	struct tls_client_leg *client_leg;
 	struct tls_origin_leg *origin_leg;
 	const struct ticket_keys *tickets;
-	struct leaf_cache *leaves;
+	struct leaf_cache *leaves[LEAF_KINDS];
 	struct origins *origins;
 	struct recorder *recorder;
 	struct bypass_events *bypass_events;

@@ -22,7 +22,7 @@
 struct signer {
 	struct role_context *context;
 	struct ca *ca;
-	EVP_PKEY *leaf_key;
+	EVP_PKEY *leaf_keys[LEAF_KINDS];
 	struct list peers;
 	uint64_t complained_ns;
 	bool draining;
@@ -82,7 +82,7 @@ static bool peer_answer(struct signer_peer *peer, const struct ipc_message *mess
 	int result = -EBADMSG;
 
 	if (message->type == LEAF_REQUEST)
-		result = leaf_answer(signer->ca, signer->leaf_key, context->config, request,
+		result = leaf_answer(signer->ca, signer->leaf_keys, context->config, request,
 			clock_realtime_ns(), &peer->reply);
 	if (result == 1) {
 		counter_add(context->counters, COUNTER_SIGNER_MINTED, 1);
@@ -166,6 +166,28 @@ static void signer_warn(void *context, const char *problem)
 	log_warning("%s", problem);
 }
 
+static int signer_rehearse_host(
+	struct signer *signer, const char *pattern, uint64_t now, struct why *why)
+{
+	char name[HOST_NAME_SIZE];
+	int error = 0;
+
+	/* For "*.example.com" some name that falls under it. */
+	snprintf(name, sizeof(name), "%s%s", *pattern == '*' ? "any" : "",
+		*pattern == '*' ? pattern + 1 : pattern);
+	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
+		X509 *leaf;
+
+		error = leaf_mint(signer->ca, slice_of_string(name), signer->leaf_keys[kind],
+			signer->context->config->tls.leaf_validity_ns, now, &leaf, why);
+		X509_free(leaf);
+	}
+	if (error != -EPERM)
+		return error;
+	log_warning("%s: %s; its clients will see a failed handshake", pattern, why->text);
+	return 0;
+}
+
 /* Says at the start what would otherwise fail at the first call of a client; and everything that
  * OpenSSL fetches for a minting is fetched before the sandbox closes. */
 static int signer_rehearse(struct signer *signer, struct why *why)
@@ -174,23 +196,8 @@ static int signer_rehearse(struct signer *signer, struct why *why)
 	uint64_t now = clock_realtime_ns();
 	int error = ca_check(signer->ca, now, signer_warn, NULL, why);
 
-	for (size_t i = 0; !error && i < config->nhosts; i++) {
-		const char *pattern = config->hosts[i].pattern;
-		char name[HOST_NAME_SIZE];
-		X509 *leaf;
-
-		/* For "*.example.com" some name that falls under it. */
-		snprintf(name, sizeof(name), "%s%s", *pattern == '*' ? "any" : "",
-			*pattern == '*' ? pattern + 1 : pattern);
-		error = leaf_mint(signer->ca, slice_of_string(name), signer->leaf_key,
-			config->tls.leaf_validity_ns, now, &leaf, why);
-		X509_free(leaf);
-		if (error == -EPERM) {
-			log_warning("%s: %s; its clients will see a failed handshake",
-				config->hosts[i].pattern, why->text);
-			error = 0;
-		}
-	}
+	for (size_t i = 0; !error && i < config->nhosts; i++)
+		error = signer_rehearse_host(signer, config->hosts[i].pattern, now, why);
 	return error;
 }
 
@@ -204,7 +211,8 @@ static void signer_close(void *state)
 	list_for_each_safe (node, &signer->peers)
 		peer_close(list_entry(node, struct signer_peer, node));
 	ca_free(signer->ca);
-	EVP_PKEY_free(signer->leaf_key);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		EVP_PKEY_free(signer->leaf_keys[kind]);
 	free(signer);
 }
 
@@ -225,8 +233,12 @@ static int signer_init(struct role_context *context, void **state, struct why *w
 			: ca_read_fd(certificate, key, &signer->ca, why);
 	if (error)
 		goto out;
-	signer->leaf_key = leaf_key_read(leaf_key, why);
-	error = signer->leaf_key ? signer_rehearse(signer, why) : -EINVAL;
+	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
+		signer->leaf_keys[kind] = leaf_key_read(leaf_key, kind, why);
+		error = signer->leaf_keys[kind] ? 0 : -EINVAL;
+	}
+	if (!error)
+		error = signer_rehearse(signer, why);
 out:
 	close(key);
 	close(certificate);

@@ -120,7 +120,7 @@ static int check_keys(const struct manifest *manifest, struct why *why)
 {
 	const struct ticket_keys *tickets = ticket_keys_map(manifest->records[0].fds[3], why);
 	int fd = process_reopen(manifest->records[0].fds[2]);
-	EVP_PKEY *leaf_key = fd >= 0 ? leaf_key_read(fd, why) : NULL;
+	EVP_PKEY *leaf_key = fd >= 0 ? leaf_key_read(fd, LEAF_RSA, why) : NULL;
 	bool whole = tickets && leaf_key;
 
 	if (fd >= 0)

@@ -18,6 +18,7 @@ struct tls_client_leg {
 	const struct ticket_keys *keys;
 	/* Fetched once: OpenSSL 3 looks them up by name under locks otherwise. */
 	EVP_CIPHER *cipher;
+	EVP_PKEY *leaf_keys[LEAF_KINDS];
 };
 
 /* RFC 7301 section 3.2: without a protocol in common the handshake ends with an alert. */
@@ -100,7 +101,8 @@ static bool client_leg_configure(struct tls_client_leg *leg, const struct config
 						   "TLS_CHACHA20_POLY1305_SHA256") ||
 		!SSL_CTX_set_cipher_list(context,
 			"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-			"ECDHE-ECDSA-CHACHA20-POLY1305"))
+			"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256:"
+			"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"))
 		return false;
 	if (!leg->keys || !life) {
 		SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
@@ -117,25 +119,25 @@ struct tls_client_leg *tls_client_leg_new(const struct config *config, int leaf_
 	const struct ticket_keys *keys, struct why *why)
 {
 	struct tls_client_leg *leg = calloc(1, sizeof(*leg));
-	EVP_PKEY *key = leaf_key_read(leaf_key_fd, why);
 
-	if (!leg || !key) {
-		if (key)
-			why_set(why, ENOMEM, "out of memory");
-		goto failed;
+	if (!leg) {
+		why_set(why, ENOMEM, "out of memory");
+		return NULL;
+	}
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
+		leg->leaf_keys[kind] = leaf_key_read(leaf_key_fd, kind, why);
+		if (!leg->leaf_keys[kind])
+			goto failed;
 	}
 	leg->keys = keys;
 	leg->context = SSL_CTX_new(TLS_server_method());
-	if (!leg->context || !client_leg_configure(leg, config) ||
-		!SSL_CTX_use_PrivateKey(leg->context, key)) {
+	if (!leg->context || !client_leg_configure(leg, config)) {
 		why_set(why, EINVAL, "OpenSSL refused the settings of the client's leg: %s",
 			pem_openssl_reason());
 		goto failed;
 	}
-	EVP_PKEY_free(key);
 	return leg;
 failed:
-	EVP_PKEY_free(key);
 	tls_client_leg_free(leg);
 	return NULL;
 }
@@ -146,6 +148,8 @@ void tls_client_leg_free(struct tls_client_leg *leg)
 		return;
 	SSL_CTX_free(leg->context);
 	EVP_CIPHER_free(leg->cipher);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		EVP_PKEY_free(leg->leaf_keys[kind]);
 	free(leg);
 }
 
@@ -153,9 +157,8 @@ SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf)
 {
 	SSL *ssl = SSL_new(leg->context);
 
-	/* The key is the context's already: with a certificate of another key it would be dropped.
-	 */
 	if (ssl && SSL_use_certificate(ssl, leaf->certificate) == 1 &&
+		SSL_use_PrivateKey(ssl, leg->leaf_keys[leaf->kind]) == 1 &&
 		SSL_check_private_key(ssl) == 1 && SSL_set1_chain(ssl, leaf->chain) == 1 &&
 		SSL_set_session_id_context(ssl, leaf->context, sizeof(leaf->context)) == 1) {
 		SSL_set_accept_state(ssl);
@@ -189,11 +192,11 @@ static const struct client_failure {
 	{SSL_R_TLSV1_ALERT_ACCESS_DENIED, "client_rejected_certificate",
 		"the client denied access after it saw our certificate"},
 	{SSL_R_NO_SHARED_CIPHER, "no_common_cipher",
-		"the client offers no cipher suite with ECDHE, ECDSA and AEAD"},
+		"the client offers no cipher suite with ECDHE and AEAD"},
 	{SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, "no_common_cipher",
-		"the client does not accept signatures with ECDSA on P-256"},
+		"the client does not accept signatures with ECDSA on P-256 or RSA"},
 	{SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, "no_common_cipher",
-		"the client does not accept signatures with ECDSA on P-256"},
+		"the client does not accept signatures with ECDSA on P-256 or RSA"},
 	{SSL_R_NO_SHARED_GROUPS, "no_common_group",
 		"the client offers no key exchange that we know"},
 	{SSL_R_NO_SUITABLE_KEY_SHARE, "no_common_group",

@@ -10,11 +10,15 @@ enum {
 	HANDSHAKE_CLIENT_HELLO = 1,
 	HANDSHAKE_HEADER = 4,
 	EXTENSION_SERVER_NAME = 0,
+	EXTENSION_SIGNATURE_ALGORITHMS = 13,
 	EXTENSION_ALPN = 16,
 	EXTENSION_SUPPORTED_VERSIONS = 43,
 	EXTENSION_ECH = 0xfe0d,
 	NAME_TYPE_HOST = 0,
 	VERSION_TLS12 = 0x0303,
+	ECDSA_SECP256R1_SHA256 = 0x0403,
+	ECDSA_SECP384R1_SHA384 = 0x0503,
+	ECDSA_SECP521R1_SHA512 = 0x0603,
 };
 
 /* Each take_ function moves the front of s, or returns false and leaves s as it was. */
@@ -100,11 +104,40 @@ static bool read_versions(struct slice body, struct clienthello *hello)
 	return true;
 }
 
+/* RFC 8446 section 4.2.3. Under TLS 1.2 the name of a curve in it means nothing but the digest. */
+static bool read_signatures(struct slice body, struct clienthello *hello)
+{
+	struct slice list;
+	size_t algorithm;
+
+	if (!take_vector(&body, 2, &list) || body.len || !list.len || list.len % 2)
+		return false;
+	hello->ecdsa = false;
+	while (take_number(&list, 2, &algorithm))
+		if (algorithm == ECDSA_SECP256R1_SHA256 ||
+			(hello->version_max <= VERSION_TLS12 &&
+				(algorithm == ECDSA_SECP384R1_SHA384 ||
+					algorithm == ECDSA_SECP521R1_SHA512)))
+			hello->ecdsa = true;
+	return true;
+}
+
+/* ECDHE-ECDSA with AEAD (RFC 5289, RFC 7905): those that we know. */
+static bool has_ecdsa_suite(struct slice suites)
+{
+	size_t suite;
+
+	while (take_number(&suites, 2, &suite))
+		if (suite == 0xc02b || suite == 0xc02c || suite == 0xcca9)
+			return true;
+	return false;
+}
+
 static bool read_extensions(struct slice extensions, struct clienthello *hello)
 {
-	struct slice body;
+	struct slice body, signatures = SLICE_NONE;
 	size_t type;
-	bool versions = false;
+	bool versions = false, has_signatures = false;
 
 	while (extensions.len) {
 		bool fine = true;
@@ -119,10 +152,16 @@ static bool read_extensions(struct slice extensions, struct clienthello *hello)
 			fine = !versions && (versions = read_versions(body, hello));
 		else if (type == EXTENSION_ECH)
 			hello->has_ech = true;
+		else if (type == EXTENSION_SIGNATURE_ALGORITHMS) {
+			fine = !has_signatures;
+			has_signatures = true;
+			signatures = body;
+		}
 		if (!fine)
 			return false;
 	}
-	return true;
+	/* They are judged when the versions are known. */
+	return !has_signatures || read_signatures(signatures, hello);
 }
 
 static bool read_hello(struct slice s, struct clienthello *hello)
@@ -140,9 +179,14 @@ static bool read_hello(struct slice s, struct clienthello *hello)
 		return false;
 	/* Without the extension TLS 1.2 is the highest that can be meant (RFC 8446 4.2.1). */
 	hello->version_max = (uint16_t)(version < VERSION_TLS12 ? version : VERSION_TLS12);
-	if (!s.len)
-		return true;
-	return take_vector(&s, 2, &extensions) && !s.len && read_extensions(extensions, hello);
+	hello->ecdsa = true;
+	if (s.len && (!take_vector(&s, 2, &extensions) || s.len ||
+			     !read_extensions(extensions, hello)))
+		return false;
+	/* Of TLS 1.3 the suites say nothing about the certificate. */
+	if (hello->version_max <= VERSION_TLS12 && !has_ecdsa_suite(suites))
+		hello->ecdsa = false;
+	return true;
 }
 
 enum clienthello_result clienthello_parse(struct slice bytes, struct clienthello *hello)

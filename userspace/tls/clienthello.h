@@ -30,6 +30,9 @@ struct clienthello {
 	bool alpn_present;
 	bool alpn_h1; /* http/1.1 is offered */
 	bool alpn_h2;
+	/* Takes a certificate with a P-256 key: a suite and a signature algorithm for it are offered,
+	 * or not said to be not. */
+	bool ecdsa;
 	uint16_t version_max; /* the highest offered: 0x0303 is TLS 1.2, 0x0304 TLS 1.3 */
 };
 

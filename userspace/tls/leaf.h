@@ -21,12 +21,19 @@ enum leaf_message { LEAF_REQUEST = 1, LEAF_REPLY = 2 };
 /* Bytes of the longest message of both kinds. */
 #define LEAF_MESSAGE_MAX 32768
 
-/* ---- the installation's leaf key (ECDSA P-256, all leaves share it) ---- */
+/* All leaves of a kind share one key. */
+enum leaf_kind {
+	LEAF_ECDSA, /* P-256 */
+	LEAF_RSA,   /* of 2048 bits, for clients that take no other */
+	LEAF_KINDS
+};
 
-/* Makes the key in a sealed memfd, which is the caller's; it lives in memory only. */
+/* ---- the installation's leaf keys ---- */
+
+/* Makes a key of each kind in one sealed memfd, which is the caller's; they live in memory only. */
 int leaf_key_make(struct why *why);
 /* Reads what leaf_key_make wrote; fd stays the caller's. NULL with why; EVP_PKEY_free. */
-EVP_PKEY *leaf_key_read(int fd, struct why *why);
+EVP_PKEY *leaf_key_read(int fd, enum leaf_kind kind, struct why *why);
 
 /* ---- signer side ---- */
 
@@ -35,10 +42,11 @@ EVP_PKEY *leaf_key_read(int fd, struct why *why);
  * negative errno with why. */
 int leaf_mint(const struct ca *ca, struct slice host, EVP_PKEY *leaf_key, uint64_t validity_ns,
 	uint64_t realtime_ns, X509 **leaf, struct why *why);
-/* Answers the body of a LEAF_REQUEST with the body of a LEAF_REPLY. 1: minted; 0: refused, which
+/* leaf_keys holds a key of each kind.
+ * Answers the body of a LEAF_REQUEST with the body of a LEAF_REPLY. 1: minted; 0: refused, which
  * the reply says (leaf_refusal), for instance because the configuration does not list the host;
  * -EBADMSG: the request is not one (no reply), -ENOMEM. */
-int leaf_answer(const struct ca *ca, EVP_PKEY *leaf_key, const struct config *config,
+int leaf_answer(const struct ca *ca, EVP_PKEY *const *leaf_keys, const struct config *config,
 	struct slice request, uint64_t realtime_ns, struct buf *reply);
 /* The reason in a reply that refuses. */
 struct slice leaf_refusal(struct slice reply);
@@ -52,6 +60,7 @@ struct leaf {
 	/* To be sent after the certificate; the self-signed root is left out. */
 	STACK_OF(X509) *chain;
 	uint64_t not_before_ns, not_after_ns; /* realtime */
+	enum leaf_kind kind;
 	unsigned references;
 };
 
@@ -63,10 +72,11 @@ struct leaf_cache;
 /* leaf is the cache's (leaf_hold to keep it), or NULL and error says why there is none. */
 typedef void leaf_done(void *context, struct leaf *leaf, const char *error);
 
-/* Keeps at most config->tls.leaf_cache leaves (least recently used go first). send gives the body
+/* Keeps leaves of one kind: of LEAF_ECDSA at most config->tls.leaf_cache, of LEAF_RSA an eighth of
+ * that (least recently used go first). send gives the body
  * of a LEAF_REQUEST to the signer: 0, or negative errno, and then it is sent again by
  * leaf_cache_resend or after the next reply. NULL without memory. */
-struct leaf_cache *leaf_cache_new(const struct config *config,
+struct leaf_cache *leaf_cache_new(const struct config *config, enum leaf_kind kind,
 	int (*send)(void *context, const void *message, size_t len), void *context);
 /* Those still waiting are not told. */
 void leaf_cache_free(struct leaf_cache *cache);
@@ -80,6 +90,8 @@ int leaf_cache_get(struct leaf_cache *cache, const char *host, uint64_t realtime
 	leaf_done *done, void *context, uint64_t *ticket);
 /* done will not be called any more; an unknown ticket is fine. */
 void leaf_cache_cancel(struct leaf_cache *cache, uint64_t ticket);
+/* Which kind's cache the body of a LEAF_REPLY is for, or -EBADMSG. */
+int leaf_reply_kind(const void *message, size_t len);
 /* Takes the body of a LEAF_REPLY and calls done of all who wait for it, who may call
  * any function of the cache but leaf_cache_free. 0, or -EBADMSG for what is not a reply. */
 int leaf_cache_reply(struct leaf_cache *cache, const void *message, size_t len);

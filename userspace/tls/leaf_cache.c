@@ -14,7 +14,8 @@
 #include "tls/certificate.h"
 #include "tls/leaf_message.h"
 
-#define WAITING_MAX	 1024		   /* hosts without an answer of the signer */
+#define WAITING_MAX	 1024u		   /* hosts without an answer of the signer */
+#define RSA_SHARE	 8u		   /* what is for few clients has an eighth of the room */
 #define LAST_MOMENT_NS	 (300 * NS_PER_S)  /* a leaf that ends so soon is not used any more */
 #define RENEW_PAUSE_NS	 (3600 * NS_PER_S) /* between two attempts to renew one */
 #define CERTIFICATES_MAX 8
@@ -46,7 +47,8 @@ struct leaf_cache {
 	void *waiters;	     /* tree by ticket */
 	struct list recent;  /* the most recently used first */
 	struct list pending; /* in the order of the requests */
-	size_t nleaves, leaves_max, npending;
+	size_t nleaves, leaves_max, npending, pending_max;
+	enum leaf_kind kind;
 	uint64_t last_id;
 };
 
@@ -79,7 +81,7 @@ static int waiter_compare(const void *a, const void *b)
 	return x->ticket < y->ticket ? -1 : x->ticket > y->ticket;
 }
 
-struct leaf_cache *leaf_cache_new(const struct config *config,
+struct leaf_cache *leaf_cache_new(const struct config *config, enum leaf_kind kind,
 	int (*send)(void *context, const void *message, size_t len), void *context)
 {
 	struct leaf_cache *cache = calloc(1, sizeof(*cache));
@@ -88,7 +90,11 @@ struct leaf_cache *leaf_cache_new(const struct config *config,
 		return NULL;
 	cache->send = send;
 	cache->context = context;
-	cache->leaves_max = config->tls.leaf_cache ? config->tls.leaf_cache : 1;
+	cache->kind = kind;
+	cache->leaves_max = config->tls.leaf_cache / (kind == LEAF_RSA ? RSA_SHARE : 1);
+	if (!cache->leaves_max)
+		cache->leaves_max = 1;
+	cache->pending_max = WAITING_MAX / (kind == LEAF_RSA ? RSA_SHARE : 1);
 	list_init(&cache->recent);
 	list_init(&cache->pending);
 	return cache;
@@ -183,7 +189,7 @@ static void cache_put_leaf(struct leaf_cache *cache, struct leaf_entry *entry, s
 static bool entry_send(struct leaf_cache *cache, struct leaf_entry *entry)
 {
 	char message[sizeof(struct leaf_request) + HOST_NAME_SIZE];
-	struct leaf_request head = {.id = entry->id};
+	struct leaf_request head = {.id = entry->id, .kind = cache->kind};
 	size_t len = strlen(entry->host);
 
 	memcpy(message, &head, sizeof(head));
@@ -209,7 +215,7 @@ static bool cache_ask(struct leaf_cache *cache, struct leaf_entry *entry, uint64
 {
 	if (entry->id)
 		return true;
-	if (cache->npending >= WAITING_MAX)
+	if (cache->npending >= cache->pending_max)
 		return false;
 	entry->id = ++cache->last_id;
 	entry->sent = false;
@@ -358,6 +364,16 @@ static struct leaf_entry *cache_find_pending(struct leaf_cache *cache, uint64_t 
 	return NULL;
 }
 
+int leaf_reply_kind(const void *message, size_t len)
+{
+	struct leaf_reply head;
+
+	if (len < sizeof(head))
+		return -EBADMSG;
+	memcpy(&head, message, sizeof(head));
+	return head.kind < LEAF_KINDS ? (int)head.kind : -EBADMSG;
+}
+
 int leaf_cache_reply(struct leaf_cache *cache, const void *message, size_t len)
 {
 	struct slice rest = slice_of(message, len);
@@ -378,6 +394,8 @@ int leaf_cache_reply(struct leaf_cache *cache, const void *message, size_t len)
 	strcpy(error, "the signer's answer cannot be read");
 	if (!head.error) {
 		leaf = leaf_read(entry->host, rest);
+		if (leaf)
+			leaf->kind = cache->kind;
 	} else if (rest.len) {
 		memcpy(error, rest.data, rest.len);
 		error[rest.len] = '\0';

@@ -8,6 +8,8 @@
 /* Followed by the host, without NUL, to the end of the message. */
 struct leaf_request {
 	uint64_t id;
+	uint32_t kind; /* enum leaf_kind */
+	uint32_t reserved;
 };
 
 /* Followed, when error is 0, by certificates in the order of a chain, each its length (uint32_t)
@@ -15,7 +17,7 @@ struct leaf_request {
 struct leaf_reply {
 	uint64_t id;
 	int32_t error; /* a positive errno */
-	uint32_t reserved;
+	uint32_t kind; /* the request's */
 };
 
 #endif

@@ -15,7 +15,8 @@
 #include "tls/leaf_message.h"
 #include "tls/pem.h"
 
-#define KEY_BYTES_MAX	4096
+#define KEY_BYTES_MAX	8192
+#define RSA_BITS	2048 /* as the services' own certificates have: no client refuses it */
 #define COMMON_NAME_MAX 64 /* RFC 5280 appendix A.1, ub-common-name */
 #define DAY_NS		(86400 * NS_PER_S)
 #define BACKDATE_NS	DAY_NS /* clients' clocks are not right */
@@ -25,11 +26,12 @@
 
 int leaf_key_make(struct why *why)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *ecdsa = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(RSA_BITS);
 	struct buf pem = BUF_EMPTY;
 	int fd = -1, error = EIO;
 
-	if (!key || pem_write_key(key, &pem)) {
+	/* In the order of enum leaf_kind. */
+	if (!ecdsa || !rsa || pem_write_key(ecdsa, &pem) || pem_write_key(rsa, &pem)) {
 		ERR_clear_error();
 		goto out;
 	}
@@ -45,11 +47,27 @@ int leaf_key_make(struct why *why)
 	}
 out:
 	buf_wipe(&pem);
-	EVP_PKEY_free(key);
+	EVP_PKEY_free(ecdsa);
+	EVP_PKEY_free(rsa);
 	return fd >= 0 ? fd : why_set(why, error, "cannot make the leaf key: %s", strerror(error));
 }
 
-EVP_PKEY *leaf_key_read(int fd, struct why *why)
+/* The n-th block of a PEM text, and what follows it. */
+static struct slice pem_block(struct slice pem, unsigned n)
+{
+	static const char begin[] = "-----BEGIN ";
+	struct slice rest = pem;
+
+	while (rest.len && n--) {
+		struct slice after = slice_after(rest, 1);
+		const char *next = memmem(after.data, after.len, begin, sizeof(begin) - 1);
+
+		rest = slice_after(rest, next ? (size_t)(next - rest.data) : rest.len);
+	}
+	return rest;
+}
+
+EVP_PKEY *leaf_key_read(int fd, enum leaf_kind kind, struct why *why)
 {
 	struct buf pem = BUF_EMPTY;
 	EVP_PKEY *key = NULL;
@@ -59,7 +77,7 @@ EVP_PKEY *leaf_key_read(int fd, struct why *why)
 	if (error)
 		why_set(why, -error, "the leaf key %s", inner.text);
 	else
-		key = pem_read_key(buf_slice(&pem), "the leaf key", why);
+		key = pem_read_key(pem_block(buf_slice(&pem), kind), "the leaf key", why);
 	buf_wipe(&pem);
 	return key;
 }
@@ -240,7 +258,7 @@ static int reply_append_chain(struct buf *reply, X509 *leaf, const struct ca *ca
 	return error;
 }
 
-int leaf_answer(const struct ca *ca, EVP_PKEY *leaf_key, const struct config *config,
+int leaf_answer(const struct ca *ca, EVP_PKEY *const *leaf_keys, const struct config *config,
 	struct slice request, uint64_t realtime_ns, struct buf *reply)
 {
 	struct leaf_reply head = {0};
@@ -254,15 +272,18 @@ int leaf_answer(const struct ca *ca, EVP_PKEY *leaf_key, const struct config *co
 		return -EBADMSG;
 	memcpy(&asked, request.data, sizeof(asked));
 	host = slice_after(request, sizeof(asked));
+	if (asked.kind >= LEAF_KINDS)
+		return -EBADMSG;
 
 	buf_clear(reply);
 	head.id = asked.id;
+	head.kind = asked.kind;
 	if (!config_host_find(config, host))
 		error = why_set(
 			&why, EPERM, "%s is not a host of the configuration", log_quote(host).text);
 	else
 		error = leaf_mint(
-			ca, host, leaf_key, config->tls.leaf_validity_ns, realtime_ns, &leaf, &why);
+			ca, host, leaf_keys[asked.kind], config->tls.leaf_validity_ns, realtime_ns, &leaf, &why);
 	if (!error) {
 		if (buf_append(reply, &head, sizeof(head)))
 			error = -ENOMEM;

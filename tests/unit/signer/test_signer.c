@@ -125,6 +125,7 @@ static int ask(int worker, uint64_t id, const char *host)
 	int error;
 
 	buf_append(&request, &id, sizeof(id));
+	buf_append(&request, &(uint64_t){LEAF_ECDSA}, sizeof(uint64_t));
 	buf_append(&request, host, strlen(host));
 	error = ipc_send(worker, LEAF_REQUEST, request.memory, buf_len(&request), NULL, 0);
 	buf_free(&request);

@@ -26,7 +26,7 @@ struct scene {
 	struct config config;
 	struct ca *ca;
 	int leaf_key_fd, tickets_fd;
-	EVP_PKEY *leaf_key;
+	EVP_PKEY *leaf_key, *rsa_key;
 	struct ticket_keys *keys;
 	const struct ticket_keys *mapped;
 	struct tls_client_leg *legs[2];
@@ -53,7 +53,8 @@ static int set_up(void **state)
 	scene->config.tls.ticket_rotation_ns = 8 * 3600 * NS_PER_S;
 	assert_int_equal(ca_make(&options, clock_realtime_ns(), &scene->ca, NULL), 0);
 	scene->leaf_key_fd = leaf_key_make(NULL);
-	scene->leaf_key = leaf_key_read(scene->leaf_key_fd, NULL);
+	scene->leaf_key = leaf_key_read(scene->leaf_key_fd, LEAF_ECDSA, NULL);
+	scene->rsa_key = leaf_key_read(scene->leaf_key_fd, LEAF_RSA, NULL);
 	scene->keys = ticket_keys_create(&scene->tickets_fd, NULL);
 	scene->mapped = ticket_keys_map(scene->tickets_fd, NULL);
 	for (int i = 0; i < 2; i++) {
@@ -89,6 +90,7 @@ static int tear_down(void **state)
 	close(scene->tickets_fd);
 	close(scene->leaf_key_fd);
 	EVP_PKEY_free(scene->leaf_key);
+	EVP_PKEY_free(scene->rsa_key);
 	ca_free(scene->ca);
 	free(scene);
 	return 0;

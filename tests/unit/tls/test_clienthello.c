@@ -124,6 +124,49 @@ static void reads_tls12_without_sni_and_alpn(void **state)
 	buf_free(&b);
 }
 
+/* The hello of a client of OpenSSL that was told these: NULL is its default. */
+static bool takes_ecdsa(long version_max, const char *suites, const char *signatures)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+	struct clienthello hello;
+	SSL *ssl;
+	char *data;
+	long len;
+
+	SSL_CTX_set_max_proto_version(context, version_max);
+	if (suites)
+		assert_int_equal(SSL_CTX_set_cipher_list(context, suites), 1);
+	if (signatures)
+		assert_int_equal(SSL_CTX_set1_sigalgs_list(context, signatures), 1);
+	ssl = SSL_new(context);
+	SSL_set_bio(ssl, in, out);
+	SSL_set_connect_state(ssl);
+	SSL_do_handshake(ssl);
+	len = BIO_get_mem_data(out, &data);
+	assert_int_equal(clienthello_parse(slice_of(data, (size_t)len), &hello), CLIENTHELLO_OK);
+	SSL_free(ssl);
+	SSL_CTX_free(context);
+	return hello.ecdsa;
+}
+
+static void knows_who_takes_rsa_only(void **state)
+{
+	static const char rsa[] = "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384";
+
+	(void)state;
+	assert_true(takes_ecdsa(TLS1_3_VERSION, NULL, NULL));
+	assert_true(takes_ecdsa(TLS1_2_VERSION, NULL, NULL));
+	/* The suites of TLS 1.2 say nothing where 1.3 is offered too. */
+	assert_true(takes_ecdsa(TLS1_3_VERSION, rsa, NULL));
+	assert_false(takes_ecdsa(TLS1_2_VERSION, rsa, NULL));
+	assert_false(takes_ecdsa(TLS1_3_VERSION, NULL, "rsa_pss_rsae_sha256:RSA+SHA256"));
+	assert_false(takes_ecdsa(TLS1_2_VERSION, NULL, "rsa_pss_rsae_sha256:RSA+SHA256"));
+	assert_true(takes_ecdsa(TLS1_2_VERSION, NULL, "ECDSA+SHA384"));
+	assert_false(takes_ecdsa(TLS1_3_VERSION, NULL, "ECDSA+SHA384:rsa_pss_rsae_sha256"));
+	assert_true(takes_ecdsa(TLS1_3_VERSION, NULL, "ECDSA+SHA256:rsa_pss_rsae_sha256"));
+}
+
 static void asks_for_more_at_every_cut_and_split(void **state)
 {
 	static const size_t parts[] = {1, 2, 3, 64, 500, 16384};
@@ -302,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_what_openssl_offers),
 		cmocka_unit_test(reads_tls12_without_sni_and_alpn),
+		cmocka_unit_test(knows_who_takes_rsa_only),
 		cmocka_unit_test(asks_for_more_at_every_cut_and_split),
 		cmocka_unit_test(ignores_what_follows_the_hello),
 		cmocka_unit_test(tells_what_is_not_tls),

@@ -23,7 +23,7 @@ struct scene {
 	struct config config;
 	struct config_host hosts[2];
 	struct ca *ca;
-	EVP_PKEY *key;
+	EVP_PKEY *keys[LEAF_KINDS];
 	struct leaf_cache *cache;
 	struct buf requests[MESSAGES];
 	size_t nrequests;
@@ -72,7 +72,7 @@ static void scene_answer(struct scene *scene, size_t n)
 	struct buf reply = BUF_EMPTY;
 
 	assert_true(n < scene->nrequests);
-	assert_true(leaf_answer(scene->ca, scene->key, &scene->config,
+	assert_true(leaf_answer(scene->ca, scene->keys, &scene->config,
 			    buf_slice(&scene->requests[n]), scene->now, &reply) >= 0);
 	assert_int_equal(
 		leaf_cache_reply(scene->cache, buf_slice(&reply).data, buf_len(&reply)), 0);
@@ -98,8 +98,9 @@ static int set_up(void **state)
 	scene->config.tls.leaf_validity_ns = 30 * DAY_NS;
 	scene->config.tls.leaf_cache = 3;
 	assert_int_equal(ca_make(&options, scene->now, &scene->ca, NULL), 0);
-	scene->key = forge_key(NULL);
-	scene->cache = leaf_cache_new(&scene->config, scene_send, scene);
+	scene->keys[LEAF_ECDSA] = forge_key(NULL);
+	scene->keys[LEAF_RSA] = forge_key("RSA-2048");
+	scene->cache = leaf_cache_new(&scene->config, LEAF_ECDSA, scene_send, scene);
 	*state = scene;
 	return 0;
 }
@@ -112,7 +113,8 @@ static int tear_down(void **state)
 	leaf_release(scene->last);
 	for (size_t i = 0; i < MESSAGES; i++)
 		buf_free(&scene->requests[i]);
-	EVP_PKEY_free(scene->key);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		EVP_PKEY_free(scene->keys[kind]);
 	ca_free(scene->ca);
 	free(scene);
 	return 0;
@@ -172,21 +174,26 @@ static void a_host_that_is_not_listed_is_refused_by_the_signer(void **state)
 static void the_signer_refuses_what_is_no_request(void **state)
 {
 	struct scene *scene = *state;
-	static const char nul[] = "12345678api.openai.com\0.evil", splice[] = "12345678a,DNS:b";
+	static const char nul[] = "12345678\0\0\0\0\0\0\0\0api.openai.com\0.evil",
+			  splice[] = "12345678\0\0\0\0\0\0\0\0a,DNS:b",
+			  kind[] = "12345678\2\0\0\0\0\0\0\0api.openai.com";
 	struct buf reply = BUF_EMPTY;
 
-	assert_int_equal(leaf_answer(scene->ca, scene->key, &scene->config, SLICE("1234567"),
+	assert_int_equal(leaf_answer(scene->ca, scene->keys, &scene->config, SLICE("1234567"),
 				 scene->now, &reply),
 		-EBADMSG);
-	assert_int_equal(leaf_answer(scene->ca, scene->key, &scene->config, SLICE("12345678"),
+	assert_int_equal(leaf_answer(scene->ca, scene->keys, &scene->config, SLICE("1234567890123456"),
 				 scene->now, &reply),
 		-EBADMSG);
-	assert_int_equal(leaf_answer(scene->ca, scene->key, &scene->config,
+	assert_int_equal(leaf_answer(scene->ca, scene->keys, &scene->config,
 				 slice_of(nul, sizeof(nul) - 1), scene->now, &reply),
 		0);
-	assert_int_equal(leaf_answer(scene->ca, scene->key, &scene->config,
+	assert_int_equal(leaf_answer(scene->ca, scene->keys, &scene->config,
 				 slice_of(splice, sizeof(splice) - 1), scene->now, &reply),
 		0);
+	assert_int_equal(leaf_answer(scene->ca, scene->keys, &scene->config,
+				 slice_of(kind, sizeof(kind) - 1), scene->now, &reply),
+		-EBADMSG);
 	buf_free(&reply);
 }
 
@@ -336,7 +343,7 @@ static void replies_that_lie_are_failures(void **state)
 
 	assert_int_equal(leaf_cache_reply(scene->cache, "short", 5), -EBADMSG);
 	get(scene, "api.openai.com", &ticket);
-	assert_int_equal(leaf_answer(scene->ca, scene->key, &scene->config,
+	assert_int_equal(leaf_answer(scene->ca, scene->keys, &scene->config,
 				 buf_slice(&scene->requests[0]), scene->now, &reply),
 		1);
 	assert_int_equal(
@@ -390,15 +397,69 @@ static void too_many_hosts_wait(void **state)
 static void the_leaf_key_stays_in_memory(void **state)
 {
 	int fd = leaf_key_make(NULL);
-	EVP_PKEY *a = leaf_key_read(fd, NULL), *b = leaf_key_read(fd, NULL);
 
 	(void)state;
-	assert_non_null(a);
-	assert_int_equal(EVP_PKEY_eq(a, b), 1);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
+		EVP_PKEY *a = leaf_key_read(fd, kind, NULL), *b = leaf_key_read(fd, kind, NULL);
+
+		assert_non_null(a);
+		assert_int_equal(EVP_PKEY_eq(a, b), 1);
+		assert_true(EVP_PKEY_is_a(a, kind == LEAF_RSA ? "RSA" : "EC"));
+		EVP_PKEY_free(a);
+		EVP_PKEY_free(b);
+	}
 	assert_int_equal(write(fd, "x", 1), -1);
-	EVP_PKEY_free(a);
-	EVP_PKEY_free(b);
 	close(fd);
+}
+
+/* Both kinds of one host, each from its own cache. */
+static void an_rsa_leaf_is_another_leaf(void **state)
+{
+	struct scene *scene = *state;
+	struct leaf_cache *ecdsa = scene->cache;
+	struct leaf_cache *rsa = leaf_cache_new(&scene->config, LEAF_RSA, scene_send, scene);
+	uint64_t ticket;
+
+	assert_int_equal(get(scene, "api.openai.com", &ticket), 0);
+	scene_answer(scene, 0);
+	assert_int_equal(scene->last->kind, LEAF_ECDSA);
+	assert_true(EVP_PKEY_is_a(X509_get0_pubkey(scene->last->certificate), "EC"));
+	scene->cache = rsa;
+	assert_int_equal(get(scene, "api.openai.com", &ticket), 0);
+	scene_answer(scene, 1);
+	assert_int_equal(scene->last->kind, LEAF_RSA);
+	assert_true(EVP_PKEY_is_a(X509_get0_pubkey(scene->last->certificate), "RSA"));
+	assert_int_equal(leaf_cache_count(ecdsa), 1);
+	/* Names for which nobody else comes take no room of the others. */
+	for (int i = 0; i < 8; i++) {
+		char host[64];
+
+		snprintf(host, sizeof(host), "h%d.openai.azure.com", i);
+		assert_int_equal(get(scene, host, &ticket), 0);
+		scene_answer(scene, scene->nrequests - 1);
+	}
+	assert_int_equal(leaf_cache_count(rsa), 1);
+	assert_int_equal(leaf_cache_count(ecdsa), 1);
+	scene->cache = ecdsa;
+	leaf_cache_free(rsa);
+}
+
+static void replies_find_their_cache(void **state)
+{
+	struct scene *scene = *state;
+	struct leaf_cache *rsa = leaf_cache_new(&scene->config, LEAF_RSA, scene_send, scene);
+	struct buf reply = BUF_EMPTY;
+	uint64_t ticket;
+
+	assert_int_equal(leaf_cache_get(rsa, "api.openai.com", scene->now, scene_done, scene,
+				 &ticket),
+		0);
+	leaf_answer(scene->ca, scene->keys, &scene->config, buf_slice(&scene->requests[0]),
+		scene->now, &reply);
+	assert_int_equal(leaf_reply_kind(buf_slice(&reply).data, buf_len(&reply)), LEAF_RSA);
+	assert_int_equal(leaf_reply_kind(buf_slice(&reply).data, 3), -EBADMSG);
+	buf_free(&reply);
+	leaf_cache_free(rsa);
 }
 
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -421,6 +482,8 @@ int main(void)
 		ROW(an_intermediate_is_sent_along_and_the_root_is_not),
 		ROW(too_many_hosts_wait),
 		ROW(the_leaf_key_stays_in_memory),
+		ROW(an_rsa_leaf_is_another_leaf),
+		ROW(replies_find_their_cache),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
