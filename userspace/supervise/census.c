@@ -91,7 +91,7 @@ void census_state(struct census *census, const char *subject, const char *state,
 	record_now(census, &event);
 }
 
-void census_open(struct census *census, const struct open_record *record)
+void census_unseen(struct census *census, const struct open_record *record)
 {
 	struct event event = {
 		.kind = SLICE("datapath.open"),

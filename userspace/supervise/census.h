@@ -52,7 +52,7 @@ void census_state(
 
 /* Records a time in which connections passed unseen, which has ended: event datapath.open. census
  * may be NULL. */
-void census_open(struct census *census, const struct open_record *record);
+void census_unseen(struct census *census, const struct open_record *record);
 
 /* The end: each source is told a last time, then no event can come any more, and the shipper sees
  * the end of the stream. true: done. false: it takes a while (3 s at most), and

@@ -63,5 +63,5 @@ void open_period_look(struct open_period *period, const char *directory, bool op
 	log_warning("new connections to AI endpoints could pass unseen for %.1f s, and %" PRIu64
 		    " did",
 		(double)(record->end_ns - record->begin_ns) / 1e9, record->passed);
-	census_open(census, record);
+	census_unseen(census, record);
 }
