@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Text and URLs on their way into an event: the result is UTF-8, and going through it again changes
- * nothing but what the marks themselves bring together. A record made of it is a good one; the
+/* Text and URLs on their way into an event: the result is UTF-8, JSON where the input was, and going
+ * through it again changes nothing but what the marks themselves bring together. A record made of it is a good one; the
  * input itself, taken for a record, is refused or good, but never read beyond its end. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <yyjson.h>
 
 #include "audit/event.h"
 #include "audit/record.h"
@@ -17,6 +18,15 @@ static void check(bool good)
 {
 	if (!good)
 		abort();
+}
+
+static bool is_json(struct slice text)
+{
+	yyjson_doc *doc = yyjson_read(text.data, text.len, YYJSON_READ_NUMBER_AS_RAW);
+	bool json = doc != NULL;
+
+	yyjson_doc_free(doc);
+	return json;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -36,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)record_check(input, &identity);
 	check(text_append(input, &out) == 0);
 	check(utf8_valid(buf_slice(&out)));
+	check(!is_json(input) || is_json(buf_slice(&out)));
 	if (utf8_valid(input) && buf_len(&out) == size && !memmem(data, size, "[redacted]", 10))
 		check(slice_equal(buf_slice(&out), input) ||
 			memmem(out.memory, buf_len(&out), "[redacted]", 10));

@@ -4,6 +4,7 @@
  * asks for usage. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <yyjson.h>
 
 #include "base/buf.h"
 #include "openai/json_scan.h"
@@ -17,27 +18,20 @@ static void demand(bool holds)
 		abort();
 }
 
-static void enter(void *context, struct json_scan *scan, const struct json_value *value)
-{
-	(void)context;
-	(void)scan;
-	demand(value->node == JSON_ROOT);
-}
-
+/* To the strictest reader. */
 static void demand_json(struct slice text)
 {
-	static const struct json_handler handler = {NULL, 0, enter, enter, NULL};
-	struct json_scan *scan = json_scan_new(&handler, NULL);
+	yyjson_doc *doc = yyjson_read(text.data, text.len, YYJSON_READ_NUMBER_AS_RAW);
 
-	json_scan_feed(scan, text);
-	demand(!text.len || json_scan_end(scan) == JSON_FINE);
-	json_scan_free(scan);
+	demand(!text.len || doc);
+	yyjson_doc_free(doc);
 }
 
 static struct request_reader *read_body(
 	const struct operation *operation, size_t content_max, struct slice body, size_t step)
 {
 	struct request_reader *r = request_reader_new(operation, content_max);
+	uint64_t settled = 0;
 
 	while (body.len) {
 		struct slice piece = slice_first(body, step);
@@ -45,9 +39,11 @@ static struct request_reader *read_body(
 
 		request_reader_feed(r, piece);
 		body = slice_after(body, piece.len);
-		if (request_inject_tail(r, request_reader_facts(r)->bytes - piece.len, &splice))
-			demand(splice.offset < request_reader_facts(r)->bytes &&
-				splice.offset >= request_reader_facts(r)->bytes - piece.len);
+		demand(request_settled(r) <= request_reader_facts(r)->bytes);
+		if (request_inject_later(r, settled, &splice))
+			demand(splice.offset >= settled &&
+				splice.offset + splice.remove <= request_reader_facts(r)->bytes);
+		settled = request_settled(r);
 	}
 	request_reader_end(r);
 	return r;

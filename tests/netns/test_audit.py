@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The way of the events when it is blocked, narrow or cut; and the questions they answer."""
 
+import csv
 import json
+import os
+import signal
 import threading
+import time
 
 from lab import network
 from lab.appliance import AZURE, OPENAI, about
-from lab.client import chat_body
+from lab.client import azure_path, chat_body
 from lab.process import wait_for
 
 COLLECTOR = "127.0.0.1:24224"  # over TCP
@@ -67,6 +71,66 @@ def test_a_collector_with_another_key_gets_nothing(lab, appliance, prompt):
     assert not gate.events()
 
 
+def test_a_full_ring_serves_who_waits_in_order_and_once(lab, appliance, prompt):
+    """The shipper stands still and the ring is full. Deadlines pass for clients whose answers wait
+    for their events, large events wait among small ones: each gets one answer and one event."""
+    gate = appliance({"audit": {**NARROW, "spool_size": "64MiB"},
+                      "http": {"head_timeout": "1s", "idle_timeout": "1s", "body_timeout": "1s"}})
+    client = lab.client(gate)
+    got = {}
+
+    def half(i):
+        with client.tls(AZURE) as connection:
+            connection.send("POST /")
+            got["half", i] = connection.response().status
+            assert connection.closed()  # one answer, and nothing after it
+
+    def half_a_body(i):
+        with client.tls(AZURE) as connection:
+            connection.send(f"POST {azure_path()} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\n"
+                            f"Content-Length: 9\r\n\r\n{{")
+            got["body", i] = connection.response().status
+            assert connection.closed()
+
+    def call(i):
+        size = 15000 if i % 3 == 0 else 10
+        with client.tls(AZURE) as connection:
+            answer = client.chat(AZURE, f"{prompt} {i:03} " + "x" * size, connection=connection)
+            got["call", i] = answer.status
+
+    for pid in gate.children("shipper"):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        n = 0
+        while not gate.counters()["audit.blocked"]:  # what waits is answered later: not asked for
+            filler = threading.Thread(target=call, args=(n,))
+            filler.start()
+            filler.join(0.2)
+            n += 1
+        others = [threading.Thread(target=make, args=(i,))
+                  for i in range(6) for make in (half, half_a_body)]
+        more = [threading.Thread(target=call, args=(n + i,)) for i in range(12)]
+        for thread in others + more:
+            thread.start()
+        timeouts = lambda: gate.counters()["request.timeout"] + gate.counters()["request.body_timeout"]
+        wait_for(lambda: timeouts() == 12, "the deadlines of all halves")
+        time.sleep(2.5)  # their deadlines pass once more: nobody hears of it
+        assert timeouts() == 12
+    finally:
+        for pid in gate.children("shipper"):
+            os.kill(pid, signal.SIGCONT)
+    for thread in others + more:
+        thread.join(60)
+        assert not thread.is_alive()
+    wait_for(lambda: sum(kind == "call" for kind, _ in got) == n + 12, "every answer")
+    assert [status for (kind, _), status in got.items() if kind != "call"] == [408] * 12
+    assert [status for (kind, _), status in got.items() if kind == "call"] == [200] * (n + 12)
+    gate.wait_events(n + 12, lambda event: about(event, prompt))
+    gate.wait_events(12, lambda event: event.get("http.response.status_code") == 408)
+    gate.assert_no_gaps()
+    assert gate.counters()["audit.dropped"] == 0
+
+
 def test_a_full_spool_may_drop_and_count(lab, appliance, prompt):
     gate = without_collector(appliance, when_full="drop")
     client = lab.client(gate)
@@ -87,6 +151,38 @@ def test_content_can_be_left_out(lab, appliance, prompt):
     assert event["gen_ai.usage.source"] == "provider"
     assert prompt not in str(event)
     assert "Answer to" not in str(event)
+
+
+def test_what_was_said_is_found_shown_and_exported(lab, appliance):
+    gate = appliance()
+    client = lab.client(gate)
+    for text in ("the quick brown fox", "a lazy dog \u202e, =1+1"):
+        assert client.chat(AZURE, text).status == 200
+    dog = gate.wait_events(1, lambda event: about(event, "lazy"))[0]
+
+    def asked(command, *arguments, check=True):
+        return gate.cli(command, "--store", gate.store_path, *arguments, check=check)
+
+    def found(*words):
+        return [json.loads(line) for line in asked("search", "--json", *words).stdout.splitlines()]
+
+    wait_for(lambda: found("lazy"), "the index")
+    assert [e["event.id"] for e in found("lazy dog", "answer")] in ([], [dog["event.id"]])
+    assert [e["event.id"] for e in found("laz*")] == [dog["event.id"]]
+    assert not found("quick", "dog")
+    assert not found("dog lazy")
+    shown = asked("show", dog["event.id"]).stdout
+    assert "lazy dog <U+202E>, =1+1" in shown and "gen_ai.usage.input_tokens" in shown
+    rows = list(csv.DictReader(asked("export", "--format", "csv").stdout.splitlines()))
+    assert {row["event_id"] for row in rows} >= {dog["event.id"]}
+    assert len(asked("export").stdout.splitlines()) == len(rows)
+    for wrong in (
+        ("events", "--ip", "bogus"), ("events", "--ip", "10.0.0.1/8"), ("search", "!?"),
+        ("usage", "--since", "2026-02-30"), ("events", "--since", "1h", "--until", "2h"),
+        ("events", "--outcome", "good"), ("show", "no-such-id"), ("search", "--model", "x", "word"),
+    ):
+        done = asked(*wrong, check=False)
+        assert done.returncode in (1, 2) and not done.stdout and "sallyport" in done.stderr, wrong
 
 
 def test_the_two_questions(lab, appliance):

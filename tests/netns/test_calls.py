@@ -353,21 +353,6 @@ def test_upgrade_is_refused_and_the_connection_goes_on_or_closes(client):
         assert got.json()["error"]["message"]
 
 
-def test_a_body_that_is_no_json_passes_and_is_recorded_as_unreadable(standing, client, origin, prompt):
-    before = standing.counters()["request.unreadable"]
-    body = f'{{"messages": [{{"role": "user", "content": "{prompt}"}}], oops'
-    got = client.call(AZURE, azure_path(), body, headers={"x-test-id": "no-json"})
-    assert got.status == 400  # the origin's answer, not ours
-    assert got.header("apim-request-id")
-    assert origin.request("no-json").body == body.encode()
-    found = standing.wait_events(
-        1, lambda e: e.get("response.request_id") == got.header("apim-request-id")
-    )
-    assert not found[0]["body.readable"]
-    assert found[0]["body.problem"]
-    assert standing.counters()["request.unreadable"] == before + 1
-
-
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 def test_errors_of_the_origin_pass(standing, client, prompt, status):
     got = client.chat(AZURE, prompt, headers={"x-test-status": str(status)})

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Patience: with clients, with origins, and with streams that nobody reads any more."""
 
+import contextlib
 import socket
+import time
 
 import pytest
 
 from lab import network
 from lab.appliance import AZURE
-from lab.client import azure_path
+from lab.client import azure_path, chat_body
 
 
 @pytest.fixture
@@ -63,12 +65,84 @@ def test_an_origin_that_takes_no_connection(lab, hasty, prompt):
     assert got.status in (502, 504)
 
 
-def test_draining_has_a_cap(lab, appliance, origin, prompt):
-    gate = appliance({"origin": {"drain_time": "1s"}})
-    client = lab.client(gate)
-    headers = {"x-test-events": "40", "x-test-stall-after": "10", "x-test-id": "capped"}
-    client.leave_stream(AZURE, prompt, headers, reset=True)
+def call_slowly_read(client, prompt, bytes, pause, **headers):
+    """A call whose client stops reading in the middle of the answer for a while."""
+    with client.tls(AZURE) as connection:
+        headers = {"api-key": "k", "x-test-bytes": str(bytes), "x-test-framing": "chunked",
+                   "x-test-chunk": "65536", **headers}
+        connection.request("POST", azure_path(), AZURE, headers, chat_body(prompt))
+        connection.head()
+        time.sleep(pause)  # longer than the deadline of the origin, which does not run meanwhile
+        return connection.chunks()
+
+
+def test_an_origin_is_not_blamed_for_a_client_that_pauses(lab, hasty, prompt):
+    body = call_slowly_read(lab.client(hasty), prompt, 30_000_000, 3)
+    assert len(body) > 30_000_000
+    assert hasty.event(prompt)["event.outcome"] == "success"
+
+
+def test_a_client_is_not_blamed_for_an_origin_that_reads_late(lab, appliance, origin, prompt):
+    """The client's deadline is shorter than the origin's pause, and its body is longer than every
+    buffer on the way."""
+    gate = appliance({"http": {"body_timeout": "1s"}})
+    body = chat_body(prompt + "x" * 30_000_000)
+    headers = {"x-test-read-pause-ms": "3000", "x-test-id": "late"}
+    got = lab.client(gate).call(AZURE, azure_path(), body, headers=headers)
+    assert got.status == 200
+    assert origin.request("late").body_bytes == len(body)
+
+
+def test_an_origin_that_takes_nothing_more_is_blamed(lab, hasty, prompt):
+    body = chat_body(prompt + "x" * 30_000_000)
+    headers = {"x-test-read-pause-ms": "60000"}
+    with lab.client(hasty).tls(AZURE) as connection:
+        with contextlib.suppress(OSError):  # the answer comes before the body is sent
+            connection.request("POST", azure_path(), AZURE, {"api-key": "k", **headers}, body)
+        assert connection.response().status == 504
+    event = hasty.event(prompt)
+    assert (event["error.type"], event["event.action"]) == ("origin_timeout", "allow")
+
+
+def test_a_generation_may_take_longer_than_a_body(lab, appliance, prompt):
+    gate = appliance({"http": {"body_timeout": "1s"}})
+    assert lab.client(gate).chat(AZURE, prompt, headers={"x-test-delay-ms": "2500"}).status == 200
+
+
+def test_what_a_shutdown_cuts_is_not_the_clients_doing(lab, appliance, origin, prompt):
+    gate = appliance({"processes": {"drain_timeout": "1s"}})
+    with lab.client(gate).tls(AZURE) as connection:
+        headers = {"api-key": "k", "x-test-delay-ms": "60000", "x-test-id": "cut"}
+        connection.request("POST", azure_path(), AZURE, headers, chat_body(prompt))
+        origin.request("cut")
+        assert gate.daemon.stop(seconds=60) == 0
+        connection.closed()
     event = gate.event(prompt)
+    assert event["error.type"] == "shutdown"
+    assert event["event.action"] == "allow"
+
+
+@pytest.fixture
+def draining(appliance):
+    return appliance({"origin": {"on_client_close": "drain", "drain_time": "2s"}})
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_usage_of_a_client_that_left_can_be_drained(lab, draining, origin, prompt, reset):
+    headers = {"x-test-events": "40", "x-test-pace-ms": "20", "x-test-id": "left"}
+    lab.client(draining).leave_stream(AZURE, prompt, headers, reset)
+    event = draining.event(prompt)
+    assert event["gen_ai.usage.source"] == "drained"
+    assert event["gen_ai.usage.output_tokens"] == 40
+    assert event["error.type"] == "client_closed"
+    assert origin.reply("left")["outcome"] == "complete"
+
+
+def test_draining_has_a_cap(lab, draining, origin, prompt):
+    headers = {"x-test-events": "40", "x-test-stall-after": "10", "x-test-id": "capped"}
+    lab.client(draining).leave_stream(AZURE, prompt, headers, reset=True)
+    event = draining.event(prompt)
     assert event["gen_ai.usage.source"] == "estimated"
     assert event["gen_ai.usage.output_tokens"] > 0
+    assert event["error.type"] == "client_closed"
     assert origin.reply("capped")["outcome"] == "aborted"

@@ -314,6 +314,8 @@ static unsigned long step_events(const struct call *call)
 		return call->choices;
 	case STEP_USAGE:
 		return call->include_usage && !call->knob.usage.text[0];
+	case STEP_DONE:
+		return !knob_is(&call->knob.end, "unmarked");
 	default:
 		return 1;
 	}

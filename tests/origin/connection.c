@@ -359,6 +359,8 @@ static void finish_reply(struct connection *c, const char *outcome)
 		return;
 	}
 	c->phase = PHASE_HEAD;
+	if (c->call.knob.idle_close_ms > 0)
+		pause_for(c, c->call.knob.idle_close_ms);
 	if (c->discard)
 		c->phase = PHASE_BODY;
 	else
@@ -367,6 +369,10 @@ static void finish_reply(struct connection *c, const char *outcome)
 
 static void start_reply(struct connection *c)
 {
+	if (knob_is(&c->call.knob.answer, "none")) {
+		c->phase = PHASE_LAST;
+		return;
+	}
 	reply_start(&c->reply, &c->call, &c->origin->service, &c->message, &c->out);
 	c->reply_open = true;
 	c->phase = PHASE_REPLY;
@@ -488,7 +494,10 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	c->paused = false;
-	connection_run(c);
+	if (c->phase == PHASE_HEAD && c->call.knob.idle_close_ms > 0)
+		connection_close(c, true);
+	else
+		connection_run(c);
 }
 
 void connection_open(struct origin *origin, int fd)

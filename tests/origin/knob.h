@@ -30,6 +30,7 @@
 	X(trailers, "trailers")		  /* 1: trailers after a chunked body */                   \
 	X(async_filter, "async-filter")	  /* 1: Azure's chunk with offsets and no delta */         \
 	X(quiet_close, "quiet-close")	  /* 1: close after the answer without saying so */        \
+	X(idle_close_ms, "idle-close-ms") /* closes that long after the answer */                  \
 	X(echo, "echo")			  /* 1: a refusal tells the credential that came */        \
 	X(comment, "comment")		  /* 1: SSE comments and field names between events */
 
@@ -42,6 +43,8 @@
 	X(newline, "newline") /* of events: lf, crlf, cr */                                        \
 	X(expect, "expect")   /* of Expect: 100-continue: ignore, or refuse with 417 */            \
 	X(bad, "bad")	      /* a malformed answer: see reply.c */                                \
+	X(end, "end")	      /* of a stream. unmarked: without [DONE]; cut, stall: after it */    \
+	X(answer, "answer")   /* none: the whole request is read, then the connection closed */    \
 	X(id, "id")	      /* written to the journal, to find the request again */
 
 struct knob_word {

@@ -293,6 +293,10 @@ static enum reply_result next_events(struct reply *r, struct call *call, struct 
 		encoder_write(r->encoder, buf_slice(&r->piece), last, &r->body);
 	}
 	put_framed(r, call, buf_slice(r->encoder ? &r->body : &r->piece), out);
+	if (last && knob_is(&call->knob.end, "cut"))
+		return REPLY_CUT;
+	if (last && knob_is(&call->knob.end, "stall"))
+		return REPLY_STALL;
 	return last ? put_end(r, call, out) : REPLY_MORE;
 }
 

@@ -30,29 +30,40 @@ struct recorder {
 	size_t random_used;
 };
 
-/* There is room again: those who wait try in the order they came, until it is full again. */
+/* Puts an encoded record into the ring; false: there is no room now. */
+static bool recorder_put(struct recorder *r, struct slice record)
+{
+	void *room = ring_reserve(r->ring, record.len);
+
+	/* Also when it is full: the shipper is to make room. */
+	r->fresh = true;
+	if (!room)
+		return false;
+	memcpy(room, record.data, record.len);
+	ring_commit(r->ring, record.len);
+	counter_add(r->options.counters, COUNTER_AUDIT_RECORDED, 1);
+	return true;
+}
+
+/* There is room again. Those who wait are served in the order in which they came: a large event is
+ * not overtaken by small ones that would take its room for ever. */
 static void recorder_room(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct recorder *r = watcher->data;
-	struct list waiting;
 	uint64_t count;
 
 	(void)loop;
 	(void)events;
 	if (read(r->wake_worker, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		log_warning("cannot read the shipper's wake-up: %s", strerror(errno));
-	if (list_empty(&r->waiting))
-		return;
-	/* Those who find it full again join r->waiting anew; this round goes over a list of its
-	 * own. */
-	waiting = r->waiting;
-	waiting.next->prev = waiting.prev->next = &waiting;
-	list_init(&r->waiting);
-	while (!list_empty(&waiting)) {
+	while (!list_empty(&r->waiting)) {
 		struct recorder_waiter *waiter =
-			list_entry(waiting.next, struct recorder_waiter, node);
+			list_entry(r->waiting.next, struct recorder_waiter, node);
 
+		if (!recorder_put(r, buf_slice(&waiter->record)))
+			return;
 		list_remove(&waiter->node);
+		buf_wipe(&waiter->record);
 		waiter->wake(waiter);
 	}
 }
@@ -129,54 +140,87 @@ static int recorder_shorten(struct recorder *r, struct event *event)
 	return event_encode(event, &r->record);
 }
 
-void recorder_drop(struct recorder *r)
+/* The event's sequence is taken: the collector sees the gap. */
+static void recorder_lost(struct recorder *r)
 {
-	/* The sequence goes on: the collector sees the gap. */
-	r->sequence++;
 	counter_add(r->options.counters, COUNTER_AUDIT_DROPPED, 1);
 	if (r->dropped++ == 0)
 		log_error("an event was dropped; further ones are counted as %s",
 			counter_name(COUNTER_AUDIT_DROPPED));
 }
 
-int recorder_record(struct recorder *r, struct event *event)
+static void recorder_wait(struct recorder *r, struct recorder_waiter *waiter)
+{
+	if (list_empty(&r->waiting))
+		counter_add(r->options.counters, COUNTER_AUDIT_BLOCKED, 1);
+	waiter->record = r->record;
+	r->record = BUF_EMPTY;
+	list_append(&r->waiting, &waiter->node);
+}
+
+void recorder_cancel(struct recorder *r, struct recorder_waiter *waiter)
+{
+	list_remove(&waiter->node);
+	buf_wipe(&waiter->record);
+	recorder_lost(r);
+}
+
+static int recorder_encode(struct recorder *r, struct event *event)
 {
 	struct uuid_text id = uuid_v7(event->time_ns, recorder_random(r));
-	void *room;
 	int error;
 
 	event->observer = slice_of_string(r->options.observer);
 	event->id = slice_of_string(id.text);
 	event->epoch = slice_of_string(r->options.epoch);
 	event->stream = event_number(r->options.stream);
+	event->sequence = event_number(++r->sequence);
 	event->secrets = r->options.secrets;
 	event->nsecrets = r->options.nsecrets;
-	event->sequence = event_number(r->sequence + 1);
 	buf_clear(&r->record);
 	error = event_encode(event, &r->record);
 	if (!error && buf_len(&r->record) > ring_record_max(r->ring))
 		error = recorder_shorten(r, event);
-	if (error) {
+	if (error)
 		log_error("an event could not be encoded: %s", strerror(-error));
-		recorder_drop(r);
+	return error;
+}
+
+int recorder_record(struct recorder *r, struct event *event, struct recorder_waiter *waiter)
+{
+	if (recorder_encode(r, event) < 0) {
+		recorder_lost(r);
 		return 0;
 	}
-	room = ring_reserve(r->ring, buf_len(&r->record));
-	if (!room) {
-		r->fresh = true;
-		if (r->options.waits)
+	/* The order in the ring is that of the sequence. */
+	if (!list_empty(&r->waiting) || !recorder_put(r, buf_slice(&r->record))) {
+		if (r->options.waits && waiter) {
+			recorder_wait(r, waiter);
 			return -EAGAIN;
-		recorder_drop(r);
-		return 0;
+		}
+		recorder_lost(r);
 	}
-	memcpy(room, buf_slice(&r->record).data, buf_len(&r->record));
-	ring_commit(r->ring, buf_len(&r->record));
-	r->sequence++;
-	r->fresh = true;
-	counter_add(r->options.counters, COUNTER_AUDIT_RECORDED, 1);
 	if (r->record.capacity > RECORDER_KEEP)
 		buf_wipe(&r->record);
 	return 0;
+}
+
+int recorder_try(struct recorder *r, struct event *event)
+{
+	if (recorder_encode(r, event) < 0) {
+		recorder_lost(r);
+		return 0;
+	}
+	if (list_empty(&r->waiting) && recorder_put(r, buf_slice(&r->record)))
+		return 0;
+	r->sequence--;
+	return -EAGAIN;
+}
+
+void recorder_drop(struct recorder *r)
+{
+	r->sequence++;
+	recorder_lost(r);
 }
 
 bool recorder_is_half_full(const struct recorder *r)
@@ -187,18 +231,6 @@ bool recorder_is_half_full(const struct recorder *r)
 void recorder_observe(struct recorder *r, const char *observer)
 {
 	r->options.observer = observer;
-}
-
-void recorder_wait(struct recorder *r, struct recorder_waiter *waiter)
-{
-	if (list_empty(&r->waiting))
-		counter_add(r->options.counters, COUNTER_AUDIT_BLOCKED, 1);
-	list_append(&r->waiting, &waiter->node);
-}
-
-void recorder_cancel(struct recorder_waiter *waiter)
-{
-	list_remove(&waiter->node);
 }
 
 void recorder_flush(struct recorder *r)

@@ -5,6 +5,7 @@
 #define AUDIT_RECORDER_H
 
 #include "audit/event.h"
+#include "base/buf.h"
 #include "base/counter.h"
 #include "base/list.h"
 #include "base/why.h"
@@ -13,10 +14,11 @@ struct ev_loop;
 
 struct recorder;
 
-/* Told when an event that found the ring full may be tried again. */
+/* The place in the queue of an event that found the ring full. */
 struct recorder_waiter {
 	struct list node;
-	void (*wake)(struct recorder_waiter *);
+	struct buf record; /* encoded: the recorder's */
+	void (*wake)(struct recorder_waiter *); /* the event is in the ring now: told once */
 };
 
 struct recorder_options {
@@ -39,17 +41,23 @@ int recorder_new(
 void recorder_free(struct recorder *recorder);
 
 /* Completes the event with observer, id, epoch, stream and sequence, and records it. 0: it is in
- * the ring, or dropped and counted, because the ring is full and options.waits is not set. -EAGAIN:
- * the ring is full and the exchange has to wait (recorder_wait). */
-int recorder_record(struct recorder *recorder, struct event *event);
-/* The event will not be tried again: it is lost, and counted and logged as such. */
+ * the ring; or it is lost, which is counted and logged, because the ring is full and nobody waits
+ * (options.waits is not set, or waiter is NULL). -EAGAIN: the encoded event waits for its place in
+ * the ring, behind those that came before it; waiter is the recorder's until wake or
+ * recorder_cancel. The event itself is not used any more in either case. */
+int recorder_record(
+	struct recorder *recorder, struct event *event, struct recorder_waiter *waiter);
+/* The same for an event that can be told later: 0, or -EAGAIN: there is no room now, and nothing is
+ * lost yet. */
+int recorder_try(struct recorder *recorder, struct event *event);
+/* Something was not told, and will not be: it is counted and logged, and the collector sees a gap. */
 void recorder_drop(struct recorder *recorder);
+/* The event that waits there is given up: lost, and counted and logged as such. */
+void recorder_cancel(struct recorder *recorder, struct recorder_waiter *waiter);
 /* For those who can put an event off. */
 bool recorder_is_half_full(const struct recorder *recorder);
 /* Events are from now on those of an appliance of another name. */
 void recorder_observe(struct recorder *recorder, const char *observer);
-void recorder_wait(struct recorder *recorder, struct recorder_waiter *waiter);
-void recorder_cancel(struct recorder_waiter *waiter);
 /* Wakes the shipper when there is something new: once per turn of the loop. */
 void recorder_flush(struct recorder *recorder);
 

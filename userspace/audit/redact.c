@@ -12,7 +12,7 @@
 #define BEARER_SURE	24 /* … unless it is longer than a word of prose */
 #define SCHEME_LONGEST	16 /* "Negotiate", "SharedKey", "AWS4-HMAC-SHA256" */
 
-static const struct redact_span NOTHING = {0, 0};
+static const struct redact_span NOTHING = {0, 0, false};
 
 static bool is_digit(char c)
 {
@@ -56,9 +56,15 @@ static bool has_before(struct slice text, size_t at, size_t from, struct slice w
 	return at - from >= word.len && has(text, at - word.len, word);
 }
 
+/* The byte before at is the letter of an escape, as the n of "\\n" in JSON. */
+static bool after_escape(struct slice text, size_t at, size_t from)
+{
+	return at - from >= 2 && text.data[at - 2] == '\\';
+}
+
 static bool starts_word(struct slice text, size_t at, size_t from)
 {
-	return at == from || !is_word(text.data[at - 1]);
+	return at == from || !is_word(text.data[at - 1]) || after_escape(text, at, from);
 }
 
 /* sk-…: at is the k. */
@@ -72,7 +78,7 @@ static struct redact_span redact_sk(struct slice text, size_t at, size_t from)
 	end = run(text, at + 2, is_key);
 	if (end - at - 2 < SK_SHORTEST && !(end == text.len && end > at + 2))
 		return NOTHING;
-	return (struct redact_span){at - 1, end};
+	return (struct redact_span){at - 1, end, false};
 }
 
 /* eyJ….….…: at is the J. */
@@ -83,13 +89,13 @@ static struct redact_span redact_jwt(struct slice text, size_t at, size_t from)
 	if (at - from < 2 || text.data[at - 2] != 'e' || text.data[at - 1] != 'y')
 		return NOTHING;
 	/* Only at the start of a run: else text of many "-eyJ" would cost its length squared. */
-	if (at - 2 > from && is_key(text.data[at - 3]))
+	if (at - 2 > from && is_key(text.data[at - 3]) && !after_escape(text, at - 2, from))
 		return NOTHING;
 	end = run(text, at + 1, is_key);
 	if (end - at < JWT_SHORTEST)
 		return NOTHING;
 	if (end == text.len)
-		return (struct redact_span){at - 2, end};
+		return (struct redact_span){at - 2, end, false};
 	if (text.data[end] != '.')
 		return NOTHING;
 	second = end + 1;
@@ -99,38 +105,57 @@ static struct redact_span redact_jwt(struct slice text, size_t at, size_t from)
 	/* the signature, or the three other parts of an encrypted one (RFC 7516) */
 	while (end < text.len && text.data[end] == '.')
 		end = run(text, end + 1, is_key);
-	return (struct redact_span){at - 2, end};
+	return (struct redact_span){at - 2, end, false};
 }
 
 /* Skips what stands between a label and its value: quotes, backslashes of nested JSON, blanks, and
- * at least one ":" or "=". Returns at itself when there is none. */
-static size_t skip_separator(struct slice text, size_t at)
+ * at least one ":" or "=". Returns at itself when there is none. *bare: the value follows the colon
+ * of a JSON member without quotes. */
+static size_t skip_separator(struct slice text, size_t at, bool *bare)
 {
-	bool separated = false;
+	bool separated = false, quoted = false;
 	size_t i;
 
+	*bare = false;
 	for (i = at; i < text.len && i - at < 16; i++) {
 		char c = text.data[i];
 
-		if (c == ':' || c == '=')
+		if (c == ':' || c == '=') {
 			separated = true;
-		else if (c != ' ' && c != '\t' && c != '"' && c != '\'' && c != '\\')
+			*bare = c == ':' && quoted;
+		} else if (c == '"' && (i == 0 || text.data[i - 1] != '\\')) {
+			quoted = true;
+			*bare = false;
+		} else if (c != ' ' && c != '\t' && c != '"' && c != '\'' && c != '\\') {
 			break;
+		}
 	}
 	return separated ? i : at;
+}
+
+/* A value that begins at begin: when it begins inside an escape, all of that goes. */
+static struct redact_span value_span(
+	struct slice text, size_t label_end, size_t begin, size_t end, bool bare)
+{
+	size_t backslashes = 0;
+
+	while (begin - backslashes > label_end && text.data[begin - backslashes - 1] == '\\')
+		backslashes++;
+	return (struct redact_span){begin - backslashes % 2, end, bare};
 }
 
 /* The value of the label that ends at label_end. */
 static struct redact_span redact_labelled(struct slice text, size_t label_end)
 {
-	size_t begin = skip_separator(text, label_end), end;
+	bool bare;
+	size_t begin = skip_separator(text, label_end, &bare), end;
 
 	if (begin == label_end)
 		return NOTHING;
 	end = run(text, begin, is_token);
 	if (end - begin < VALUE_SHORTEST && !(end == text.len && end > begin))
 		return NOTHING;
-	return (struct redact_span){begin, end};
+	return value_span(text, label_end, begin, end, bare);
 }
 
 /* …key and …token labels: at is the k. */
@@ -162,10 +187,11 @@ static struct redact_span redact_key(struct slice text, size_t at, size_t from)
 static struct redact_span redact_authorization(struct slice text, size_t at, size_t from)
 {
 	size_t begin, scheme, end;
+	bool bare;
 
 	if (!has(text, at, SLICE("zation")) || !has_before(text, at, from, SLICE("authori")))
 		return NOTHING;
-	begin = skip_separator(text, at + 6);
+	begin = skip_separator(text, at + 6, &bare);
 	if (begin == at + 6)
 		return NOTHING;
 	scheme = run(text, begin, is_key);
@@ -179,7 +205,7 @@ static struct redact_span redact_authorization(struct slice text, size_t at, siz
 			end = value_end;
 		}
 	}
-	return end > begin ? (struct redact_span){begin, end} : NOTHING;
+	return end > begin ? value_span(text, at + 6, begin, end, bare) : NOTHING;
 }
 
 /* Bearer value: at is the B. */
@@ -202,7 +228,7 @@ static struct redact_span redact_bearer(struct slice text, size_t at, size_t fro
 		digit = digit || is_digit(text.data[i]);
 	if (!(digit && end - begin >= BEARER_SHORTEST) && end - begin < BEARER_SURE)
 		return NOTHING;
-	return (struct redact_span){begin, end};
+	return (struct redact_span){begin, end, false};
 }
 
 struct redact_span redact_at(struct slice text, size_t at, size_t from)

@@ -4,15 +4,19 @@
 #ifndef AUDIT_REDACT_H
 #define AUDIT_REDACT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
 #include "base/slice.h"
 
-#define REDACT_MARK SLICE("[redacted]")
+#define REDACT_MARK	   SLICE("[redacted]")
+#define REDACT_MARK_QUOTED SLICE("\"[redacted]\"")
 
+/* Where the text is JSON it is JSON with the mark in it. */
 struct redact_span {
 	size_t begin, end; /* of the text to be replaced by REDACT_MARK; empty: none */
+	bool bare;	   /* a number or word of JSON: REDACT_MARK_QUOTED replaces it */
 };
 
 /* Looks at the anchor text.data[at]: the credential that it belongs to or labels, if any. Anchors,

@@ -115,7 +115,7 @@ static void summary_tell(struct source_telling *telling, const struct address *a
 	};
 
 	source_event_totals(&event, totals, &text);
-	recorder_record(telling->recorder, &event);
+	recorder_record(telling->recorder, &event, NULL);
 	counter_add(telling->counters, COUNTER_CENSUS_SUMMARIES, 1);
 }
 
@@ -133,7 +133,7 @@ static void drop_tell(struct source_telling *telling, const struct address *addr
 		.drop_total = event_number(total),
 	};
 
-	recorder_record(telling->recorder, &event);
+	recorder_record(telling->recorder, &event, NULL);
 	counter_add(telling->counters, COUNTER_CENSUS_DROPS, 1);
 }
 

@@ -94,7 +94,8 @@ bool text_edit_next(struct slice s, size_t from, struct text_edit *edit)
 			struct redact_span span = redact_at(s, at, from);
 
 			if (span.end > span.begin) {
-				*edit = (struct text_edit){span.begin, span.end, REDACT_MARK};
+				*edit = (struct text_edit){span.begin, span.end,
+					span.bare ? REDACT_MARK_QUOTED : REDACT_MARK};
 				return true;
 			}
 			at++;

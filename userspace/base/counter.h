@@ -69,14 +69,17 @@
 	X(EXCHANGE_STARTED, "exchange.started", "requests read, or refused as malformed") \
 	X(EXCHANGE_FAILED, "exchange.failed", "requests answered by an error of ours") \
 	X(EXCHANGE_CUT, "exchange.cut", "responses cut off because their origin failed in the middle") \
+	X(EXCHANGE_SHUTDOWN, "exchange.shutdown", "exchanges cut off because their worker had no more time") \
 	X(EXCHANGE_ABANDONED, "exchange.abandoned", "exchanges whose client left before their end") \
 	X(EXCHANGE_DRAINED, "exchange.drained", "of those: read to their end for the usage") \
 	X(EXCHANGE_DRAIN_CAPPED, "exchange.drain_capped", "of those: given up at the cap of time or bytes") \
 	X(REQUEST_MALFORMED, "request.malformed", "requests refused as malformed HTTP") \
 	X(REQUEST_REFUSED, "request.refused", "requests refused for their Host, path or Upgrade") \
 	X(REQUEST_TIMEOUT, "request.timeout", "request heads that did not arrive in time") \
+	X(REQUEST_BODY_TIMEOUT, "request.body_timeout", "request bodies that stopped arriving") \
 	X(REQUEST_UNREADABLE, "request.unreadable", "request bodies forwarded unread: no JSON, or an unknown coding") \
 	X(RESPONSE_MALFORMED, "response.malformed", "responses refused as malformed HTTP") \
+	X(RESPONSE_TRUNCATED, "response.truncated", "streams that ended without their end mark") \
 	X(RESPONSE_UNREADABLE, "response.unreadable", "response bodies forwarded unread: an unknown coding") \
 	/* origins */ \
 	X(ORIGIN_CONNECTED, "origin.connected", "verified connections made to origins") \

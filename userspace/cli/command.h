@@ -6,6 +6,9 @@
 #define CLI_COMMAND_H
 
 int cmd_ca(int argc, char **argv);
+int cmd_search(int argc, char **argv);
+int cmd_show(int argc, char **argv);
+int cmd_export(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
 int cmd_events(int argc, char **argv);

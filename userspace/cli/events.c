@@ -29,7 +29,8 @@ static int events_row(void *context, const struct query_event *event)
 
 int cmd_events(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ID | REVIEW_ALL | REVIEW_KIND,
+	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ID | REVIEW_ALL | REVIEW_KIND | REVIEW_FILTERS |
+				  REVIEW_JSON,
 		.store = REVIEW_STORE,
 		.limit = 50,
 		.filter = {.kind = "exchange"}};

@@ -25,6 +25,9 @@ static const struct command commands[] = {
 	{"usage", cmd_usage, "tokens by source address, model and more"},
 	{"events", cmd_events, "recent prompts and completions"},
 	{"tail", cmd_tail, "the same, as they come"},
+	{"search", cmd_search, "calls in which words were said"},
+	{"show", cmd_show, "all of one call"},
+	{"export", cmd_export, "events as JSON lines or CSV"},
 	{"version", cmd_version, "print the version"},
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What events, tail and usage share: options that filter, and how an event is shown. */
+/* What the commands that show events share: options that filter, and how an event is shown. */
 #ifndef CLI_REVIEW_H
 #define CLI_REVIEW_H
 
@@ -18,6 +18,10 @@ enum review_extra {
 	REVIEW_ALL = 8,
 	REVIEW_KIND = 16,
 	REVIEW_SOURCES = 32,
+	REVIEW_FILTERS = 64, /* model, host, backend, operation, user, status, outcome */
+	REVIEW_JSON = 128,
+	REVIEW_WORDS = 256, /* arguments that are no options, one at least */
+	REVIEW_FORMAT = 512,
 };
 
 struct review {
@@ -25,13 +29,15 @@ struct review {
 	const char *store;
 	struct query_filter filter;
 	uint64_t limit;
-	bool json;
+	bool json, all;
 	const char *by; /* these two: usage only */
 	bool sources;
+	const char *format; /* export */
+	const char *const *words;
+	size_t nwords;
+	uint64_t now_ns;    /* when the options were read */
+	bool outcome_given, kind_given;
 };
-
-/* The options that all three understand, for their usage texts. */
-extern const char review_options[];
 
 /* Reads the arguments after the subcommand's name. 0; 1: --help was printed; -EINVAL: what is
  * wrong was said on standard error. defaults are what review holds before. */

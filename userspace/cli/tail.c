@@ -17,7 +17,8 @@ static const char usage[] =
 	"\n"
 	"  --limit NUMBER     ends after that many events; default 0: never\n"
 	"  --kind KIND        exchange (the default), handshake (failed ones), source.summary,\n"
-	"                     source.drop, datapath.state, or all\n"
+	"                     source.drop, datapath.state,\n"
+	"                     datapath.open, or all\n"
 	"  --all              the same as --kind all";
 
 struct tail {
@@ -40,7 +41,7 @@ static int tail_row(void *context, const struct query_event *event)
 
 int cmd_tail(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL | REVIEW_KIND,
+	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ALL | REVIEW_KIND | REVIEW_FILTERS | REVIEW_JSON,
 		.store = REVIEW_STORE,
 		.filter = {.kind = "exchange"}};
 	struct tail tail = {.review = &review};

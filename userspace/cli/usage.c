@@ -117,12 +117,13 @@ static const char *usage_option_of_calls(const struct review *review)
 
 	if (strcmp(review->by, USAGE_BY) != 0)
 		return "--by";
-	if (!filter->completions)
+	if (review->all)
 		return "--all";
-	if (!filter->outcome || strcmp(filter->outcome, "success") != 0)
+	if (review->outcome_given)
 		return "--outcome";
 	return filter->model	    ? "--model"
 	       : filter->host	    ? "--host"
+	       : filter->backend    ? "--backend"
 	       : filter->operation  ? "--operation"
 	       : filter->user	    ? "--user"
 	       : filter->status > 0 ? "--status"
@@ -131,7 +132,8 @@ static const char *usage_option_of_calls(const struct review *review)
 
 int cmd_usage(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_BY | REVIEW_ALL | REVIEW_SOURCES | REVIEW_LIMIT,
+	struct review review = {.extras = REVIEW_BY | REVIEW_ALL | REVIEW_SOURCES | REVIEW_LIMIT |
+				  REVIEW_FILTERS | REVIEW_JSON,
 		.store = REVIEW_STORE,
 		.by = USAGE_BY,
 		.filter = {.kind = "exchange", .outcome = "success", .completions = true}};
@@ -146,8 +148,10 @@ int cmd_usage(int argc, char **argv)
 		return error < 0 ? 2 : 0;
 	if (review.sources)
 		return usage_sources(&review, usage_option_of_calls(&review));
-	/* --all is of calls still. */
+	/* --all is of calls still. An operation that is asked for need not be a completion. */
 	review.filter.kind = "exchange";
+	if (review.filter.operation)
+		review.filter.completions = false;
 	if (usage_split(&u, review.by) < 0)
 		return 2;
 	query = query_open(review.store, &why);

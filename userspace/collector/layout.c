@@ -7,15 +7,27 @@
 #include <string.h>
 #include <time.h>
 
-struct layout_day_name layout_day_name(int32_t day)
+static struct layout_day_name layout_name(int32_t day, const char *suffix)
 {
 	time_t seconds = (time_t)day * 86400;
 	struct layout_day_name name;
 	struct tm tm;
+	size_t len;
 
 	gmtime_r(&seconds, &tm);
-	strftime(name.text, sizeof(name.text), "%Y-%m-%d.db", &tm);
+	len = strftime(name.text, sizeof(name.text), "%Y-%m-%d", &tm);
+	snprintf(name.text + len, sizeof(name.text) - len, "%s", suffix);
 	return name;
+}
+
+struct layout_day_name layout_day_name(int32_t day)
+{
+	return layout_name(day, ".db");
+}
+
+struct layout_day_name layout_index_name(int32_t day)
+{
+	return layout_name(day, ".fts");
 }
 
 int32_t layout_day_of(const char *name)

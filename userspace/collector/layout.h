@@ -6,7 +6,9 @@
  *	name		texts that recur (models, hosts …): rows hold their numbers
  *	block		pieces of content, each once: found by a keyed hash, packed
  *	dictionary	what records and blocks are packed with
- *	hourly, daily	sums of calls, for questions that need no rows */
+ *	hourly, daily	sums of calls, for questions that need no rows
+ *
+ * and DAY.fts, the words of its blocks (see index.h). */
 #ifndef COLLECTOR_LAYOUT_H
 #define COLLECTOR_LAYOUT_H
 
@@ -56,6 +58,8 @@ struct layout_day_name {
 };
 /* "2026-01-31.db", of a day counted from 1970-01-01. */
 struct layout_day_name layout_day_name(int32_t day);
+/* "2026-01-31.fts", the file of its index. */
+struct layout_day_name layout_index_name(int32_t day);
 /* The day that a file name tells, or -1. */
 int32_t layout_day_of(const char *name);
 

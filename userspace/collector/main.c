@@ -17,6 +17,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "collector/index.h"
+#include "collector/indexer.h"
 #include "collector/receiver.h"
 #include "collector/store.h"
 #include "config/key_file.h"
@@ -43,13 +45,17 @@ static const char usage[] =
 	"  -k, --key-file FILE        the key, one line; with --listen\n"
 	"  -s, --store DIRECTORY      default " COLLECTOR_STORE "\n"
 	"  -r, --retain DAYS          removes what is older; default 0: nothing\n"
-	"  -h, --help\n";
+	"  -h, --help\n"
+	"\n"
+	"A process of its own, sallyport-collector --index DIRECTORY, keeps the words of what was\n"
+	"said for sallyport search; the collector starts it.\n";
 
 struct collector {
 	const char *socket, *listen, *key_file, *store;
 	uid_t users[COLLECTOR_USERS];
 	size_t nusers;
 	unsigned retain;
+	bool index; /* the process that keeps the index */
 };
 
 static void collector_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -117,6 +123,7 @@ static int collector_run(const struct collector *collector)
 		.hello_ns = COLLECTOR_HELLO,
 		.stall_ns = COLLECTOR_STALL};
 	struct receiver *receiver = NULL;
+	struct indexer indexer;
 	struct retention retention = {.days = collector->retain};
 	struct address_port address;
 	ev_signal interrupted, terminated;
@@ -151,9 +158,11 @@ static int collector_run(const struct collector *collector)
 	retention.timer.data = &retention;
 	ev_timer_init(&retention.timer, collector_retain, 0., COLLECTOR_RETAIN_S);
 	ev_timer_start(options.loop, &retention.timer);
+	indexer_start(&indexer, options.loop, collector->store);
 	ev_run(options.loop, 0);
 	sd_notify(0, "STOPPING=1");
 	ev_timer_stop(options.loop, &retention.timer);
+	indexer_stop(&indexer);
 	receiver_free(receiver);
 	log_info("stopped: %llu events stored, %llu of them in conflict, %llu duplicates ignored",
 		(unsigned long long)store_added(options.store),
@@ -195,6 +204,10 @@ static int collector_option(struct collector *collector, int option, const char 
 	case 's':
 		collector->store = value;
 		return 0;
+	case 'i':
+		collector->index = true;
+		collector->store = value;
+		return 0;
 	case 'r':
 		collector->retain = (unsigned)strtoul(value, &end, 10);
 		if (*value >= '0' && *value <= '9' && !*end && collector->retain <= 36500)
@@ -206,6 +219,7 @@ static int collector_option(struct collector *collector, int option, const char 
 		fputs(usage, stderr);
 		return -EINVAL;
 	}
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -214,7 +228,7 @@ int main(int argc, char **argv)
 		{"user", required_argument, NULL, 'u'}, {"listen", required_argument, NULL, 'l'},
 		{"key-file", required_argument, NULL, 'k'}, {"store", required_argument, NULL, 's'},
 		{"retain", required_argument, NULL, 'r'},
-		{"help", no_argument, NULL, 'h'}, {0}};
+		{"index", required_argument, NULL, 'i'}, {"help", no_argument, NULL, 'h'}, {0}};
 	struct collector collector = {.socket = COLLECTOR_SOCKET, .store = COLLECTOR_STORE};
 	const struct rlimit no_core = {0, 0};
 	int option;
@@ -246,5 +260,5 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_CORE, &no_core);
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
-	return collector_run(&collector);
+	return collector.index ? index_run(collector.store) : collector_run(&collector);
 }

@@ -69,7 +69,8 @@ static int query_open_store(struct query *query, struct why *why)
 			"sallyport-collector starts",
 			query->path);
 	if (sqlite3_open_v2(":memory:", &query->database,
-		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI,
+		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+			    SQLITE_OPEN_URI,
 		    NULL) != SQLITE_OK ||
 		sqlite3_create_function(query->database, "address", 1,
 			SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, query_sql_address, NULL,
@@ -146,15 +147,43 @@ void query_range(const struct query *query, const struct query_filter *filter, s
 		--*to;
 }
 
-/* The file's name as a URI that opens it for reading (RFC 3986). */
-static int query_uri(const struct query *query, struct buf *uri)
+/* The file's name as a URI (RFC 3986). */
+static int query_uri(const struct query *query, const char *name, const char *mode, struct buf *uri)
 {
 	int error = buf_printf(uri, "file:");
 
 	for (const char *at = query->path; *at && !error; at++)
 		error = strchr("%?#", *at) ? buf_printf(uri, "%%%02X", (unsigned char)*at)
 					   : buf_append(uri, at, 1);
-	return error ? error : buf_printf(uri, "/%s?mode=ro", query->shown);
+	return error ? error : buf_printf(uri, "/%s?mode=%s", name, mode);
+}
+
+static int query_attach_file(
+	struct query *query, const char *name, const char *as, const char *mode, struct why *why)
+{
+	struct buf uri = BUF_EMPTY;
+	sqlite3_stmt *attach = NULL;
+	char path[4200];
+	int error = query_uri(query, name, mode, &uri);
+
+	snprintf(path, sizeof(path), "%s/%s", query->path, name);
+	if (error) {
+		error = why_set(why, ENOMEM, "out of memory");
+	} else if (sqlite3_prepare_v2(query->database, "ATTACH ? AS ?", -1, &attach, NULL) !=
+		   SQLITE_OK) {
+		error = query_error(query, why);
+	} else {
+		sqlite3_bind_text(attach, 1, buf_slice(&uri).data, (int)buf_len(&uri), SQLITE_STATIC);
+		sqlite3_bind_text(attach, 2, as, -1, SQLITE_STATIC);
+		if (sqlite3_step(attach) != SQLITE_DONE)
+			error = strcmp(mode, "ro") == 0 && access(path, F_OK) < 0 &&
+						errno == ENOENT
+					? -ENOENT
+					: query_error(query, why);
+	}
+	sqlite3_finalize(attach);
+	buf_free(&uri);
+	return error;
 }
 
 static int64_t query_number(struct query *query, const char *sql)
@@ -171,28 +200,11 @@ static int64_t query_number(struct query *query, const char *sql)
 
 int query_attach(struct query *query, int32_t day, struct why *why)
 {
-	struct buf uri = BUF_EMPTY;
-	sqlite3_stmt *attach = NULL;
-	char path[4096];
 	int64_t version;
 	int error;
 
 	snprintf(query->shown, sizeof(query->shown), "%s", layout_day_name(day).text);
-	snprintf(path, sizeof(path), "%s/%s", query->path, query->shown);
-	error = query_uri(query, &uri);
-	if (error) {
-		error = why_set(why, ENOMEM, "out of memory");
-	} else if (sqlite3_prepare_v2(query->database, "ATTACH ? AS day", -1, &attach, NULL) !=
-		   SQLITE_OK) {
-		error = query_error(query, why);
-	} else {
-		sqlite3_bind_text(attach, 1, buf_slice(&uri).data, (int)buf_len(&uri), SQLITE_STATIC);
-		if (sqlite3_step(attach) != SQLITE_DONE)
-			error = access(path, F_OK) < 0 && errno == ENOENT ? -ENOENT
-									  : query_error(query, why);
-	}
-	sqlite3_finalize(attach);
-	buf_free(&uri);
+	error = query_attach_file(query, query->shown, "day", "ro", why);
 	if (error)
 		return error;
 	version = query_number(query, "PRAGMA day.user_version");
@@ -202,17 +214,36 @@ int query_attach(struct query *query, int32_t day, struct why *why)
 	error = version == 0 ? -ENOENT
 		: version < 0 ? query_error(query, why)
 			      : why_set(why, EINVAL,
-					"%s: written by another version of the collector (layout %lld, "
-					"this one knows %d)",
-					path, (long long)version, LAYOUT_VERSION);
+					"%s/%s: written by another version of the collector (layout "
+					"%lld, this one knows %d)",
+					query->path, query->shown, (long long)version, LAYOUT_VERSION);
 	query_detach(query);
 	return error;
+}
+
+void query_detach_index(struct query *query)
+{
+	sqlite3_exec(query->database, "DETACH fts", NULL, NULL, NULL);
 }
 
 void query_detach(struct query *query)
 {
 	sqlite3_exec(query->database, "DETACH day", NULL, NULL, NULL);
 	query->shown[0] = '\0';
+}
+
+int query_attach_index(struct query *query, int32_t day, bool write, struct why *why)
+{
+	int error;
+
+	snprintf(query->shown, sizeof(query->shown), "%s", layout_index_name(day).text);
+	error = query_attach_file(query, query->shown, "fts", write ? "rwc" : "ro", why);
+	/* One that is being made is none yet. */
+	if (!error && !write && query_number(query, "PRAGMA fts.user_version") == 0) {
+		query_detach_index(query);
+		error = -ENOENT;
+	}
+	return error;
 }
 
 /* ---- statements ---- */

@@ -75,6 +75,20 @@ int query_follow(struct query *query, const struct query_filter *filter, uint64_
 	int (*row)(void *context, const struct query_event *event), void *context,
 	struct why *why);
 
+/* Events whose content has all the words in one block of it, the newest first. A word may be several
+ * in their order ("a phrase"), or end in * after three letters or more. A text that is sent again and
+ * again (a history) is found where an address sent it first on each day. Of the filter only source and
+ * the times count. -EINVAL with why: words in which nothing is to be found. *lag tells what the index
+ * has not taken in yet. */
+struct query_lag {
+	uint64_t events;   /* that cannot be found yet; 0: none */
+	uint64_t until_ns; /* the time of the last that can */
+};
+int query_search(struct query *query, const char *const *words, size_t nwords,
+	const struct query_filter *filter, uint64_t limit,
+	int (*row)(void *context, const struct query_event *event), void *context,
+	struct query_lag *lag, struct why *why);
+
 /* What a source address had done in all when it was told last. */
 struct query_source {
 	uint64_t time_ns;

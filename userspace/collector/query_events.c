@@ -180,16 +180,6 @@ static int query_page_read(struct query *query, struct query_page *page, sqlite3
 	return error;
 }
 
-struct query_reading {
-	struct query *query;
-	const struct query_filter *filter;
-	uint64_t left; /* events that are still wanted */
-	int (*row)(void *context, const struct query_event *event);
-	void *context;
-	struct query_page *page;
-	struct why *why;
-};
-
 static int query_tell(struct query_reading *reading)
 {
 	int error = 0;
@@ -202,14 +192,14 @@ static int query_tell(struct query_reading *reading)
 	return error;
 }
 
-static int query_reading_begin(struct query_reading *reading, uint64_t limit)
+int query_reading_begin(struct query_reading *reading, uint64_t limit)
 {
 	reading->left = limit ? limit : UINT64_MAX;
 	reading->page = calloc(1, sizeof(*reading->page));
 	return reading->page ? 0 : why_set(reading->why, ENOMEM, "out of memory");
 }
 
-static void query_reading_end(struct query_reading *reading)
+void query_reading_end(struct query_reading *reading)
 {
 	for (size_t i = 0; reading->page && i < QUERY_PAGE; i++)
 		buf_wipe(&reading->page->rows[i].text);
@@ -287,6 +277,73 @@ int query_events(struct query *query, const struct query_filter *filter, uint64_
 		error = query_day_events(&reading, query->days[--to]);
 	query_reading_end(&reading);
 	return error;
+}
+
+/* ---- those that were searched ---- */
+
+static int query_page_hits(struct query_reading *reading, bool *more)
+{
+	struct buf sql = BUF_EMPTY;
+	sqlite3_stmt *rows = NULL;
+	int error = buf_printf(&sql,
+		"%s WHERE event.id IN (SELECT event FROM temp.hit WHERE shown = 0)"
+		" AND time_ns >= :since AND time_ns < :until"
+		" ORDER BY time_ns DESC, event.id DESC LIMIT %llu",
+		query_event_columns,
+		reading->left < QUERY_PAGE ? (unsigned long long)reading->left : QUERY_PAGE + 1ull);
+
+	if (error)
+		error = why_set(reading->why, ENOMEM, "out of memory");
+	else
+		error = query_prepare(reading->query, &sql, reading->filter, &rows, reading->why);
+	if (!error) {
+		query_bind_number(rows, ":since", (int64_t)reading->filter->since_ns);
+		query_bind_number(rows, ":until",
+			reading->filter->until_ns ? (int64_t)reading->filter->until_ns : INT64_MAX);
+		error = query_page_read(reading->query, reading->page, rows, more, reading->why);
+	}
+	sqlite3_finalize(rows);
+	buf_free(&sql);
+	return error;
+}
+
+static int query_hits_shown(struct query_reading *reading)
+{
+	sqlite3_stmt *shown = NULL;
+	int error = 0;
+
+	if (sqlite3_prepare_v2(reading->query->database,
+		    "UPDATE temp.hit SET shown = 1 WHERE event = ?", -1, &shown, NULL) != SQLITE_OK)
+		error = query_error(reading->query, reading->why);
+	for (size_t i = 0; i < reading->page->n && !error; i++) {
+		sqlite3_bind_int64(shown, 1, reading->page->rows[i].event.id);
+		if (sqlite3_step(shown) != SQLITE_DONE)
+			error = query_error(reading->query, reading->why);
+		sqlite3_reset(shown);
+	}
+	sqlite3_finalize(shown);
+	return error;
+}
+
+int query_read_hits(struct query_reading *reading, int32_t day)
+{
+	bool more = true;
+	int error = 0;
+
+	while (more && reading->left && !error) {
+		error = query_attach(reading->query, day, reading->why);
+		if (error)
+			return error == -ENOENT ? 0 : error;
+		error = query_page_hits(reading, &more);
+		query_detach(reading->query);
+		if (!error)
+			error = query_hits_shown(reading);
+		if (!error)
+			error = query_tell(reading);
+	}
+	/* Those outside the times as well. */
+	return error ? error
+		     : query_execute(reading->query, "UPDATE temp.hit SET shown = 1", reading->why);
 }
 
 /* ---- following ---- */
@@ -393,6 +450,22 @@ static int query_page_after(struct query_reading *reading, struct query_cursor *
 	sqlite3_finalize(rows);
 	buf_free(&sql);
 	return error;
+}
+
+bool query_has_changed(struct query *query, int32_t day)
+{
+	const struct query_cursor *cursor = query_cursor(query, day);
+	int64_t changed = query_changed(query, day);
+
+	return !cursor || !changed || cursor->changed != changed;
+}
+
+void query_was_seen(struct query *query, int32_t day)
+{
+	struct query_cursor *cursor = query_cursor(query, day);
+
+	if (cursor)
+		cursor->changed = query_changed(query, day);
 }
 
 static int query_day_follow(struct query_reading *reading, struct query_cursor *cursor)

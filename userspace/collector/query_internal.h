@@ -7,6 +7,8 @@
 #include <sqlite3.h>
 
 #include "base/buf.h"
+#include "base/log.h"
+#include "collector/layout.h"
 #include "collector/query.h"
 #include "collector/squeeze.h"
 
@@ -37,6 +39,14 @@ uint64_t query_day_ns(int32_t day);
 /* 0, or -ENOENT: it went away meanwhile, which is no failure; or -EIO with why. */
 int query_attach(struct query *query, int32_t day, struct why *why);
 void query_detach(struct query *query);
+/* The index of the day that is attached, under the name of fts. With write it is made when there is
+ * none; -ENOENT as above. */
+int query_attach_index(struct query *query, int32_t day, bool write, struct why *why);
+void query_detach_index(struct query *query);
+
+/* Whether a day's files have changed since it was seen. */
+bool query_has_changed(struct query *query, int32_t day);
+void query_was_seen(struct query *query, int32_t day);
 
 int query_error(struct query *query, struct why *why);
 int query_execute(struct query *query, const char *sql, struct why *why);
@@ -52,6 +62,22 @@ struct slice query_blob(sqlite3_stmt *statement, int column);
 uint64_t query_count(sqlite3_stmt *statement, int column);
 /* Appends what a blob of the attached day unpacks to. */
 int query_unpack(struct query *query, struct slice packed, struct buf *out, struct why *why);
+
+/* Events on their way to who asks, a page of them at a time. */
+struct query_reading {
+	struct query *query;
+	const struct query_filter *filter;
+	uint64_t left; /* events that are still wanted */
+	int (*row)(void *context, const struct query_event *event);
+	void *context;
+	struct query_page *page;
+	struct why *why;
+};
+
+int query_reading_begin(struct query_reading *reading, uint64_t limit);
+void query_reading_end(struct query_reading *reading);
+/* Tells the events of temp.hit (event, shown), whose ids are of that day, that were not shown. */
+int query_read_hits(struct query_reading *reading, int32_t day);
 
 /* The text of a name's number in a column of the attached day. */
 #define QUERY_NAME_OF(column) "(SELECT text FROM day.name WHERE name.id = " column ")"

@@ -271,17 +271,28 @@ bool store_in_transaction(const struct store *store)
 	return store->in_transaction;
 }
 
-void store_retain(struct store *store, unsigned days)
+/* A file with what belongs to it. */
+static void store_unlink(const struct store *store, const char *name)
 {
 	static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		char path[40];
+
+		snprintf(path, sizeof(path), "%s%s", name, suffixes[i]);
+		unlinkat(store->directory, path, 0);
+	}
+}
+
+void store_retain(struct store *store, unsigned days)
+{
 	int32_t today = (int32_t)(clock_realtime_ns() / LAYOUT_NS_PER_DAY), *all;
 	size_t n;
 
 	if (!days || layout_days(store->path, &all, &n) < 0)
 		return;
 	for (size_t i = 0; i < n && all[i] < today - (int64_t)days; i++) {
-		const char *name = layout_day_name(all[i]).text;
-		char path[40];
+		struct layout_day_name name = layout_day_name(all[i]), index = layout_index_name(all[i]);
 
 		for (size_t j = 0; j < STORE_OPEN; j++) {
 			if (!store->open[j] || day_number(store->open[j]) != all[i])
@@ -291,11 +302,9 @@ void store_retain(struct store *store, unsigned days)
 				(STORE_OPEN - 1 - j) * sizeof(*store->open));
 			store->open[STORE_OPEN - 1] = NULL;
 		}
-		for (size_t j = 0; j < sizeof(suffixes) / sizeof(suffixes[0]); j++) {
-			snprintf(path, sizeof(path), "%s%s", name, suffixes[j]);
-			unlinkat(store->directory, path, 0);
-		}
-		log_info("%s: removed, for it is more than %u days old", name, days);
+		store_unlink(store, index.text);
+		store_unlink(store, name.text);
+		log_info("%s: removed, for it is more than %u days old", name.text, days);
 	}
 	free(all);
 }

@@ -23,6 +23,7 @@
 enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC, CONFIG_XDP_OFF };
 enum config_fsync { CONFIG_FSYNC_ALWAYS, CONFIG_FSYNC_INTERVAL, CONFIG_FSYNC_NEVER };
 enum config_full { CONFIG_FULL_BLOCK, CONFIG_FULL_DROP };
+enum config_on_client_close { CONFIG_CLIENT_CLOSE_CANCEL, CONFIG_CLIENT_CLOSE_DRAIN };
 enum config_steer { CONFIG_STEER_ENDPOINTS, CONFIG_STEER_ALL };
 /* How endpoints are found besides active resolution: two bits. */
 enum config_learn { CONFIG_LEARN_OFF, CONFIG_LEARN_DNS, CONFIG_LEARN_SNI, CONFIG_LEARN_BOTH };
@@ -30,6 +31,8 @@ enum config_learn { CONFIG_LEARN_OFF, CONFIG_LEARN_DNS, CONFIG_LEARN_SNI, CONFIG
 enum config_policy { CONFIG_POLICY_PASS, CONFIG_POLICY_RESET, CONFIG_POLICY_DENY };
 /* What becomes of new AI connections while nobody is there to inspect them: reset, or passed. */
 enum config_fail { CONFIG_FAIL_CLOSED, CONFIG_FAIL_OPEN, CONFIG_FAIL_DEFAULT /* of hosts: datapath.fail */ };
+/* What becomes of a request whose body cannot be read, on an operation whose bodies are. */
+enum config_unreadable { CONFIG_UNREADABLE_DENY, CONFIG_UNREADABLE_PASS };
 /* Who forwards established connections that are not steered. */
 enum config_forward { CONFIG_FORWARD_STACK, CONFIG_FORWARD_XDP };
 
@@ -143,6 +146,7 @@ struct config_http {
 	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
 	size_t request_window;	/* bytes of a body held to decide on edits: 64 KiB */
 	uint64_t body_max;	/* 0: no limit */
+	enum config_unreadable unreadable;
 	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
 };
@@ -153,7 +157,9 @@ struct config_origin {
 	uint64_t idle_ns;	/* between two bytes of a response: 20 min */
 	uint64_t keepalive_ns;	/* an unused pooled connection lives this long: 60 s */
 	uint32_t pool_max;	/* idle connections per origin and worker: 64 */
-	uint64_t drain_ns;	/* after the client left, read the rest for its usage: 60 s … */
+	/* When the client leaves: end the origin's call (cancel), or read it to its end. */
+	enum config_on_client_close on_client_close;
+	uint64_t drain_ns;	/* with drain: 60 s … */
 	uint64_t drain_bytes;	/* … and at most this much: 16 MiB */
 };
 

@@ -103,6 +103,7 @@
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
+	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
 	S(inject_usage, BOOL, inject_usage, "true", "")
 
@@ -112,6 +113,7 @@
 	S(idle_timeout, DURATION, idle_ns, "20m", "1s..1d")                                       \
 	S(keepalive, DURATION, keepalive_ns, "60s", "0s..1d")                                     \
 	S(pool_max, U32, pool_max, "64", "0..65536")                                              \
+	S(on_client_close, CHOICE, on_client_close, "cancel", "cancel|drain")                     \
 	S(drain_time, DURATION, drain_ns, "60s", "0s..1h")                                        \
 	S(drain_size, SIZE, drain_bytes, "16MiB", "0..1GiB")
 

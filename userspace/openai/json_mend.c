@@ -120,3 +120,16 @@ int json_mend(struct buf *text)
 		*room++ = m.closers[--m.depth];
 	return 0;
 }
+
+int json_mend_surrogates(struct buf *text)
+{
+	struct buf mended = BUF_EMPTY;
+	int error = buf_reserve(&mended, buf_len(text) + 1) ? json_text_repair(&mended, buf_slice(text))
+							    : -ENOMEM;
+
+	buf_free(text);
+	if (error)
+		buf_free(&mended);
+	*text = mended;
+	return error;
+}

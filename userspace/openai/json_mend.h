@@ -9,5 +9,8 @@
  * JSON_SCAN_DEPTH + 1 bytes). Where no value has begun it becomes empty. 0, or -ENOMEM with an
  * empty text. */
 int json_mend(struct buf *text);
+/* Puts \ufffd in place of escapes of lone surrogates, which are JSON by its grammar alone. 0, or
+ * -ENOMEM with an empty text. */
+int json_mend_surrogates(struct buf *text);
 
 #endif

@@ -68,6 +68,7 @@ struct json_scan {
 	unsigned char low, high;
 	unsigned hex_digits;
 	uint32_t hex, high_surrogate;
+	bool lone_surrogate;
 
 	struct json_keep *text, *raw;
 	unsigned raw_depth;
@@ -121,6 +122,11 @@ struct json_scan *json_scan_new(const struct json_handler *handler, void *contex
 void json_scan_free(struct json_scan *s)
 {
 	free(s);
+}
+
+bool json_scan_met_lone_surrogate(const struct json_scan *s)
+{
+	return s->lone_surrogate || s->high_surrogate;
 }
 
 void json_scan_keep_raw(struct json_scan *s, struct json_keep *keep)
@@ -355,6 +361,7 @@ static void emit_lone_surrogate(struct json_scan *s)
 {
 	if (s->high_surrogate) {
 		s->high_surrogate = 0;
+		s->lone_surrogate = true;
 		emit_character(s, 0xfffd);
 	}
 }
@@ -479,10 +486,14 @@ static const char *read_hex(struct json_scan *s, const char *p)
 		return p + 1;
 	}
 	emit_lone_surrogate(s);
-	if (s->hex >= 0xd800 && s->hex < 0xdc00)
+	if (s->hex >= 0xd800 && s->hex < 0xdc00) {
 		s->high_surrogate = s->hex;
-	else
-		emit_character(s, s->hex >= 0xdc00 && s->hex < 0xe000 ? 0xfffd : s->hex);
+	} else if (s->hex >= 0xdc00 && s->hex < 0xe000) {
+		s->lone_surrogate = true;
+		emit_character(s, 0xfffd);
+	} else {
+		emit_character(s, s->hex);
+	}
 	return p + 1;
 }
 

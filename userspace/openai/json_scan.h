@@ -100,6 +100,10 @@ enum json_problem json_scan_feed(struct json_scan *scan, struct slice piece);
 /* No more pieces. JSON_FINE: exactly one whole value was fed. */
 enum json_problem json_scan_end(struct json_scan *scan);
 
+/* Whether an escape of a surrogate without its other half was read: kept bytes have it as it was
+ * written, which strict readers refuse (see json_text_repair). */
+bool json_scan_met_lone_surrogate(const struct json_scan *scan);
+
 /* Only from enter: keeps the value's bytes as they are written, resp. a string's decoded text.
  * One of each at a time; keep lives until the value has left, and keep->cut tells then. */
 void json_scan_keep_raw(struct json_scan *scan, struct json_keep *keep);

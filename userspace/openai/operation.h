@@ -42,6 +42,9 @@ struct operation {
 	bool deployment;    /* on Azure's dated paths it stands below deployments/{deployment}/ */
 	bool streams;	    /* answers text/event-stream when asked */
 	bool read;	    /* request.h and response.h read its bodies */
+	/* It computes and keeps nothing: done twice it costs twice, and has no other effect. For
+	 * methods that are not idempotent (RFC 9110 section 9.2.2). */
+	bool stateless;
 };
 
 /* Whose form of the API: it decides the paths, the api-version and the shape of errors. */

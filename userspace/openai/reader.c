@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "http/coding.h"
 #include "http/sse.h"
+#include "openai/json_scan.h"
 
 /* An event of a stream longer than this passes unread. */
 #define READER_EVENT_MAX (1u << 20)
@@ -29,10 +31,13 @@ struct reader {
 	const struct reader_class *class;
 	struct coding *coding;	/* NULL: none */
 	struct work *work;	/* during coding_decode */
+	size_t taken;		/* bytes at the front of the input that the decoder has already */
 	bool failed;		/* the rest passes unread */
 	bool concluded;		/* likewise */
 	bool coded;
 	bool hides;
+	bool until_close, truncated;
+	const char *mark;	/* where [DONE] began, in memory that may be gone */
 	struct request_reader *request;
 	struct response_reader *response;
 	struct sse_reader *sse;
@@ -109,8 +114,10 @@ static bool stream_event(
 		response_reader_skipped(r->response);
 	else if (event->data.data)
 		flags = response_reader_event(r->response, event->data);
-	if (flags & RESPONSE_EVENT_DONE)
+	if (flags & RESPONSE_EVENT_DONE) {
+		r->mark = event->raw.data;
 		reader_conclude(r);
+	}
 	return flags & RESPONSE_EVENT_USAGE_ONLY;
 }
 
@@ -183,14 +190,18 @@ static int reader_decoded(void *context, struct slice piece)
 	return r->failed || r->concluded ? -EBADMSG : 0;
 }
 
+/* What the decoder takes may be read much later: the input is used when all of it was read. */
 static enum reader_result reader_decode(struct reader *r, struct slice *input, struct work *work)
 {
+	struct slice rest = slice_after(*input, r->taken);
 	int error;
 
 	r->work = work;
-	error = coding_decode_some(r->coding, input, work, reader_decoded, r);
+	error = coding_decode_some(r->coding, &rest, work, reader_decoded, r);
+	r->taken = error == -EAGAIN ? input->len - rest.len : 0;
 	if (error == -EAGAIN)
 		return READER_SPENT;
+	*input = slice_after(*input, input->len);
 	if (error && !r->failed && !r->concluded)
 		reader_fail(r, coding_problem(error));
 	return READER_ALL;
@@ -205,27 +216,22 @@ enum reader_result reader_feed(
 	struct reader *r, struct slice *input, struct work *work, struct slice *pass)
 {
 	struct slice all = *input;
-	enum reader_result result = READER_ALL;
 
 	*pass = SLICE_NONE;
 	if (r->hides)
 		return stream_feed_hiding(r, input, work, pass);
-	if (r->coding && !reader_passes(r))
-		result = reader_decode(r, input, work);
+	if (r->coding && !reader_passes(r) && reader_decode(r, input, work) == READER_SPENT)
+		return READER_SPENT;
 	while (!r->coding && !reader_passes(r) && input->len && work_left(work)) {
 		struct slice piece = slice_first(*input, READER_PIECE);
 
 		*input = slice_after(*input, piece.len);
 		r->class->feed(r, piece, work);
 	}
-	if (reader_passes(r)) {
+	if (reader_passes(r))
 		*input = slice_after(all, all.len);
-		result = READER_ALL;
-	} else if (input->len) {
-		result = READER_SPENT;
-	}
 	*pass = slice_first(all, all.len - input->len);
-	return result;
+	return input->len ? READER_SPENT : READER_ALL;
 }
 
 void reader_conclude(struct reader *r)
@@ -236,22 +242,55 @@ void reader_conclude(struct reader *r)
 	r->class->conclude(r);
 }
 
+/* Before the facts become final; error: of the coding. */
+static bool stream_is_truncated(const struct reader *r, int error)
+{
+	const struct response_facts *facts = response_reader_facts(r->response);
+
+	return !facts->complete && !facts->has_error && !r->failed &&
+	       (!error || error == -ENODATA);
+}
+
+static bool body_is_truncated(const struct reader *r)
+{
+	const struct response_facts *facts = response_reader_facts(r->response);
+
+	return r->until_close && facts->problem &&
+	       strcmp(facts->problem, json_problem_name(JSON_UNFINISHED)) == 0;
+}
+
 struct slice reader_end(struct reader *r)
 {
 	int error = r->coding && !r->failed && !r->concluded ? coding_finish(r->coding) : 0;
 	struct slice rest = SLICE_NONE;
 
-	if (r->sse)
+	if (r->sse) {
 		rest = stream_rest(r);
+		r->truncated = stream_is_truncated(r, error);
+	}
 	if (error)
 		reader_fail(r, coding_problem(error));
 	reader_conclude(r);
+	if (r->response && !r->sse)
+		r->truncated = body_is_truncated(r);
 	return rest;
 }
 
 bool reader_is_done(const struct reader *r)
 {
 	return r->sse && response_reader_facts(r->response)->complete;
+}
+
+size_t reader_before_mark(const struct reader *r, struct slice pass)
+{
+	bool inside = !r->coded && r->mark >= pass.data && r->mark < pass.data + pass.len;
+
+	return inside ? (size_t)(r->mark - pass.data) : 0;
+}
+
+bool reader_is_truncated(const struct reader *r)
+{
+	return r->truncated;
 }
 
 bool reader_is_coded(const struct reader *r)
@@ -333,6 +372,7 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 	if (!r)
 		return NULL;
 	r->class = stream ? &stream_class : &response_class;
+	r->until_close = head->framing == HEAD_UNTIL_CLOSE;
 	r->response = response_reader_new(options->operation, options->content_max, stream);
 	if (stream)
 		r->sse = sse_reader_new(READER_EVENT_MAX);

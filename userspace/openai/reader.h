@@ -34,8 +34,8 @@ void reader_free(struct reader *reader);
 enum reader_result {
 	READER_ALL,   /* all of the input was read */
 	READER_AGAIN, /* there is more to be done at once */
-	READER_SPENT, /* the work is spent: to be called in a later turn, with the rest of the input,
-		       * which may be empty */
+	READER_SPENT, /* the work is spent: to be called in a later turn, with the rest of the input
+		       * and nothing else */
 };
 
 /* Reads from the front of *input, which it advances, as far as the work goes. *pass is what goes
@@ -49,6 +49,12 @@ void reader_conclude(struct reader *reader);
 struct slice reader_end(struct reader *reader);
 /* Whether the mark was read that ends a stream. */
 bool reader_is_done(const struct reader *reader);
+/* Of a pass by which reader_is_done became true: how much of it comes before the mark. A mark that
+ * lies in a coding, or began in an earlier pass, has nothing before it. */
+size_t reader_before_mark(const struct reader *reader, struct slice pass);
+/* After reader_end: whether the body lacks the end that its dialect has, by all that could be read:
+ * a stream its mark (or an error in its place); a body until close the end of its JSON. */
+bool reader_is_truncated(const struct reader *reader);
 /* Whether the body has a content coding, known or not. */
 bool reader_is_coded(const struct reader *reader);
 /* Whether something of the body may not go on. */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "http/coding.h"
 #include "openai/json_mend.h"
 #include "openai/json_scan.h"
 #include "openai/json_text.h"
@@ -158,6 +159,7 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		r->facts.stream_options = true;
 		r->facts.include_usage = REQUEST_ABSENT;
 		r->include_usage.there = false;
+		r->options = (struct place){.start = v->start};
 		break;
 	case NODE_MESSAGES:
 		if (chat)
@@ -338,13 +340,22 @@ void request_reader_fail(struct request_reader *r, const char *problem)
 	unreadable(r, problem);
 }
 
-/* The kept JSON, closed where it was cut or the body ended inside it. */
-static struct slice kept(struct json_keep *keep, bool unfinished, bool *truncated)
+int request_problem_status(const char *problem)
 {
-	if (keep->cut || unfinished) {
-		*truncated = *truncated || keep->cut;
-		json_mend(keep->into);
-	}
+	if (strcmp(problem, coding_problem(-ENOTSUP)) == 0)
+		return 415;
+	return strcmp(problem, coding_problem(-EFBIG)) == 0 ? 413 : 400;
+}
+
+/* The kept JSON, closed where it was cut or the body ended inside it. */
+static struct slice kept(
+	const struct request_reader *r, struct json_keep *keep, bool unfinished, bool *truncated)
+{
+	*truncated = *truncated || keep->cut;
+	if ((keep->cut || unfinished) && json_mend(keep->into) < 0)
+		*truncated = true;
+	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(keep->into) < 0)
+		*truncated = true;
 	return buf_slice(keep->into);
 }
 
@@ -355,8 +366,8 @@ int request_reader_end(struct request_reader *r)
 
 	if (problem)
 		unreadable(r, json_problem_name(problem));
-	f->messages = kept(&r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
-	f->tools = kept(&r->keep_tools, problem != JSON_FINE, &f->tools_truncated);
+	f->messages = kept(r, &r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
+	f->tools = kept(r, &r->keep_tools, problem != JSON_FINE, &f->tools_truncated);
 	return f->readable ? 0 : -EBADMSG;
 }
 
@@ -365,34 +376,14 @@ const struct request_facts *request_reader_facts(const struct request_reader *r)
 	return &r->facts;
 }
 
-/* Whether the body is whole, streams, and is the same to every parser. */
-static bool may_inject(const struct request_reader *r)
-{
-	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE;
-}
-
-bool request_inject_tail(
-	const struct request_reader *r, uint64_t gone, struct request_splice *splice)
-{
-	if (!may_inject(r) || r->facts.stream_options || r->root.end <= gone)
-		return false;
-	/* The object is not empty: "stream" is in it. */
-	*splice = (struct request_splice){
-		r->root.end - 1, 0, SLICE(",\"stream_options\":{\"include_usage\":true}")};
-	return true;
-}
-
-bool request_inject_usage(const struct request_reader *r, struct request_splice *splice)
+/* What makes the value of stream_options ask for usage. */
+static bool options_splice(const struct request_reader *r, struct request_splice *splice)
 {
 	const struct place *options = &r->options, *flag = &r->include_usage;
 
-	if (!may_inject(r) || r->facts.include_usage == REQUEST_TRUE ||
-		r->facts.include_usage == REQUEST_NOT_BOOLEAN)
+	if (r->facts.include_usage == REQUEST_TRUE || r->facts.include_usage == REQUEST_NOT_BOOLEAN)
 		return false;
-	if (!r->facts.stream_options)
-		*splice = (struct request_splice){
-			r->root.end - 1, 0, SLICE(",\"stream_options\":{\"include_usage\":true}")};
-	else if (options->type == JSON_NULL)
+	if (options->type == JSON_NULL)
 		*splice = (struct request_splice){
 			options->start, 4, SLICE("{\"include_usage\":true}")};
 	else if (options->type != JSON_OBJECT)
@@ -404,6 +395,57 @@ bool request_inject_usage(const struct request_reader *r, struct request_splice 
 		*splice = (struct request_splice){options->end - 1, 0,
 			options->empty ? SLICE("\"include_usage\":true")
 				       : SLICE(",\"include_usage\":true")};
+	return true;
+}
+
+/* Whether the body is whole, streams, and is the same to every parser. */
+static bool may_inject(const struct request_reader *r)
+{
+	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE;
+}
+
+/* What asks for usage at the end of the body, which is not empty: "stream" is in it. */
+static struct request_splice tail_splice(const struct request_reader *r)
+{
+	return (struct request_splice){
+		r->root.end - 1, 0, SLICE(",\"stream_options\":{\"include_usage\":true}")};
+}
+
+bool request_may_inject_later(const struct request_reader *r)
+{
+	struct request_splice splice;
+
+	if (!r->facts.readable || r->facts.stream == REQUEST_FALSE ||
+		r->facts.stream == REQUEST_NOT_BOOLEAN)
+		return false;
+	return !r->options.there || options_splice(r, &splice);
+}
+
+uint64_t request_settled(const struct request_reader *r)
+{
+	return r->facts.stream_options && !r->options.there ? r->options.start : r->facts.bytes;
+}
+
+bool request_inject_later(
+	const struct request_reader *r, uint64_t gone, struct request_splice *splice)
+{
+	/* Options without a stream are an error of the client's, with the edit as without. */
+	if (r->options.there)
+		return request_may_inject_later(r) && r->options.start >= gone &&
+		       options_splice(r, splice);
+	if (!may_inject(r) || r->root.end <= gone)
+		return false;
+	*splice = tail_splice(r);
+	return true;
+}
+
+bool request_inject_usage(const struct request_reader *r, struct request_splice *splice)
+{
+	if (!may_inject(r))
+		return false;
+	if (r->facts.stream_options)
+		return options_splice(r, splice);
+	*splice = tail_splice(r);
 	return true;
 }
 

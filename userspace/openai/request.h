@@ -49,6 +49,8 @@ void request_reader_free(struct request_reader *reader);
 int request_reader_feed(struct request_reader *reader, struct slice piece);
 /* The body cannot be read, for a reason that lies outside of its JSON, one of a fixed set. */
 void request_reader_fail(struct request_reader *reader, const char *problem);
+/* The status (RFC 9110 section 15.5) that tells a client of facts.problem. */
+int request_problem_status(const char *problem);
 /* No more pieces. 0, or -EBADMSG when the body is not readable for any reason. */
 int request_reader_end(struct request_reader *reader);
 /* Never NULL; slices are valid until the next feed, end or free. O(1). Members are there as soon
@@ -65,10 +67,14 @@ struct request_splice {
  * needed (it is already true, or the call does not stream) or none is safe (not readable, or
  * stream_options is of another shape than the service takes). */
 bool request_inject_usage(const struct request_reader *reader, struct request_splice *splice);
-/* The same where the first gone bytes of the body have gone already: once the final "}" was fed and
- * has not gone (true only then), and only where stream_options is absent. */
-bool request_inject_tail(
+/* The same while the body comes, of which the first gone bytes have gone already: an edit behind
+ * them, once it is known. At most one edit is ever needed. */
+bool request_inject_later(
 	const struct request_reader *reader, uint64_t gone, struct request_splice *splice);
+/* The offset up to which the bytes that were fed are needed no more for such an edit. */
+uint64_t request_settled(const struct request_reader *reader);
+/* Whether there may yet be one. */
+bool request_may_inject_later(const struct request_reader *reader);
 
 /* Input tokens by rule of thumb, for gen_ai.usage.source "estimated": a token per 4 bytes of text
  * and tools (rounded up), 4 per message, 85 per image part, 1 per number of a token prompt. */

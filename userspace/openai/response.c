@@ -113,41 +113,59 @@ static void read_error(struct response_reader *r, yyjson_val *error)
 	set_code(r, yyjson_obj_get(error, "code"));
 }
 
+static bool is_count(yyjson_val *v)
+{
+	return yyjson_is_uint(v) && yyjson_get_uint(v) <= INT64_MAX;
+}
+
 /* The first of two names that is a count. False when neither is. */
 static bool read_count(yyjson_val *object, const char *name, const char *other, uint64_t *count)
 {
 	yyjson_val *v = yyjson_obj_get(object, name);
 
-	if (!yyjson_is_uint(v))
+	if (!is_count(v))
 		v = yyjson_obj_get(object, other);
-	if (!yyjson_is_uint(v))
+	if (!is_count(v))
 		return false;
 	*count = yyjson_get_uint(v);
 	return true;
 }
 
+void response_usage(struct response_facts *f)
+{
+	if (!f->has_total && f->has_input && f->has_output) {
+		f->total_tokens = f->input_tokens + f->output_tokens;
+		f->has_total = f->total_tokens <= INT64_MAX;
+	}
+	f->has_usage = f->has_input || f->has_output || f->has_total;
+}
+
+/* False: it has no count. What an earlier chunk counted gives way. */
 static bool read_usage(struct response_reader *r, yyjson_val *usage)
 {
 	struct response_facts *f = &r->facts;
 	yyjson_val *input = yyjson_obj_get(usage, "prompt_tokens_details");
 	yyjson_val *output = yyjson_obj_get(usage, "completion_tokens_details");
-	bool has_input, has_output, has_total;
+	uint64_t in = 0, out = 0, total = 0;
+	bool has_in = read_count(usage, "prompt_tokens", "input_tokens", &in);
+	bool has_out = read_count(usage, "completion_tokens", "output_tokens", &out);
+	bool has_total = read_count(usage, "total_tokens", "total_tokens", &total);
 
-	has_input = read_count(usage, "prompt_tokens", "input_tokens", &f->input_tokens);
-	has_output = read_count(usage, "completion_tokens", "output_tokens", &f->output_tokens);
-	has_total = read_count(usage, "total_tokens", "total_tokens", &f->total_tokens);
-	if (!has_input && !has_output && !has_total)
+	if (!has_in && !has_out && !has_total)
 		return false;
-	if (!has_total &&
-		__builtin_add_overflow(f->input_tokens, f->output_tokens, &f->total_tokens))
-		f->total_tokens = UINT64_MAX;
+	f->has_input = has_in;
+	f->has_output = has_out;
+	f->has_total = has_total;
+	f->input_tokens = in;
+	f->output_tokens = out;
+	f->total_tokens = total;
+	response_usage(f);
 	if (!yyjson_is_obj(input))
 		input = yyjson_obj_get(usage, "input_tokens_details");
 	if (!yyjson_is_obj(output))
 		output = yyjson_obj_get(usage, "output_tokens_details");
 	read_count(input, "cached_tokens", "cached_tokens", &f->cached_tokens);
 	read_count(output, "reasoning_tokens", "reasoning_tokens", &f->reasoning_tokens);
-	f->has_usage = true;
 	return true;
 }
 

@@ -14,7 +14,8 @@ struct response_facts {
 	struct slice id, model, system_fingerprint; /* decoded, cut at 128 bytes */
 	struct slice
 		finish_reasons; /* JSON array of strings, by choice; set by response_reader_end */
-	bool has_usage;
+	bool has_usage; /* one of these counts at least: what is no whole number is no count */
+	bool has_input, has_output, has_total;
 	uint64_t input_tokens, output_tokens, total_tokens; /* total: the sum when not given */
 	uint64_t cached_tokens, reasoning_tokens;	    /* parts of input and output */
 	/* JSON array of messages, by choice: {"role","content","refusal","tool_calls",

@@ -134,7 +134,7 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	}
 }
 
-/* A count: digits only. */
+/* A count: digits only, and no more than every reader can store. */
 static bool count_of(const struct json_value *v, uint64_t *count)
 {
 	uint64_t n = 0;
@@ -149,6 +149,8 @@ static bool count_of(const struct json_value *v, uint64_t *count)
 			__builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
 			return false;
 	}
+	if (n > INT64_MAX)
+		return false;
 	*count = n;
 	return true;
 }
@@ -159,13 +161,13 @@ static void leave_usage(struct response_reader *r, const struct json_value *v)
 
 	switch ((enum node)v->node) {
 	case NODE_INPUT:
-		f->has_usage |= count_of(v, &f->input_tokens);
+		f->has_input |= count_of(v, &f->input_tokens);
 		break;
 	case NODE_OUTPUT_TOKENS:
-		f->has_usage |= count_of(v, &f->output_tokens);
+		f->has_output |= count_of(v, &f->output_tokens);
 		break;
 	case NODE_TOTAL:
-		f->has_usage |= count_of(v, &f->total_tokens);
+		f->has_total |= count_of(v, &f->total_tokens);
 		break;
 	case NODE_CACHED:
 		count_of(v, &f->cached_tokens);
@@ -174,9 +176,7 @@ static void leave_usage(struct response_reader *r, const struct json_value *v)
 		count_of(v, &f->reasoning_tokens);
 		break;
 	case NODE_USAGE:
-		if (f->has_usage && !f->total_tokens &&
-			__builtin_add_overflow(f->input_tokens, f->output_tokens, &f->total_tokens))
-			f->total_tokens = UINT64_MAX;
+		response_usage(f);
 		break;
 	default:
 		break;
@@ -292,4 +292,6 @@ void response_body_end(struct response_reader *r)
 		return;
 	if (problem || f->output_truncated || buf_append_slice(&r->messages, SLICE("]")) < 0)
 		json_mend(&r->messages);
+	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&r->messages) < 0)
+		f->output_truncated = true;
 }

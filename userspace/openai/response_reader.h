@@ -35,6 +35,9 @@ void response_unreadable(struct response_reader *r, const char *problem);
 /* Sets *fact, unless it is set already or value is empty: Azure's first chunk has empty ones. */
 void response_set(struct slice *fact, char *memory, size_t size, struct slice value);
 
+/* All counts of the usage were read: makes a total of the parts where it is not given. */
+void response_usage(struct response_facts *facts);
+
 /* The reader of bodies that are one JSON text. 0, or -ENOMEM. */
 int response_body_init(struct response_reader *r);
 /* The body has ended; closes what is kept of it. */

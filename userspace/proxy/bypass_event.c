@@ -37,7 +37,7 @@ static bool record(struct bypass_events *events, struct event *event, enum fate 
 	event->action = fate == FATE_REFUSED ? SLICE("deny") : SLICE("bypass");
 	event->outcome = SLICE("unknown");
 	/* Nobody could wait: what finds no room is left out, and told when there is some. */
-	if (recorder_record(events->recorder, event) == -EAGAIN)
+	if (recorder_try(events->recorder, event) == -EAGAIN)
 		return false;
 	counter_add(events->counters, COUNTER_BYPASS_RECORDED, 1);
 	return true;

@@ -24,6 +24,7 @@
 /* Reads of one turn of the loop, so that one client does not keep the others waiting. */
 #define CLIENT_READS 4
 
+static void client_hung_up(struct hangup *hangup);
 static void client_ready(void *owner);
 static void client_readable(void *owner);
 static void client_drained(void *owner);
@@ -71,6 +72,7 @@ void client_close(struct client *client, bool reset)
 		return;
 	if (client->stream.flooded)
 		counter_add(client->worker->counters, COUNTER_CLIENT_FLOODED, 1);
+	hangup_stop(&client->hangup);
 	if (client->fd >= 0)
 		close(client->fd);
 	else if (reset)
@@ -96,10 +98,8 @@ static void client_set_deadline(struct client *client)
 	const struct config_http *http = &client->worker->config->http;
 
 	if (client->exchange) {
-		if (exchange_request_is_whole(client->exchange))
-			ev_timer_stop(client->worker->loop, &client->deadline);
-		else
-			client_expect(client, http->body_ns);
+		/* The exchange knows who owes the next bytes. */
+		ev_timer_stop(client->worker->loop, &client->deadline);
 	} else if (!h1_reader_in_message(client->reader)) {
 		client_expect(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
 	} else if (client->deadline.repeat * (double)NS_PER_S != (double)http->head_ns ||
@@ -278,8 +278,8 @@ static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 	struct client *client = timer->data;
 	char byte;
 
-	(void)loop;
 	(void)events;
+	ev_timer_stop(loop, timer); /* it would repeat */
 	switch (client->state) {
 	case CLIENT_HELLO:
 		/* Nothing said at all: a protocol in which the server speaks first, not TLS. */
@@ -294,18 +294,8 @@ static void client_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 		client_close(client, true);
 		return;
 	case CLIENT_OPEN:
-		if (h1_reader_in_message(client->reader) && !client->exchange) {
-			counter_add(client->worker->counters, COUNTER_REQUEST_TIMEOUT, 1);
-			client->exchange =
-				exchange_refuse(client, 408, "request_timeout",
-					"The request's head did not arrive in time.");
-			return;
-		}
-		if (client->exchange)
-			exchange_body_error(client->exchange,
-				&(struct h1_error){.status = 408,
-					.name = "body_timeout",
-					.text = "The request's body stopped arriving."});
+		if (h1_reader_in_message(client->reader))
+			client->exchange = exchange_refuse(client, ENDING_REQUEST_TIMEOUT, NULL);
 		else
 			client_close(client, false);
 		return;
@@ -362,6 +352,7 @@ void client_new(struct worker *worker, int fd)
 	socket_prepare(fd, &worker->config->tcp);
 	counter_add(worker->counters, COUNTER_CLIENT_ACCEPTED, 1);
 	list_append(&worker->clients, &client->node);
+	hangup_init(&client->hangup, &worker->hangups, client_hung_up);
 	ev_io_init(&client->peek, client_peek, fd, EV_READ);
 	ev_init(&client->deadline, client_timed_out);
 	client->peek.data = client->deadline.data = client;
@@ -433,6 +424,21 @@ const char *client_tls_version(const struct client *client)
 
 /* ---- requests ---- */
 
+/* Reads, or no longer; that the client leaves is heard in either case. */
+static void client_watch(struct client *client, bool input)
+{
+	stream_watch(&client->stream, input);
+	if (input)
+		hangup_stop(&client->hangup);
+	else
+		hangup_listen(&client->hangup, client->stream.fd);
+}
+
+static void client_hung_up(struct hangup *hangup)
+{
+	client_close(list_entry(hangup, struct client, hangup), false);
+}
+
 /* Everything was said: the rest of the input is read and thrown away for a moment, so that a reset
  * does not destroy the response on its way. */
 static void client_linger(struct client *client)
@@ -449,7 +455,7 @@ static void client_linger(struct client *client)
 	stream_shutdown(&client->stream);
 	buf_clear(&client->pending);
 	client_expect(client, CLIENT_LINGER_NS);
-	stream_watch(&client->stream, true);
+	client_watch(client, true);
 }
 
 static bool client_takes_input(const struct client *client)
@@ -464,6 +470,15 @@ static void client_head(struct client *client, const struct head *head, bool fin
 	if (!head->keep_alive || client->worker->draining)
 		client->close_after = true;
 	client->exchange = exchange_start(client, head, fin);
+}
+
+static void client_refuse_request(struct client *client, const struct h1_error *error)
+{
+	if (client->exchange)
+		exchange_body_error(client->exchange, error);
+	else
+		client->exchange = exchange_refuse(client, ENDING_REQUEST_MALFORMED,
+			&(struct ending_detail){error->name, error->text, error->status});
 }
 
 /* Parses from the input what may be parsed now, and returns how much that was. */
@@ -492,12 +507,7 @@ static size_t client_parse(struct client *client, struct slice input)
 			break;
 		case H1_ERROR:
 			client->close_after = true;
-			counter_add(client->worker->counters, COUNTER_REQUEST_MALFORMED, 1);
-			if (client->exchange)
-				exchange_body_error(client->exchange, &event.error);
-			else
-				client->exchange = exchange_refuse(client, event.error.status,
-					event.error.name, event.error.text);
+			client_refuse_request(client, &event.error);
 			return input.len;
 		}
 	}
@@ -557,7 +567,7 @@ static void client_readable(void *owner)
 		/* While an exchange is in progress a little is read ahead, to notice the end. */
 		if (!client_takes_input(client) &&
 			buf_len(&client->pending) >= worker->config->http.head_max) {
-			stream_watch(&client->stream, false);
+			client_watch(client, false);
 			return;
 		}
 		got = stream_read(&client->stream, worker->scratch, WORKER_READ_SIZE);
@@ -582,7 +592,7 @@ void client_resume(struct client *client)
 	/* Inside client_parse: its loop goes on by itself. */
 	if (client->state != CLIENT_OPEN || client->parsing)
 		return;
-	stream_watch(&client->stream, true);
+	client_watch(client, true);
 	if (buf_len(&client->pending))
 		client_feed(client, SLICE_NONE);
 	if (client->state != CLIENT_OPEN)

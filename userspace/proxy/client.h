@@ -4,6 +4,7 @@
 #define PROXY_CLIENT_H
 
 #include "http/h1.h"
+#include "io/hangup.h"
 #include "io/stream.h"
 #include "proxy/worker.h"
 #include "tls/clienthello.h"
@@ -28,6 +29,7 @@ struct client {
 	enum client_state state;
 	int fd;			/* until the stream has it */
 	struct stream stream;
+	struct hangup hangup;	/* while the stream is not read */
 	ev_io peek;
 	ssize_t peeked;		/* bytes of an incomplete hello */
 	ev_timer deadline;

@@ -18,6 +18,115 @@ struct exchange *exchange_of(struct list *node)
 	return list_entry(node, struct exchange, node);
 }
 
+/* ---- phases ---- */
+
+#define TO(phase) (1u << EXCHANGE_##phase)
+/* Every phase can end: with an answer of the origin's, an error of ours, or nobody to answer. */
+#define TO_AN_END (TO(RECORDING))
+
+static const unsigned exchange_ways[] = {
+	[EXCHANGE_HOLDING] = TO(CONNECTING) | TO_AN_END,
+	[EXCHANGE_CONNECTING] = TO(SENDING) | TO(AWAITING) | TO_AN_END,
+	[EXCHANGE_SENDING] = TO(AWAITING) | TO(ANSWERING) | TO_AN_END,
+	[EXCHANGE_AWAITING] = TO(ANSWERING) | TO(CONNECTING) /* again */ | TO(DRAINING) | TO_AN_END,
+	[EXCHANGE_ANSWERING] = TO(DRAINING) | TO_AN_END,
+	[EXCHANGE_DRAINING] = TO_AN_END,
+	[EXCHANGE_RECORDING] = TO(OVER),
+	[EXCHANGE_OVER] = 0,
+};
+
+void exchange_enter(struct exchange *ex, enum exchange_phase phase)
+{
+	assert(ex->magic == EXCHANGE_MAGIC);
+	assert(exchange_ways[ex->phase] & 1u << phase);
+	ex->phase = phase;
+}
+
+bool exchange_is_over(const struct exchange *ex)
+{
+	return ex->phase >= EXCHANGE_RECORDING;
+}
+
+/* ---- deadlines ---- */
+
+static void exchange_start_timer(struct exchange *ex, double seconds)
+{
+	ev_timer_stop(ex->worker->loop, &ex->timer);
+	ev_timer_set(&ex->timer, seconds, 0);
+	ev_timer_start(ex->worker->loop, &ex->timer);
+}
+
+static struct deadline_view exchange_view(const struct exchange *ex)
+{
+	struct stream *origin = ex->connection ? &ex->connection->stream : NULL;
+
+	return (struct deadline_view){
+		.phase = ex->phase,
+		.reading = ex->reading_request || ex->reading_response,
+		.origin_full = origin && !stream_room(origin),
+		.origin_unsent = origin && buf_len(stream_out(origin)),
+		.client_full = ex->client && !stream_room(&ex->client->stream),
+		.end_mark = ex->end_mark,
+	};
+}
+
+/* Who owed what before may go on owing it; a timer that would fire too early is left to do so. */
+void exchange_moved(struct exchange *ex, enum ending_side side)
+{
+	const struct deadline_view view = exchange_view(ex);
+	struct deadline owed = deadline_of(&view, ex->worker->config);
+	bool other = owed.kind != ex->owed.kind;
+
+	if (!other && (owed.kind == DEADLINE_NONE || owed.side != side))
+		return;
+	ex->owed = owed;
+	ex->owed_since = ev_now(ex->worker->loop);
+	if (owed.kind == DEADLINE_ORIGIN_ROOM)
+		ex->owed_written = ex->connection->stream.written_bytes;
+	if (!owed.ns)
+		return;
+	if (!ev_is_active(&ex->timer) ||
+		ev_timer_remaining(ex->worker->loop, &ex->timer) >
+			(double)owed.ns / (double)NS_PER_S)
+		exchange_start_timer(ex, (double)owed.ns / (double)NS_PER_S);
+}
+
+static void exchange_deadline_passed(struct exchange *ex)
+{
+	switch (ex->owed.kind) {
+	case DEADLINE_DRAIN:
+		counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
+		exchange_finish(ex);
+		break;
+	case DEADLINE_ORIGIN_END:
+		exchange_end_by_mark(ex);
+		break;
+	default:
+		exchange_fail(ex, ex->owed.ending, NULL);
+	}
+}
+
+static void exchange_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct exchange *ex = timer->data;
+	double left;
+
+	(void)events;
+	if (!ex->owed.ns)
+		return;
+	/* An origin that takes a little at a time is not stuck. */
+	if (ex->owed.kind == DEADLINE_ORIGIN_ROOM &&
+		ex->connection->stream.written_bytes != ex->owed_written) {
+		ex->owed_written = ex->connection->stream.written_bytes;
+		ex->owed_since = ev_now(loop);
+	}
+	left = ex->owed_since + (double)ex->owed.ns / (double)NS_PER_S - ev_now(loop);
+	if (left > 0)
+		exchange_start_timer(ex, left);
+	else
+		exchange_deadline_passed(ex);
+}
+
 /* ---- beginning and end ---- */
 
 static void exchange_free(struct garbage *garbage)
@@ -38,15 +147,8 @@ static void exchange_end(struct exchange *ex)
 {
 	struct client *client = ex->client;
 
-	assert(ex->magic == EXCHANGE_MAGIC);
+	exchange_enter(ex, EXCHANGE_OVER);
 	ex->magic = 0;
-	ev_timer_stop(ex->worker->loop, &ex->deadline);
-	share_cancel(&ex->share);
-	if (ex->opening)
-		origin_cancel(ex->opening);
-	exchange_release_origin(ex, ex->origin_reusable);
-	if (ex->waiting)
-		recorder_cancel(&ex->waiter);
 	list_remove(&ex->node);
 	turn_discard(&ex->worker->turn, &ex->garbage, exchange_free);
 	ex->client = NULL;
@@ -61,71 +163,75 @@ static void exchange_end(struct exchange *ex)
 	worker_ended(ex->worker);
 }
 
-static void exchange_record_again(struct recorder_waiter *waiter)
+static void exchange_is_recorded(struct recorder_waiter *waiter)
 {
-	struct exchange *ex = list_entry(waiter, struct exchange, waiter);
+	exchange_end(list_entry(waiter, struct exchange, waiter));
+}
 
-	ex->waiting = false;
-	exchange_finish(ex);
+/* 0, or -EAGAIN: the exchange is the recorder's now. */
+static int exchange_close(struct exchange *ex)
+{
+	int error;
+
+	exchange_enter(ex, EXCHANGE_RECORDING);
+	ev_timer_stop(ex->worker->loop, &ex->timer);
+	share_cancel(&ex->share);
+	if (ex->opening)
+		origin_cancel(ex->opening);
+	error = exchange_record(ex);
+	exchange_release_origin(ex, ex->origin_reusable);
+	return error;
 }
 
 void exchange_finish(struct exchange *ex)
 {
-	ex->reading_request = ex->reading_response = false;
-	if (!ex->recorded && exchange_record(ex) == -EAGAIN) {
-		/* The last bytes stay here until the event is safe. */
-		ex->waiting = true;
-		exchange_expect(ex, 0);
-		recorder_wait(ex->worker->recorder, &ex->waiter);
-		if (ex->client)
-			stream_hold(&ex->client->stream, true);
+	if (exchange_close(ex) == 0)
+		exchange_end(ex);
+	else if (ex->client)
+		stream_hold(&ex->client->stream, true); /* the last bytes, until the event is safe */
+}
+
+/* The first reason stays: what follows from it is no other. */
+static void exchange_blame(
+	struct exchange *ex, enum ending ending, const struct ending_detail *detail)
+{
+	const struct ending_row *row = ending_row(ending);
+
+	if (ex->ending != ENDING_NONE)
 		return;
-	}
-	exchange_end(ex);
+	ex->ending = ending;
+	ex->error_type = detail && detail->name ? detail->name : row->name;
+	why_set(&ex->why, EIO, "%s", detail && detail->message ? detail->message : row->message);
+	if (row->deny)
+		ex->action = "deny";
+	if (row->counter >= 0)
+		counter_add(ex->worker->counters, (enum counter)row->counter, 1);
+}
+
+/* The client is closed now; it does not come back to this exchange. */
+static void exchange_drop_client(struct exchange *ex)
+{
+	struct client *client = ex->client;
+
+	ex->client = NULL;
+	ex->head = NULL;
+	client->exchange = NULL;
+	client_close(client, true);
 }
 
 void exchange_cut(struct exchange *ex)
 {
-	if (ex->client) {
-		/* Comes back as exchange_client_gone. */
-		client_close(ex->client, true);
-		if (ex->magic != EXCHANGE_MAGIC)
-			return;
+	/* In the recorder's queue all is said but the last bytes. */
+	if (ex->phase == EXCHANGE_RECORDING) {
+		recorder_cancel(ex->worker->recorder, &ex->waiter);
+	} else {
+		exchange_blame(ex, ENDING_SHUTDOWN, NULL);
+		if (exchange_close(ex) == -EAGAIN)
+			recorder_cancel(ex->worker->recorder, &ex->waiter);
 	}
-	if (ex->waiting)
-		recorder_cancel(&ex->waiter);
-	ex->waiting = false;
-	if (!ex->error_type && !ex->response_whole)
-		ex->error_type = "shutdown";
-	if (!ex->recorded && exchange_record(ex) == -EAGAIN)
-		recorder_drop(ex->worker->recorder);
+	if (ex->client)
+		exchange_drop_client(ex);
 	exchange_end(ex);
-}
-
-void exchange_expect(struct exchange *ex, uint64_t ns)
-{
-	if (!ns) {
-		ev_timer_stop(ex->worker->loop, &ex->deadline);
-		return;
-	}
-	ex->deadline.repeat = (double)ns / (double)NS_PER_S;
-	ev_timer_again(ex->worker->loop, &ex->deadline);
-}
-
-static void exchange_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct exchange *ex = timer->data;
-
-	(void)loop;
-	(void)events;
-	if (!ex->client) {
-		/* The time to read the rest for its usage is over. */
-		counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
-		exchange_finish(ex);
-		return;
-	}
-	counter_add(ex->worker->counters, COUNTER_ORIGIN_TIMEOUT, 1);
-	exchange_fail(ex, 504, "origin_timeout", "The origin did not answer in time.", true);
 }
 
 /* Copies what the event and the readers need for longer than the client may live. */
@@ -150,13 +256,14 @@ static int exchange_copy_head(struct exchange *ex, const struct head *head)
 	return 0;
 }
 
-static void exchange_read_on(struct share *share)
+/* The turn of a reader whose work was spent. */
+static void exchange_go_on(struct share *share)
 {
 	struct exchange *ex = list_entry(share, struct exchange, share);
 
 	if (ex->reading_request)
 		exchange_read_request_on(ex);
-	if (ex->reading_response && ex->magic == EXCHANGE_MAGIC)
+	if (ex->reading_response && !exchange_is_over(ex))
 		exchange_read_response_on(ex);
 }
 
@@ -186,11 +293,10 @@ static struct exchange *exchange_new(struct client *client)
 	ex->client_written_bytes = client->stream.written_bytes;
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
-	share_init(&ex->share, &ex->worker->shares, exchange_read_on);
-	ex->waiter.wake = exchange_record_again;
-	list_init(&ex->waiter.node);
-	ev_init(&ex->deadline, exchange_timed_out);
-	ex->deadline.data = ex;
+	share_init(&ex->share, &ex->worker->shares, exchange_go_on);
+	ex->waiter.wake = exchange_is_recorded;
+	ev_init(&ex->timer, exchange_timed_out);
+	ex->timer.data = ex;
 	list_append(&ex->worker->exchanges, &ex->node);
 	client->exchange = ex;
 	counter_add(ex->worker->counters, COUNTER_EXCHANGE_STARTED, 1);
@@ -198,66 +304,53 @@ static struct exchange *exchange_new(struct client *client)
 }
 
 struct exchange *exchange_refuse(
-	struct client *client, int status, const char *type, const char *message)
+	struct client *client, enum ending ending, const struct ending_detail *detail)
 {
 	struct exchange *ex = exchange_new(client);
 
-	if (ex) {
-		ex->action = "deny";
-		exchange_fail(ex, status, type, message, true);
-	}
+	if (ex)
+		exchange_fail(ex, ending, detail);
 	return client->exchange;
 }
 
 /* ---- the head ---- */
 
-/* What is wrong with a well-formed head: NULL, or the error's type, with status and message. */
-static const char *exchange_check(
-	const struct exchange *ex, const struct head *head, int *status, const char **message)
+/* What is wrong with a well-formed head. */
+static enum ending exchange_check(const struct exchange *ex, const struct head *head)
 {
 	if (!slice_equal_nocase(head_host(head), slice_of_string(ex->sni)) ||
-		(head_port(head) && head_port(head) != ex->destination.port)) {
-		*status = 421;
-		*message = "The Host of the request is not the host of this connection.";
-		return "misdirected_request";
-	}
-	if (head->upgrade) {
-		*status = 501;
-		*message = "Upgrading the connection to another protocol is not supported here.";
-		return "upgrade_refused";
-	}
-	if (!ex->match.canonical) {
-		*status = 400;
-		*message = "The path is not in its canonical form: send it without percent-encoding, "
-			   "empty or dot segments.";
-		return "path_not_canonical";
-	}
-	return NULL;
+		(head_port(head) && head_port(head) != ex->destination.port))
+		return ENDING_MISDIRECTED;
+	if (head->upgrade)
+		return ENDING_UPGRADE;
+	return ex->match.canonical ? ENDING_NONE : ENDING_PATH;
+}
+
+/* Reads the head; what it finds wrong. */
+static enum ending exchange_take_head(struct exchange *ex, const struct head *head)
+{
+	enum ending wrong;
+
+	ex->head = head;
+	if (exchange_copy_head(ex, head) < 0)
+		return ENDING_MEMORY;
+	operation_match(ex->host->provider, ex->method, ex->target, &ex->match);
+	wrong = exchange_check(ex, head);
+	if (wrong == ENDING_NONE && exchange_open_request_reader(ex, head) < 0)
+		wrong = ENDING_MEMORY;
+	return wrong;
 }
 
 struct exchange *exchange_start(struct client *client, const struct head *head, bool fin)
 {
 	struct exchange *ex = exchange_new(client);
-	const char *message = NULL, *type;
-	int status = 0;
+	enum ending wrong;
 
 	if (!ex)
 		return NULL;
-	ex->head = head;
-	if (exchange_copy_head(ex, head) < 0) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
-		return client->exchange;
-	}
-	operation_match(ex->host->provider, ex->method, ex->target, &ex->match);
-	type = exchange_check(ex, head, &status, &message);
-	if (type) {
-		ex->action = "deny";
-		counter_add(ex->worker->counters, COUNTER_REQUEST_REFUSED, 1);
-		exchange_fail(ex, status, type, message, true);
-		return client->exchange;
-	}
-	if (exchange_open_request_reader(ex, head) < 0) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+	wrong = exchange_take_head(ex, head);
+	if (wrong != ENDING_NONE) {
+		exchange_fail(ex, wrong, NULL);
 		return client->exchange;
 	}
 	if (head->expect_continue && head->framing != HEAD_NO_BODY) {
@@ -270,6 +363,8 @@ struct exchange *exchange_start(struct client *client, const struct head *head, 
 	}
 	if (fin)
 		exchange_body(ex, SLICE_NONE, true);
+	else
+		exchange_moved(ex, ENDING_BY_CLIENT);
 	return client->exchange;
 }
 
@@ -285,73 +380,66 @@ void exchange_release_origin(struct exchange *ex, bool reusable)
 
 /* ---- when something goes wrong ---- */
 
-void exchange_fail(
-	struct exchange *ex, int status, const char *type, const char *message, bool final)
+/* Half an answer must not look like a whole one; what has come of it is delivered. */
+static void exchange_cut_response(struct exchange *ex)
 {
-	struct client *client = ex->client;
+	counter_add(ex->worker->counters, COUNTER_EXCHANGE_CUT, 1);
+	if (exchange_join_tail(ex) == 0)
+		stream_flush(&ex->client->stream);
+	exchange_drop_client(ex);
+}
 
-	ex->request_state = REQUEST_OVER;
-	if (ex->opening)
-		origin_cancel(ex->opening);
-	ex->error_type = type;
-	why_set(&ex->why, EIO, "%s", message);
-	exchange_expect(ex, 0);
-	if (client && ex->response_started) {
-		/* Half an answer must not look like a whole one. */
-		counter_add(ex->worker->counters, COUNTER_EXCHANGE_CUT, 1);
-		ex->client = NULL;
-		client->exchange = NULL;
-		client_close(client, true);
-		exchange_finish(ex);
+void exchange_fail(
+	struct exchange *ex, enum ending ending, const struct ending_detail *detail)
+{
+	const struct ending_row *row = ending_row(ending);
+
+	if (exchange_is_over(ex))
 		return;
-	}
-	if (client) {
-		ex->status = status;
+	exchange_blame(ex, ending, detail);
+	if (ex->client && ex->response_started) {
+		exchange_cut_response(ex);
+	} else if (ex->client) {
+		ex->status = detail && detail->status ? detail->status : row->status;
 		ex->keep_client = ex->request_whole && ex->head && ex->head->keep_alive;
 		counter_add(ex->worker->counters, COUNTER_EXCHANGE_FAILED, 1);
-		if (exchange_compose_error(ex, status, type, message, final) < 0) {
-			ex->client = NULL;
-			client->exchange = NULL;
-			client_close(client, true);
-		}
+		if (exchange_compose_error(ex, ex->status, row->final) < 0)
+			exchange_drop_client(ex);
 	}
 	exchange_finish(ex);
 }
 
+static bool exchange_drains(const struct exchange *ex)
+{
+	return ex->worker->config->origin.on_client_close == CONFIG_CLIENT_CLOSE_DRAIN &&
+	       ex->worker->config->origin.drain_ns && ex->request_whole &&
+	       (ex->phase == EXCHANGE_AWAITING || ex->phase == EXCHANGE_ANSWERING);
+}
+
 void exchange_client_gone(struct exchange *ex)
 {
-	bool asked = ex->request_whole && ex->connection && !ex->response_whole;
-
 	ex->client = NULL;
 	ex->head = NULL;
-	if (ex->waiting)
+	if (exchange_is_over(ex))
 		return;
-	if (ex->recorded) {
-		exchange_end(ex);
-		return;
-	}
-	if (!ex->error_type) {
-		ex->error_type = "client_closed";
-		why_set(&ex->why, ECONNRESET, "The client closed the connection before the end.");
-		counter_add(ex->worker->counters, COUNTER_EXCHANGE_ABANDONED, 1);
-	}
-	ex->request_state = REQUEST_OVER;
-	if (ex->opening)
-		origin_cancel(ex->opening);
-	if (!asked || !ex->worker->config->origin.drain_ns) {
+	exchange_blame(ex, ENDING_CLIENT_CLOSED, NULL);
+	if (!exchange_drains(ex)) {
+		/* Ends the origin's call, and with it the generation and its cost. */
 		exchange_finish(ex);
 		return;
 	}
 	/* What was asked for will be paid for: the rest is read for its usage. */
+	exchange_enter(ex, EXCHANGE_DRAINING);
 	ex->drained = true;
 	counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAINED, 1);
-	exchange_expect(ex, ex->worker->config->origin.drain_ns);
-	stream_watch(&ex->connection->stream, true);
+	exchange_moved(ex, ENDING_BY_US);
+	exchange_watch_origin(ex);
 }
 
 void exchange_client_drained(struct exchange *ex)
 {
-	if (!ex->connection || ex->waiting)
+	if (exchange_is_over(ex))
 		return;
-	stream_watch(&ex->connection->stream, true);
+	exchange_moved(ex, ENDING_BY_CLIENT);
+	exchange_watch_origin(ex);
 }

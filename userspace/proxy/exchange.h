@@ -9,13 +9,8 @@
 #include "openai/operation.h"
 #include "openai/reader.h"
 #include "proxy/client.h"
-
-enum exchange_request_state {
-	REQUEST_HELD,	 /* its first bytes are kept until it is clear what to change */
-	REQUEST_WAITING, /* … and until there is a connection to the origin */
-	REQUEST_FLOWING, /* goes on as it comes */
-	REQUEST_OVER,	 /* refused or failed: what still comes is of no interest */
-};
+#include "proxy/deadline.h"
+#include "proxy/ending.h"
 
 /* How the response's body is delimited for the client. */
 enum exchange_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
@@ -26,6 +21,11 @@ struct exchange {
 	struct garbage garbage;
 	struct worker *worker;
 	struct client *client;		/* NULL once it is gone */
+	enum exchange_phase phase;
+	struct deadline owed;		/* who owes the next bytes */
+	double owed_since;		/* ev_now of the last of them */
+	uint64_t owed_written;		/* what the origin had taken then */
+	ev_timer timer;			/* of owed; may fire early */
 
 	/* the request */
 	const struct head *head;	/* the client's reader's; NULL with the client */
@@ -34,7 +34,6 @@ struct exchange {
 	const struct config_host *host;
 	const struct config_backend *backend; /* NULL: the origin the client named */
 	struct operation_match match;
-	enum exchange_request_state request_state;
 	bool request_whole;
 	struct reader *request;		/* NULL: the operation is none whose body is read */
 	struct buf request_unread;	/* came, but was not read yet */
@@ -42,6 +41,7 @@ struct exchange {
 	bool reading_request;		/* the reader's work was spent: it goes on in another turn */
 	struct buf body;		/* held, and kept to be sent again */
 	bool replayable;		/* body is all of it so far */
+	bool unreadable;		/* the body cannot be read; counted */
 	bool chunked;			/* towards the origin */
 	bool may_inject, injected;
 	struct buf trailers;		/* the last chunk and the trailers, as they are sent */
@@ -51,13 +51,12 @@ struct exchange {
 	struct origin_request *opening;
 	struct origin_connection *connection;
 	unsigned attempts;
-	ev_timer deadline;
 	struct share share;		/* of the work that reading is */
+	uint64_t sent_before;		/* on the connection, before this request */
 
 	/* the response */
 	const struct head *response_head; /* the connection's reader's */
 	bool response_started;		/* its head is composed for the client */
-	bool response_whole;
 	bool keep_client;
 	enum exchange_framing framing;
 	struct reader *response;	/* likewise */
@@ -69,11 +68,18 @@ struct exchange {
 	const struct secret *mask;	/* the service key, which no error is to show; or NULL */
 	size_t masked;			/* held back of the body, as it may be the key's beginning */
 	bool origin_reusable;		/* the connection, after the response */
-	bool done_seen;			/* the mark that ends a stream was read */
+	bool no_memory;			/* a part of the response could not be composed */
+	/* The client takes the stream's end mark for the end, and the event has to say what finally
+	 * happened: what comes from the mark on waits in tail until the message ends. */
+	bool end_mark;
+	size_t end_mark_at;		/* in what is composed in this turn */
+	bool tail_open;
+	struct buf tail;
 
 	/* the record */
 	struct recorder_waiter waiter;
-	bool recorded, waiting, drained;
+	enum ending ending;
+	bool drained;			/* the rest was read for its usage */
 	struct address_port source, destination, origin_address;
 	char sni[HOST_NAME_SIZE];
 	const char *tls_version;
@@ -83,7 +89,7 @@ struct exchange {
 	uint64_t client_read_bytes, client_written_bytes; /* of the connection, at the start */
 	int status;
 	const char *action;		/* the verdict */
-	const char *error_type;		/* NULL: none */
+	const char *error_type;		/* of ending; NULL: none */
 	struct why why;
 };
 
@@ -96,14 +102,13 @@ struct exchange *exchange_of(struct list *node);
 struct exchange *exchange_start(struct client *client, const struct head *head, bool fin);
 /* Answers what is not a request at all, with that error. */
 struct exchange *exchange_refuse(
-	struct client *client, int status, const char *type, const char *message);
+	struct client *client, enum ending ending, const struct ending_detail *detail);
 bool exchange_wants_input(struct exchange *exchange);
-bool exchange_request_is_whole(const struct exchange *exchange);
 /* The next bytes of the body; fin: the last ones (span may be empty then). */
 void exchange_body(struct exchange *exchange, struct slice span, bool fin);
 /* Before the fin. */
 void exchange_trailers(struct exchange *exchange, const struct h1_event *event);
-/* The body turned out to be malformed, or stopped coming. */
+/* The body turned out to be malformed. */
 void exchange_body_error(struct exchange *exchange, const struct h1_error *error);
 void exchange_client_gone(struct exchange *exchange);
 void exchange_client_drained(struct exchange *exchange);
@@ -121,19 +126,25 @@ int exchange_open_request_reader(struct exchange *exchange, const struct head *h
 void exchange_read_request_on(struct exchange *exchange);
 void exchange_read_response_on(struct exchange *exchange);
 
-/* Answers with an error in the client's dialect, or cuts a response that has begun. final: the
- * client's library shall not try again (x-should-retry). type is kept, message is copied. */
-void exchange_fail(struct exchange *exchange, int status, const char *type, const char *message,
-	bool final);
-/* Sends the request once more on a fresh connection, where that is safe. False: it is not. */
-bool exchange_retry(struct exchange *exchange);
+/* The only ways on are those of the table in exchange.c. */
+void exchange_enter(struct exchange *exchange, enum exchange_phase phase);
+/* Nothing more is read, sent or timed: all is said, and perhaps not yet recorded. */
+bool exchange_is_over(const struct exchange *exchange);
+/* Who owes the next bytes is asked anew, after something has moved. */
+void exchange_moved(struct exchange *exchange, enum ending_side side);
+
+/* Ends: answers with the ending's error in the client's dialect, or cuts a response that has
+ * begun. detail: what the case knows better than the ending's row, or NULL. */
+void exchange_fail(struct exchange *exchange, enum ending ending,
+	const struct ending_detail *detail);
+/* The connection is lost before the response has begun (error: a positive errno, or 0 for its end):
+ * sends the request once more on a fresh one, where that is safe. False: it is not. */
+bool exchange_retry(struct exchange *exchange, int error);
 /* Sends what is composed for the origin. */
 void exchange_flush_origin(struct exchange *exchange);
 /* All is composed: records, and then lets the last bytes and the exchange go. */
 void exchange_finish(struct exchange *exchange);
 void exchange_release_origin(struct exchange *exchange, bool reusable);
-/* (Re)starts the deadline; 0 stops it. */
-void exchange_expect(struct exchange *exchange, uint64_t ns);
 
 /* Composes the last chunk with these trailers, to be sent at the end; without memory the trailers
  * are left out, as they may be (RFC 9110 section 6.5.1). */
@@ -143,11 +154,18 @@ int exchange_write_last_chunk(struct buf *out, const struct buf *trailers);
 
 /* exchange_response.c: the connection's user, and the composition of our own answers. */
 extern const struct origin_user exchange_origin_user;
-int exchange_compose_error(
-	struct exchange *exchange, int status, const char *type, const char *message, bool final);
+int exchange_compose_error(struct exchange *exchange, int status, bool final);
+/* The grace after the stream's end mark has passed: it is the end. */
+void exchange_end_by_mark(struct exchange *exchange);
+/* Goes on reading the response, unless the client has no room for it. */
+void exchange_watch_origin(struct exchange *exchange);
+/* Where the response's bytes are composed. */
+struct buf *exchange_out(struct exchange *exchange);
+/* Lets go what waited behind the end mark. 0 or -ENOMEM. */
+int exchange_join_tail(struct exchange *exchange);
 void exchange_free_response(struct exchange *exchange);
 
-/* exchange_event.c: 0, or -EAGAIN while the audit ring is full. */
+/* exchange_event.c: once. 0, or -EAGAIN: the exchange's waiter waits for room in the audit ring. */
 int exchange_record(struct exchange *exchange);
 
 #endif

@@ -118,6 +118,16 @@ static void exchange_event_response_head(const struct exchange *ex, struct event
 		exchange_header_number(head, SLICE("x-ratelimit-remaining-tokens"));
 }
 
+/* Whether the call cost something, as far as it came: it was answered, or its client left, or was
+ * cut off, while the origin worked on it. */
+static bool exchange_was_served(const struct exchange *ex)
+{
+	if (ex->response_head)
+		return ex->status >= 200 && ex->status <= 299;
+	return ex->request_whole &&
+	       (ex->ending == ENDING_CLIENT_CLOSED || ex->ending == ENDING_SHUTDOWN);
+}
+
 /* Where the usage came from is said always: a sum over events must know what it adds up. */
 static void exchange_event_usage(const struct exchange *ex, struct event *event)
 {
@@ -128,17 +138,17 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 	event->usage_source = SLICE("none");
 	if (facts && facts->has_usage) {
 		event->usage_source = ex->drained ? SLICE("drained") : SLICE("provider");
-		event->input_tokens = event_number(facts->input_tokens);
-		event->output_tokens = event_number(facts->output_tokens);
-		event->total_tokens = event_number(facts->total_tokens);
+		event->input_tokens = (struct event_number){facts->input_tokens, facts->has_input};
+		event->output_tokens = (struct event_number){facts->output_tokens, facts->has_output};
+		event->total_tokens = (struct event_number){facts->total_tokens, facts->has_total};
 		event->cached_tokens = event_number(facts->cached_tokens);
 		event->reasoning_tokens = event_number(facts->reasoning_tokens);
 		return;
 	}
-	if (!facts || !ex->request || ex->status < 200 || ex->status > 299 || !ex->response_head)
+	if (!ex->request || !exchange_was_served(ex))
 		return;
 	input = request_estimate_tokens(reader_request(ex->request));
-	output = response_estimate_tokens(reader_response(ex->response));
+	output = facts ? response_estimate_tokens(reader_response(ex->response)) : 0;
 	event->usage_source = SLICE("estimated");
 	event->input_tokens = event_number(input);
 	event->output_tokens = event_number(output);
@@ -205,7 +215,6 @@ int exchange_record(struct exchange *ex)
 	struct source_event_text source;
 	struct address_text address;
 	char status[16];
-	int error;
 
 	exchange_event_connection(ex, &event);
 	exchange_event_request(ex, &event);
@@ -225,9 +234,7 @@ int exchange_record(struct exchange *ex)
 		event.error_type = slice_of_string(status);
 	}
 	event.outcome = event.error_type.len ? SLICE("failure") : SLICE("success");
-	error = recorder_record(ex->worker->recorder, &event);
-	ex->recorded = error == 0;
-	return error;
+	return recorder_record(ex->worker->recorder, &event, &ex->waiter);
 }
 
 void exchange_record_handshake(struct client *client, const char *type, const char *message)
@@ -251,6 +258,5 @@ void exchange_record_handshake(struct client *client, const char *type, const ch
 	};
 
 	/* There is no exchange that could wait. */
-	if (recorder_record(client->worker->recorder, &event) == -EAGAIN)
-		recorder_drop(client->worker->recorder);
+	recorder_record(client->worker->recorder, &event, NULL);
 }

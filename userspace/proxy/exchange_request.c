@@ -3,10 +3,15 @@
 #include "proxy/exchange.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "http/credential.h"
 #include "http/h1_write.h"
+#include "proxy/replay.h"
+
+/* The longest value of stream_options that is edited where the beginning of the body has gone. */
+#define EDIT_MAX 4096
 
 static void exchange_open_origin(struct exchange *ex, bool fresh);
 
@@ -27,26 +32,23 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 	return ex->request ? 0 : -ENOMEM;
 }
 
-bool exchange_wants_input(struct exchange *ex)
+/* Whether what was read of the request may be held or sent now. */
+static bool exchange_takes_request(const struct exchange *ex)
 {
-	if (ex->request_whole || ex->reading_request)
-		return false;
-	switch (ex->request_state) {
-	case REQUEST_HELD:
+	switch (ex->phase) {
+	case EXCHANGE_HOLDING:
 		return true;
-	case REQUEST_WAITING:
-		return false;
-	case REQUEST_FLOWING:
-		return !ex->connection || stream_room(&ex->connection->stream);
-	case REQUEST_OVER:
+	case EXCHANGE_SENDING:
+	case EXCHANGE_ANSWERING: /* an answer that came early */
+		return stream_room(&ex->connection->stream);
+	default:
 		return false;
 	}
-	return false;
 }
 
-bool exchange_request_is_whole(const struct exchange *ex)
+bool exchange_wants_input(struct exchange *ex)
 {
-	return ex->request_whole || ex->request_state == REQUEST_OVER;
+	return !ex->request_whole && !ex->reading_request && exchange_takes_request(ex);
 }
 
 static int exchange_write_piece(struct exchange *ex, struct slice piece)
@@ -76,28 +78,50 @@ static int exchange_write_edited(
 	return error;
 }
 
-/* A piece that goes on at once. The edit that asks for usage can still be made at its end. */
-static void exchange_pass(struct exchange *ex, struct slice span)
+/* Writes bytes of a body of which those before have gone, with the edit that asks for usage when it
+ * falls among them. *written: the rest of the bytes is to come again, with what follows them: the
+ * edit may need it. */
+static int exchange_write_on(struct exchange *ex, struct slice bytes, size_t *written)
 {
+	const struct request_reader *reader = ex->may_inject ? reader_request(ex->request) : NULL;
+	uint64_t gone = ex->request_bytes - bytes.len;
 	struct request_splice splice;
 	int error;
 
-	if (ex->may_inject && !ex->injected &&
-		request_inject_tail(reader_request(ex->request), ex->request_bytes - span.len,
-			&splice)) {
+	if (reader && !ex->injected && request_inject_later(reader, gone, &splice)) {
 		ex->injected = true;
-		error = exchange_write_edited(ex, span, ex->request_bytes, &splice);
+		error = exchange_write_edited(ex, bytes, ex->request_bytes, &splice);
 	} else {
-		error = exchange_write_piece(ex, span);
+		if (reader && !ex->injected && !ex->request_whole &&
+			ex->request_bytes - request_settled(reader) <= EDIT_MAX)
+			bytes = slice_first(bytes, (size_t)(request_settled(reader) - gone));
+		error = exchange_write_piece(ex, bytes);
 	}
 	if (!error && ex->request_whole && ex->chunked)
 		error = exchange_write_last_chunk(stream_out(&ex->connection->stream), &ex->trailers);
+	*written = bytes.len;
+	return error;
+}
+
+/* A piece that goes on at once, but for what may have to be edited together with the next. */
+static void exchange_pass(struct exchange *ex, struct slice span)
+{
+	bool held = buf_len(&ex->body) > 0;
+	int error = held ? buf_append_slice(&ex->body, span) : 0;
+	size_t written = 0;
+
+	if (!error)
+		error = exchange_write_on(ex, held ? buf_slice(&ex->body) : span, &written);
+	if (!error && !held)
+		error = buf_append_slice(&ex->body, slice_after(span, written));
 	if (error) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
-	if (ex->request_whole)
-		exchange_expect(ex, ex->worker->config->origin.first_byte_ns);
+	if (held)
+		buf_consume(&ex->body, written);
+	if (ex->request_whole && ex->phase == EXCHANGE_SENDING)
+		exchange_enter(ex, EXCHANGE_AWAITING);
 	exchange_flush_origin(ex);
 }
 
@@ -107,30 +131,65 @@ static void exchange_request_whole(struct exchange *ex)
 	if (!ex->request)
 		return;
 	reader_end(ex->request);
-	if (!request_reader_facts(reader_request(ex->request))->readable)
-		counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
+}
+
+/* True: the exchange is over, because its body cannot be read. */
+static bool exchange_refuses_body(struct exchange *ex)
+{
+	const struct request_facts *facts;
+	char message[128];
+
+	if (!ex->request || ex->unreadable)
+		return false;
+	facts = request_reader_facts(reader_request(ex->request));
+	if (facts->readable)
+		return false;
+	ex->unreadable = true;
+	counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
+	if (ex->worker->config->http.unreadable == CONFIG_UNREADABLE_PASS)
+		return false;
+	snprintf(message, sizeof(message), "The request's body cannot be inspected: %s.",
+		facts->problem);
+	exchange_fail(ex, ENDING_UNREADABLE,
+		&(struct ending_detail){NULL, message, request_problem_status(facts->problem)});
+	return true;
+}
+
+static void exchange_hold(struct exchange *ex, struct slice span)
+{
+	if (buf_append_slice(&ex->body, span) < 0) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+		return;
+	}
+	if (ex->request_whole ||
+		buf_len(&ex->body) > ex->worker->config->http.request_window)
+		exchange_open_origin(ex, false);
 }
 
 /* What was read goes on, or is held. */
 static void exchange_body_read(struct exchange *ex, struct slice span)
 {
 	ex->request_bytes += span.len;
-	if (ex->request_state == REQUEST_FLOWING) {
+	/* Before the last of it goes on: what is not whole the origin does not act on. */
+	if (exchange_refuses_body(ex))
+		return;
+	switch (ex->phase) {
+	case EXCHANGE_HOLDING:
+		exchange_hold(ex, span);
+		break;
+	case EXCHANGE_SENDING:
+	case EXCHANGE_ANSWERING:
 		exchange_pass(ex, span);
-		return;
+		break;
+	default:
+		break;
 	}
-	if (ex->request_state != REQUEST_HELD)
-		return;
-	if (buf_append_slice(&ex->body, span) < 0) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
-		return;
-	}
-	if (ex->request_whole || buf_len(&ex->body) > ex->worker->config->http.request_window)
-		exchange_open_origin(ex, false);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_CLIENT);
 }
 
 /* Reads from the front of *span, which it advances, as far as the work goes. A reader that cannot
- * go on says so in its facts; the bytes are forwarded all the same. */
+ * go on says so in its facts. */
 static void exchange_read_request(struct exchange *ex, struct slice *span, bool fin)
 {
 	struct slice read = *span;
@@ -147,11 +206,11 @@ static void exchange_read_request(struct exchange *ex, struct slice *span, bool 
 void exchange_body(struct exchange *ex, struct slice span, bool fin)
 {
 	exchange_read_request(ex, &span, fin);
-	if (!ex->reading_request || ex->request_state == REQUEST_OVER)
+	if (!ex->reading_request || exchange_is_over(ex))
 		return;
 	ex->request_unread_fin = fin;
 	if (buf_append_slice(&ex->request_unread, span) < 0)
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 	else
 		share_wait(&ex->share);
 }
@@ -162,12 +221,10 @@ void exchange_read_request_on(struct exchange *ex)
 	size_t before = span.len;
 
 	/* Whoever ends the waiting calls again. */
-	if (ex->request_state != REQUEST_HELD && ex->request_state != REQUEST_FLOWING)
-		return;
-	if (ex->connection && !stream_room(&ex->connection->stream))
+	if (!exchange_takes_request(ex))
 		return;
 	exchange_read_request(ex, &span, ex->request_unread_fin);
-	if (ex->request_state == REQUEST_OVER)
+	if (exchange_is_over(ex))
 		return;
 	buf_consume(&ex->request_unread, before - span.len);
 	if (ex->reading_request) {
@@ -198,8 +255,8 @@ void exchange_trailers(struct exchange *ex, const struct h1_event *event)
 
 void exchange_body_error(struct exchange *ex, const struct h1_error *error)
 {
-	ex->action = "deny";
-	exchange_fail(ex, error->status, error->name, error->text, true);
+	exchange_fail(ex, ENDING_REQUEST_MALFORMED,
+		&(struct ending_detail){error->name, error->text, error->status});
 }
 
 /* ---- towards the origin ---- */
@@ -269,17 +326,8 @@ static int exchange_write_framing(
 	return 0;
 }
 
-/* Whether usage may yet be asked for in a body whose beginning has to go now. */
-static bool exchange_may_inject_later(const struct exchange *ex)
-{
-	const struct request_facts *facts = request_reader_facts(reader_request(ex->request));
-
-	return !ex->request_whole && facts->readable && !facts->stream_options &&
-	       facts->stream != REQUEST_FALSE;
-}
-
-/* Composes the head and what is held of the body. */
-static int exchange_write_request(struct exchange *ex)
+/* Composes the head and what is held of the body; *written bytes of that. */
+static int exchange_write_request(struct exchange *ex, size_t *written)
 {
 	struct buf *out = stream_out(&ex->connection->stream), target = BUF_EMPTY;
 	struct request_splice splice = {0};
@@ -288,8 +336,11 @@ static int exchange_write_request(struct exchange *ex)
 		       operation_allows_usage(&ex->match);
 	int error;
 
-	ex->injected = allowed && ex->request_whole && request_inject_usage(reader_request(ex->request), &splice);
-	ex->may_inject = ex->injected || (allowed && exchange_may_inject_later(ex));
+	ex->injected = allowed && ex->request_whole &&
+		       request_inject_usage(reader_request(ex->request), &splice);
+	ex->may_inject =
+		ex->injected || (allowed && !ex->request_whole &&
+					request_may_inject_later(reader_request(ex->request)));
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
 	error = worker_key(ex->worker, ex->backend)
 			? credential_strip_query(ex->head->path, &target)
@@ -306,45 +357,58 @@ static int exchange_write_request(struct exchange *ex)
 		error = exchange_write_framing(ex, out, &splice);
 	if (!error)
 		error = h1_write_end_of_head(out);
-	if (!error && ex->injected)
+	if (!error && !ex->injected)
+		return exchange_write_on(ex, buf_slice(&ex->body), written);
+	*written = buf_len(&ex->body);
+	if (!error)
 		error = exchange_write_edited(
 			ex, buf_slice(&ex->body), buf_len(&ex->body), &splice);
-	else if (!error)
-		error = exchange_write_piece(ex, buf_slice(&ex->body));
-	if (!error && ex->request_whole && ex->chunked)
+	if (!error && ex->chunked)
 		error = exchange_write_last_chunk(out, &ex->trailers);
 	return error;
+}
+
+static void exchange_not_connected(struct exchange *ex, const struct origin_failure *failure)
+{
+	enum ending ending = failure->timeout	     ? ENDING_ORIGIN_UNCONNECTED
+			       : failure->unverified ? ENDING_ORIGIN_UNVERIFIED
+						     : ENDING_ORIGIN_UNAVAILABLE;
+
+	exchange_fail(ex, ending, &(struct ending_detail){failure->type, failure->why.text, 0});
 }
 
 static void exchange_connected(
 	void *user, struct origin_connection *connection, const struct origin_failure *failure)
 {
 	struct exchange *ex = user;
+	size_t written = 0;
 	int error;
 
 	if (!connection) {
-		exchange_fail(ex, failure->timeout ? 504 : 502, failure->type, failure->why.text,
-			failure->unverified);
+		exchange_not_connected(ex, failure);
 		return;
 	}
 	ex->connection = connection;
 	ex->origin_address = connection->address;
 	ex->connect_ns = connection->connect_ns;
 	ex->attempts++;
-	ex->request_state = REQUEST_FLOWING;
+	exchange_enter(ex, ex->request_whole ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	h1_reader_expect(connection->reader, ex->method);
-	error = exchange_write_request(ex);
+	ex->sent_before = stream_sent(&connection->stream);
+	error = exchange_write_request(ex, &written);
 	if (error) {
-		exchange_fail(ex, error == -ENOMEM ? 503 : 400, "request_not_forwardable",
-			"The request cannot be forwarded.", true);
+		exchange_fail(
+			ex, error == -ENOMEM ? ENDING_MEMORY : ENDING_REQUEST_UNFIT, NULL);
 		return;
 	}
 	ex->replayable = ex->request_whole;
 	if (!ex->replayable)
-		buf_wipe(&ex->body);
-	exchange_expect(ex, ex->request_whole ? ex->worker->config->origin.first_byte_ns : 0);
+		buf_consume(&ex->body, written);
 	stream_watch(&connection->stream, true);
 	exchange_flush_origin(ex);
+	if (exchange_is_over(ex))
+		return;
+	exchange_moved(ex, ENDING_BY_ORIGIN);
 	if (ex->reading_request)
 		share_wait(&ex->share);
 	else if (ex->client && !ex->request_whole)
@@ -355,7 +419,7 @@ static void exchange_open_origin(struct exchange *ex, bool fresh)
 {
 	const struct config_backend *backend = ex->backend;
 
-	ex->request_state = REQUEST_WAITING;
+	exchange_enter(ex, EXCHANGE_CONNECTING);
 	ex->origin_target = (struct origin_target){
 		.host = backend && backend->host ? backend->host : ex->sni,
 		.port = backend && backend->port ? backend->port : ex->destination.port,
@@ -366,14 +430,20 @@ static void exchange_open_origin(struct exchange *ex, bool fresh)
 		exchange_connected, ex, &ex->opening);
 }
 
-bool exchange_retry(struct exchange *ex)
+bool exchange_retry(struct exchange *ex, int error)
 {
+	enum stream_fate fate;
+
 	if (!ex->client || !ex->replayable || ex->attempts > 1 || !ex->connection->reused)
+		return false;
+	fate = stream_fate(&ex->connection->stream, ex->sent_before, error);
+	if (!replay_allowed(ex->match.operation, ex->method, fate))
 		return false;
 	counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
 	exchange_release_origin(ex, false);
-	exchange_expect(ex, 0);
 	exchange_open_origin(ex, true);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_US);
 	return true;
 }
 

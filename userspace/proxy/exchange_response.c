@@ -22,6 +22,7 @@ void exchange_free_response(struct exchange *ex)
 	reader_free(ex->response);
 	buf_wipe(&ex->response_unread);
 	buf_wipe(&ex->response_trailers);
+	buf_wipe(&ex->tail);
 }
 
 /* ---- the head ---- */
@@ -56,7 +57,8 @@ static int exchange_write_response_framing(
 
 	if (head->framing == HEAD_NO_BODY) {
 		ex->framing = FRAMING_NONE;
-		if (head->has_length)
+		/* RFC 9110 section 8.6: a 204 has none. */
+		if (head->has_length && head->status != 204)
 			return h1_write_header_number(
 				out, SLICE("Content-Length"), head->declared_length);
 		return 0;
@@ -138,23 +140,24 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 		ex->first_byte_ns = clock_monotonic_ns() - ex->started_ns;
 	ex->response_head = head;
 	ex->status = head->status;
-	buf_wipe(&ex->body);
+	if (ex->request_whole)
+		buf_wipe(&ex->body);
 	ex->replayable = false;
 	if (!exchange_mask_error(ex, head)) {
-		exchange_fail(ex, 502, "response_unreadable",
-			"The origin's error is compressed though that was not asked for.", false);
+		exchange_fail(ex, ENDING_ERROR_CODED, NULL);
 		return false;
 	}
+	if (ex->phase != EXCHANGE_DRAINING)
+		exchange_enter(ex, EXCHANGE_ANSWERING);
 	if (exchange_open_response_reader(ex, head) < 0) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return false;
 	}
 	if (!ex->client)
 		return true;
 	if (exchange_write_response_head(ex, head) < 0) {
 		buf_clear(stream_out(&ex->client->stream));
-		exchange_fail(ex, 502, "response_not_forwardable",
-			"The origin's response cannot be forwarded.", false);
+		exchange_fail(ex, ENDING_RESPONSE_UNFIT, NULL);
 		return false;
 	}
 	ex->response_started = true;
@@ -163,9 +166,20 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 
 /* ---- the body ---- */
 
+struct buf *exchange_out(struct exchange *ex)
+{
+	return ex->tail_open ? &ex->tail : stream_out(&ex->client->stream);
+}
+
+int exchange_join_tail(struct exchange *ex)
+{
+	ex->tail_open = false;
+	return buf_append_slice(stream_out(&ex->client->stream), buf_slice(&ex->tail));
+}
+
 static int exchange_write_span(struct exchange *ex, struct slice span)
 {
-	struct buf *out = stream_out(&ex->client->stream);
+	struct buf *out = exchange_out(ex);
 	int error = 0;
 
 	if (!span.len)
@@ -179,7 +193,8 @@ static int exchange_write_span(struct exchange *ex, struct slice span)
 	return error;
 }
 
-/* fin: nothing follows. */
+/* fin: nothing follows. Without memory the exchange fails once the input that is being read is done
+ * with. */
 static void exchange_forward(struct exchange *ex, struct slice span, bool fin)
 {
 	struct buf masked = BUF_EMPTY;
@@ -195,17 +210,15 @@ static void exchange_forward(struct exchange *ex, struct slice span, bool fin)
 		error = exchange_write_span(ex, span);
 	buf_wipe(&masked);
 	if (error)
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		ex->no_memory = true;
 }
 
-/* The client takes [DONE] for the end: the event has to be safe before it goes out. */
-static void exchange_done_seen(struct exchange *ex)
+/* What is composed from here on waits for the end of the message. */
+static void exchange_mark_end(struct exchange *ex)
 {
-	ex->done_seen = true;
-	if (ex->recorded || ex->drained)
-		return;
-	if (exchange_record(ex) == -EAGAIN && ex->client)
-		stream_hold(&ex->client->stream, true);
+	ex->end_mark = true;
+	if (ex->client && !ex->tail_open)
+		ex->end_mark_at = buf_len(stream_out(&ex->client->stream));
 }
 
 /* Reads from the front of *span, which it advances, as far as the work goes, and forwards what was
@@ -218,10 +231,15 @@ static void exchange_read_response(struct exchange *ex, struct slice *span)
 	do {
 		result = reader_feed(ex->response, span, share_work(&ex->share), &pass);
 		ex->reading_response = result == READER_SPENT;
-		if (!ex->done_seen && reader_is_done(ex->response))
-			exchange_done_seen(ex);
+		if (!ex->end_mark && reader_is_done(ex->response)) {
+			size_t before = reader_before_mark(ex->response, pass);
+
+			exchange_forward(ex, slice_first(pass, before), false);
+			exchange_mark_end(ex);
+			pass = slice_after(pass, before);
+		}
 		exchange_forward(ex, pass, false);
-	} while (result == READER_AGAIN && ex->connection && !ex->waiting);
+	} while (result == READER_AGAIN);
 }
 
 /* Returns what could not be read yet. */
@@ -241,23 +259,33 @@ static struct slice exchange_response_body(struct exchange *ex, struct slice spa
 /* Composes the end of the response and lets the exchange go. */
 static void exchange_response_ended(struct exchange *ex, bool reusable)
 {
-	int error = 0;
-
-	ex->response_whole = true;
 	exchange_forward(ex, ex->response ? reader_end(ex->response) : SLICE_NONE, true);
-	if (ex->client && ex->framing == FRAMING_CHUNKED)
-		error = exchange_write_last_chunk(
-			stream_out(&ex->client->stream), &ex->response_trailers);
-	if (error) {
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+	if (ex->response && ex->status <= 299 && reader_is_truncated(ex->response)) {
+		exchange_fail(ex, ENDING_TRUNCATED, NULL);
+		return;
+	}
+	if (ex->client && ex->framing == FRAMING_CHUNKED &&
+		exchange_write_last_chunk(exchange_out(ex), &ex->response_trailers) < 0)
+		ex->no_memory = true;
+	if (ex->client && ex->tail_open && exchange_join_tail(ex) < 0)
+		ex->no_memory = true;
+	if (ex->no_memory) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
 	/* An answer that came before all of the request leaves the rest of it in the way. */
 	if (!ex->request_whole)
 		ex->keep_client = false;
-	ex->request_state = REQUEST_OVER;
 	ex->origin_reusable = reusable && ex->request_whole;
 	exchange_finish(ex);
+}
+
+void exchange_end_by_mark(struct exchange *ex)
+{
+	if (ex->framing == FRAMING_LENGTH)
+		exchange_fail(ex, ENDING_ORIGIN_TIMEOUT, NULL); /* bytes are promised that never came */
+	else
+		exchange_response_ended(ex, false);
 }
 
 /* ---- the connection's events ---- */
@@ -266,11 +294,10 @@ static void exchange_response_malformed(struct exchange *ex, const struct h1_err
 {
 	uint64_t left_out;
 
-	counter_add(ex->worker->counters, COUNTER_RESPONSE_MALFORMED, 1);
 	if (log_limit(&ex->worker->response_log, &left_out))
 		log_warning("%s: malformed response: %s (%" PRIu64 " more were not logged)",
 			ex->origin_target.host, error->text, left_out);
-	exchange_fail(ex, 502, error->name, "The origin's response is malformed.", false);
+	exchange_fail(ex, ENDING_RESPONSE_MALFORMED, &(struct ending_detail){error->name, NULL, 0});
 }
 
 /* Keeps what is left of a span of the body, and the input after it, until there is work again. */
@@ -282,7 +309,7 @@ static void exchange_keep_unread(
 	stream_watch(&ex->connection->stream, false);
 	if (buf_append_slice(&ex->response_unread, body) < 0 ||
 		buf_append_slice(&ex->response_unread, input) < 0)
-		exchange_fail(ex, 503, "memory", "Out of memory.", false);
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 	else
 		share_wait(&ex->share);
 }
@@ -320,8 +347,12 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 			exchange_response_malformed(ex, &event.error);
 			return false;
 		}
-		if (ex->connection != connection || ex->waiting)
+		if (ex->connection != connection)
 			return false;
+		if (ex->no_memory) {
+			exchange_fail(ex, ENDING_MEMORY, NULL);
+			return false;
+		}
 		if (ex->reading_response) {
 			exchange_keep_unread(ex, unread, input, event.fin);
 			return false;
@@ -333,24 +364,14 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 	}
 }
 
-/* The origin closed, or failed, before the response was whole. */
-static void exchange_origin_lost(struct exchange *ex, const char *type, const char *message)
-{
-	if (!ex->response_head && exchange_retry(ex))
-		return;
-	exchange_fail(ex, 502, type, message, false);
-}
-
 static void exchange_origin_ended(struct exchange *ex)
 {
 	struct h1_event event;
 
-	if (h1_finish(ex->connection->reader, &event) == H1_END) {
+	if (h1_finish(ex->connection->reader, &event) == H1_END)
 		exchange_response_ended(ex, false);
-		return;
-	}
-	exchange_origin_lost(ex, "origin_closed",
-		"The origin closed the connection before its response was complete.");
+	else if (ex->response_head || !exchange_retry(ex, 0))
+		exchange_fail(ex, ENDING_ORIGIN_CLOSED, NULL);
 }
 
 static void exchange_origin_failed(void *user, int error)
@@ -358,14 +379,23 @@ static void exchange_origin_failed(void *user, int error)
 	struct exchange *ex = user;
 	char message[128];
 
-	if (ex->waiting) {
-		exchange_release_origin(ex, false);
+	if (!ex->response_head && exchange_retry(ex, error))
 		return;
-	}
 	snprintf(message, sizeof(message), "The connection to the origin failed: %s.",
 		error == EPROTO ? "TLS error" : strerror(error));
-	counter_add(ex->worker->counters, COUNTER_ORIGIN_LOST, 1);
-	exchange_origin_lost(ex, "origin_lost", message);
+	exchange_fail(ex, ENDING_ORIGIN_LOST, &(struct ending_detail){NULL, message, 0});
+}
+
+/* The end mark came in this turn, the end of the message did not: they leave together. */
+static void exchange_open_tail(struct exchange *ex)
+{
+	struct buf *out = stream_out(&ex->client->stream);
+	struct slice tail = slice_after(buf_slice(out), ex->end_mark_at);
+
+	if (buf_append_slice(&ex->tail, tail) < 0)
+		return; /* it leaves too early, and is whole */
+	out->end -= tail.len;
+	ex->tail_open = true;
 }
 
 /* What the turn has composed goes out now; a slow client stops the reading of its origin. */
@@ -373,6 +403,8 @@ static void exchange_flush_client(struct exchange *ex)
 {
 	if (!ex->client || !ex->connection)
 		return;
+	if (ex->end_mark && !ex->tail_open)
+		exchange_open_tail(ex);
 	if (stream_flush(&ex->client->stream) < 0) {
 		client_close(ex->client, false);
 		return;
@@ -381,37 +413,36 @@ static void exchange_flush_client(struct exchange *ex)
 		stream_watch(&ex->connection->stream, false);
 }
 
+void exchange_watch_origin(struct exchange *ex)
+{
+	if (ex->connection && !ex->reading_response &&
+		(!ex->client || stream_room(&ex->client->stream)))
+		stream_watch(&ex->connection->stream, true);
+}
+
 /* The share of a turn was read, and the exchange goes on. */
 static void exchange_response_turn(struct exchange *ex)
 {
-	const struct config *config = ex->worker->config;
-
-	if (ex->drained) {
-		if (ex->drain_bytes > config->origin.drain_bytes) {
-			counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
-			exchange_finish(ex);
-			return;
-		}
-	} else if (ex->request_whole) {
-		exchange_expect(ex, ex->response_head ? config->origin.idle_ns
-						      : config->origin.first_byte_ns);
+	if (ex->drained && ex->drain_bytes > ex->worker->config->origin.drain_bytes) {
+		counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
+		exchange_finish(ex);
+		return;
 	}
 	exchange_flush_client(ex);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_ORIGIN);
 }
 
 static void exchange_origin_readable(void *user)
 {
 	struct exchange *ex = user;
-	struct worker *worker = ex->worker;
+	struct stream *origin = &ex->connection->stream;
+	char *scratch = ex->worker->scratch;
 	size_t total = 0;
 	ssize_t got;
 
-	if (ex->waiting || ex->reading_response) {
-		stream_watch(&ex->connection->stream, false);
-		return;
-	}
 	while (total < RESPONSE_TURN) {
-		got = stream_read(&ex->connection->stream, worker->scratch, WORKER_READ_SIZE);
+		got = stream_read(origin, scratch, WORKER_READ_SIZE);
 		if (got == -EAGAIN)
 			break;
 		if (got == 0) {
@@ -423,12 +454,12 @@ static void exchange_origin_readable(void *user)
 			return;
 		}
 		total += (size_t)got;
-		if (!exchange_response_input(ex, slice_of(worker->scratch, (size_t)got))) {
-			if (!ex->reading_response)
+		if (!exchange_response_input(ex, slice_of(scratch, (size_t)got))) {
+			if (!ex->reading_response || exchange_is_over(ex))
 				return;
 			break;
 		}
-		if (!stream_has_pending(&ex->connection->stream))
+		if (!stream_has_pending(origin))
 			break;
 	}
 	exchange_response_turn(ex);
@@ -441,13 +472,13 @@ void exchange_read_response_on(struct exchange *ex)
 	struct buf held;
 	bool goes_on;
 
-	if (ex->waiting || !ex->connection)
-		return;
 	exchange_read_response(ex, &span);
-	if (!ex->connection || ex->waiting)
-		return;
 	buf_consume(&ex->response_unread, before - span.len);
 	ex->response_unread_body = span.len;
+	if (ex->no_memory) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+		return;
+	}
 	if (ex->reading_response) {
 		share_wait(&ex->share);
 		exchange_response_turn(ex);
@@ -455,12 +486,13 @@ void exchange_read_response_on(struct exchange *ex)
 	}
 	held = ex->response_unread;
 	ex->response_unread = BUF_EMPTY;
-	stream_watch(&ex->connection->stream, true);
+	exchange_watch_origin(ex);
 	if (ex->response_unread_fin) {
 		exchange_response_ended(ex, ex->response_head->keep_alive && !buf_len(&held));
 		goes_on = false;
 	} else {
-		goes_on = exchange_response_input(ex, buf_slice(&held)) || ex->reading_response;
+		goes_on = exchange_response_input(ex, buf_slice(&held)) ||
+			  (ex->reading_response && !exchange_is_over(ex));
 	}
 	buf_wipe(&held);
 	if (goes_on)
@@ -475,6 +507,8 @@ static void exchange_origin_drained(void *user)
 		share_wait(&ex->share);
 	else if (ex->client && !ex->request_whole)
 		client_resume(ex->client);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_ORIGIN);
 }
 
 const struct origin_user exchange_origin_user = {
@@ -485,11 +519,10 @@ const struct origin_user exchange_origin_user = {
 
 /* ---- our own answers ---- */
 
-int exchange_compose_error(
-	struct exchange *ex, int status, const char *type, const char *message, bool final)
+int exchange_compose_error(struct exchange *ex, int status, bool final)
 {
 	struct buf *out = stream_out(&ex->client->stream), body = BUF_EMPTY;
-	int error = error_body(ex->match.dialect, status, type, message, &body);
+	int error = error_body(ex->match.dialect, status, ex->error_type, ex->why.text, &body);
 
 	if (!error)
 		error = h1_write_status_line(out, status, SLICE_NONE);

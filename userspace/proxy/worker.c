@@ -326,17 +326,23 @@ static int worker_open_board(struct worker *worker, struct why *why)
 	return worker->board ? 0 : -EINVAL;
 }
 
+/* Exchanges first: their clients do not leave, they are cut off. */
+static void worker_cut_all(struct worker *worker)
+{
+	list_for_each_safe (at, &worker->exchanges)
+		exchange_cut(exchange_of(at));
+	list_for_each_safe (at, &worker->clients)
+		client_close(list_entry(at, struct client, node), true);
+	bypass_close_all(worker);
+}
+
 static void worker_close(void *state)
 {
 	struct worker *worker = state;
 
 	if (!worker)
 		return;
-	list_for_each_safe (at, &worker->clients)
-		client_close(list_entry(at, struct client, node), true);
-	bypass_close_all(worker);
-	list_for_each_safe (at, &worker->exchanges)
-		exchange_cut(exchange_of(at));
+	worker_cut_all(worker);
 	turn_collect(&worker->turn);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
@@ -359,6 +365,7 @@ static void worker_close(void *state)
 	tls_client_leg_free(worker->client_leg);
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);
+	hangups_close(&worker->hangups);
 	turn_close(&worker->turn);
 	for (size_t i = 0; worker->keys && i < worker->config->nbackends; i++)
 		secret_free(worker->keys[i]);
@@ -393,7 +400,9 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	ev_prepare_init(&worker->turn_end, worker_turn_end);
 	worker->turn_end.data = worker;
 
-	error = worker_read_keys(worker, why);
+	error = hangups_open(&worker->hangups, worker->loop, why);
+	if (!error)
+		error = worker_read_keys(worker, why);
 	if (!error)
 		error = worker_open_tls(worker, why);
 	if (!error) {
@@ -452,19 +461,11 @@ static void worker_drain(void *state, bool patient)
 	ev_timer_stop(worker->loop, &worker->accept_pause);
 	worker_stop_listening(worker, &worker->accept4);
 	worker_stop_listening(worker, &worker->accept6);
-	list_for_each_safe (at, &worker->clients) {
-		struct client *client = list_entry(at, struct client, node);
-
-		if (patient)
-			client_drain(client);
-		else
-			client_close(client, true);
-	}
-	if (!patient) {
-		bypass_close_all(worker);
-		list_for_each_safe (at, &worker->exchanges)
-			exchange_cut(exchange_of(at));
-	}
+	if (patient)
+		list_for_each_safe (at, &worker->clients)
+			client_drain(list_entry(at, struct client, node));
+	else
+		worker_cut_all(worker);
 	worker_ended(worker);
 }
 

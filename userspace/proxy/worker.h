@@ -13,6 +13,7 @@
 #include "base/log_limit.h"
 #include "base/secret.h"
 #include "config/config.h"
+#include "io/hangup.h"
 #include "io/share.h"
 #include "io/turn.h"
 #include "kernel/heartbeat.h"
@@ -32,6 +33,7 @@ struct worker {
 	struct role_context *context;
 	struct ev_loop *loop;
 	struct turn turn;
+	struct hangups hangups; /* of clients that are not being read */
 	const struct config *config;
 	struct counters *counters;
 	struct resolver *resolver;

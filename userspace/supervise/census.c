@@ -74,7 +74,7 @@ static void record_now(struct census *census, struct event *event)
 	event->time_ns = clock_realtime_ns();
 	event->action = SLICE("state-change");
 	event->outcome = SLICE("unknown");
-	recorder_record(census->recorder, event);
+	recorder_record(census->recorder, event, NULL);
 	counter_add(census->options.counters, COUNTER_CENSUS_STATES, 1);
 	recorder_flush(census->recorder);
 }

@@ -125,6 +125,14 @@ class Connection:
         headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines[1:]]
         return int(status), headers
 
+    def chunks(self):
+        """The data of a chunked body; its trailers are next."""
+        parts = []
+        while size := int(self.until(b"\r\n"), 16):
+            parts.append(self.exactly(size))
+            assert self.exactly(2) == b"\r\n"
+        return b"".join(parts)
+
     def response(self, method="POST"):
         """The next final response, whole."""
         status, headers = self.head()
@@ -134,11 +142,7 @@ class Connection:
         if method == "HEAD" or status in (204, 304):
             return response
         if (response.header("transfer-encoding") or "") == "chunked":
-            parts = []
-            while size := int(self.until(b"\r\n"), 16):
-                parts.append(self.exactly(size))
-                assert self.exactly(2) == b"\r\n"
-            response.body = b"".join(parts)
+            response.body = self.chunks()
             while line := self.until(b"\r\n"):
                 response.trailers.append(line.decode("latin-1"))
         elif response.header("content-length") is not None:

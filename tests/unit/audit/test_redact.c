@@ -67,6 +67,30 @@ static void test_credentials(void **state)
 		{SLICE("curl -H 'bearer 0123456789abc'"), "curl -H 'bearer " R "'"},
 		{SLICE("Bearer%20abcdef0123 x"), "Bearer%20" R " x"},
 		{SLICE("sk-abcdefghij0123456789 sk-abcdefghij0123456789"), R " " R},
+		/* In JSON an escape ends the word before it. */
+		{SLICE("\"it is:\\nsk-abcdefghij0123456789\""), "\"it is:\\n" R "\""},
+		{SLICE("\"\\\\tsk-abcdefghij0123456789\""), "\"\\\\t" R "\""},
+		{SLICE("\"\\neyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0\""), "\"\\n" R "\""},
+		{SLICE("\"\\nBearer abcdef0123\""), "\"\\nBearer " R "\""},
+	};
+
+	(void)state;
+	check_texts(cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+/* What was JSON is JSON. */
+static void test_json(void **state)
+{
+	static const struct text_case cases[] = {
+		{SLICE("{\"api_key\":1234567,\"a\":1}"), "{\"api_key\":\"" R "\",\"a\":1}"},
+		{SLICE("{\"access_token\" : -12345.6e+10}"), "{\"access_token\" : \"" R "\"}"},
+		{SLICE("{\"authorization\":1234567 }"), "{\"authorization\":\"" R "\" }"},
+		{SLICE("{\"my api_key=\":1234567}"), "{\"my api_key=\":\"" R "\"}"},
+		{SLICE("{\"api_key\":\"\\u0041bcdefgh\"}"), "{\"api_key\":\"" R "\"}"},
+		{SLICE("{\"x\":\"api_key=\\u0041bcdefgh\"}"), "{\"x\":\"api_key=" R "\"}"},
+		{SLICE("{\"x\":\"api_key=\\\\u0041bcdefgh\"}"), "{\"x\":\"api_key=\\\\" R "\"}"},
+		{SLICE("{\"x\":\"{\\\"api_key\\\":1234567}\"}"), "{\"x\":\"{\\\"api_key\\\":" R "}\"}"},
+		{SLICE("{\"api_key\":false,\"b\":\"api_key:\",\"abcdefgh\":1}"), NULL},
 	};
 
 	(void)state;
@@ -190,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_credentials),
+		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_prose),
 		cmocka_unit_test(test_repair),
 		cmocka_unit_test(test_urls),

@@ -378,7 +378,7 @@ static void a_full_ring_drops_and_leaves_a_gap(void **state)
 	while (scene->counted[COUNTER_AUDIT_DROPPED] < 3) {
 		struct event event = {.kind = SLICE("datapath.state")};
 
-		assert_int_equal(recorder_record(scene->recorder, &event), 0);
+		assert_int_equal(recorder_record(scene->recorder, &event, NULL), 0);
 		recorded++;
 	}
 	dropped = scene->counted[COUNTER_AUDIT_DROPPED];
@@ -389,7 +389,7 @@ static void a_full_ring_drops_and_leaves_a_gap(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct event event = {.kind = SLICE("datapath.state")};
 
-		recorder_record(scene->recorder, &event);
+		recorder_record(scene->recorder, &event, NULL);
 	}
 	assert_int_equal(take(scene), 2);
 	assert_int_equal(scene->events[scene->n - 1].sequence, recorded + 2);

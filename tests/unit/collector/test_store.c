@@ -700,6 +700,44 @@ static void a_limit_keeps_the_totals(void **state)
 	query_close(query);
 }
 
+struct checkpointing {
+	sqlite3 *database;
+	unsigned rows;
+};
+
+static int see_and_checkpoint(void *context, const struct query_event *e)
+{
+	struct checkpointing *c = context;
+	int frames, moved;
+
+	(void)e;
+	c->rows++;
+	return sqlite3_wal_checkpoint_v2(
+		c->database, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames, &moved);
+}
+
+/* Whoever reads slowly (a pager) must not keep the log from being emptied: it grew for ever. */
+static void a_slow_reader_holds_no_view(void **state)
+{
+	const struct query_filter all = {0};
+	struct fixture *f = *state;
+	struct checkpointing c = {0};
+	struct query *query;
+	char path[128];
+	struct why why;
+
+	for (uint64_t i = 1; i <= 450; i++)
+		send_at(f->store, i, 1700000000000000000u);
+	commit(f->store);
+	snprintf(path, sizeof(path), "%s/2023-11-14.db", f->path);
+	assert_int_equal(sqlite3_open_v2(path, &c.database, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	query = query_open(f->path, &why);
+	assert_int_equal(query_events(query, &all, 0, see_and_checkpoint, &c, &why), 0);
+	assert_int_equal(c.rows, 450);
+	query_close(query);
+	sqlite3_close(c.database);
+}
+
 static void a_question_has_an_end(void **state)
 {
 	static const char *const by[] = {"status", "user"};
@@ -841,6 +879,7 @@ int main(void)
 		TEST(dictionaries_are_learned_and_taken_along),
 		TEST(sums_agree_with_rows),
 		TEST(a_limit_keeps_the_totals),
+		TEST(a_slow_reader_holds_no_view),
 		TEST(a_question_has_an_end),
 		TEST(prefixes_hold_addresses),
 		TEST(an_older_store_is_taken_over),

@@ -242,6 +242,29 @@ static void keys_that_nobody_takes_for_others_are_fine(void **state)
 	request_reader_free(r);
 }
 
+static void kept_json_is_json_to_everybody(void **state)
+{
+	static const struct {
+		struct slice body;
+		const char *messages;
+	} cases[] = {
+		{SLICE("{\"messages\":[\"a\\ud83d\"]}"), "[\"a\\ufffd\"]"},
+		{SLICE("{\"messages\":[\"\\ude00b\\ud83d\\ude00\"],\"user\":\"\\ud800\"}"),
+			"[\"\\ufffdb\\ud83d\\ude00\"]"},
+		{SLICE("{\"messages\":[\"\\ud83d\\ud83d\\ude00"), "[\"\\ufffd\\ud83d\\ude00\"]"},
+		{SLICE("{\"messages\":[\"a\\ud83d"), "[\"a\"]"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t step = 1; step < 20; step++) {
+			struct request_reader *r = read_pieces(&chat, 100, cases[i].body, step);
+
+			assert_text(request_reader_facts(r)->messages, cases[i].messages);
+			request_reader_free(r);
+		}
+}
+
 static void facts_before_the_problem_stay(void **state)
 {
 	struct request_reader *r = request_reader_new(&chat, 1000);
@@ -374,38 +397,74 @@ static void the_tail_edit_comes_with_the_piece_that_closes_the_body(void **state
 
 	(void)state;
 	request_reader_feed(r, SLICE("{\"stream\":true,\"a\":[1,"));
-	assert_false(request_inject_tail(r, 0, &s));
+	assert_true(request_may_inject_later(r));
+	assert_false(request_inject_later(r, 0, &s));
 	request_reader_feed(r, SLICE("2] } "));
-	assert_true(request_inject_tail(r, 22, &s));
+	assert_true(request_inject_later(r, 22, &s));
 	assert_int_equal(s.offset, 22 + 3);
 	assert_int_equal(s.remove, 0);
 	assert_text(s.insert, ",\"stream_options\":{\"include_usage\":true}");
 	request_reader_feed(r, SLICE(" "));
-	assert_true(request_inject_tail(r, 25, &s));
-	assert_false(request_inject_tail(r, 26, &s));
+	assert_true(request_inject_later(r, 25, &s));
+	assert_false(request_inject_later(r, 26, &s));
 	request_reader_free(r);
 }
 
-static void the_tail_edit_needs_a_stream_without_options(void **state)
+/* Feeds byte by byte and lets go what may go: what comes out asks for usage. */
+static void edits_are_made_while_the_body_goes(void **state)
 {
-	static const char *const bodies[] = {
-		"{\"stream\":false}",
-		"{}",
-		"{\"stream\":true,\"stream_options\":null}",
-		"{\"stream\":true,\"stream_options\":{}}",
-		"{\"stream\":true,\"stream\":true}",
-		"{\"stream\":true} x",
+	static const struct {
+		const char *body, *edited; /* NULL: none */
+	} cases[] = {
+		{"{\"stream\":true}", "{\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+		{"{\"stream\":true,\"stream_options\":null}",
+			"{\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+		{"{\"stream_options\":{},\"stream\":true}",
+			"{\"stream_options\":{\"include_usage\":true},\"stream\":true}"},
+		{"{\"stream_options\" : { \"a\":1 } ,\"stream\":true}",
+			"{\"stream_options\" : { \"a\":1 ,\"include_usage\":true} ,\"stream\":true}"},
+		{"{\"stream\":true,\"stream_options\":{\"include_usage\": false,\"a\":{}}}",
+			"{\"stream\":true,\"stream_options\":{\"include_usage\": true,\"a\":{}}}"},
+		{"{\"stream\":true,\"stream_options\":{\"include_usage\":null}}",
+			"{\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+		{"{\"stream\":true,\"stream_options\":{\"include_usage\":true}}", NULL},
+		{"{\"stream\":true,\"stream_options\":{\"include_usage\":0}}", NULL},
+		{"{\"stream\":true,\"stream_options\":1}", NULL},
+		{"{\"stream\":false,\"stream_options\":{}}", NULL},
+		{"{}", NULL},
+		{"{\"stream\":true,\"stream\":true}", NULL},
 	};
-	struct request_splice s;
-	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct request_reader *r = request_reader_new(&chat, 0);
+		struct slice body = slice_of_string(cases[i].body);
+		struct buf out = BUF_EMPTY;
+		bool injected = false;
+		size_t gone = 0;
 
-		request_reader_feed(r, slice_of_string(bodies[i]));
-		assert_false(request_inject_tail(r, 0, &s));
+		for (size_t fed = 1; fed <= body.len; fed++) {
+			struct request_splice s;
+			size_t to;
+
+			request_reader_feed(r, slice_of(body.data + fed - 1, 1));
+			if (!injected && request_inject_later(r, gone, &s)) {
+				injected = true;
+				assert_true(s.offset >= gone && s.offset + s.remove <= fed);
+				buf_append(&out, body.data + gone, (size_t)s.offset - gone);
+				buf_append_slice(&out, s.insert);
+				gone = (size_t)s.offset + s.remove;
+			}
+			to = injected ? fed : (size_t)request_settled(r);
+			assert_true(to >= gone && to <= fed);
+			buf_append(&out, body.data + gone, to - gone);
+			gone = to;
+		}
+		buf_append(&out, body.data + gone, body.len - gone);
+		assert_text(buf_slice(&out), cases[i].edited && injected ? cases[i].edited : cases[i].body);
+		assert_int_equal(injected, cases[i].edited != NULL);
 		request_reader_free(r);
+		buf_free(&out);
 	}
 }
 
@@ -497,12 +556,13 @@ int main(void)
 		cmocka_unit_test(content_is_cut_into_valid_json),
 		cmocka_unit_test(what_is_not_json_is_named),
 		cmocka_unit_test(keys_that_nobody_takes_for_others_are_fine),
+		cmocka_unit_test(kept_json_is_json_to_everybody),
 		cmocka_unit_test(facts_before_the_problem_stay),
 		cmocka_unit_test(of_two_members_with_one_name_the_last_is_kept),
 		cmocka_unit_test(keys_are_compared_up_to_a_limit_only),
 		cmocka_unit_test(usage_is_injected_by_one_edit),
 		cmocka_unit_test(the_tail_edit_comes_with_the_piece_that_closes_the_body),
-		cmocka_unit_test(the_tail_edit_needs_a_stream_without_options),
+		cmocka_unit_test(edits_are_made_while_the_body_goes),
 		cmocka_unit_test(tokens_are_estimated_by_the_rule),
 		cmocka_unit_test(memory_does_not_grow_with_the_body),
 		cmocka_unit_test(memory_does_not_grow_with_the_number_of_values),

@@ -166,6 +166,21 @@ static void usage_beside_something_is_taken_and_not_hidden(void **state)
 	}
 }
 
+static void what_is_no_count_is_not_counted(void **state)
+{
+	struct response_reader *r = reader(1000);
+	const struct response_facts *f = response_reader_facts(r);
+
+	(void)state;
+	event(r, "{\"choices\":[],\"usage\":{\"prompt_tokens\":-3,\"completion_tokens\":2.0}}");
+	assert_false(f->has_usage);
+	event(r, "{\"choices\":[],\"usage\":{\"prompt_tokens\":-3,\"completion_tokens\":2}}");
+	assert_true(f->has_usage && f->has_output && !f->has_input && !f->has_total);
+	event(r, "{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":9223372036854775807}}");
+	assert_true(f->has_input && f->has_output && !f->has_total);
+	response_reader_free(r);
+}
+
 static void usage_that_counts_on_is_taken_last(void **state)
 {
 	struct response_reader *r = reader(100);
@@ -569,6 +584,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(azures_stream_is_read_whole),
 		cmocka_unit_test(usage_beside_something_is_taken_and_not_hidden),
+		cmocka_unit_test(what_is_no_count_is_not_counted),
 		cmocka_unit_test(usage_that_counts_on_is_taken_last),
 		cmocka_unit_test(interleaved_choices_are_told_apart),
 		cmocka_unit_test(tool_calls_are_assembled_by_index),

@@ -96,6 +96,31 @@ static void facts_of_a_chat_are_read_in_pieces_of_any_size(void **state)
 	}
 }
 
+static void what_is_no_count_is_not_counted(void **state)
+{
+	static const char *const none[] = {"-3", "3.0", "1e2", "\"3\"", "null", "[3]",
+		"9223372036854775808", "99999999999999999999999"};
+	char body[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		const struct response_facts *f;
+		struct response_reader *r;
+
+		snprintf(body, sizeof(body),
+			"{\"usage\":{\"prompt_tokens\":%s,\"completion_tokens\":2}}", none[i]);
+		r = read_whole(body);
+		f = response_reader_facts(r);
+		assert_true(f->has_usage && f->has_output && !f->has_input && !f->has_total);
+		assert_int_equal(f->output_tokens, 2);
+		response_reader_free(r);
+		snprintf(body, sizeof(body), "{\"usage\":{\"total_tokens\":%s}}", none[i]);
+		r = read_whole(body);
+		assert_false(response_reader_facts(r)->has_usage);
+		response_reader_free(r);
+	}
+}
+
 static void older_completions_become_messages(void **state)
 {
 	struct slice body = SLICE(
@@ -333,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(facts_of_a_chat_are_read_in_pieces_of_any_size),
+		cmocka_unit_test(what_is_no_count_is_not_counted),
 		cmocka_unit_test(older_completions_become_messages),
 		cmocka_unit_test(a_text_in_a_chat_is_not_its_output),
 		cmocka_unit_test(errors_are_read_in_all_their_forms),

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Clients that leave: they are heard in every phase, and what they asked for ends with them."""
+
+import contextlib
+
+import pytest
+
+from lab import network
+from lab.appliance import AZURE
+from lab.client import azure_path, chat_body
+from lab.process import wait_for
+
+LONG = "600000"  # ms; longer than any test waits
+
+
+@pytest.fixture(scope="module")
+def gate(standing):
+    return standing
+
+
+def leave(connection, reset):
+    if reset:
+        connection.reset()
+    else:
+        connection.close()
+
+
+def origin_is_left(origin, id):
+    """Waits until the origin's connection of that request is closed."""
+    number = origin.request(id).connection
+    wait_for(lambda: [r for r in origin.records("close") if r["connection"] == number],
+             "the end of the origin's call")
+
+
+def assert_left(event):
+    assert event["error.type"] == "client_closed"
+    assert event["event.outcome"] == "failure"
+    assert event["event.action"] == "allow"
+    assert event["gen_ai.usage.source"] == "estimated"
+    assert event["gen_ai.usage.input_tokens"] > 0
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_before_the_first_byte(gate, client, origin, prompt, streamed, reset):
+    connection = client.tls(AZURE)
+    headers = {"api-key": "k", "x-test-delay-ms": LONG, "x-test-id": "thinks"}
+    connection.request("POST", azure_path(), AZURE, headers, chat_body(prompt, stream=streamed))
+    origin.request("thinks")
+    leave(connection, reset)
+    origin_is_left(origin, "thinks")
+    event = gate.event(prompt)
+    assert_left(event)
+    assert event["gen_ai.usage.output_tokens"] == 0
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+def test_in_the_middle_of_a_stream(gate, client, origin, prompt, reset):
+    headers = {"x-test-events": "40", "x-test-stall-after": "10", "x-test-id": "middle"}
+    client.leave_stream(AZURE, prompt, headers, reset)
+    origin_is_left(origin, "middle")
+    event = gate.event(prompt)
+    assert_left(event)
+    assert 0 < event["gen_ai.usage.output_tokens"] < 40
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+@pytest.mark.parametrize("size", [100, 250_000])
+def test_while_there_is_no_connection_yet(lab, gate, client, prompt, size, reset):
+    """Nobody answers at this address. A long body is not read meanwhile: what lies unread must not
+    hide that its client has left."""
+    host = f"nobody-{size}-{reset}.openai.azure.com".lower()
+    lab.names.set(host, "10.202.0.99")
+    connection = client.tls(host, address=network.REGION_A)
+    body = chat_body(prompt, padding="x" * size)
+    connection.stream.settimeout(1)
+    with contextlib.suppress(OSError):  # as much of it as the sockets take
+        connection.request("POST", azure_path(), host, {"api-key": "k"}, body)
+    wait_for(lambda: lab.names.asked(host), "the appliance to look for the origin")
+    leave(connection, reset)
+    event = gate.event(prompt)
+    assert event["error.type"] == "client_closed"
+    assert event["attempts"] == 0

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Who owes the next bytes of an exchange, in every phase. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "proxy/deadline.h"
+
+#define BODY  (1 * NS_PER_S)
+#define FIRST (2 * NS_PER_S)
+#define IDLE  (3 * NS_PER_S)
+#define DRAIN (4 * NS_PER_S)
+
+static const struct config config = {
+	.http = {.body_ns = BODY},
+	.origin = {.first_byte_ns = FIRST, .idle_ns = IDLE, .drain_ns = DRAIN},
+};
+
+static void test_who_owes(void **state)
+{
+	static const struct {
+		struct deadline_view view;
+		enum deadline_kind kind;
+		enum ending_side side;
+		uint64_t ns;
+	} cases[] = {
+		{{.phase = EXCHANGE_HOLDING}, DEADLINE_CLIENT_BODY, ENDING_BY_CLIENT, BODY},
+		{{.phase = EXCHANGE_SENDING}, DEADLINE_CLIENT_BODY, ENDING_BY_CLIENT, BODY},
+		/* What the origin has not taken yet is no reason to stop reading the client … */
+		{{.phase = EXCHANGE_SENDING, .origin_unsent = true}, DEADLINE_CLIENT_BODY,
+			ENDING_BY_CLIENT, BODY},
+		/* … but a window of it is, and then the client is not waited for. */
+		{{.phase = EXCHANGE_SENDING, .origin_unsent = true, .origin_full = true},
+			DEADLINE_ORIGIN_ROOM, ENDING_BY_ORIGIN, IDLE},
+		{{.phase = EXCHANGE_AWAITING, .origin_unsent = true}, DEADLINE_ORIGIN_ROOM,
+			ENDING_BY_ORIGIN, IDLE},
+		{{.phase = EXCHANGE_AWAITING}, DEADLINE_ORIGIN_HEAD, ENDING_BY_ORIGIN, FIRST},
+		{{.phase = EXCHANGE_ANSWERING}, DEADLINE_ORIGIN_BODY, ENDING_BY_ORIGIN, IDLE},
+		{{.phase = EXCHANGE_ANSWERING, .client_full = true}, DEADLINE_NONE, ENDING_BY_US, 0},
+		{{.phase = EXCHANGE_ANSWERING, .end_mark = true}, DEADLINE_ORIGIN_END,
+			ENDING_BY_ORIGIN, NS_PER_S},
+		{{.phase = EXCHANGE_DRAINING}, DEADLINE_DRAIN, ENDING_BY_US, DRAIN},
+		{{.phase = EXCHANGE_DRAINING, .reading = true}, DEADLINE_DRAIN, ENDING_BY_US, DRAIN},
+		/* While we are the slow ones, nobody is blamed. */
+		{{.phase = EXCHANGE_HOLDING, .reading = true}, DEADLINE_NONE, ENDING_BY_US, 0},
+		{{.phase = EXCHANGE_ANSWERING, .reading = true}, DEADLINE_NONE, ENDING_BY_US, 0},
+		{{.phase = EXCHANGE_CONNECTING}, DEADLINE_NONE, ENDING_BY_US, 0},
+		/* A finished exchange hears no deadline. */
+		{{.phase = EXCHANGE_RECORDING}, DEADLINE_NONE, ENDING_BY_US, 0},
+		{{.phase = EXCHANGE_RECORDING, .client_full = true, .origin_full = true},
+			DEADLINE_NONE, ENDING_BY_US, 0},
+		{{.phase = EXCHANGE_OVER}, DEADLINE_NONE, ENDING_BY_US, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct deadline owed = deadline_of(&cases[i].view, &config);
+
+		if (owed.kind != cases[i].kind || owed.side != cases[i].side ||
+			owed.ns != cases[i].ns)
+			fail_msg("case %zu: kind %d, side %d, %llu ns", i, owed.kind, owed.side,
+				(unsigned long long)owed.ns);
+	}
+}
+
+/* Given a deadline that ends an exchange, the one who owed is the one who is blamed. */
+static void test_who_owes_is_blamed(void **state)
+{
+	(void)state;
+	for (int bits = 0; bits < 32; bits++)
+		for (int phase = 0; phase <= EXCHANGE_OVER; phase++) {
+			struct deadline_view view = {(enum exchange_phase)phase, bits & 1, bits & 2,
+				bits & 4, bits & 8, bits & 16};
+			struct deadline owed = deadline_of(&view, &config);
+
+			if (owed.ending != ENDING_NONE)
+				assert_int_equal(ending_row(owed.ending)->side, owed.side);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_who_owes),
+		cmocka_unit_test(test_who_owes_is_blamed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "proxy/deadline.h"
+
+#include "base/clock.h"
+
+/* The last bytes of a stream usually come with its end mark. A client waits for the mark. */
+#define DEADLINE_END_NS NS_PER_S
+
+static struct deadline origin_owes(enum deadline_kind kind, uint64_t ns)
+{
+	return (struct deadline){kind, ENDING_BY_ORIGIN, ns, ENDING_ORIGIN_TIMEOUT};
+}
+
+struct deadline deadline_of(const struct deadline_view *view, const struct config *config)
+{
+	const struct config_origin *origin = &config->origin;
+	const struct deadline none = {DEADLINE_NONE, ENDING_BY_US, 0, ENDING_NONE};
+
+	if (view->reading && view->phase != EXCHANGE_DRAINING)
+		return none;
+	switch (view->phase) {
+	case EXCHANGE_HOLDING:
+	case EXCHANGE_SENDING:
+		if (view->origin_full)
+			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
+		return (struct deadline){DEADLINE_CLIENT_BODY, ENDING_BY_CLIENT,
+			config->http.body_ns, ENDING_BODY_TIMEOUT};
+	case EXCHANGE_AWAITING:
+		if (view->origin_unsent)
+			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
+		return origin_owes(DEADLINE_ORIGIN_HEAD, origin->first_byte_ns);
+	case EXCHANGE_ANSWERING:
+		/* A client that is slow to read is alive, or its kernel finds out (keepalive). */
+		if (view->client_full)
+			return none;
+		if (view->end_mark)
+			return origin_owes(DEADLINE_ORIGIN_END, DEADLINE_END_NS);
+		return origin_owes(DEADLINE_ORIGIN_BODY, origin->idle_ns);
+	case EXCHANGE_DRAINING:
+		return (struct deadline){
+			DEADLINE_DRAIN, ENDING_BY_US, origin->drain_ns, ENDING_NONE};
+	case EXCHANGE_CONNECTING: /* dialling has a deadline of its own */
+	case EXCHANGE_RECORDING:
+	case EXCHANGE_OVER:
+		return none;
+	}
+	return none;
+}
