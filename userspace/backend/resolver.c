@@ -8,6 +8,7 @@
 
 #include "backend/ares_loop.h"
 #include "backend/hosts.h"
+#include "base/address_table.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/slice.h"
@@ -62,17 +63,14 @@ struct resolver {
 	struct list recent;
 	struct list finished;
 	size_t nnames;
+	uint64_t seed; /* clients choose names */
 	uint64_t last_ticket;
 	bool serving, freed;
 };
 
-static unsigned name_hash(const char *text)
+static unsigned name_hash(const struct resolver *resolver, const char *text)
 {
-	uint32_t hash = 2166136261u; /* FNV-1a */
-
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * 16777619u;
-	return hash % BUCKETS;
+	return bytes_hash(text, strlen(text), resolver->seed) % BUCKETS;
 }
 
 /* Lower case, without the final dot; false for what is no host name (RFC 1123 section 2.1, and
@@ -334,7 +332,7 @@ static void name_query(struct name *name)
 
 static struct name *name_find(struct resolver *resolver, const char *text)
 {
-	struct list *bucket = &resolver->names[name_hash(text)];
+	struct list *bucket = &resolver->names[name_hash(resolver, text)];
 
 	list_for_each (node, bucket) {
 		struct name *name = list_entry(node, struct name, bucket);
@@ -372,7 +370,7 @@ static struct name *name_add(struct resolver *resolver, const char *text)
 	list_init(&name->recent);
 	list_init(&name->finished);
 	list_init(&name->waits);
-	list_append(&resolver->names[name_hash(text)], &name->bucket);
+	list_append(&resolver->names[name_hash(resolver, text)], &name->bucket);
 	ev_init(&name->patience, patience_over);
 	name->patience.data = name;
 	resolver->nnames++;
@@ -471,6 +469,7 @@ struct resolver *resolver_new(struct ev_loop *loop, const struct config *config,
 		why_set(why, ENOMEM, "resolver: no memory");
 		return NULL;
 	}
+	resolver->seed = address_seed();
 	resolver->ares.loop = loop;
 	resolver->ares.after = resolver_serve;
 	resolver->ares.context = resolver;

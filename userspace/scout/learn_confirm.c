@@ -5,6 +5,7 @@
 #include "base/address_table.h"
 #include "base/clock.h"
 #include "scout/learn_internal.h"
+#include "scout/source_network.h"
 
 /* Lookups in a second, of all sources together and of each. Sources are told apart by a hash. */
 #define LOOKUPS	       200
@@ -13,17 +14,16 @@
 static bool lookup_allowed(struct learn *learn, const struct address *source, uint64_t now_ns)
 {
 	struct learn_lookups *lookups = &learn->lookups;
+	struct address network = source_network(source);
 	uint64_t window = now_ns / NS_PER_S;
 	uint16_t *of_source;
 
-	if (!lookups->seed)
-		lookups->seed = address_seed() | 1;
 	if (lookups->window != window) {
 		memset(lookups->of_source, 0, sizeof(lookups->of_source));
 		lookups->window = window;
 		lookups->n = 0;
 	}
-	of_source = &lookups->of_source[address_hash(source, lookups->seed) % LEARN_SOURCES];
+	of_source = &lookups->of_source[address_hash(&network, lookups->seed) % LEARN_SOURCES];
 	if (lookups->n >= LOOKUPS || *of_source >= LOOKUPS_SOURCE)
 		return false;
 	lookups->n++;

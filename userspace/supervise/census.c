@@ -18,7 +18,6 @@
 #include "kernel/flow_sweep.h"
 #include "kernel/programs.h"
 #include "kernel/source_map.h"
-#include "supervise/parent.h"
 
 /* From the begin of one round to that of the next; less where summaries come more often. */
 #define ROUND_NS (2 * NS_PER_S)
@@ -209,7 +208,7 @@ static uint64_t round_end(struct census *census, uint64_t now_ns)
 		mark_set(census, census->telling.due_ns);
 	if (census->stopping && census->telling.last) {
 		census_end(census);
-		census->options.stopped(census->options.parent);
+		census->options.stopped(census->options.context);
 		return 0;
 	}
 	round_begin(census, next_ns);
@@ -247,7 +246,7 @@ static void stop_late(struct census *census)
 	log_warning("not every source could be told a last time: the ring has no room");
 	counter_add(census->options.counters, COUNTER_CENSUS_SUMMARIES_CUT, 1);
 	census_end(census);
-	census->options.stopped(census->options.parent);
+	census->options.stopped(census->options.context);
 }
 
 static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
@@ -338,23 +337,6 @@ int census_new(const struct census_options *options, struct census **opened, str
 	if (!census->board)
 		return -ENOMEM;
 	return options->maps ? census_open_maps(census, why) : 0;
-}
-
-int census_start(struct parent *parent, const struct config *config, struct why *why)
-{
-	const struct census_options options = {
-		.loop = parent->loop,
-		.config = config,
-		.counters = parent->counters,
-		.handout = &parent->handout,
-		.maps = datapath_maps(parent->datapath),
-		.epoch = parent->epoch,
-		.stream = parent->next_number++,
-		.stopped = parent_step,
-		.parent = parent,
-	};
-
-	return census_new(&options, &parent->census, why);
 }
 
 static void census_end(struct census *census)

@@ -18,7 +18,6 @@
 
 struct census;
 struct map_fds;
-struct parent;
 
 struct census_options {
 	struct ev_loop *loop;
@@ -28,14 +27,12 @@ struct census_options {
 	const struct map_fds *maps; /* NULL: nothing is counted */
 	const char *epoch;
 	uint32_t stream; /* unique among the processes of the parent's life */
-	void (*stopped)(struct parent *parent); /* see census_stop */
-	struct parent *parent;
+	void (*stopped)(void *context); /* see census_stop */
+	void *context;
 };
 
 /* 0, or negative errno with why. */
 int census_new(const struct census_options *options, struct census **census, struct why *why);
-/* Makes parent->census; as census_new. */
-int census_start(struct parent *parent, const struct config *config, struct why *why);
 /* NULL is fine. */
 void census_free(struct census *census);
 /* After a reload: from now on by this configuration. */
