@@ -11,7 +11,10 @@
 #	make bench-store	events/s and bytes per event of the collector's store, and its questions
 #	make bench		bench-packets, and the comparison with other proxies; BENCH="--rounds 1 …" are its options
 #	make check-kernels	tests of the kernel programs on Debian's kernels, in qemu (vm/)
-#	make install		to DESTDIR and PREFIX
+#	make install uninstall	to DESTDIR and PREFIX, and from there
+#	make deb		packages of the Debian release that this runs on, in build/deb
+#	make check-deb		makes them, installs, upgrades, removes and purges them
+#	make check-trixie	`make check` in a root file system of Debian 13; TARGETS="deb …": others
 #	make format clean
 #
 # V=1 shows the commands. CC=clang works. CFLAGS and LDFLAGS are the caller's: ours come besides.
@@ -127,7 +130,8 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients \
 	check-kernels clients \
-	demo bench bench-packets bench-store fuzz fuzz-run asan install clean format deps tests force
+	check-deb check-trixie demo bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
+	deb clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
 # Everything is compiled again when the command to compile it changes, and the library is made
@@ -174,11 +178,13 @@ $(B)/vm/verified: $(B)/vm/verified.o
 $(FUZZ_TARGETS): $(if $(FUZZ),,$(B)/tests/fuzz/replay.o)
 $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/%: $(B)/%.o $(B)/libsupport.a
 TEST_LIBS = -lcmocka -lbrotlienc
-$(FUZZ_TARGETS): LINK += $(if $(FUZZ),-fsanitize=fuzzer)
+# By the name of the target: a variable of the target would be one of its prerequisites as well, and
+# with it the command to compile another (make 4.4).
+TEST_LINK = $(if $(FUZZ),$(if $(filter $(B)/tests/fuzz/%,$@),-fsanitize=fuzzer))
 
 $(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(BENCH_PACKETS) $(BENCH_STORE) $(VM_PROGRAM) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
 	$(call say,LINK,$@)
-	$(Q)$(LINKED) $(if $(filter $(B)/tests/%,$@),$(LTO:%=-fno-lto)) -o $@ $(filter %.o,$^) \
+	$(Q)$(LINKED) $(TEST_LINK) $(if $(filter $(B)/tests/%,$@),$(LTO:%=-fno-lto)) -o $@ $(filter %.o,$^) \
 		$(filter %/libsupport.a,$^) $(B)/libsallyport.a \
 		$(if $(filter $(B)/tests/%,$@),$(TEST_LIBS)) $(PKG_LIBS)
 
@@ -253,6 +259,15 @@ check-kernels:
 	@appliance/deps kernels
 	@+$(MAKE) -s $(BPF_TESTS) $(VM_PROGRAM)
 	@CLANG=$(CLANG) vm/check-kernels $(KERNELS) -- $(abspath $(BPF_TESTS))
+
+check-deb: deb
+	@+$(MAKE) all $(ORIGIN)
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/package
+
+TARGETS ?= check
+check-trixie:
+	@appliance/deps trixie
+	@vm/check-trixie $(TARGETS)
 
 # ASan's leak check needs no ptrace of our dropped children; they end through exit as well.
 asan: deps

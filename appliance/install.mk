@@ -2,7 +2,8 @@
 # Included by the Makefile: make install DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
 #
 # Without DESTDIR, users and directories are made as well (systemd-sysusers, systemd-tmpfiles). An
-# existing configuration stays as it is; the new one is put beside it.
+# existing configuration stays as it is; the new one is put beside it. make uninstall removes what make
+# install has put there, but for the configuration; make deb makes packages.
 
 SYSTEMD_UNITS := $(notdir $(patsubst %.in,%,$(wildcard appliance/systemd/*.service.in)))
 SYSTEMD_TIMERS := $(wildcard appliance/systemd/*.timer)
@@ -45,6 +46,10 @@ install: all $(MAN_PAGES)
 		chmod 644 $(LIBDIR)/systemd/system/$$unit || exit 1; done
 	$(Q)install -m 644 $(SYSTEMD_TIMERS) $(LIBDIR)/systemd/system
 	$(Q)install -m 644 appliance/systemd/sysusers.conf $(LIBDIR)/sysusers.d/sallyport.conf
+	$(Q)install -m 644 appliance/systemd/sysusers-collector.conf \
+		$(LIBDIR)/sysusers.d/sallyport-collector.conf
+	$(Q)install -D -m 644 appliance/bash-completion/sallyport \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sallyport
 	$(Q)install -m 644 appliance/systemd/tmpfiles.conf $(LIBDIR)/tmpfiles.d/sallyport.conf
 	$(Q)install -m 644 appliance/systemd/sysctl.conf $(LIBDIR)/sysctl.d/50-sallyport.conf
 	$(Q)install -m 644 appliance/systemd/networkd.conf \
@@ -53,7 +58,40 @@ install: all $(MAN_PAGES)
 		install -D -m 644 $$page \
 			$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 	$(Q)if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then \
-		systemd-sysusers $(LIBDIR)/sysusers.d/sallyport.conf && \
+		systemd-sysusers $(LIBDIR)/sysusers.d/sallyport.conf \
+			$(LIBDIR)/sysusers.d/sallyport-collector.conf && \
 		systemd-tmpfiles --create $(LIBDIR)/tmpfiles.d/sallyport.conf; fi
-	@echo "  installed to $(DESTDIR)$(PREFIX); next: sallyport ca init, set datapath.inside in" \
-		"$(CONFIG), systemctl daemon-reload, systemctl enable --now sallyport-collector sallyportd"
+	@echo "  installed to $(DESTDIR)$(PREFIX). What is still to do:"
+	@echo "    sysctl --system                        kernel settings of a router, in force now"
+	@echo "    systemctl restart systemd-networkd     where it runs: it must let our routes be"
+	@echo "    systemctl daemon-reload"
+	@echo "    sallyport ca init                      or ca import; then ca export for the clients"
+	@echo "    \$$EDITOR $(CONFIG)    datapath.inside at least"
+	@echo "    sallyport check"
+	@echo "    systemctl enable --now sallyport-collector sallyportd sallyport-selftest.timer"
+	@echo "    sallyport selftest                     is this machine inspecting?"
+
+# All that make install puts somewhere, but for the configuration.
+INSTALLED = $(DESTDIR)$(PREFIX)/sbin/sallyportd $(DESTDIR)$(PREFIX)/sbin/sallyport-collector \
+	$(DESTDIR)$(PREFIX)/bin/sallyport \
+	$(addprefix $(LIBDIR)/systemd/system/,$(SYSTEMD_UNITS) $(notdir $(SYSTEMD_TIMERS))) \
+	$(LIBDIR)/sysusers.d/sallyport.conf $(LIBDIR)/sysusers.d/sallyport-collector.conf \
+	$(LIBDIR)/tmpfiles.d/sallyport.conf $(LIBDIR)/sysctl.d/50-sallyport.conf \
+	$(LIBDIR)/systemd/networkd.conf.d/50-sallyport.conf \
+	$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sallyport \
+	$(foreach page,$(MAN_PAGES),$(DESTDIR)$(PREFIX)/share/man/man$(lastword \
+		$(subst ., ,$(page)))/$(notdir $(page)))
+
+uninstall:
+	$(Q)if [ -z "$(DESTDIR)" ] && [ -e /sys/fs/bpf/sallyport ]; then \
+		$(PREFIX)/bin/sallyport detach || { \
+		echo "  first: systemctl disable --now sallyportd" >&2; exit 1; }; fi
+	$(Q)rm -f $(INSTALLED)
+	@echo "  removed from $(DESTDIR)$(PREFIX); left: $(dir $(CONFIG)), /var/spool/sallyport," \
+		"/var/lib/sallyport and the users sallyport-*"
+
+man: $(MAN_PAGES)
+
+deb:
+	@appliance/deps package
+	@appliance/package $(VERSION)

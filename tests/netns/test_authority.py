@@ -7,6 +7,7 @@ import os
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from lab import network
 from lab.appliance import AZURE
 from lab.certificates import DAY, key_pem, new_key, pem, subject, usage
 from lab.client import Client
@@ -56,4 +57,16 @@ def test_a_root_that_is_not_der_is_told_and_renewed(lab, appliance, prompt):
     assert lab.client(gate).chat(AZURE, prompt + " new again").status == 200
     done = gate.cli("check", gate.config_path)
     assert "DER" not in done.stderr
+    gate.stop()
+
+
+def test_a_worker_that_asks_for_too_many_leaves_waits_and_is_told_of(lab, appliance):
+    gate = appliance({"appliance": {"workers": 1}, "tls": {"leaf_rate": 1}})
+    client = lab.client(gate)
+    for i in range(12):  # ten at once, and then one a second
+        client.tls(f"new-{i}.openai.azure.com", address=network.REGION_A).close()
+    told = gate.wait_events(1, lambda event: event.get("datapath.subject") == "signer")[0]
+    assert told["datapath.state"] == "limited"
+    assert "tls.leaf_rate" in told["datapath.reason"]
+    assert gate.counters()["signer.limited"] >= 1
     gate.stop()

@@ -174,6 +174,7 @@
 	X(RING_BROKEN, "ring.broken", "rings of workers given up because of nonsense in them") \
 	/* signer */ \
 	X(SIGNER_MINTED, "signer.minted", "leaves minted") \
+	X(SIGNER_LIMITED, "signer.limited", "times a worker had to wait, for it asked for more leaves than tls.leaf_rate") \
 	X(SIGNER_REFUSED, "signer.refused", "requests for a leaf that were refused, or could not be read") \
 	/* end */
 

@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{"top", cmd_top, "show the same, live"},
 	{"metrics", cmd_metrics, "print or serve the same and all counters, for Prometheus"},
 	{"upgrade", cmd_upgrade, "replace the running daemon by the program installed now"},
+	{"detach", cmd_detach, "take out of the kernel what a daemon that was killed has left"},
 	{"usage", cmd_usage, "tokens by source address, model and more"},
 	{"events", cmd_events, "recent prompts and completions"},
 	{"tail", cmd_tail, "the same, as they come"},

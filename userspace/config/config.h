@@ -124,7 +124,8 @@ struct config_tls {
 	char **origin_roots;	/* PEM files that are trusted besides (or instead of) the system's */
 	size_t norigin_roots;
 	bool system_roots;	/* true */
-	uint64_t leaf_validity_ns;	/* 7 days .. 200 days; default 30 days */
+	uint64_t leaf_validity_ns;	/* 2 days .. 200 days; default 7 days */
+	uint32_t leaf_rate;	/* leaves a second that a worker gets, ten seconds of them at once: 50 */
 	uint32_t leaf_cache;	/* leaves a worker keeps: 1024 */
 	uint64_t handshake_ns;	/* deadline of a client handshake: 10 s */
 	uint64_t ticket_rotation_ns;	/* 8 h; 0 turns tickets off */

@@ -84,7 +84,8 @@
 	S(ca_key, PATH, ca_key, "/etc/sallyport/ca.key", "")                                      \
 	L(origin_roots, PATH, origin_roots, NULL, "")                                             \
 	S(system_roots, BOOL, system_roots, "true", "")                                           \
-	S(leaf_validity, DURATION, leaf_validity_ns, "30d", "7d..200d")                           \
+	S(leaf_validity, DURATION, leaf_validity_ns, "7d", "2d..200d")                            \
+	S(leaf_rate, U32, leaf_rate, "50", "1..10000")                                            \
 	S(leaf_cache, U32, leaf_cache, "1024", "16..65536")                                       \
 	S(handshake_timeout, DURATION, handshake_ns, "10s", "1s..5m")                             \
 	S(ticket_rotation, DURATION, ticket_rotation_ns, "8h", "0s..7d")

@@ -18,6 +18,8 @@
 
 /* A worker gone wrong must not fill the log. */
 #define COMPLAINT_NS (10 * NS_PER_S)
+#define LIMITED_NS   (60 * NS_PER_S) /* between two tellings that a worker is limited */
+#define BURST_S	     10		     /* of tls.leaf_rate, at once */
 
 struct signer {
 	struct role_context *context;
@@ -34,6 +36,10 @@ struct signer_peer {
 	struct list node;
 	struct signer *signer;
 	uint32_t number;
+	double leaves;	     /* that it may have now … */
+	uint64_t leaves_ns;  /* … as of this moment */
+	uint64_t limited_ns; /* when that was told last; 0: never */
+	ev_timer pause;	     /* until it may have one */
 	ev_io io;
 	struct buf reply;
 	_Alignas(max_align_t) char request[1024];
@@ -44,6 +50,7 @@ static void peer_close(struct signer_peer *peer)
 	struct signer *signer = peer->signer;
 
 	ev_io_stop(signer->context->loop, &peer->io);
+	ev_timer_stop(signer->context->loop, &peer->pause);
 	close(peer->io.fd);
 	list_remove(&peer->node);
 	buf_free(&peer->reply);
@@ -85,6 +92,7 @@ static bool peer_answer(struct signer_peer *peer, const struct ipc_message *mess
 		result = leaf_answer(signer->ca, signer->leaf_keys, context->config, request,
 			clock_realtime_ns(), &peer->reply);
 	if (result == 1) {
+		peer->leaves--;
 		counter_add(context->counters, COUNTER_SIGNER_MINTED, 1);
 		return true;
 	}
@@ -102,6 +110,45 @@ static bool peer_answer(struct signer_peer *peer, const struct ipc_message *mess
 	return false;
 }
 
+static void peer_tell_limited(struct signer_peer *peer)
+{
+	const struct control_peer told = {.number = peer->number};
+	uint64_t now = clock_monotonic_ns();
+
+	counter_add(peer->signer->context->counters, COUNTER_SIGNER_LIMITED, 1);
+	if (peer->limited_ns && now - peer->limited_ns < LIMITED_NS)
+		return;
+	peer->limited_ns = now;
+	role_send(peer->signer->context, CONTROL_LIMITED, &told, sizeof(told), NULL, 0);
+}
+
+/* Whether the worker may have a leaf now. If not, it is heard again when it may. */
+static bool peer_may_ask(struct signer_peer *peer)
+{
+	double rate = peer->signer->context->config->tls.leaf_rate;
+	uint64_t now = clock_monotonic_ns();
+
+	peer->leaves += rate * (double)(now - peer->leaves_ns) / NS_PER_S;
+	peer->leaves_ns = now;
+	if (peer->leaves > rate * BURST_S)
+		peer->leaves = rate * BURST_S;
+	if (peer->leaves >= 1)
+		return true;
+	ev_io_stop(peer->signer->context->loop, &peer->io);
+	ev_timer_set(&peer->pause, (1 - peer->leaves) / rate, 0);
+	ev_timer_start(peer->signer->context->loop, &peer->pause);
+	peer_tell_limited(peer);
+	return false;
+}
+
+static void peer_goes_on(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct signer_peer *peer = timer->data;
+
+	(void)events;
+	ev_io_start(loop, &peer->io);
+}
+
 static void peer_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct signer_peer *peer = io->data;
@@ -111,6 +158,8 @@ static void peer_ready(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop;
 	(void)events;
 	if (!buf_len(&peer->reply)) {
+		if (!peer_may_ask(peer))
+			return;
 		result = ipc_receive(io->fd, peer->request, sizeof(peer->request), &message);
 		if (result == -EAGAIN)
 			return;
@@ -153,6 +202,10 @@ static void signer_add_peer(struct signer *signer, uint32_t number, int fd)
 	peer->signer = signer;
 	peer->number = number;
 	list_append(&signer->peers, &peer->node);
+	peer->leaves = (double)signer->context->config->tls.leaf_rate * BURST_S;
+	peer->leaves_ns = clock_monotonic_ns();
+	ev_timer_init(&peer->pause, peer_goes_on, 0, 0);
+	peer->pause.data = peer;
 	ev_io_init(&peer->io, peer_ready, fd, EV_READ);
 	peer->io.data = peer;
 	ev_io_start(signer->context->loop, &peer->io);

@@ -66,6 +66,19 @@ static void forget_ring(struct parent *parent, const struct ipc_message *m)
 		handout_ring_free(ring);
 }
 
+static void tell_limited(struct parent *parent, const struct ipc_message *m)
+{
+	struct control_peer peer;
+	char reason[128];
+
+	if (m->len != sizeof(peer))
+		return;
+	memcpy(&peer, m->body, sizeof(peer));
+	snprintf(reason, sizeof(reason),
+		"worker process %u asks for more leaves than tls.leaf_rate allows", peer.number);
+	census_state(parent->census, "signer", "limited", reason);
+}
+
 static void on_message(void *context, struct process *process, struct ipc_message *message)
 {
 	struct slot *slot = context;
@@ -76,6 +89,8 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 	} else if (slot->kind == ROLE_SCOUT && message->type == CONTROL_SCOUTED) {
 		slot->parent->scouted = true;
 		parent_step(slot->parent);
+	} else if (slot->kind == ROLE_SIGNER && message->type == CONTROL_LIMITED) {
+		tell_limited(slot->parent, message);
 	} else if (slot->kind == ROLE_SHIPPER && message->type == CONTROL_PEER_GONE) {
 		forget_ring(slot->parent, message);
 	} else {

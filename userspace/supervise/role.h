@@ -40,6 +40,9 @@ enum control_type {
 	/* scout → parent, once: every configured name was resolved, or could not be. Before that the
 	 * appliance is not ready: connections to addresses nobody knows yet would pass unseen. */
 	CONTROL_SCOUTED,
+	/* signer → parent: struct control_peer. That worker asks for more leaves than it may have
+	 * (tls.leaf_rate); of one worker at most one in a minute. */
+	CONTROL_LIMITED,
 };
 
 /* Both are child.c's business only. */

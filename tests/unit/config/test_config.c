@@ -48,7 +48,7 @@ static void one_key_is_enough_for_the_defaults(void **state)
 	assert_int_equal(c->nhosts, 5);
 	assert_int_equal(c->nbackends, 0);
 	assert_true(c->tls.system_roots);
-	assert_int_equal(c->tls.leaf_validity_ns, 30 * 86400 * NS_PER_S);
+	assert_int_equal(c->tls.leaf_validity_ns, 7 * 86400 * NS_PER_S);
 	assert_int_equal(c->http.window, 65536);
 	assert_int_equal(c->http.body_max, 0);
 	assert_int_equal(c->http.expansion_max, 64);

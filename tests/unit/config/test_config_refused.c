@@ -163,10 +163,10 @@ static void numbers(void **state)
 static void durations_and_sizes(void **state)
 {
 	ASSERT_REFUSED({INSIDE "tls: {leaf_validity: 1h}\n",
-			       "f:2: tls.leaf_validity: expected a duration from 7d to 200d, such "
+			       "f:2: tls.leaf_validity: expected a duration from 2d to 200d, such "
 			       "as \"30s\", found \"1h\""},
 		{INSIDE "tls: {leaf_validity: 201d}\n",
-			"f:2: tls.leaf_validity: expected a duration from 7d to 200d, such as \"30s\", "
+			"f:2: tls.leaf_validity: expected a duration from 2d to 200d, such as \"30s\", "
 			"found \"201d\""},
 		{INSIDE "http: {head_timeout: 10}\n",
 			"f:2: http.head_timeout: expected a duration from 1s to 10m, such as \"30s\", "

@@ -63,6 +63,7 @@ static struct scene *scene_new(const struct forge *wanted)
 	scene->config.hosts = scene->hosts;
 	scene->config.nhosts = 2;
 	scene->config.tls.leaf_validity_ns = 30 * DAY_NS;
+	scene->config.tls.leaf_rate = 10000;
 	scene->context.loop = ev_loop_new(0);
 	scene->context.config = &scene->config;
 	scene->ca_key = key_file(ca.key).fd;
@@ -195,6 +196,49 @@ static void what_is_no_request_gets_no_answer_and_harms_nobody(void **state)
 	close(good);
 }
 
+static void a_worker_that_asks_for_too_much_waits_alone(void **state)
+{
+	struct scene *scene = *state;
+	int greedy, good;
+	static _Alignas(max_align_t) char memory[1024];
+	struct ipc_message message;
+	unsigned heard = 0;
+	uint64_t id = 0;
+	bool refused;
+	int parent[2];
+
+	assert_int_equal(ipc_pair(parent), 0);
+	scene->context.control = parent[0];
+	scene->config.tls.leaf_rate = 1;
+	greedy = add_worker(scene, 1);
+	good = add_worker(scene, 2);
+	for (unsigned i = 1; i <= 100; i++) {
+		assert_int_equal(ask(greedy, i, "api.openai.com"), 0);
+		turn(scene);
+		heard += hear(greedy, &id, &refused) > 0;
+	}
+	assert_in_range(heard, 10, 99);
+	/* The parent is told of the worker, once. */
+	assert_int_equal(ipc_receive(parent[1], memory, sizeof(memory), &message), 1);
+	assert_int_equal(message.type, CONTROL_LIMITED);
+	assert_int_equal(((const struct control_peer *)message.body)->number, 1);
+	assert_int_equal(ipc_receive(parent[1], memory, sizeof(memory), &message), -EAGAIN);
+	assert_int_equal(ask(good, 1, "api.openai.com"), 0);
+	turn(scene);
+	assert_true(hear(good, &id, &refused) > 0);
+	/* Nothing was lost: it is heard when its time has come. */
+	scene->config.tls.leaf_rate = 10000;
+	while (heard < 100) {
+		ev_run(scene->context.loop, EVRUN_ONCE);
+		while (hear(greedy, &id, &refused) > 0)
+			assert_int_equal(id, ++heard);
+	}
+	close(parent[0]);
+	close(parent[1]);
+	close(greedy);
+	close(good);
+}
+
 static void a_worker_that_does_not_read_stops_only_itself(void **state)
 {
 	struct scene *scene = *state;
@@ -295,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(listed_hosts_get_leaves_and_others_a_refusal),
 		ROW(what_is_no_request_gets_no_answer_and_harms_nobody),
+		ROW(a_worker_that_asks_for_too_much_waits_alone),
 		ROW(a_worker_that_does_not_read_stops_only_itself),
 		ROW(the_last_worker_ends_a_draining_signer),
 		cmocka_unit_test(a_faulty_authority_does_not_start),
