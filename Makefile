@@ -251,7 +251,7 @@ check-clients: all $(ORIGIN)
 clients:
 	@appliance/deps clients
 	@+$(MAKE) all $(ORIGIN)
-	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/clients
+	@tests/clients/run
 
 # SERIES=SUITE: the kernels that are supported, and the Debian that has each.
 KERNELS ?= 6.1=bookworm 6.12=trixie

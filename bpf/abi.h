@@ -53,7 +53,10 @@ struct abi_address {
 	X(FLOOD, "flood", "of the SYNs: not recorded, for more than admission.flood_rate come")    \
 	X(FORWARDED, "forwarded", "forwarded by XDP (datapath.forward)")                           \
 	X(SELECTED, "selected", "connection handed to its worker")                                 \
-	X(SELECT_EMPTY, "select_empty", "worker vanished between steering and selection")
+	X(SELECT_EMPTY, "select_empty", "worker vanished between steering and selection")          \
+	X(BESIDE, "beside", "to an endpoint past datapath.inside, on its way out: passed")         \
+	X(BESIDE_REFUSED, "beside_refused",                                                        \
+		"to an endpoint past datapath.inside, on its way out: reset or dropped")
 
 #define ABI_ENUM_DROP(NAME, name, help) DROP_##NAME,
 enum drop { DROPS(ABI_ENUM_DROP) DROP_COUNT };
@@ -155,6 +158,16 @@ enum flow_decision {
  * connections that he has judged, and of those that pass because they fail open, for he may be as
  * dead as the workers. What has no mark is shown. */
 #define MARK_UNSEEN(mark) ((mark) + 1)
+/* The mark of packets beside the gate that were counted, and pass because they fail open. */
+#define MARK_BESIDE(mark) ((mark) + 2)
+
+/* Value of the map beside_interfaces (key: __u32, index of the interface that packets came by):
+ * what went to endpoints without the gate. */
+struct beside {
+	__u64 passed, refused;
+	struct abi_address source, destination; /* of one of the last ones */
+};
+#define BESIDE_INTERFACES_MAX 64
 
 /* X(NAME, "name", seconds that a flow stays without a packet, "help") */
 #define FLOW_STATES(X)                                                                             \

@@ -38,6 +38,17 @@ __noinline int frame_parse_network(struct __sk_buff *skb, struct packet *packet)
 	return 0;
 }
 
+__noinline int frame_parse_bare(struct __sk_buff *skb, struct packet *packet)
+{
+	struct frame frame;
+
+	if (!packet)
+		return -1;
+	frame_read(skb, &frame);
+	parse_network_bare(&frame, (__u16)skb->protocol, packet);
+	return 0;
+}
+
 __noinline int frame_parse_transport(struct __sk_buff *skb, struct packet *packet)
 {
 	struct frame frame;

@@ -57,6 +57,13 @@ struct {
 } judgements SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BESIDE_INTERFACES_MAX);
+	__type(key, __u32);
+	__type(value, struct beside);
+} beside_interfaces SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);

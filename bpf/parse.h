@@ -347,6 +347,15 @@ static __always_inline int parse_ipv6(
 	return parse_ipv6_payload(frame, at + sizeof(*ip), length, ip->next, packet);
 }
 
+static __always_inline void parse_ip(
+	const struct frame *frame, const __u8 *at, __u16 type, struct packet *packet)
+{
+	if (type == bpf_htons(ETHERTYPE_IPV4))
+		packet->kind = (__u8)parse_ipv4(frame, at, packet);
+	else if (type == bpf_htons(ETHERTYPE_IPV6))
+		packet->kind = (__u8)parse_ipv6(frame, at, packet);
+}
+
 /* The first stage: everything up to the transport header. *packet must be zeroed. */
 static __always_inline void parse_network(const struct frame *frame, struct packet *packet)
 {
@@ -375,10 +384,15 @@ static __always_inline void parse_network(const struct frame *frame, struct pack
 		type = vlan->type;
 	}
 	packet->l3 = (__u16)(at - frame->start);
-	if (type == bpf_htons(ETHERTYPE_IPV4))
-		packet->kind = (__u8)parse_ipv4(frame, at, packet);
-	else if (type == bpf_htons(ETHERTYPE_IPV6))
-		packet->kind = (__u8)parse_ipv6(frame, at, packet);
+	parse_ip(frame, at, type, packet);
+}
+
+/* The same where the frame begins with the IP header. */
+static __always_inline void parse_network_bare(
+	const struct frame *frame, __u16 type, struct packet *packet)
+{
+	packet->kind = PACKET_NOT_IP;
+	parse_ip(frame, frame->start, type, packet);
 }
 
 /* The second stage, of PACKET_TRANSPORT. */

@@ -141,7 +141,7 @@ __noinline int reset_make(struct __sk_buff *skb, const struct packet *packet)
 	if (bpf_skb_store_bytes(skb, l4, &tail.tcp, sizeof(tail.tcp), 0) ||
 		(packet->ipv6 ? reset_ipv6(skb, packet) : reset_ipv4(skb, packet)))
 		return -1;
-	return reset_ethernet(skb);
+	return packet->l3 ? reset_ethernet(skb) : 0;
 }
 
 #endif

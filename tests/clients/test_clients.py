@@ -4,9 +4,9 @@
 Those that every machine has run in `make check`; `make clients` runs all of them, and installs them
 first (appliance/deps clients)."""
 
+import glob
 import json
 import os
-import shutil
 import subprocess
 
 import pytest
@@ -163,10 +163,37 @@ def tstclnt(box, prompt):
     return box.by_hand(prompt, "tstclnt", "-h", OPENAI, "-p", "443", "-d", "sql:" + box.nss(), file=True)
 
 
+def npm_program(package):
+    """A program of a package for this machine: {deno,bun} has one per platform beside it."""
+    found = glob.glob(os.path.join(HERE, "node_modules", package))
+    assert len(found) == 1, f"{package}: run make clients ({found})"
+    return found[0]
+
+
+def deno(box, prompt):
+    return box.answers(npm_program("@deno/*/deno"), "run", "--allow-net", "--allow-env",
+                       os.path.join(HERE, "chat.mjs"), URL, prompt, trust={"DENO_CERT": box.root})
+
+
+def bun(box, prompt):
+    return box.answers(npm_program("@oven/*/bin/bun"), os.path.join(HERE, "chat.mjs"), URL, prompt,
+                       trust={"NODE_EXTRA_CA_CERTS": box.root})
+
+
+def java(box, prompt):
+    store = str(box.scratch / "java.p12")
+    box.run("keytool", "-importcert", "-noprompt", "-keystore", store, "-storetype", "PKCS12",
+            "-storepass", "changeit", "-alias", "sallyport", "-file", box.root)
+    return box.answers("java", "-Djavax.net.ssl.trustStore=" + store,
+                       "-Djavax.net.ssl.trustStorePassword=changeit",
+                       os.path.join(HERE, "Chat.java"), URL, prompt)
+
+
 CLIENTS = [
     curl, python, node, rsa_tls12, rsa_tls13,
     pytest.param(go, marks=more), pytest.param(chromium, marks=more),
     pytest.param(gnutls, marks=more), pytest.param(tstclnt, marks=more),
+    pytest.param(java, marks=more), pytest.param(deno, marks=more), pytest.param(bun, marks=more),
 ]
 
 

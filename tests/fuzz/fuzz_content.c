@@ -18,15 +18,18 @@ static void check_text(struct slice text)
 {
 	struct buf joined = BUF_EMPTY;
 	struct slice element;
+	uint32_t n = content_elements(text);
 	size_t at = 0;
 
-	if (!content_is_array(text))
+	if (!n)
 		return;
 	while (content_next(text, &at, &element)) {
+		check(n-- > 0);
 		check(element.len > 0);
 		check(buf_append(&joined, buf_len(&joined) ? "," : "[", 1) == 0);
 		check(buf_append_slice(&joined, element) == 0);
 	}
+	check(n == 0);
 	check(buf_append(&joined, "]", 1) == 0);
 	check(slice_equal(buf_slice(&joined), text));
 	buf_free(&joined);

@@ -176,6 +176,8 @@ def test_what_was_said_is_found_shown_and_exported(lab, appliance):
     rows = list(csv.DictReader(asked("export", "--format", "csv").stdout.splitlines()))
     assert {row["event_id"] for row in rows} >= {dog["event.id"]}
     assert len(asked("export").stdout.splitlines()) == len(rows)
+    audited = asked("audit", "verify")
+    assert " 0 damaged, 0 in conflict" in audited.stdout and " 0 events are missing" in audited.stdout
     for wrong in (
         ("events", "--ip", "bogus"), ("events", "--ip", "10.0.0.1/8"), ("search", "!?"),
         ("usage", "--since", "2026-02-30"), ("events", "--since", "1h", "--until", "2h"),

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from lab import network
-from lab.appliance import AZURE, UNLISTED
+from lab.appliance import AZURE, AZURE_B, UNLISTED
 from lab.client import azure_path, chat_body
 from lab.process import wait_for
 
@@ -143,3 +143,22 @@ def test_an_origin_that_pauses_with_reading_is_not_lost(lab, appliance, origin, 
     body = chat_body(prompt + "x" * 12_000_000)
     got = lab.client(gate).call(AZURE, azure_path(), body, headers={"x-test-read-pause-ms": "7000"})
     assert got.status == 200
+
+
+# --- what is kept ---
+
+
+def kept(gate):
+    """The origins' addresses of the workers' connections to them."""
+    lines = gate.namespace.run("ss", "-tnH", "state", "established", "dport = :443").stdout.splitlines()
+    peers = [line.split()[3] for line in lines if network.OUTSIDE in line.split()[2]]
+    return sorted(peer.rsplit(":", 1)[0] for peer in peers)
+
+
+@pytest.mark.parametrize("total, left", [(0, []), (1, [network.REGION_B]), (2, [network.REGION_A, network.REGION_B])])
+def test_kept_connections_are_bounded_over_all_origins(lab, appliance, prompt, total, left):
+    gate = appliance({"origin": {"pool_total": total}})
+    client = lab.client(gate)
+    for host in (AZURE_B, AZURE, AZURE_B):
+        assert client.chat(host, prompt).status == 200
+    wait_for(lambda: kept(gate) == left, lambda: f"kept connections: {kept(gate)}")

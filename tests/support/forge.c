@@ -55,6 +55,17 @@ static EVP_PKEY *forge_dsa_key(void)
 	return key;
 }
 
+static EVP_PKEY *forge_pss_key(void)
+{
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
+	EVP_PKEY *key = NULL;
+
+	demand(context && EVP_PKEY_keygen_init(context) == 1 && EVP_PKEY_keygen(context, &key) == 1,
+		"RSASSA-PSS key");
+	EVP_PKEY_CTX_free(context);
+	return key;
+}
+
 EVP_PKEY *forge_key(const char *kind)
 {
 	EVP_PKEY *key;
@@ -63,6 +74,8 @@ EVP_PKEY *forge_key(const char *kind)
 		key = EVP_EC_gen("P-256");
 	else if (!strcmp(kind, "DSA"))
 		key = forge_dsa_key();
+	else if (!strcmp(kind, "RSA-PSS"))
+		key = forge_pss_key();
 	else if (!strncmp(kind, "RSA-", 4))
 		key = EVP_RSA_gen((unsigned)atoi(kind + 4));
 	else if (!strcmp(kind, "ED25519"))

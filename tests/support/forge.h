@@ -22,7 +22,7 @@ struct forge {
 	int from_days, until_days; /* from now; both 0: -1 and 30 */
 	const EVP_MD *digest;	   /* SHA-256 */
 	long version;		   /* 3 */
-	const char *key;	   /* "P-256"; else as in "RSA-1024", "P-192", "ED25519", "DSA" */
+	const char *key;	   /* "P-256"; else as in "RSA-1024", "RSA-PSS", "P-192", "ED25519", "DSA" */
 	bool other_key;		   /* signed with a key that is not the issuer's */
 };
 

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/ares_loop.h"
 #include "backend/hosts.h"
-#include "base/address_table.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/slice.h"
@@ -17,8 +17,8 @@
 #define NAME_MAX_LEN	 253 /* RFC 1035 section 2.3.4, without the final dot */
 #define LABEL_MAX_LEN	 63
 #define BUCKETS		 256
-#define CACHE_MAX	 4096 /* names; clients choose them where hosts are patterns */
 #define ADDRESSES_MAX	 256
+#define UNDER_WAY	 4 /* so many times the names that are remembered may be looked up */
 #define QUERY_TIMEOUT_MS 2000
 #define QUERY_TRIES	 3
 #define NEGATIVE_NS	 (5 * NS_PER_S)
@@ -32,7 +32,6 @@ struct answer_set {
 };
 
 struct name {
-	struct list bucket;
 	struct list recent;   /* in resolver.recent, most recently asked first */
 	struct list finished; /* in resolver.finished while waits are to be served */
 	struct list waits;
@@ -58,19 +57,20 @@ struct resolver {
 	struct ares_loop ares;
 	struct hosts *hosts;
 	uint64_t ttl_floor_ns, ttl_ceiling_ns;
-	struct list names[BUCKETS];
+	void *names; /* a balanced tree (tsearch): names that clients choose do not make it slow */
 	struct list tickets[BUCKETS];
 	struct list recent;
 	struct list finished;
-	size_t nnames;
-	uint64_t seed; /* clients choose names */
+	size_t nnames, names_max;
 	uint64_t last_ticket;
 	bool serving, freed;
 };
 
-static unsigned name_hash(const struct resolver *resolver, const char *text)
+static int name_compare(const void *a, const void *b)
 {
-	return bytes_hash(text, strlen(text), resolver->seed) % BUCKETS;
+	const struct name *x = a, *y = b;
+
+	return strcmp(x->text, y->text);
 }
 
 /* Lower case, without the final dot; false for what is no host name (RFC 1123 section 2.1, and
@@ -160,7 +160,7 @@ static void wait_free(struct wait *wait)
 
 static void name_free(struct name *name)
 {
-	list_remove(&name->bucket);
+	tdelete(name, &name->resolver->names, name_compare);
 	list_remove(&name->recent);
 	list_remove(&name->finished);
 	ev_timer_stop(name->resolver->ares.loop, &name->patience);
@@ -332,19 +332,16 @@ static void name_query(struct name *name)
 
 static struct name *name_find(struct resolver *resolver, const char *text)
 {
-	struct list *bucket = &resolver->names[name_hash(resolver, text)];
+	struct name key, **found;
 
-	list_for_each (node, bucket) {
-		struct name *name = list_entry(node, struct name, bucket);
-
-		if (strcmp(name->text, text) == 0)
-			return name;
-	}
-	return NULL;
+	memcpy(key.text, text, strlen(text) + 1);
+	found = tfind(&key, &resolver->names, name_compare);
+	return found ? *found : NULL;
 }
 
-/* Makes room by forgetting the name that was asked for longest ago and that nobody waits for. */
-static void cache_evict(struct resolver *resolver)
+/* Makes room by forgetting the name that was asked for longest ago and that nobody waits for.
+ * False: there is none. */
+static bool cache_evict(struct resolver *resolver)
 {
 	for (struct list *node = resolver->recent.prev; node != &resolver->recent;
 		node = node->prev) {
@@ -353,28 +350,36 @@ static void cache_evict(struct resolver *resolver)
 		if (name->querying || !list_empty(&name->waits))
 			continue;
 		name_free(name);
-		return;
+		return true;
 	}
+	return false;
 }
 
-static struct name *name_add(struct resolver *resolver, const char *text)
+/* 0, or -EAGAIN: all that there may be are being looked up; or -ENOMEM. */
+static int name_add(struct resolver *resolver, const char *text, struct name **added)
 {
-	struct name *name = calloc(1, sizeof(*name));
+	struct name *name;
 
+	while (resolver->nnames >= resolver->names_max && cache_evict(resolver))
+		;
+	if (resolver->nnames >= resolver->names_max * UNDER_WAY)
+		return -EAGAIN;
+	*added = name = calloc(1, sizeof(*name));
 	if (!name)
-		return NULL;
-	if (resolver->nnames >= CACHE_MAX)
-		cache_evict(resolver);
+		return -ENOMEM;
 	memcpy(name->text, text, strlen(text) + 1);
+	if (!tsearch(name, &resolver->names, name_compare)) {
+		free(name);
+		return -ENOMEM;
+	}
 	name->resolver = resolver;
 	list_init(&name->recent);
 	list_init(&name->finished);
 	list_init(&name->waits);
-	list_append(&resolver->names[name_hash(resolver, text)], &name->bucket);
 	ev_init(&name->patience, patience_over);
 	name->patience.data = name;
 	resolver->nnames++;
-	return name;
+	return 0;
 }
 
 /* Addresses and names of /etc/hosts answer at once. */
@@ -402,6 +407,7 @@ int resolver_lookup(struct resolver *resolver, const char *host, resolver_done *
 	bool is_name = name_canonical(host, text);
 	struct name *name;
 	struct wait *wait;
+	int error;
 
 	*ticket = 0;
 	if (answer_local(resolver, host, is_name ? text : NULL, done, context))
@@ -409,8 +415,9 @@ int resolver_lookup(struct resolver *resolver, const char *host, resolver_done *
 	if (!is_name)
 		return -EINVAL;
 	name = name_find(resolver, text);
-	if (!name && !(name = name_add(resolver, text)))
-		return -ENOMEM;
+	error = name ? 0 : name_add(resolver, text, &name);
+	if (error)
+		return error;
 	list_remove(&name->recent);
 	list_insert_after(&resolver->recent, &name->recent);
 	if (now < name->fresh_ns) {
@@ -469,7 +476,6 @@ struct resolver *resolver_new(struct ev_loop *loop, const struct config *config,
 		why_set(why, ENOMEM, "resolver: no memory");
 		return NULL;
 	}
-	resolver->seed = address_seed();
 	resolver->ares.loop = loop;
 	resolver->ares.after = resolver_serve;
 	resolver->ares.context = resolver;
@@ -479,10 +485,10 @@ struct resolver *resolver_new(struct ev_loop *loop, const struct config *config,
 		resolver->ttl_floor_ns = NS_PER_S;
 	if (resolver->ttl_ceiling_ns < resolver->ttl_floor_ns)
 		resolver->ttl_ceiling_ns = resolver->ttl_floor_ns;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		list_init(&resolver->names[i]);
+	for (size_t i = 0; i < BUCKETS; i++)
 		list_init(&resolver->tickets[i]);
-	}
+	resolver->names_max =
+		config->origin.names_max + config->nhosts + config->endpoints.nnames + 1;
 	list_init(&resolver->recent);
 	list_init(&resolver->finished);
 	resolver->hosts = hosts_load("/etc/hosts");

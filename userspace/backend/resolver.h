@@ -26,14 +26,17 @@ struct resolver_answer {
  * -EINVAL (not a host name), -EIO (everything else). May look up, cancel and free again. */
 typedef void resolver_done(void *context, int error, const struct resolver_answer *answer);
 
-/* Servers are endpoints.resolvers, else those of /etc/resolv.conf; /etc/hosts is honoured.
+/* Servers are endpoints.resolvers, else those of /etc/resolv.conf; /etc/hosts is honoured. At most
+ * origin.names_max names besides those of the configuration are remembered, and four times as many
+ * looked up: clients choose them where hosts are patterns.
  * The configuration is copied from. NULL: see why. */
 struct resolver *resolver_new(struct ev_loop *loop, const struct config *config, struct why *why);
 
 /* Looks up A and AAAA of host (any case, a final dot allowed; addresses are taken as they are).
  * Cached answers call done before this returns, and *ticket is 0 then; else *ticket names the
  * wait until done is called. Lookups of a name under way share one query.
- * 0, or a negative errno (then done is never called): -EINVAL (not a host name), -ENOMEM. */
+ * 0, or a negative errno (then done is never called): -EINVAL (not a host name), -EAGAIN
+ * (too many others are being looked up), -ENOMEM. */
 int resolver_lookup(struct resolver *resolver, const char *host, resolver_done *done, void *context,
 	uint64_t *ticket);
 

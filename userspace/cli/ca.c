@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/ca_files.h"
+#include "cli/ca_import.h"
 #include "cli/command.h"
 #include "cli/say.h"
 #include "config/config.h"
@@ -20,7 +21,8 @@
 
 static const char usage[] =
 	"usage: sallyport ca init   [--name NAME] [--days N] [--permit-name DOMAIN]... [FILES]\n"
-	"       sallyport ca import --cert FILE --key FILE [--chain FILE] [FILES]\n"
+	"       sallyport ca import --cert FILE [--key FILE] [--chain FILE] [--password-file FILE]\n"
+	"                           [FILES]\n"
 	"       sallyport ca renew  [--days N] [--cert FILE --key FILE] [--config FILE]\n"
 	"       sallyport ca export [--der] [--fingerprint] [--cert FILE] [--config FILE]\n"
 	"       sallyport ca lint   [--cert FILE [--key FILE]] [--config FILE]\n"
@@ -28,7 +30,8 @@ static const char usage[] =
 	"init makes the authority that clients of this appliance are told to trust; its key is\n"
 	"written with mode 0600 and never shown. import takes one of the enterprise instead, "
 	"which\n"
-	"may be an intermediate with its chain. renew writes a fresh certificate for the same key "
+	"may be an intermediate with its chain, in PEM, DER (.cer), PKCS#12 (.pfx, .p12) or PKCS#7\n"
+	"(.p7b); for a key that is encrypted the password is asked. renew writes a fresh certificate for the same key "
 	"and\n"
 	"name in place of the old one; clients that trust the old one go on. export writes the "
 	"certificate to install on "
@@ -47,11 +50,13 @@ static const char usage[] =
 	"      --permit-name DOMAIN  it may sign for this domain and all below it only (a "
 	"critical\n"
 	"                            nameConstraints); may be given more than once\n"
+	"      --password-file FILE  its first line is the password of the file that is imported\n"
 	"      --der                 DER instead of PEM\n"
 	"      --fingerprint         only the SHA-256 fingerprint, to standard output\n";
 
 struct arguments {
-	const char *config, *name, *certificate, *key, *chain, *out_certificate, *out_key;
+	const char *config, *name, *certificate, *key, *chain, *password, *out_certificate,
+		*out_key;
 	const char *permitted[PERMITTED_MAX];
 	size_t npermitted;
 	unsigned days;
@@ -164,44 +169,28 @@ static int ca_init(const struct arguments *arguments)
 	return error ? fail(why.text) : 0;
 }
 
-static int add_chain(struct ca *ca, const char *path, struct why *why)
+static void tell_left_out(const X509 *certificate)
 {
-	struct ca *above;
-	int error = ca_files_read(path, NULL, &above, why);
-
-	if (error)
-		return error;
-	if (!sk_X509_push(ca->chain, above->certificate)) {
-		error = why_set(why, ENOMEM, "out of memory");
-	} else {
-		above->certificate = NULL;
-		while (!error && sk_X509_num(above->chain)) {
-			X509 *next = sk_X509_shift(above->chain);
-
-			if (sk_X509_push(ca->chain, next))
-				continue;
-			X509_free(next);
-			error = why_set(why, ENOMEM, "out of memory");
-		}
-	}
-	ca_free(above);
-	return error;
+	fprintf(stderr, "left out, as it is not above the issuing CA: %s\n",
+		certificate_subject(certificate).text);
 }
 
 static int ca_import(const struct arguments *arguments)
 {
+	const struct ca_import_files from = {.certificate = arguments->certificate,
+		.key = arguments->key,
+		.chain = arguments->chain,
+		.password = arguments->password};
 	struct ca_files files = {0};
 	struct ca *ca = NULL;
 	struct why why;
 	int error;
 
-	if (!arguments->certificate || !arguments->key) {
+	if (!arguments->certificate) {
 		fputs(usage, stderr);
 		return 2;
 	}
-	error = ca_files_read(arguments->certificate, arguments->key, &ca, &why);
-	if (!error && arguments->chain)
-		error = add_chain(ca, arguments->chain, &why);
+	error = ca_import_read(&from, tell_left_out, &ca, &why);
 	if (!error && ca_lint(ca, clock_realtime_ns(), tell, NULL))
 		error = why_set(&why, EINVAL,
 			"%s: is not imported, because strict clients would refuse it",
@@ -370,6 +359,9 @@ static bool take_argument(int option, struct arguments *arguments)
 	case 'H':
 		arguments->chain = optarg;
 		return true;
+	case 'w':
+		arguments->password = optarg;
+		return true;
 	case 'o':
 		arguments->out_certificate = optarg;
 		return true;
@@ -393,7 +385,7 @@ static const struct action {
 	const char *takes; /* the options of it, by their letters */
 } actions[] = {
 	{"init", ca_init, "cndpokf"},
-	{"import", ca_import, "cCKHokf"},
+	{"import", ca_import, "cCKHwokf"},
 	{"renew", ca_renew_files, "cdCK"},
 	{"export", ca_export, "cCDF"},
 	{"lint", ca_lint_files, "cCK"},
@@ -405,7 +397,8 @@ int cmd_ca(int argc, char **argv)
 		{"name", required_argument, NULL, 'n'}, {"days", required_argument, NULL, 'd'},
 		{"permit-name", required_argument, NULL, 'p'},
 		{"cert", required_argument, NULL, 'C'}, {"key", required_argument, NULL, 'K'},
-		{"chain", required_argument, NULL, 'H'}, {"out-cert", required_argument, NULL, 'o'},
+		{"chain", required_argument, NULL, 'H'},
+		{"password-file", required_argument, NULL, 'w'}, {"out-cert", required_argument, NULL, 'o'},
 		{"out-key", required_argument, NULL, 'k'}, {"der", no_argument, NULL, 'D'},
 		{"fingerprint", no_argument, NULL, 'F'}, {"force", no_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'}, {0}};

@@ -9,6 +9,7 @@
 #include "cli/say.h"
 #include "cli/selftest.h"
 #include "config/config.h"
+#include "kernel/subnet.h"
 
 static const char usage[] =
 	"usage: sallyport check [--text-only] [FILE]\n"
@@ -46,6 +47,16 @@ static void tell_authority(void *context, enum ca_refused refused, const char *p
 		refused == CA_REFUSED ? "" : "warning: ", problem);
 }
 
+static void tell_subnet(void *context, const char *interface, const struct address *address)
+{
+	fprintf(stderr,
+		"warning: %s (%s) is in the same network as datapath.inside (%s): what clients "
+		"send there is past the gate, and calls to AI endpoints among it are refused or "
+		"pass uninspected; move it, or set net.ipv4.conf.all.arp_ignore=1 and "
+		".arp_announce=2\n",
+		interface, address_format(address).text, (const char *)context);
+}
+
 /* The key is the signer's: this needs the certificate only. */
 static size_t check_authority(const char *path)
 {
@@ -77,6 +88,9 @@ static size_t check_file(const char *path, bool text_only)
 		problems = text_only ? 0 : config_check_system(path, config, tell, NULL);
 	if (config && !text_only && !access(config->tls.ca_certificate, F_OK))
 		problems += check_authority(config->tls.ca_certificate);
+	if (config && !text_only)
+		(void)subnet_shared(
+			config->datapath.inside, tell_subnet, config->datapath.inside);
 	if (config && !text_only)
 		problems += selftest_settings_differ(config->datapath.inside, tell_setting, NULL);
 	buf_free(&text);

@@ -6,23 +6,37 @@
 #define CONTENT_LISTED_MAX 10 /* bytes of a number */
 #define CONTENT_ARRAY	   0x80
 
+/* The offset of the quote that ends the string whose content begins at at; text.len: none does. */
+static size_t content_string_end(struct slice text, size_t at)
+{
+	size_t begin = at;
+
+	for (; at < text.len; at++) {
+		const char *quote = memchr(text.data + at, '"', text.len - at);
+		size_t escapes = 0;
+
+		if (!quote)
+			break;
+		at = (size_t)(quote - text.data);
+		while (at - escapes > begin && text.data[at - escapes - 1] == '\\')
+			escapes++;
+		if (escapes % 2 == 0)
+			return at;
+	}
+	return text.len;
+}
+
 /* The offset behind the element that begins at at: of the comma, or of the closing bracket. text.len:
  * it has no end. */
 static size_t content_element_end(struct slice text, size_t at)
 {
-	bool quoted = false;
 	size_t depth = 0;
 
 	for (; at < text.len; at++) {
 		char c = text.data[at];
 
-		if (quoted) {
-			if (c == '\\')
-				at++;
-			else if (c == '"')
-				quoted = false;
-		} else if (c == '"') {
-			quoted = true;
+		if (c == '"') {
+			at = content_string_end(text, at + 1);
 		} else if (c == '[' || c == '{') {
 			depth++;
 		} else if (depth && (c == ']' || c == '}')) {
@@ -36,18 +50,18 @@ static size_t content_element_end(struct slice text, size_t at)
 	return text.len;
 }
 
-bool content_is_array(struct slice text)
+uint32_t content_elements(struct slice text)
 {
-	size_t at = 1, end;
+	uint32_t n = 1;
 
-	if (text.len < 3 || text.data[0] != '[')
-		return false;
-	for (;; at = end + 1) {
+	if (text.len < 3 || text.len > UINT32_MAX || text.data[0] != '[')
+		return 0;
+	for (size_t at = 1, end;; at = end + 1, n++) {
 		end = content_element_end(text, at);
 		if (end >= text.len || end == at)
-			return false;
+			return 0;
 		if (text.data[end] == ']')
-			return end + 1 == text.len;
+			return end + 1 == text.len ? n : 0;
 	}
 }
 

@@ -16,9 +16,9 @@
 /* The fields of an event that are content; these numbers are in stores. */
 enum content_kind { CONTENT_INPUT, CONTENT_OUTPUT, CONTENT_TOOLS };
 
-/* Whether text is an array without space around its elements, at least one, which can be taken apart;
- * JSON that is wrong inside an element may be so as well. */
-bool content_is_array(struct slice text);
+/* How many elements text has, when it is an array that can be taken apart; JSON that is wrong inside
+ * an element may be so as well. 0: it is none, or empty. */
+uint32_t content_elements(struct slice text);
 /* The next element of such a text: *at is 0 first; false: there are no more. */
 bool content_next(struct slice text, size_t *at, struct slice *element);
 

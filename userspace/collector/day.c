@@ -77,7 +77,11 @@ enum { INSERT_ID = 1, INSERT_EVENT_ID, INSERT_DIGEST, INSERT_TIME, INSERT_SOURCE
 
 int day_error(struct day *day, struct why *why)
 {
-	return why_set(why, EIO, "%s: %s", day->path, sqlite3_errmsg(day->database));
+	int code = sqlite3_errcode(day->database);
+	bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+
+	return why_set(why, damaged ? EBADMSG : EIO, "%s: %s", day->path,
+		sqlite3_errmsg(day->database));
 }
 
 int day_execute(struct day *day, const char *sql, struct why *why)
@@ -237,17 +241,16 @@ static int day_content(struct day *day, const struct row *row, struct why *why)
 
 	buf_clear(&day->list);
 	for (unsigned kind = 0; kind < CONTENT_KINDS && !error; kind++) {
-		struct content_list list = {.kind = (enum content_kind)kind, .n = 1};
+		struct content_list list = {.kind = (enum content_kind)kind};
 		struct slice text = row->content[kind], element;
 		size_t at = 0;
 
 		if (!text.len)
 			continue;
-		list.array = content_is_array(text);
-		for (list.n = !list.array; list.array && content_next(text, &at, &element);)
-			list.n++;
+		list.n = content_elements(text);
+		list.array = list.n > 0;
+		list.n += !list.array;
 		error = content_put_list(&day->list, &list);
-		at = 0;
 		for (uint32_t i = 0; i < list.n && !error; i++) {
 			if (!list.array)
 				element = text;
@@ -367,8 +370,9 @@ static int day_refused(struct day *day, const struct row *row, int64_t digest, c
 int day_add(struct day *day, int64_t id, struct row *row, enum day_added *added, struct why *why)
 {
 	int64_t numbers[DAY_COLUMNS], digest;
+	const struct slice texts[] = {row->narrow, row->content[CONTENT_INPUT],
+		row->content[CONTENT_OUTPUT], row->content[CONTENT_TOOLS]};
 	char other[ROW_ID_MAX];
-	struct keyed_hash hash;
 	int error = 0, step;
 
 	*added = DAY_ADDED;
@@ -378,9 +382,8 @@ int day_add(struct day *day, int64_t id, struct row *row, enum day_added *added,
 			return error;
 		day->in_transaction = true;
 	}
-	if (!keyed_hash(day->keyed, row->raw, &hash))
+	if (!keyed_digest(day->keyed, row->time_ns, texts, 1 + CONTENT_KINDS, &digest))
 		return why_set(why, ENOMEM, "out of memory");
-	memcpy(&digest, hash.bytes, sizeof(digest));
 	error = day_bind(day, id, row, digest, numbers, why);
 	if (!error) {
 		step = sqlite3_step(day->insert);

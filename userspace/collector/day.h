@@ -20,7 +20,8 @@ struct day_options {
 	struct keyed *keyed; /* the store's, outlives the day */
 };
 
-/* Opens the file, made with mode 0600 where it is missing. -EIO, -EPERM … with why. */
+/* Opens the file, made with mode 0600 where it is missing. -EIO, -EPERM … with why; here and in all
+ * that follows -EBADMSG says that the file is damaged. */
 int day_open(const struct day_options *options, struct day **day, struct why *why);
 /* What was not committed is gone. */
 void day_close(struct day *day);
@@ -34,7 +35,7 @@ enum day_added {
 	DAY_CONFLICT,  /* added and marked: another event has its id, or its place in the stream */
 	DAY_DUPLICATE, /* it is there already, as it is */
 };
-/* Adds an event under this id, in a transaction that this begins. 0; or -EIO or -ENOMEM with why: the
+/* Adds an event under this id, in a transaction that this begins. 0; or -EIO, -EBADMSG or -ENOMEM with why: the
  * transaction is to be rolled back. */
 int day_add(struct day *day, int64_t id, struct row *row, enum day_added *added, struct why *why);
 /* Makes what was added durable. 0, or -EIO with why: all of it is gone. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The parts of a day's file, for the files that are one object: names, blocks with their dictionaries,
- * sums. All return 0, or -EIO or -ENOMEM with why. */
+ * sums. All return 0, or -EIO, -EBADMSG or -ENOMEM with why. */
 #ifndef COLLECTOR_DAY_INTERNAL_H
 #define COLLECTOR_DAY_INTERNAL_H
 

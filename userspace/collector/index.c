@@ -87,21 +87,17 @@ struct index_step {
 
 static int index_block(struct index_step *step, int64_t block)
 {
-	int error;
+	int error = 0;
 
 	sqlite3_bind_int64(step->blocks, 1, block);
-	if (sqlite3_step(step->blocks) != SQLITE_ROW) {
-		sqlite3_reset(step->blocks);
-		return query_error(step->query, step->why);
-	}
 	buf_clear(&step->plain);
 	buf_clear(&step->words);
-	error = query_unpack(step->query, query_blob(step->blocks, 0), &step->plain, step->why);
+	/* A block that is damaged has no words; audit verify tells of it. */
+	if (sqlite3_step(step->blocks) == SQLITE_ROW)
+		(void)query_unpack(step->query, query_blob(step->blocks, 0), &step->plain, NULL);
 	sqlite3_reset(step->blocks);
-	if (!error && index_text(buf_slice(&step->plain), &step->words) < 0)
-		error = why_set(step->why, ENOMEM, "out of memory");
-	if (error)
-		return error;
+	if (index_text(buf_slice(&step->plain), &step->words) < 0)
+		return why_set(step->why, ENOMEM, "out of memory");
 	sqlite3_bind_int64(step->add, 1, block);
 	sqlite3_bind_text(step->add, 2, buf_slice(&step->words).data, (int)buf_len(&step->words),
 		SQLITE_STATIC);
@@ -271,6 +267,12 @@ int index_step(struct query *query, int32_t day, uint64_t n, uint64_t *done, str
 
 /* ---- the process ---- */
 
+struct index_process {
+	struct query *query;
+	struct log_limit failing;
+	int32_t remade; /* the day whose index was made anew last: it is not for ever */
+};
+
 /* A damaged index is made anew. */
 static void index_remove(const struct query *query, int32_t day)
 {
@@ -286,8 +288,9 @@ static void index_remove(const struct query *query, int32_t day)
 }
 
 /* All days once: whether there is nothing more to be done. */
-static bool index_all(struct query *query, struct log_limit *failing)
+static bool index_all(struct index_process *process)
 {
+	struct query *query = process->query;
 	struct why why = {""};
 	uint64_t done, left_out;
 	bool idle = true;
@@ -299,10 +302,12 @@ static bool index_all(struct query *query, struct log_limit *failing)
 		if (!query_has_changed(query, query->days[i]))
 			continue;
 		if (index_step(query, query->days[i], INDEX_BATCH, &done, &why) < 0) {
-			if (log_limit(failing, &left_out))
-				log_error("index: %s: it is made anew (%llu such reports left out)",
-					why.text, (unsigned long long)left_out);
-			index_remove(query, query->days[i]);
+			if (log_limit(&process->failing, &left_out))
+				log_error("index: %s (%llu such reports left out)", why.text,
+					(unsigned long long)left_out);
+			if (process->remade != query->days[i])
+				index_remove(query, query->days[i]);
+			process->remade = query->days[i];
 		}
 		if (done == INDEX_BATCH)
 			idle = false;
@@ -315,19 +320,18 @@ static bool index_all(struct query *query, struct log_limit *failing)
 int index_run(const char *path)
 {
 	static const struct timespec pause = {0, INDEX_PAUSE_NS};
-	struct log_limit failing = {0};
 	struct why why = {""};
-	struct query *query = query_open(path, &why);
+	struct index_process process = {.query = query_open(path, &why), .remade = -1};
 
-	if (!query) {
+	if (!process.query) {
 		log_error("index: %s", why.text);
 		return EXIT_FAILURE;
 	}
-	query_patience(query, 0);
+	query_patience(process.query, 0);
 	/* The collector's work comes first. */
 	if (nice(10) < 0)
 		log_info("index: works at the collector's priority");
 	for (;;)
-		if (index_all(query, &failing))
+		if (index_all(&process))
 			nanosleep(&pause, NULL);
 }

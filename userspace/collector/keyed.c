@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "collector/keyed.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -8,9 +9,12 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+
+#define KEYED_TEXTS 8 /* of a digest, at most */
 
 struct keyed {
 	EVP_MAC *algorithm;
@@ -53,7 +57,7 @@ static int keyed_read(struct keyed *keyed, const char *path, struct why *why)
 	return n == sizeof(keyed->key) ? 0 : why_set(why, EINVAL, "%s: not the key of a store", path);
 }
 
-struct keyed *keyed_open(const char *directory, struct why *why)
+struct keyed *keyed_open(const char *directory, bool make, struct why *why)
 {
 	struct keyed *keyed = calloc(1, sizeof(*keyed));
 	char path[4096];
@@ -61,7 +65,7 @@ struct keyed *keyed_open(const char *directory, struct why *why)
 
 	if (!error && snprintf(path, sizeof(path), "%s/key", directory) >= (int)sizeof(path))
 		error = why_set(why, ENAMETOOLONG, "%s: too long", directory);
-	if (!error && access(path, F_OK) < 0)
+	if (!error && make && access(path, F_OK) < 0)
 		error = keyed_make(path, why);
 	if (!error)
 		error = keyed_read(keyed, path, why);
@@ -95,4 +99,24 @@ bool keyed_hash(struct keyed *keyed, struct slice text, struct keyed_hash *hash)
 	       EVP_MAC_update(keyed->context, (const unsigned char *)text.data, text.len) == 1 &&
 	       EVP_MAC_final(keyed->context, hash->bytes, &len, sizeof(hash->bytes)) == 1 &&
 	       len == sizeof(hash->bytes);
+}
+
+bool keyed_digest(struct keyed *keyed, uint64_t time_ns, const struct slice *texts, size_t n,
+	int64_t *digest)
+{
+	/* Hashes of the same length: where a text ends makes a difference. */
+	char parts[KEYED_TEXTS * KEYED_HASH + sizeof(time_ns)];
+	struct keyed_hash hash;
+	bool made = true;
+
+	assert(n <= KEYED_TEXTS);
+	for (size_t i = 0; i < n && made; i++) {
+		made = keyed_hash(keyed, texts[i], &hash);
+		memcpy(parts + i * KEYED_HASH, hash.bytes, KEYED_HASH);
+	}
+	memcpy(parts + n * KEYED_HASH, &time_ns, sizeof(time_ns));
+	made = made && keyed_hash(keyed, slice_of(parts, n * KEYED_HASH + sizeof(time_ns)), &hash);
+	if (made)
+		memcpy(digest, hash.bytes, sizeof(*digest));
+	return made;
 }

@@ -18,10 +18,13 @@ struct keyed_hash {
 	uint8_t bytes[KEYED_HASH];
 };
 
-/* With the key of the file DIRECTORY/key, which is made when it is missing. NULL with why. */
-struct keyed *keyed_open(const char *directory, struct why *why);
+/* With the key of the file DIRECTORY/key; make: it is made when it is missing. NULL with why. */
+struct keyed *keyed_open(const char *directory, bool make, struct why *why);
 void keyed_close(struct keyed *keyed);
 /* False without memory. */
 bool keyed_hash(struct keyed *keyed, struct slice text, struct keyed_hash *hash);
+/* The digest of an event: of its time and of n texts, each as a whole. False without memory. */
+bool keyed_digest(struct keyed *keyed, uint64_t time_ns, const struct slice *texts, size_t n,
+	int64_t *digest);
 
 #endif

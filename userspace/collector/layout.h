@@ -2,7 +2,8 @@
 /* The layout of a store: a directory with the file of a key and, of each day (UTC) on which events
  * happened, one SQLite file, DAY.db. Writers and readers are made from the table below.
  *
- *	event		a narrow row; id ascends in the order of storing, over all days
+ *	event		a narrow row; id ascends in the order of storing, over all days; digest is keyed, of
+ *			its time, its record and its content: who has not the key cannot change them
  *	name		texts that recur (models, hosts …): rows hold their numbers
  *	block		pieces of content, each once: found by a keyed hash, packed
  *	dictionary	what records and blocks are packed with

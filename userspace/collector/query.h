@@ -63,6 +63,7 @@ struct query_event {
 	struct slice content[CONTENT_KINDS]; /* JSON */
 	struct slice record; /* msgpack map: all of it but content */
 	bool conflict;	     /* another event has its identity: one of them is forged */
+	int64_t digest;	     /* keyed, of its time, record and content */
 };
 /* Newest first, by the time of the events. limit 0: all. */
 int query_events(struct query *query, const struct query_filter *filter, uint64_t limit,
@@ -88,6 +89,27 @@ int query_search(struct query *query, const char *const *words, size_t nwords,
 	const struct query_filter *filter, uint64_t limit,
 	int (*row)(void *context, const struct query_event *event), void *context,
 	struct query_lag *lag, struct why *why);
+
+/* Whether the store is as it was written, and whole: each event between the filter's times against its
+ * keyed digest, and the numbers of each stream of an appliance, which follow each other from 1. Both
+ * functions tell what is wrong, as it is found. */
+struct query_integrity {
+	uint64_t events, damaged, conflicts;
+	uint64_t streams, missing, twice; /* numbers of events that are not there, or there twice */
+	uint64_t removed; /* numbers before the first that is there: their days were removed, or … */
+};
+struct query_gap {
+	struct slice observer, epoch;
+	int64_t stream, first, last; /* numbers that are missing; of twice: the one */
+	bool twice;		     /* on two days */
+};
+struct query_integrity_ops {
+	int (*damaged)(void *context, const char *what);
+	int (*gap)(void *context, const struct query_gap *gap);
+};
+int query_verify(struct query *query, const struct query_filter *filter,
+	const struct query_integrity_ops *ops, void *context, struct query_integrity *found,
+	struct why *why);
 
 /* What a source address had done in all when it was told last. */
 struct query_source {

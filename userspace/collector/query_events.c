@@ -14,37 +14,15 @@
 #define QUERY_PAGE	 200
 #define QUERY_PAGE_BYTES (8u << 20)
 
-/* Texts of an event, in the order of the columns; then those that are unpacked. */
-enum query_part {
-	PART_EVENT_ID,
-	PART_SOURCE,
-	PART_KIND,
-	PART_HOST,
-	PART_OPERATION,
-	PART_MODEL,
-	PART_OUTCOME,
-	PART_ERROR,
-	PART_USAGE,
-	PART_COLUMNS,
-	PART_RECORD = PART_COLUMNS,
-	PART_CONTENT,
-	PARTS = PART_CONTENT + CONTENT_KINDS,
-};
 enum { COLUMN_ID = PART_COLUMNS, COLUMN_TIME, COLUMN_CONFLICT, COLUMN_STATUS, COLUMN_INPUT,
-	COLUMN_OUTPUT, COLUMN_RECORD, COLUMN_CONTENT };
+	COLUMN_OUTPUT, COLUMN_RECORD, COLUMN_CONTENT, COLUMN_DIGEST };
 
-static const char query_event_columns[] =
+const char query_event_columns[] =
 	"SELECT event_id, address(source), " QUERY_NAME_OF("kind") ", " QUERY_NAME_OF("host") ", "
 	QUERY_NAME_OF("operation") ", " QUERY_NAME_OF("model") ", " QUERY_NAME_OF("outcome") ", "
 	QUERY_NAME_OF("error_type") ", " QUERY_NAME_OF("usage_source")
-	", event.id, time_ns, conflict, status, input_tokens, output_tokens, record, content"
+	", event.id, time_ns, conflict, status, input_tokens, output_tokens, record, content, digest"
 	" FROM day.event";
-
-struct query_row {
-	struct query_event event;
-	struct buf text;
-	size_t begin[PARTS], end[PARTS];
-};
 
 struct query_page {
 	struct query_row rows[QUERY_PAGE];
@@ -103,7 +81,7 @@ static int query_content(struct query *query, struct query_row *row, struct slic
 	return error;
 }
 
-static int query_row_read(struct query *query, struct query_row *row, sqlite3_stmt *rows,
+int query_row_read(struct query *query, struct query_row *row, sqlite3_stmt *rows,
 	sqlite3_stmt *blocks, struct why *why)
 {
 	int error = 0;
@@ -114,6 +92,7 @@ static int query_row_read(struct query *query, struct query_row *row, sqlite3_st
 	row->event = (struct query_event){.id = sqlite3_column_int64(rows, COLUMN_ID),
 		.time_ns = query_count(rows, COLUMN_TIME),
 		.conflict = sqlite3_column_int(rows, COLUMN_CONFLICT) != 0,
+		.digest = sqlite3_column_int64(rows, COLUMN_DIGEST),
 		.status = sqlite3_column_int64(rows, COLUMN_STATUS),
 		.input_tokens = query_count(rows, COLUMN_INPUT),
 		.output_tokens = query_count(rows, COLUMN_OUTPUT)};
@@ -132,7 +111,7 @@ static int query_row_read(struct query *query, struct query_row *row, sqlite3_st
 }
 
 /* Its texts, now that they do not move any more. */
-static void query_row_point(struct query_row *row)
+void query_row_point(struct query_row *row)
 {
 	struct query_event *event = &row->event;
 	struct slice *const parts[PARTS] = {[PART_EVENT_ID] = &event->event_id,

@@ -63,6 +63,36 @@ uint64_t query_count(sqlite3_stmt *statement, int column);
 /* Appends what a blob of the attached day unpacks to. */
 int query_unpack(struct query *query, struct slice packed, struct buf *out, struct why *why);
 
+/* Texts of an event, in the order of the columns; then those that are unpacked. */
+enum query_part {
+	PART_EVENT_ID,
+	PART_SOURCE,
+	PART_KIND,
+	PART_HOST,
+	PART_OPERATION,
+	PART_MODEL,
+	PART_OUTCOME,
+	PART_ERROR,
+	PART_USAGE,
+	PART_COLUMNS,
+	PART_RECORD = PART_COLUMNS,
+	PART_CONTENT,
+	PARTS = PART_CONTENT + CONTENT_KINDS,
+};
+struct query_row {
+	struct query_event event;
+	struct buf text;
+	size_t begin[PARTS], end[PARTS];
+};
+
+/* "SELECT … FROM day.event", what query_row_read reads. */
+extern const char query_event_columns[];
+/* Reads the row that the statement is at; blocks is "SELECT data FROM day.block WHERE id = ?". The
+ * event's texts are there after query_row_point. -EIO with why: it is damaged. */
+int query_row_read(struct query *query, struct query_row *row, sqlite3_stmt *rows,
+	sqlite3_stmt *blocks, struct why *why);
+void query_row_point(struct query_row *row);
+
 /* Events on their way to who asks, a page of them at a time. */
 struct query_reading {
 	struct query *query;

@@ -6,7 +6,7 @@
 #include <zdict.h>
 #include <zstd.h>
 
-#define SQUEEZE_LEVEL	     3
+#define SQUEEZE_LEVEL	     1
 #define SQUEEZE_DICTIONARIES 16 /* that are kept; beyond it all are forgotten */
 #define SQUEEZE_TRAINED	     (64u << 10)
 

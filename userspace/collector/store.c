@@ -49,31 +49,80 @@ static int32_t store_day_before(const struct store *store, int32_t number)
 	return before;
 }
 
-/* The day's file, open; NULL with why. */
-static struct day *store_day(struct store *store, int32_t number, struct why *why)
+/* The day's file, open. 0, or negative errno with why. */
+static int store_day(struct store *store, int32_t number, struct day **day, struct why *why)
 {
 	struct day_options options = {.directory = store->path, .number = number, .keyed = store->keyed};
 	struct day *found = NULL;
 	size_t at = 0;
+	int error;
 
 	while (at < STORE_OPEN - 1 && store->open[at] && day_number(store->open[at]) != number)
 		at++;
 	found = store->open[at];
 	if (found && day_number(found) != number) {
 		/* The last place, of another day. */
-		if (day_commit(found, why) < 0)
-			return NULL;
+		error = day_commit(found, why);
+		if (error)
+			return error == -EBADMSG ? -EIO : error;
 		day_close(found);
 		store->open[at] = found = NULL;
 	}
 	if (!found) {
 		options.before = store_day_before(store, number);
-		if (day_open(&options, &found, why) < 0)
-			return NULL;
+		error = day_open(&options, &found, why);
+		if (error)
+			return error;
 	}
 	memmove(store->open + 1, store->open, at * sizeof(*store->open));
-	store->open[0] = found;
-	return found;
+	store->open[0] = *day = found;
+	return 0;
+}
+
+/* Closes the day's file, if it is open, without what was not committed. */
+static void store_close_day(struct store *store, int32_t number)
+{
+	for (size_t i = 0; i < STORE_OPEN; i++) {
+		if (!store->open[i] || day_number(store->open[i]) != number)
+			continue;
+		day_close(store->open[i]);
+		memmove(store->open + i, store->open + i + 1,
+			(STORE_OPEN - 1 - i) * sizeof(*store->open));
+		store->open[STORE_OPEN - 1] = NULL;
+	}
+}
+
+static const char *const store_suffixes[] = {"", "-wal", "-shm"};
+
+/* A file with what belongs to it. */
+static void store_unlink(const struct store *store, const char *name)
+{
+	for (size_t i = 0; i < sizeof(store_suffixes) / sizeof(store_suffixes[0]); i++) {
+		char path[40];
+
+		snprintf(path, sizeof(path), "%s%s", name, store_suffixes[i]);
+		unlinkat(store->directory, path, 0);
+	}
+}
+
+/* A damaged file is kept under another name: one day must not keep all others from being stored. Who
+ * sent events of it sends them again, to a new file. */
+static void store_set_aside(struct store *store, int32_t number)
+{
+	struct layout_day_name name = layout_day_name(number);
+	long long now = (long long)(clock_realtime_ns() / NS_PER_S);
+	char from[40], to[80];
+
+	store_close_day(store, number);
+	for (size_t i = 0; i < sizeof(store_suffixes) / sizeof(store_suffixes[0]); i++) {
+		snprintf(from, sizeof(from), "%s%s", name.text, store_suffixes[i]);
+		snprintf(to, sizeof(to), "%s.damaged-%lld%s", name.text, now, store_suffixes[i]);
+		renameat(store->directory, from, store->directory, to);
+	}
+	store_unlink(store, layout_index_name(number).text);
+	log_error("%s/%s is damaged: it is kept as %s.damaged-%lld, and events of that day go to a new "
+		  "file",
+		store->path, name.text, name.text, now);
 }
 
 /* The day of an event. A clock that is wrong does not make files of its own. */
@@ -156,7 +205,7 @@ int store_open(const char *path, struct store **opened, struct why *why)
 		store->directory = store_directory(path, why);
 		error = store->directory < 0 ? store->directory : 0;
 	}
-	if (!error && !(store->keyed = keyed_open(path, why)))
+	if (!error && !(store->keyed = keyed_open(path, true, why)))
 		error = -EIO;
 	if (!error)
 		error = store_find_last_id(store, why);
@@ -205,10 +254,15 @@ static void store_tell_conflict(struct store *store, const struct row *row)
 /* An event that has an identity. */
 static int store_add_row(struct store *store, struct why *why)
 {
-	struct day *day = store_day(store, store_day_number(&store->row.time_ns), why);
+	int32_t number = store_day_number(&store->row.time_ns);
 	enum day_added added;
-	int error = day ? day_add(day, store->last_id + 1, &store->row, &added, why) : -EIO;
+	struct day *day;
+	int error = store_day(store, number, &day, why);
 
+	if (!error)
+		error = day_add(day, store->last_id + 1, &store->row, &added, why);
+	if (error == -EBADMSG)
+		store_set_aside(store, number);
 	if (error)
 		return error;
 	if (added == DAY_DUPLICATE) {
@@ -249,9 +303,14 @@ int store_commit(struct store *store, struct why *why)
 	int error = 0;
 
 	/* In the order of days; what was committed before one that fails is known when it comes again. */
-	for (size_t i = STORE_OPEN; i-- && !error;)
+	for (size_t i = STORE_OPEN; i-- && !error;) {
+		int32_t number = store->open[i] ? day_number(store->open[i]) : -1;
+
 		if (store->open[i])
 			error = day_commit(store->open[i], why);
+		if (error == -EBADMSG)
+			store_set_aside(store, number);
+	}
 	if (error)
 		store_rollback(store);
 	store->in_transaction = false;
@@ -271,19 +330,6 @@ bool store_in_transaction(const struct store *store)
 	return store->in_transaction;
 }
 
-/* A file with what belongs to it. */
-static void store_unlink(const struct store *store, const char *name)
-{
-	static const char *const suffixes[] = {"", "-wal", "-shm"};
-
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		char path[40];
-
-		snprintf(path, sizeof(path), "%s%s", name, suffixes[i]);
-		unlinkat(store->directory, path, 0);
-	}
-}
-
 void store_retain(struct store *store, unsigned days)
 {
 	int32_t today = (int32_t)(clock_realtime_ns() / LAYOUT_NS_PER_DAY), *all;
@@ -294,14 +340,7 @@ void store_retain(struct store *store, unsigned days)
 	for (size_t i = 0; i < n && all[i] < today - (int64_t)days; i++) {
 		struct layout_day_name name = layout_day_name(all[i]), index = layout_index_name(all[i]);
 
-		for (size_t j = 0; j < STORE_OPEN; j++) {
-			if (!store->open[j] || day_number(store->open[j]) != all[i])
-				continue;
-			day_close(store->open[j]);
-			memmove(store->open + j, store->open + j + 1,
-				(STORE_OPEN - 1 - j) * sizeof(*store->open));
-			store->open[STORE_OPEN - 1] = NULL;
-		}
+		store_close_day(store, all[i]);
 		store_unlink(store, index.text);
 		store_unlink(store, name.text);
 		log_info("%s: removed, for it is more than %u days old", name.text, days);

@@ -21,10 +21,11 @@ void store_close(struct store *store);
 
 /* Adds an entry to the transaction that is open, or opens one. What is there already, as it is, is
  * left out; an event whose id, or place in its appliance's stream, another event of that day has is
- * added and marked, and told as tampering. 0 in all these cases, or -EIO with why: then the
- * transaction is gone, with all that was added to it. */
+ * added and marked, and told as tampering. 0 in all these cases, or negative errno with
+ * why: then the transaction is gone, with all that was added to it; what is not acknowledged for it
+ * comes again. A day's file that is damaged is set aside then. */
 int store_add(struct store *store, const struct forward_entry *entry, struct why *why);
-/* Makes all that was added durable: 0, or -EIO with why: not all of it is, and all of it is to be
+/* Makes all that was added durable: 0, or negative errno with why: not all of it is, and all of it is to be
  * added again. */
 int store_commit(struct store *store, struct why *why);
 void store_rollback(struct store *store);

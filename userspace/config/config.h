@@ -158,6 +158,8 @@ struct config_origin {
 	uint64_t idle_ns;	/* between two bytes of a response: 20 min */
 	uint64_t keepalive_ns;	/* an unused pooled connection lives this long: 60 s */
 	uint32_t pool_max;	/* idle connections per origin and worker: 64 */
+	uint32_t pool_total;	/* idle connections per worker: 1024 */
+	uint32_t names_max;	/* names whose addresses a worker remembers: 1024 */
 	/* When the client leaves: end the origin's call (cancel), or read it to its end. */
 	enum config_on_client_close on_client_close;
 	uint64_t drain_ns;	/* with drain: 60 s … */

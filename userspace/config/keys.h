@@ -114,6 +114,8 @@
 	S(idle_timeout, DURATION, idle_ns, "20m", "1s..1d")                                       \
 	S(keepalive, DURATION, keepalive_ns, "60s", "0s..1d")                                     \
 	S(pool_max, U32, pool_max, "64", "0..65536")                                              \
+	S(pool_total, U32, pool_total, "1024", "0..1048576")                                      \
+	S(names_max, U32, names_max, "1024", "16..1048576")                                       \
 	S(on_client_close, CHOICE, on_client_close, "cancel", "cancel|drain")                     \
 	S(drain_time, DURATION, drain_ns, "60s", "0s..1h")                                        \
 	S(drain_size, SIZE, drain_bytes, "16MiB", "0..1GiB")

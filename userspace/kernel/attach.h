@@ -17,11 +17,13 @@
 #define PIN_STEER  "link_steer"
 #define PIN_REPLY  "link_reply"
 #define PIN_SELECT "link_select"
+#define PIN_GUARD  "link_guard" /* and the index of the interface */
 
 /* The place of the clsact filters, before TCX: before all others, for a filter that ends the list
  * would hide them. */
 #define STEER_PRIORITY 1
 #define STEER_HANDLE   0x5a11
+#define GUARD_HANDLE   0x5a12 /* behind reply, on datapath.inside */
 
 struct attached {
 	bool there;
@@ -44,17 +46,18 @@ int attach_admit(const struct pins *pins, const char *interface, int ifindex,
 /* sk_lookup of this network namespace by a pinned link: fd. */
 int attach_select(const struct pins *pins, int program, struct why *why);
 
-/* TC ingress and egress: by pinned TCX links (kernels from 6.6 on), before everybody else's; else by
+/* TC ingress and egress (reply and guard): by pinned TCX links (kernels from 6.6 on), before everybody else's; else by
  * filters of a clsact qdisc. *link: fd, or -1 for a filter. *made: the clsact qdisc was not there
  * before (unchanged otherwise). -EBUSY: somebody else's filter has our place. */
-enum tc_side { TC_STEER, TC_REPLY };
+enum tc_side { TC_STEER, TC_REPLY, TC_GUARD };
 int attach_tc(const struct pins *pins, const char *interface, int ifindex, enum tc_side side,
 	int program, int *link, bool *made, struct why *why);
 
 /* Detaches and unpins a link at once: what is only unpinned goes some time later. */
 void detach_link(const struct pins *pins, const char *name);
-/* Removes both sides where they are ours, and the qdisc when it was made by us and is empty. */
-void detach_tc(const struct pins *pins, int netlink, int ifindex, bool made);
+/* Removes a side where it is ours, and the qdisc when it was made by us and is empty. */
+void detach_tc(
+	const struct pins *pins, int netlink, int ifindex, enum tc_side side, bool made);
 
 /* What is there now, ours or not. */
 void attached_admit(int ifindex, struct attached *attached);

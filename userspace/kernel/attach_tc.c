@@ -22,17 +22,38 @@ static const struct side {
 	const char *pin, *program, *where;
 	enum bpf_tc_attach_point clsact;
 	unsigned tcx;
+	uint32_t handle;
+	bool many; /* there is one on each interface */
 } sides[] = {
-	[TC_STEER] = {PIN_STEER, PROGRAM_STEER, "ingress", BPF_TC_INGRESS, TCX_INGRESS},
-	[TC_REPLY] = {PIN_REPLY, PROGRAM_REPLY, "egress", BPF_TC_EGRESS, TCX_EGRESS},
+	[TC_STEER] = {PIN_STEER, PROGRAM_STEER, "ingress", BPF_TC_INGRESS, TCX_INGRESS,
+		STEER_HANDLE, false},
+	[TC_REPLY] = {PIN_REPLY, PROGRAM_REPLY, "egress", BPF_TC_EGRESS, TCX_EGRESS, STEER_HANDLE,
+		false},
+	[TC_GUARD] = {PIN_GUARD, PROGRAM_GUARD, "egress", BPF_TC_EGRESS, TCX_EGRESS, GUARD_HANDLE,
+		true},
 };
+
+struct pin_name {
+	char text[32];
+};
+
+static struct pin_name pin_of(const struct side *side, int ifindex)
+{
+	struct pin_name name;
+
+	if (side->many)
+		snprintf(name.text, sizeof(name.text), "%s_%d", side->pin, ifindex);
+	else
+		snprintf(name.text, sizeof(name.text), "%s", side->pin);
+	return name;
+}
 
 /* --- clsact --- */
 
 static void filter_attached(int ifindex, const struct side *side, struct attached *attached)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = side->clsact);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = STEER_HANDLE, .priority = STEER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = side->handle, .priority = STEER_PRIORITY);
 
 	memset(attached, 0, sizeof(*attached));
 	if (bpf_tc_query(&hook, &options) == 0)
@@ -44,7 +65,7 @@ static void filter_attached(int ifindex, const struct side *side, struct attache
 static void filter_detach(int ifindex, const struct side *side)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = side->clsact);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = STEER_HANDLE, .priority = STEER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = side->handle, .priority = STEER_PRIORITY);
 	struct attached now;
 
 	filter_attached(ifindex, side, &now);
@@ -56,7 +77,7 @@ static int filter_attach(const char *interface, int ifindex, const struct side *
 	bool *made, struct why *why)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = side->clsact);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = STEER_HANDLE, .priority = STEER_PRIORITY,
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = side->handle, .priority = STEER_PRIORITY,
 		.prog_fd = program, .flags = BPF_TC_F_REPLACE);
 	struct attached now;
 	int error = bpf_tc_hook_create(&hook);
@@ -73,7 +94,7 @@ static int filter_attach(const char *interface, int ifindex, const struct side *
 		return why_set(why, EBUSY,
 			"%s has a filter of somebody else in our place (TC %s, priority %d, "
 			"handle %#x): %s, id %u",
-			interface, side->where, STEER_PRIORITY, STEER_HANDLE, now.name,
+			interface, side->where, STEER_PRIORITY, side->handle, now.name,
 			now.program);
 	error = bpf_tc_attach(&hook, &options);
 	if (error)
@@ -131,7 +152,7 @@ static void tcx_attached(
 {
 	struct bpf_link_info info = {0};
 	uint32_t len = sizeof(info);
-	int fd = pins_get(pins, side->pin);
+	int fd = pins_get(pins, pin_of(side, ifindex).text);
 
 	memset(attached, 0, sizeof(*attached));
 	if (fd < 0)
@@ -175,8 +196,9 @@ int attach_tc(const struct pins *pins, const char *interface, int ifindex, enum 
 	int program, int *link, bool *made, struct why *why)
 {
 	const struct side *side = &sides[which];
+	const struct pin_name name = pin_of(side, ifindex);
 
-	*link = link_adopt(pins, side->pin, TCX_LINK, (uint64_t)ifindex, program);
+	*link = link_adopt(pins, name.text, TCX_LINK, (uint64_t)ifindex, program);
 	if (*link < 0) {
 		*link = tcx_attach(ifindex, side, program);
 		if (*link == -EINVAL || *link == -EOPNOTSUPP) {
@@ -186,7 +208,7 @@ int attach_tc(const struct pins *pins, const char *interface, int ifindex, enum 
 		if (*link < 0)
 			return why_set(why, -*link, "%s takes no TCX program at its %s: %s",
 				interface, side->where, strerror(-*link));
-		*link = link_pin(pins, side->pin, *link, why);
+		*link = link_pin(pins, name.text, *link, why);
 		if (*link < 0)
 			return *link;
 	}
@@ -195,12 +217,10 @@ int attach_tc(const struct pins *pins, const char *interface, int ifindex, enum 
 	return 0;
 }
 
-void detach_tc(const struct pins *pins, int netlink, int ifindex, bool made)
+void detach_tc(const struct pins *pins, int netlink, int ifindex, enum tc_side which, bool made)
 {
-	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++) {
-		detach_link(pins, sides[i].pin);
-		filter_detach(ifindex, &sides[i]);
-	}
+	detach_link(pins, pin_of(&sides[which], ifindex).text);
+	filter_detach(ifindex, &sides[which]);
 	if (made)
 		clsact_remove(netlink, ifindex);
 }

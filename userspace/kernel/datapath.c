@@ -17,11 +17,13 @@
 #include "kernel/admission_map.h"
 #include "kernel/attach.h"
 #include "kernel/endpoint_map.h"
+#include "kernel/guard.h"
 #include "kernel/endpoint_room.h"
 #include "kernel/pins.h"
 #include "kernel/programs.h"
 #include "kernel/queue_rules.h"
 #include "kernel/route.h"
+#include "kernel/subnet.h"
 
 _Static_assert(
 	(int)FAIL_CLOSED == (int)CONFIG_FAIL_CLOSED && (int)FAIL_OPEN == (int)CONFIG_FAIL_OPEN,
@@ -36,6 +38,7 @@ struct datapath {
 	struct programs programs;
 	struct endpoint_room endpoints;
 	struct route route;
+	struct guard guard;
 	struct queue_rules *queue_rules;
 	int ifindex;
 	int netlink;
@@ -130,6 +133,18 @@ static void forwarding_warn(const struct datapath *datapath)
 	fclose(file);
 }
 
+static void subnet_warn(void *context, const char *interface, const struct address *address)
+{
+	const struct datapath *datapath = context;
+
+	log_warning(
+		"%s (%s) is in the same network as %s: what clients send there does not come by "
+		"%s, and calls to AI endpoints among it are refused or pass uninspected "
+		"(datapath.fail); move it, or set net.ipv4.conf.all.arp_ignore=1 and "
+		".arp_announce=2",
+		interface, address_format(address).text, datapath->inside, datapath->inside);
+}
+
 static int ports_fill(const struct datapath *datapath, const struct config_endpoints *endpoints)
 {
 	uint32_t *words = calloc(PORT_WORDS, sizeof(*words));
@@ -210,7 +225,16 @@ static int attach_both_sides(struct datapath *datapath, struct why *why)
 		error = attach_tc(&datapath->pins, datapath->inside, datapath->ifindex, TC_STEER,
 			datapath->programs.steer_fd, &datapath->steer_link, &made, why);
 	datapath->settings.clsact_ours = made;
-	return error;
+	if (error)
+		return error;
+	datapath->guard = (struct guard){
+		.pins = &datapath->pins,
+		.netlink = datapath->netlink,
+		.ethernet_fd = datapath->programs.guard_fd,
+		.bare_fd = datapath->programs.guard_bare_fd,
+	};
+	guard_attach_all(&datapath->guard);
+	return 0;
 }
 
 /* Marking comes last: before, nothing that it needs is missing. */
@@ -273,6 +297,7 @@ static int datapath_load(struct datapath *datapath, const struct config *config,
 		return error;
 	sizes_warn(&datapath->config);
 	forwarding_warn(datapath);
+	(void)subnet_shared(datapath->inside, subnet_warn, datapath);
 	datapath->netlink = netlink_open();
 	if (datapath->netlink < 0)
 		return why_set(
@@ -329,9 +354,13 @@ void datapath_close(struct datapath *datapath)
 	if (!datapath)
 		return;
 	queue_rules_remove(datapath->queue_rules);
-	if (datapath->steering)
-		detach_tc(&datapath->pins, datapath->netlink, datapath->ifindex,
+	if (datapath->steering) {
+		if (datapath->guard.pins)
+			guard_detach_all(&datapath->guard);
+		detach_tc(&datapath->pins, datapath->netlink, datapath->ifindex, TC_STEER, false);
+		detach_tc(&datapath->pins, datapath->netlink, datapath->ifindex, TC_REPLY,
 			datapath->settings.clsact_ours);
+	}
 	if (datapath->pinned) {
 		detach_link(&datapath->pins, PIN_ADMIT);
 		detach_link(&datapath->pins, PIN_SELECT);
@@ -406,6 +435,14 @@ uint64_t datapath_outcome(const struct datapath *datapath, enum outcome outcome)
 	return sum;
 }
 
+void datapath_guard(struct datapath *datapath, int ifindex)
+{
+	if (ifindex)
+		(void)guard_attach(&datapath->guard, ifindex);
+	else
+		guard_attach_all(&datapath->guard);
+}
+
 int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgements)
 {
 	*flows = pins_get_restricted(&datapath->pins, "flows", BPF_F_RDONLY);
@@ -420,8 +457,8 @@ int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgeme
 int datapath_endpoint_learn(struct datapath *datapath, const struct address *address,
 	uint64_t expires_ns, enum endpoint_source source, enum fail fail)
 {
-	return endpoint_room_learn(&datapath->endpoints, address, expires_ns, source, fail,
-		clock_monotonic_ns());
+	return endpoint_room_learn(
+		&datapath->endpoints, address, expires_ns, source, fail, clock_monotonic_ns());
 }
 
 void datapath_endpoint_fail(struct datapath *datapath, const struct config *config)

@@ -60,6 +60,10 @@ int datapath_heartbeats(const struct datapath *datapath);
 
 /* How many packets had this outcome since the maps were made. */
 uint64_t datapath_outcome(const struct datapath *datapath, enum outcome outcome);
+/* An interface is there that was not when the datapath was opened: what leaves by it is guarded as
+ * well. 0: there may be some. */
+void datapath_guard(struct datapath *datapath, int ifindex);
+
 /* For kernel/flow_judge.h: the flow table to read, the judgements to write, each no more than that.
  * Both are the caller's. */
 int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgements);

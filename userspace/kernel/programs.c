@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "base/log.h"
 #include "bpf/admit.skel.h"
+#include "bpf/guard.skel.h"
 #include "bpf/reply.skel.h"
 #include "bpf/select.skel.h"
 #include "bpf/steer.skel.h"
@@ -68,7 +70,8 @@ static uint32_t map_size(const struct config_datapath *config, const char *name)
 static bool map_adopted(const char *name)
 {
 	static const char *const names[] = {"sources", "endpoints", "flows", "judgements", "flood",
-		"limits", "actives", "heartbeats", "workers", "settings", "outcomes"};
+		"limits", "actives", "heartbeats", "workers", "settings", "beside_interfaces",
+		"outcomes"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)
@@ -202,6 +205,21 @@ static int select_load(struct programs *programs)
 	return error ? error : select_bpf__load(programs->select);
 }
 
+static int guard_load(struct programs *programs, const struct config_datapath *config,
+	bool ethernet, struct guard_bpf **guard)
+{
+	int error;
+
+	*guard = guard_bpf__open();
+	if (!*guard)
+		return -errno;
+	(*guard)->rodata->guard_inside = config->inside ? if_nametoindex(config->inside) : 0;
+	(*guard)->rodata->guard_mark = config->mark;
+	(*guard)->rodata->guard_ethernet = ethernet;
+	error = maps_share((*guard)->obj, programs->steer->obj);
+	return error ? error : guard_bpf__load(*guard);
+}
+
 int programs_load(struct programs *programs, const struct config_datapath *config,
 	const struct pins *pins, struct why *why)
 {
@@ -223,6 +241,12 @@ int programs_load(struct programs *programs, const struct config_datapath *confi
 		name = "select";
 		error = select_load(programs);
 	}
+	if (!error) {
+		name = "guard";
+		error = guard_load(programs, config, true, &programs->guard);
+	}
+	if (!error)
+		error = guard_load(programs, config, false, &programs->guard_bare);
 	if (error) {
 		load_failed(name, error, why);
 		programs_free(programs);
@@ -234,6 +258,8 @@ int programs_load(struct programs *programs, const struct config_datapath *confi
 	programs->steer_fd = bpf_program__fd(programs->steer->progs.sally_steer);
 	programs->reply_fd = bpf_program__fd(programs->reply->progs.sally_reply);
 	programs->select_fd = bpf_program__fd(programs->select->progs.sally_select);
+	programs->guard_fd = bpf_program__fd(programs->guard->progs.sally_guard);
+	programs->guard_bare_fd = bpf_program__fd(programs->guard_bare->progs.sally_guard);
 	return 0;
 }
 
@@ -257,5 +283,7 @@ void programs_free(struct programs *programs)
 	steer_bpf__destroy(programs->steer);
 	reply_bpf__destroy(programs->reply);
 	select_bpf__destroy(programs->select);
+	guard_bpf__destroy(programs->guard);
+	guard_bpf__destroy(programs->guard_bare);
 	memset(programs, 0, sizeof(*programs));
 }

@@ -13,11 +13,13 @@ struct admit_bpf;
 struct steer_bpf;
 struct reply_bpf;
 struct select_bpf;
+struct guard_bpf;
 
 #define PROGRAM_ADMIT  "sally_admit"
 #define PROGRAM_STEER  "sally_steer"
 #define PROGRAM_REPLY  "sally_reply"
 #define PROGRAM_SELECT "sally_select"
+#define PROGRAM_GUARD  "sally_guard"
 
 /* X(name): the maps of bpf/maps.h, pinned under their names. */
 #define MAPS(X)                                                                                    \
@@ -34,6 +36,7 @@ struct select_bpf;
 	X(heartbeats)                                                                              \
 	X(workers)                                                                                 \
 	X(settings)                                                                                \
+	X(beside_interfaces)                                                                       \
 	X(outcomes)
 
 #define MAPS_MEMBER(name) int name;
@@ -46,7 +49,9 @@ struct programs {
 	struct steer_bpf *steer;
 	struct reply_bpf *reply;
 	struct select_bpf *select;
-	int admit_fd, steer_fd, reply_fd, select_fd; /* owned by the skeletons, like the maps' */
+	struct guard_bpf *guard, *guard_bare; /* for Ethernet, and for interfaces without it */
+	int admit_fd, steer_fd, reply_fd, select_fd, guard_fd,
+		guard_bare_fd; /* owned by the skeletons, like the maps' */
 	struct map_fds maps;
 };
 

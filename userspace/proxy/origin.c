@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,13 +18,11 @@
 /* More addresses of one name than this are not tried. */
 #define ORIGIN_ADDRESSES 8
 
+/* There for as long as a connection or a request uses it: clients invent names. */
 struct origin {
-	struct list node;
 	struct origins *origins;
-	char *host;
-	uint16_t port;
-	const struct address_port *addresses;
-	size_t naddresses;
+	struct origin_target target; /* host is owned */
+	size_t uses;
 	struct list idle;	/* most recently used first */
 	uint32_t nidle;
 };
@@ -35,7 +34,9 @@ struct origins {
 	struct tls_origin_leg *leg;
 	struct counters *counters;
 	struct h1_limits limits;
-	struct list all;
+	void *all;		/* a balanced tree (tsearch) by target */
+	struct list idle;	/* connections of all origins, most recently used first */
+	size_t nidle, norigins;
 	ev_timer sweep;
 	struct log_limit unverified_log;
 };
@@ -71,20 +72,67 @@ static const struct stream_handler origin_handler = {
 	.failed = origin_failed,
 };
 
+static int origin_compare(const void *a, const void *b)
+{
+	const struct origin_target *x = &((const struct origin *)a)->target,
+				   *y = &((const struct origin *)b)->target;
+
+	if (x->port != y->port)
+		return x->port < y->port ? -1 : 1;
+	if (x->addresses != y->addresses)
+		return x->addresses < y->addresses ? -1 : 1;
+	return strcmp(x->host, y->host);
+}
+
+static struct origin *origin_use(struct origin *origin)
+{
+	origin->uses++;
+	return origin;
+}
+
+/* The last use frees it. */
+static void origin_leave(struct origin *origin)
+{
+	if (--origin->uses)
+		return;
+	tdelete(origin, &origin->origins->all, origin_compare);
+	origin->origins->norigins--;
+	free((char *)origin->target.host);
+	free(origin);
+}
+
 static void origin_connection_free(struct origin_connection *c)
 {
+	struct origin *origin = c->origin;
+
 	list_remove(&c->node);
+	list_remove(&c->recent);
 	if (c->stream.flooded)
-		counter_add(c->origin->origins->counters, COUNTER_ORIGIN_FLOODED, 1);
+		counter_add(origin->origins->counters, COUNTER_ORIGIN_FLOODED, 1);
 	stream_close(&c->stream);
 	h1_reader_free(c->reader);
 	free(c);
+	origin_leave(origin);
+}
+
+/* No longer idle: it is used, or closed. */
+static void origin_not_idle(struct origin_connection *c)
+{
+	list_remove(&c->node);
+	list_remove(&c->recent);
+	c->origin->nidle--;
+	c->origin->origins->nidle--;
 }
 
 static void origin_close_idle(struct origin_connection *c)
 {
-	c->origin->nidle--;
+	origin_not_idle(c);
 	origin_connection_free(c);
+}
+
+static void origins_close_oldest(struct origins *origins)
+{
+	origin_close_idle(list_entry(origins->idle.prev, struct origin_connection, recent));
 }
 
 static void origins_sweep(struct ev_loop *loop, ev_timer *timer, int events)
@@ -94,16 +142,13 @@ static void origins_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	list_for_each (at, &origins->all) {
-		struct origin *origin = list_entry(at, struct origin, node);
+	while (!list_empty(&origins->idle)) {
+		struct origin_connection *oldest =
+			list_entry(origins->idle.prev, struct origin_connection, recent);
 
-		list_for_each_safe (idle, &origin->idle) {
-			struct origin_connection *c =
-				list_entry(idle, struct origin_connection, node);
-
-			if (now - c->idle_since_ns >= origins->config->origin.keepalive_ns)
-				origin_close_idle(c);
-		}
+		if (now - oldest->idle_since_ns < origins->config->origin.keepalive_ns)
+			return;
+		origins_close_oldest(origins);
 	}
 }
 
@@ -124,7 +169,7 @@ struct origins *origins_new(struct turn *turn, const struct config *config,
 	origins->counters = counters;
 	origins->limits =
 		(struct h1_limits){config->http.head_max, config->http.headers_max, 0};
-	list_init(&origins->all);
+	list_init(&origins->idle);
 	ev_timer_init(&origins->sweep, origins_sweep, 1, 1);
 	origins->sweep.data = origins;
 	ev_timer_start(turn->loop, &origins->sweep);
@@ -136,45 +181,40 @@ void origins_free(struct origins *origins)
 {
 	if (!origins)
 		return;
-	list_for_each_safe (at, &origins->all) {
-		struct origin *origin = list_entry(at, struct origin, node);
-
-		list_for_each_safe (idle, &origin->idle)
-			origin_close_idle(list_entry(idle, struct origin_connection, node));
-		list_remove(&origin->node);
-		free(origin->host);
-		free(origin);
-	}
+	while (!list_empty(&origins->idle))
+		origins_close_oldest(origins);
 	ev_ref(origins->turn->loop);
 	ev_timer_stop(origins->turn->loop, &origins->sweep);
 	free(origins);
 }
 
+size_t origins_count(const struct origins *origins)
+{
+	return origins->norigins;
+}
+
+/* The origin of that target, new if need be, used once more; NULL without memory. */
 static struct origin *origin_find(struct origins *origins, const struct origin_target *target)
 {
-	struct origin *origin;
+	const struct origin key = {.target = *target};
+	struct origin **found = tfind(&key, &origins->all, origin_compare), *origin;
 
-	list_for_each (at, &origins->all) {
-		origin = list_entry(at, struct origin, node);
-		if (origin->port == target->port && origin->addresses == target->addresses &&
-			strcmp(origin->host, target->host) == 0)
-			return origin;
-	}
+	if (found)
+		return origin_use(*found);
 	origin = calloc(1, sizeof(*origin));
 	if (!origin)
 		return NULL;
-	origin->host = strdup(target->host);
-	if (!origin->host) {
+	origin->origins = origins;
+	origin->target = *target;
+	origin->target.host = strdup(target->host);
+	list_init(&origin->idle);
+	if (!origin->target.host || !tsearch(origin, &origins->all, origin_compare)) {
+		free((char *)origin->target.host);
 		free(origin);
 		return NULL;
 	}
-	origin->origins = origins;
-	origin->port = target->port;
-	origin->addresses = target->addresses;
-	origin->naddresses = target->naddresses;
-	list_init(&origin->idle);
-	list_append(&origins->all, &origin->node);
-	return origin;
+	origins->norigins++;
+	return origin_use(origin);
 }
 
 /* Ends the request: its user hears of the connection, or of the failure. */
@@ -188,6 +228,7 @@ static void origin_answer(struct origin_request *r, struct origin_connection *co
 		connection->user = r->user;
 	}
 	r->done(r->user, connection, connection ? NULL : &r->failure);
+	origin_leave(r->origin);
 	free(r);
 }
 
@@ -222,11 +263,11 @@ static int origin_open_next(struct origin_request *r)
 	fd = origin_dial(address, &origins->config->tcp);
 	if (fd < 0) {
 		r->failure.type = "origin_unreachable";
-		return why_set(&r->failure.why, -fd, "%s at %s: %s", r->origin->host,
+		return why_set(&r->failure.why, -fd, "%s at %s: %s", r->origin->target.host,
 			address_port_format(address).text, strerror(-fd));
 	}
 	c = calloc(1, sizeof(*c));
-	ssl = c ? tls_origin_leg_connect(origins->leg, r->origin->host) : NULL;
+	ssl = c ? tls_origin_leg_connect(origins->leg, r->origin->target.host) : NULL;
 	if (ssl)
 		c->reader = h1_reader_new(HEAD_RESPONSE, &origins->limits);
 	if (!ssl || !c->reader || stream_open(&c->stream, origins->turn, fd, ssl,
@@ -237,10 +278,11 @@ static int origin_open_next(struct origin_request *r)
 		free(c);
 		close(fd);
 		r->failure.type = "origin_unreachable";
-		return why_set(&r->failure.why, ENOMEM, "%s: out of memory", r->origin->host);
+		return why_set(&r->failure.why, ENOMEM, "%s: out of memory", r->origin->target.host);
 	}
 	list_init(&c->node);
-	c->origin = r->origin;
+	list_init(&c->recent);
+	c->origin = origin_use(r->origin);
 	c->opening = r;
 	c->address = *address;
 	r->connection = c;
@@ -279,11 +321,11 @@ static void origin_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 	if (r->resolving) {
 		resolver_cancel(r->origins->resolver, r->lookup);
 		why_set(&r->failure.why, ETIMEDOUT, "%s: its address was not resolved in time",
-			r->origin->host);
+			r->origin->target.host);
 		origin_answer(r, NULL);
 		return;
 	}
-	why_set(&r->failure.why, ETIMEDOUT, "%s at %s: no connection in time", r->origin->host,
+	why_set(&r->failure.why, ETIMEDOUT, "%s at %s: no connection in time", r->origin->target.host,
 		address_port_format(&r->connection->address).text);
 	origin_give_up_address(r);
 }
@@ -342,7 +384,7 @@ static void origin_failed(void *owner, int error)
 	r->failure.timeout = false;
 	r->failure.type = error == EPROTO ? "origin_tls" : "origin_unreachable";
 	if (error != EPROTO)
-		why_set(&r->failure.why, error, "%s at %s: %s", r->origin->host,
+		why_set(&r->failure.why, error, "%s at %s: %s", r->origin->target.host,
 			address_port_format(&c->address).text, strerror(error));
 	origin_give_up_address(r);
 }
@@ -390,11 +432,11 @@ static void origin_resolved(void *context, int error, const struct resolver_answ
 	if (error) {
 		r->failure.type = "origin_unresolved";
 		why_set(&r->failure.why, EHOSTUNREACH, "%s: its address could not be resolved: %s",
-			r->origin->host, strerror(-error));
+			r->origin->target.host, strerror(-error));
 	}
 	for (size_t i = 0; answer && i < answer->n && r->naddresses < ORIGIN_ADDRESSES; i++)
 		r->addresses[r->naddresses++] =
-			(struct address_port){answer->addresses[i], r->origin->port};
+			(struct address_port){answer->addresses[i], r->origin->target.port};
 	if (!r->starting)
 		origin_found(r);
 }
@@ -406,8 +448,7 @@ static struct origin_connection *origin_take_idle(struct origin *origin)
 	if (list_empty(&origin->idle))
 		return NULL;
 	c = list_entry(origin->idle.next, struct origin_connection, node);
-	list_remove(&c->node);
-	origin->nidle--;
+	origin_not_idle(c);
 	c->reused = true;
 	c->connect_ns = 0;
 	return c;
@@ -418,11 +459,11 @@ static void origin_start(struct origin_request *r)
 	struct origins *origins = r->origins;
 	int error;
 
-	if (r->origin->naddresses) {
-		while (r->naddresses < r->origin->naddresses && r->naddresses < ORIGIN_ADDRESSES) {
-			r->addresses[r->naddresses] = r->origin->addresses[r->naddresses];
+	if (r->origin->target.naddresses) {
+		while (r->naddresses < r->origin->target.naddresses && r->naddresses < ORIGIN_ADDRESSES) {
+			r->addresses[r->naddresses] = r->origin->target.addresses[r->naddresses];
 			if (!r->addresses[r->naddresses].port)
-				r->addresses[r->naddresses].port = r->origin->port;
+				r->addresses[r->naddresses].port = r->origin->target.port;
 			r->naddresses++;
 		}
 		origin_open(r);
@@ -432,7 +473,7 @@ static void origin_start(struct origin_request *r)
 	r->starting = true;
 	ev_timer_again(origins->turn->loop, &r->deadline);
 	error = resolver_lookup(
-		origins->resolver, r->origin->host, origin_resolved, r, &r->lookup);
+		origins->resolver, r->origin->target.host, origin_resolved, r, &r->lookup);
 	if (error)
 		origin_resolved(r, error, NULL);
 	r->starting = false;
@@ -451,6 +492,7 @@ void origin_acquire(struct origins *origins, const struct origin_target *target,
 
 	*request = NULL;
 	if (idle) {
+		origin_leave(origin); /* the connection uses it */
 		idle->handler = handler;
 		idle->user = user;
 		done(user, idle, NULL);
@@ -458,6 +500,8 @@ void origin_acquire(struct origins *origins, const struct origin_target *target,
 	}
 	r = origin ? calloc(1, sizeof(*r)) : NULL;
 	if (!r) {
+		if (origin)
+			origin_leave(origin);
 		why_set(&failure.why, ENOMEM, "%s: out of memory", target->host);
 		done(user, NULL, &failure);
 		return;
@@ -484,16 +528,19 @@ void origin_cancel(struct origin_request *request)
 	if (request->connection)
 		origin_connection_free(request->connection);
 	*request->self = NULL;
+	origin_leave(request->origin);
 	free(request);
 }
 
 void origin_release(struct origin_connection *c, bool reusable)
 {
 	struct origin *origin = c->origin;
+	struct origins *origins = origin->origins;
 
 	c->handler = NULL;
 	c->user = NULL;
-	if (!reusable || origin->nidle >= origin->origins->config->origin.pool_max ||
+	if (!reusable || origin->nidle >= origins->config->origin.pool_max ||
+		!origins->config->origin.pool_total ||
 		stream_has_pending(&c->stream) || buf_len(&c->stream.out)) {
 		origin_connection_free(c);
 		return;
@@ -501,5 +548,8 @@ void origin_release(struct origin_connection *c, bool reusable)
 	c->idle_since_ns = clock_monotonic_ns();
 	stream_watch(&c->stream, true);
 	list_insert_after(&origin->idle, &c->node);
+	list_insert_after(&origins->idle, &c->recent);
 	origin->nidle++;
+	if (++origins->nidle > origins->config->origin.pool_total)
+		origins_close_oldest(origins);
 }

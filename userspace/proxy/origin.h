@@ -52,6 +52,7 @@ struct origin_connection {
 	bool reused;
 	/* private to origin.c */
 	struct list node;	/* in the idle list of its origin */
+	struct list recent;	/* in the idle list of all origins */
 	struct origin *origin;
 	struct origin_request *opening;
 	const struct origin_user *handler;
@@ -64,6 +65,9 @@ struct origins *origins_new(struct turn *turn, const struct config *config,
 	struct why *why);
 /* Closes every idle connection; those in use must have been released. */
 void origins_free(struct origins *origins);
+
+/* How many are known now: those with a connection, or with a request for one. */
+size_t origins_count(const struct origins *origins);
 
 /* Tells done once: with a verified connection, which is then used through handler and user until
  * origin_release, or with NULL and the failure (valid during the call). May tell before it

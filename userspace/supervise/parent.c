@@ -444,6 +444,8 @@ int parent_attach(struct parent *parent, const struct config *config, struct why
 	if (!error)
 		error = scout_watch_new(parent, &parent->scout_watch, why);
 	if (!error)
+		error = guard_watch_new(parent, &parent->guard_watch, why);
+	if (!error)
 		error = handout_listeners_place(&parent->handout, parent->datapath, why);
 	if (!error)
 		error = handout_listeners_grow(
@@ -554,6 +556,7 @@ static void finish(struct parent *parent)
 	handout_close(&parent->handout);
 	vitals_free(parent->vitals);
 	scout_watch_free(parent->scout_watch);
+	guard_watch_free(parent->guard_watch);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);
 	if (parent->counters_path)

@@ -9,6 +9,7 @@
 #include "supervise/generation.h"
 #include "supervise/handout.h"
 #include "supervise/role.h"
+#include "supervise/guard_watch.h"
 #include "supervise/scout_watch.h"
 #include "supervise/selftest_watch.h"
 #include "supervise/upgrade.h"
@@ -48,6 +49,7 @@ struct parent {
 	struct endpoints endpoints;
 	struct vitals *vitals;
 	struct scout_watch *scout_watch;
+	struct guard_watch *guard_watch;
 	struct handout handout;
 	struct census *census;
 	struct list generations;

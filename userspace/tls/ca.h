@@ -30,7 +30,7 @@ void ca_free(struct ca *ca);
 /* Who refuses the leaves of an authority that has a problem. */
 enum ca_refused {
 	CA_REFUSED,	    /* many: RFC 5280, Python >= 3.13's VERIFY_X509_STRICT */
-	CA_REFUSED_BY_SOME, /* Go, Chromium or both; the others go on */
+	CA_REFUSED_BY_SOME, /* Go, Chromium, rustls or all of them; the others go on */
 };
 typedef void ca_told(void *context, enum ca_refused refused, const char *problem);
 

@@ -153,8 +153,16 @@ static void lint_time(struct lint *lint)
 /* What Go's crypto/x509 and Chromium refuse, and OpenSSL does not. */
 static void lint_some_clients(struct lint *lint, bool self_signed)
 {
+	EVP_PKEY *key = X509_get0_pubkey(lint->certificate);
 	char problem[160];
 
+	if (key && EVP_PKEY_is_a(key, "RSA-PSS"))
+		lint_tell_some(lint, "its key is for RSASSA-PSS only. Go and Chromium refuse it. "
+				     "Cure: a CA with an RSA or ECDSA key");
+	if (key && EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_bits(key) == 521)
+		lint_tell_some(lint, "its key is on P-521. Clients built on rustls with ring "
+				     "refuse it. Cure: a CA with a "
+				     "key on P-256 or P-384, or RSA");
 	if (!certificate_is_der(lint->certificate, problem, sizeof(problem)))
 		lint_tell_some(lint, "%s. Go and Chromium refuse it. Cure: %s", problem,
 			self_signed ? "sallyport ca renew writes it anew, for the same key and name"

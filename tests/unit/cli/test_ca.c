@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/pkcs7.h>
 
 #include "base/file.h"
 #include "cli/ca_files.h"
@@ -19,7 +22,7 @@
 #include "tests/support/forge.h"
 #include "tls/pem.h"
 
-#define ARGUMENTS 16
+#define ARGUMENTS 20
 
 /* A directory of its own; what the command prints goes to files in it. */
 struct scene {
@@ -278,6 +281,214 @@ static void import_refuses_what_strict_clients_refuse(void **state)
 	forged_free(&other);
 }
 
+/* ---- what enterprises hand out ---- */
+
+struct shapes {
+	struct forged root, middle;
+	char directory[80];
+};
+
+static const char *shape_path(struct shapes *shapes, const char *name)
+{
+	static char paths[4][160];
+	static unsigned next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", shapes->directory, name);
+	return path;
+}
+
+static void shape_write(struct shapes *shapes, const char *name, const void *data, size_t len)
+{
+	FILE *file = fopen(shape_path(shapes, name), "w");
+
+	assert_int_equal(fwrite(data, 1, len, file), len);
+	fclose(file);
+}
+
+static void shape_take(struct shapes *shapes, const char *name, BIO *bio, int written)
+{
+	char *data;
+	long len = BIO_get_mem_data(bio, &data);
+
+	assert_true(written > 0);
+	shape_write(shapes, name, data, (size_t)len);
+	BIO_free(bio);
+}
+
+static void shape_pkcs12(
+	struct shapes *shapes, const char *name, const char *password, int key_nid, int nid)
+{
+	STACK_OF(X509) *above = sk_X509_new_null();
+	BIO *bio = BIO_new(BIO_s_mem());
+	PKCS12 *made;
+
+	sk_X509_push(above, shapes->root.certificate);
+	made = PKCS12_create(password, "ca", shapes->middle.key, shapes->middle.certificate, above,
+		key_nid, nid, 0, 0, 0);
+	assert_non_null(made);
+	shape_take(shapes, name, bio, i2d_PKCS12_bio(bio, made));
+	PKCS12_free(made);
+	sk_X509_free(above);
+}
+
+static void shape_pkcs7(struct shapes *shapes, const char *der, const char *pem)
+{
+	PKCS7 *made = PKCS7_new();
+	BIO *bio = BIO_new(BIO_s_mem());
+
+	PKCS7_set_type(made, NID_pkcs7_signed);
+	PKCS7_content_new(made, NID_pkcs7_data);
+	PKCS7_add_certificate(made, shapes->root.certificate);
+	PKCS7_add_certificate(made, shapes->middle.certificate);
+	shape_take(shapes, der, bio, i2d_PKCS7_bio(bio, made));
+	bio = BIO_new(BIO_s_mem());
+	shape_take(shapes, pem, bio, PEM_write_bio_PKCS7(bio, made));
+	PKCS7_free(made);
+}
+
+static void make_shapes(struct shapes *shapes, const struct scene *scene)
+{
+	EVP_PKEY *key;
+	BIO *bio;
+
+	snprintf(shapes->directory, sizeof(shapes->directory), "%s", scene->directory);
+	shapes->root = forge(&(struct forge){.authority = true, .name = "Root"}, NULL);
+	shapes->middle =
+		forge(&(struct forge){.authority = true, .name = "Issuing"}, &shapes->root);
+	key = shapes->middle.key;
+	bio = BIO_new(BIO_s_mem());
+	shape_take(shapes, "ca.cer", bio, i2d_X509_bio(bio, shapes->middle.certificate));
+	bio = BIO_new(BIO_s_mem());
+	shape_take(shapes, "root.cer", bio, i2d_X509_bio(bio, shapes->root.certificate));
+	bio = BIO_new(BIO_s_mem());
+	shape_take(shapes, "key.der", bio, i2d_PrivateKey_bio(bio, key));
+	bio = BIO_new(BIO_s_mem());
+	shape_take(shapes, "key.enc.der", bio,
+		i2d_PKCS8PrivateKey_bio(bio, key, EVP_aes_256_cbc(), "right", 5, NULL, NULL));
+	bio = BIO_new(BIO_s_mem());
+	shape_take(shapes, "key.enc.pem", bio,
+		PEM_write_bio_PKCS8PrivateKey(bio, key, EVP_aes_256_cbc(), "right", 5, NULL, NULL));
+	/* The root first: what the file holds comes in any order. */
+	bio = BIO_new(BIO_s_mem());
+	PEM_write_bio_X509(bio, shapes->root.certificate);
+	PEM_write_bio_X509(bio, shapes->middle.certificate);
+	shape_take(shapes, "all.pem", bio,
+		PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL));
+	shape_pkcs12(shapes, "ca.pfx", "right", 0, 0);
+	shape_pkcs12(shapes, "empty.pfx", "", 0, 0);
+	shape_pkcs12(shapes, "old.pfx", "right", NID_pbe_WithSHA1And3_Key_TripleDES_CBC,
+		NID_pbe_WithSHA1And3_Key_TripleDES_CBC);
+	shape_pkcs7(shapes, "chain.p7b", "chain.p7c");
+	shape_write(shapes, "password", "right\r\nnot this", 15);
+	shape_write(shapes, "wrong", "wrong\n", 6);
+}
+
+static void import_takes_what_is_handed_out(void **state)
+{
+	static const struct {
+		const char *certificate, *key, *chain;
+		bool password;
+	} rows[] = {
+		{"ca.cer", "key.der", "root.cer", false},
+		{"ca.cer", "key.enc.der", "root.cer", true},
+		{"ca.cer", "key.enc.pem", "root.cer", true},
+		{"ca.cer", "key.der", "chain.p7b", false},
+		{"chain.p7b", "key.der", NULL, false},
+		{"chain.p7c", "key.der", NULL, false},
+		{"all.pem", NULL, NULL, false},
+		{"ca.pfx", NULL, NULL, true},
+		{"empty.pfx", NULL, NULL, false},
+		{"old.pfx", NULL, NULL, true},
+	};
+	struct scene *scene = *state;
+	struct shapes shapes;
+
+	make_shapes(&shapes, scene);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *words[16] = {
+			"import", "--force", "--cert", shape_path(&shapes, rows[i].certificate), OUT};
+		struct buf printed = BUF_EMPTY;
+		size_t n = 8;
+		struct why why;
+		struct ca *ca;
+
+		if (rows[i].key) {
+			words[n++] = "--key";
+			words[n++] = shape_path(&shapes, rows[i].key);
+		}
+		if (rows[i].chain) {
+			words[n++] = "--chain";
+			words[n++] = shape_path(&shapes, rows[i].chain);
+		}
+		if (rows[i].password) {
+			words[n++] = "--password-file";
+			words[n++] = shape_path(&shapes, "password");
+		}
+		if (run(&printed, words))
+			fail_msg("%s: %s", rows[i].certificate, buf_slice(&printed).data);
+		assert_int_equal(mode_of(scene->key), 0600);
+		assert_int_equal(ca_files_read(scene->certificate, scene->key, &ca, &why), 0);
+		assert_int_equal(X509_cmp(ca->certificate, shapes.middle.certificate), 0);
+		assert_int_equal(sk_X509_num(ca->chain), 1);
+		assert_int_equal(X509_cmp(sk_X509_value(ca->chain, 0), shapes.root.certificate), 0);
+		assert_null(strstr(buf_slice(&printed).data, "right"));
+		ca_free(ca);
+		buf_free(&printed);
+	}
+	forged_free(&shapes.root);
+	forged_free(&shapes.middle);
+}
+
+static void import_says_what_a_file_is_and_what_to_do(void **state)
+{
+	static const struct {
+		const char *certificate, *password, *told;
+		struct slice content; /* of the certificate's file; none: it is one of the shapes */
+	} rows[] = {
+		{"ca.pfx", "wrong", "the password does not open the PKCS#12 file", SLICE_NONE},
+		{"ca.cer", NULL, "--key FILE", SLICE_NONE},
+		{"key.der", NULL, "no certificate in the files", SLICE_NONE},
+		{"x", NULL, "it is empty", {"", 0}},
+		{"x", NULL, "keytool -importkeystore", SLICE("\xfe\xed\xfe\xed\0\0\0\2")},
+		{"x", NULL, "iconv -f UTF-16", SLICE("\xff\xfe-\0-\0-\0")},
+		{"x", NULL, "puttygen", SLICE("PuTTY-User-Key-File-3: ssh-rsa")},
+		{"x", NULL, "openssl rsa -inform PVK", SLICE("\x1e\xf1\xb5\xb0\0\0\0\0")},
+		{"x", NULL, "ssh-keygen -p -m PKCS8",
+			SLICE("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"
+			      "-----END OPENSSH PRIVATE KEY-----\n")},
+		{"x", NULL, "a certificate request",
+			SLICE("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n"
+			      "-----END CERTIFICATE REQUEST-----\n")},
+		{"x", NULL, "or it is cut short", SLICE("\x30\x82\x01\x00\x30")},
+		{"x", NULL, "expected: PEM, DER, PKCS#12", SLICE("hello")},
+		{"x", NULL, "broken PEM", SLICE("-----BEGIN CERTIFICATE-----\n!!!!\n")},
+	};
+	struct scene *scene = *state;
+	struct shapes shapes;
+
+	make_shapes(&shapes, scene);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *words[16] = {
+			"import", "--cert", shape_path(&shapes, rows[i].certificate), OUT};
+		struct buf printed = BUF_EMPTY;
+
+		if (!strcmp(rows[i].certificate, "x"))
+			shape_write(&shapes, "x", rows[i].content.data, rows[i].content.len);
+		if (rows[i].password) {
+			words[7] = "--password-file";
+			words[8] = shape_path(&shapes, rows[i].password);
+		}
+		assert_int_equal(run(&printed, words), 1);
+		if (!strstr(buf_slice(&printed).data, rows[i].told))
+			fail_msg("row %zu: %s, not %s", i, buf_slice(&printed).data, rows[i].told);
+		assert_int_equal(access(scene->key, F_OK), -1);
+		buf_free(&printed);
+	}
+	forged_free(&shapes.root);
+	forged_free(&shapes.middle);
+}
+
 static void renew_replaces_the_certificate_alone(void **state)
 {
 	struct scene *scene = *state;
@@ -352,6 +563,8 @@ int main(void)
 		ROW(export_gives_the_certificate_clients_need),
 		ROW(import_takes_an_intermediate_with_its_chain),
 		ROW(import_refuses_what_strict_clients_refuse),
+		ROW(import_takes_what_is_handed_out),
+		ROW(import_says_what_a_file_is_and_what_to_do),
 		ROW(renew_replaces_the_certificate_alone),
 		ROW(wrong_words_are_usage_errors),
 		ROW(a_key_that_others_may_read_is_no_key),

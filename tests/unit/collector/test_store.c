@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -471,6 +472,37 @@ static void old_days_are_removed(void **state)
 	assert_int_equal(store_added(f->store), 3);
 }
 
+/* As send_at, without knowing that it is taken. */
+static enum forward_result try_at(struct store *store, uint64_t number, uint64_t time_ns)
+{
+	char message[128];
+	struct slice chunk;
+	size_t len = 0;
+
+	/* [tag, EventTime, {"event.id": number}] */
+	memcpy(message, "\x93\xa1t\xd7\x00", 5);
+	for (int i = 0; i < 4; i++) {
+		message[5 + i] = (char)(time_ns / 1000000000u >> (24 - 8 * i));
+		message[9 + i] = (char)(time_ns % 1000000000u >> (24 - 8 * i));
+	}
+	len = 13 + (size_t)snprintf(message + 13, 40, "\x81\xa8" "event.id\xa3" "%03u", (unsigned)number);
+	return forward_read(slice_of(message, len), add, store, &chunk);
+}
+
+/* How many damaged files were kept. */
+static int kept_aside(struct fixture *f)
+{
+	DIR *directory = opendir(f->path);
+	const struct dirent *entry;
+	int n = 0;
+
+	while ((entry = readdir(directory)))
+		n += strstr(entry->d_name, ".db.damaged-") && !strstr(entry->d_name, "-wal") &&
+		     !strstr(entry->d_name, "-shm");
+	closedir(directory);
+	return n;
+}
+
 static void a_damaged_day_is_named(void **state)
 {
 	const struct query_filter all = {0};
@@ -498,6 +530,16 @@ static void a_damaged_day_is_named(void **state)
 	assert_int_equal(store_open(f->path, &f->store, &why), 0);
 	send_at(f->store, 2, 1700000000000000000u);
 	commit(f->store);
+	/* An event of that day does not stop it: sent again, it is in a new file. */
+	assert_int_equal(try_at(f->store, 3, 1700000000000000000u + 6 * DAY_NS), FORWARD_REFUSED);
+	send_at(f->store, 3, 1700000000000000000u + 6 * DAY_NS);
+	commit(f->store);
+	query = query_open(f->path, &why);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(query_events(query, &all, 0, see_event, &seen, &why), 0);
+	assert_int_equal(seen.rows, 3);
+	query_close(query);
+	assert_int_equal(kept_aside(f), 1);
 }
 
 /* ---- content ---- */
@@ -791,6 +833,110 @@ static void prefixes_hold_addresses(void **state)
 	query_close(query);
 }
 
+/* ---- integrity ---- */
+
+static void change(struct fixture *f, const char *sql)
+{
+	sqlite3 *database;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/2023-11-14.db", f->path);
+	assert_int_equal(sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_changes(database), 1);
+	sqlite3_close(database);
+}
+
+static int see_damaged(void *context, const char *what)
+{
+	struct seen *seen = context;
+
+	seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len, "%s\n", what);
+	return 0;
+}
+
+static int see_gap(void *context, const struct query_gap *gap)
+{
+	struct seen *seen = context;
+
+	seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len,
+		"%s %.*s %lld: %lld-%lld\n", gap->twice ? "twice" : "missing", SLICE_ARG(gap->observer),
+		(long long)gap->stream, (long long)gap->first, (long long)gap->last);
+	return 0;
+}
+
+static struct query_integrity verify(struct fixture *f, struct seen *seen)
+{
+	static const struct query_integrity_ops ops = {.damaged = see_damaged, .gap = see_gap};
+	const struct query_filter all = {0};
+	struct query_integrity found;
+	struct why why = {""};
+	struct query *query = query_open(f->path, &why);
+
+	memset(seen, 0, sizeof(*seen));
+	if (query_verify(query, &all, &ops, seen, &found, &why) < 0)
+		fail_msg("%s", why.text);
+	query_close(query);
+	return found;
+}
+
+static void what_was_changed_is_told(void **state)
+{
+	static const char *const changes[] = {
+		"UPDATE event SET time_ns = time_ns + 1 WHERE id = 3",
+		"UPDATE event SET record = (SELECT record FROM event WHERE id = 5) WHERE id = 4",
+		"UPDATE event SET content = NULL WHERE id = 7",
+		"UPDATE block SET data = substr(data, 1, 9) WHERE id = (SELECT max(id) FROM block)",
+	};
+	struct fixture *f = *state;
+	struct query_integrity found;
+	struct seen seen;
+
+	for (uint64_t i = 1; i <= 9; i++)
+		send_event(f->store, i, "192.0.2.1", "m", i, 1, "success");
+	send_at(f->store, 10, 1700000000000000000u + DAY_NS);
+	commit(f->store);
+	found = verify(f, &seen);
+	assert_int_equal(found.events, 10);
+	assert_int_equal(found.damaged + found.missing + found.twice + found.conflicts, 0);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		change(f, changes[i]);
+		found = verify(f, &seen);
+		/* The last is the answer of all of that day. */
+		assert_int_equal(found.damaged, i < 3 ? i + 1 : 9);
+		if (i < 3)
+			assert_non_null(strstr(
+				seen.text, "2023-11-14.db: event 3 (id-3): it is not as it was stored"));
+	}
+}
+
+static void what_is_missing_is_told(void **state)
+{
+	struct event forged = {.kind = SLICE("exchange"), .observer = SLICE("gate")};
+	struct fixture *f = *state;
+	struct query_integrity found;
+	struct seen seen;
+
+	for (uint64_t i = 3; i <= 12; i++)
+		send_at(f->store, i, 1700000000000000000u + (i > 8 ? DAY_NS : 0));
+	/* of another day, so that it stands in nobody's place there */
+	forged.time_ns = 1700000000000000000u + DAY_NS;
+	send_as(f->store, 4, "another", &forged);
+	forged.time_ns = 1700000000000000000u;
+	send_as(f->store, 5, "yet another", &forged);
+	commit(f->store);
+	change(f, "DELETE FROM event WHERE sequence = 7");
+	change(f, "DELETE FROM event WHERE sequence = 8");
+	found = verify(f, &seen);
+	assert_int_equal(found.streams, 1);
+	assert_int_equal(found.missing, 2);
+	assert_int_equal(found.twice, 1);
+	assert_int_equal(found.conflicts, 1);
+	assert_int_equal(found.removed, 2);
+	assert_int_equal(found.damaged, 0);
+	assert_string_equal(seen.text, "twice gate 1: 4-4\nmissing gate 1: 7-8\n");
+}
+
 /* ---- the older store ---- */
 
 static void put_old(sqlite3 *database, uint64_t number, const char *id)
@@ -882,6 +1028,8 @@ int main(void)
 		TEST(a_slow_reader_holds_no_view),
 		TEST(a_question_has_an_end),
 		TEST(prefixes_hold_addresses),
+		TEST(what_was_changed_is_told),
+		TEST(what_is_missing_is_told),
 		TEST(an_older_store_is_taken_over),
 	};
 

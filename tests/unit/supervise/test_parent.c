@@ -94,6 +94,12 @@ int datapath_heartbeats(const struct datapath *datapath)
 	return page;
 }
 
+void datapath_guard(struct datapath *datapath, int ifindex)
+{
+	(void)datapath;
+	(void)ifindex;
+}
+
 int datapath_judge_fds(const struct datapath *datapath, int *flows, int *judgements)
 {
 	(void)datapath;

@@ -527,6 +527,8 @@ static void lint_names_what_is_missing(void **state)
 		{{.authority = true, .name = "a", .from_days = 1, .until_days = 9},
 			"not valid yet"},
 		{{.authority = true, .name = ""}, "subject is empty"},
+		{{.authority = true, .name = "a", .key = "P-521"}, "on P-521"},
+		{{.authority = true, .name = "a", .key = "RSA-PSS"}, "RSASSA-PSS"},
 		{{.authority = true, .name = "a", .basic = "critical,DER:30:03:01:01:01"},
 			"a boolean that is true is not the byte FF"},
 		{{.authority = true, .name = "a", .usage = "critical,DER:03:02:00:06"},

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The guard (bpf/guard.bpf.c) at the way out of every interface, those that come later too. */
+#ifndef KERNEL_GUARD_H
+#define KERNEL_GUARD_H
+
+#include <stdbool.h>
+
+#include "kernel/pins.h"
+
+#define GUARD_QDISCS_MAX 64
+
+struct guard {
+	const struct pins *pins;
+	int netlink;
+	int ethernet_fd, bare_fd;   /* programs: for Ethernet, and for interfaces without it */
+	int made[GUARD_QDISCS_MAX]; /* interfaces whose clsact qdisc is ours */
+	unsigned nmade;
+};
+
+/* Attaches to the interface of this index, or renews what is there. 0, also where there is nothing
+ * to guard (loopback) or no such interface; an error was told in the log. */
+int guard_attach(struct guard *guard, int ifindex);
+/* To all there are. */
+void guard_attach_all(struct guard *guard);
+void guard_detach_all(struct guard *guard);
+
+#endif
