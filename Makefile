@@ -14,6 +14,7 @@
 #	make install uninstall	to DESTDIR and PREFIX, and from there
 #	make deb		packages of the Debian release that this runs on, in build/deb
 #	make check-deb		makes them, installs, upgrades, removes and purges them
+#	make check-monitoring	the rules for Prometheus
 #	make check-trixie	`make check` in a root file system of Debian 13; TARGETS="deb …": others
 #	make format clean
 #
@@ -130,7 +131,7 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients \
 	check-kernels clients \
-	check-deb check-trixie demo bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
+	check-deb check-monitoring check-trixie demo bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
 	deb clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
@@ -263,6 +264,12 @@ check-kernels:
 check-deb: deb
 	@+$(MAKE) all $(ORIGIN)
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/package
+
+# Prometheus' own tool judges the rules, and what they say of series that are made up.
+check-monitoring:
+	@appliance/deps monitoring
+	@cd appliance/monitoring && promtool check rules sallyport.rules.yml && \
+		promtool test rules sallyport.rules.test.yml
 
 TARGETS ?= check
 check-trixie:

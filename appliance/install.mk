@@ -9,6 +9,8 @@ SYSTEMD_UNITS := $(notdir $(patsubst %.in,%,$(wildcard appliance/systemd/*.servi
 SYSTEMD_TIMERS := $(wildcard appliance/systemd/*.timer)
 MAN_PAGES := $(wildcard appliance/man/*.[1-8]) $(B)/man/sallyport.yaml.5 \
 	$(B)/man/sallyport-datapath.7
+# What operators read, run and hand to others.
+SHARED := $(wildcard appliance/azure/* appliance/monitoring/* appliance/operations/*)
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
 CONFIG = $(DESTDIR)$(SYSCONFDIR)/sallyport/sallyport.yaml
 
@@ -54,6 +56,8 @@ install: all $(MAN_PAGES)
 	$(Q)install -m 644 appliance/systemd/sysctl.conf $(LIBDIR)/sysctl.d/50-sallyport.conf
 	$(Q)install -m 644 appliance/systemd/networkd.conf \
 		$(LIBDIR)/systemd/networkd.conf.d/50-sallyport.conf
+	$(Q)for file in $(SHARED); do install -D -m $$(test -x $$file && echo 755 || echo 644) $$file \
+		$(DESTDIR)$(PREFIX)/share/sallyport/$${file#appliance/} || exit 1; done
 	$(Q)for page in $(MAN_PAGES); do \
 		install -D -m 644 $$page \
 			$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
@@ -79,6 +83,7 @@ INSTALLED = $(DESTDIR)$(PREFIX)/sbin/sallyportd $(DESTDIR)$(PREFIX)/sbin/sallypo
 	$(LIBDIR)/tmpfiles.d/sallyport.conf $(LIBDIR)/sysctl.d/50-sallyport.conf \
 	$(LIBDIR)/systemd/networkd.conf.d/50-sallyport.conf \
 	$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sallyport \
+	$(SHARED:appliance/%=$(DESTDIR)$(PREFIX)/share/sallyport/%) \
 	$(foreach page,$(MAN_PAGES),$(DESTDIR)$(PREFIX)/share/man/man$(lastword \
 		$(subst ., ,$(page)))/$(notdir $(page)))
 

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What operators do besides: a new authority, backup and restore, a bundle for who helps, monitoring."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+from lab import exposition
+from lab.appliance import AZURE
+from lab.lab import TOP
+from test_processes import slow_stream
+
+OPERATIONS = os.path.join(TOP, "appliance", "operations")
+MONITORING = os.path.join(TOP, "appliance", "monitoring")
+
+
+@pytest.fixture(scope="module")
+def gate(lab):
+    made = lab.appliance()
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
+def fingerprint(lab, gate, path):
+    return gate.cli("ca", "export", "--cert", path, "--fingerprint").stdout.strip()
+
+
+def issuer_key(client):
+    """What the leaf was signed by."""
+    import ssl
+
+    from cryptography import x509
+
+    with client.tls(AZURE) as connection:
+        leaf = x509.load_der_x509_certificate(connection.stream.getpeercert(True))
+        assert isinstance(connection.stream, ssl.SSLSocket)
+    return leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+
+
+def test_a_new_authority_with_both_roots_trusted(lab, gate, prompt):
+    """As the page ca-rotation.md tells it."""
+    old, new = gate.ca_path, os.path.join(gate.directory, "ca-next.pem")
+    new_key = os.path.join(gate.directory, "ca-next.key")
+    gate.cli("ca", "init", "--name", "sallyport CA next", "--out-cert", new, "--out-key", new_key)
+    gate.cli("ca", "lint", "--cert", new, "--key", new_key)
+    both = os.path.join(gate.directory, "both.pem")
+    with open(both, "w", encoding="ascii") as file:
+        for path in (old, new):
+            file.write(gate.cli("ca", "export", "--cert", path).stdout)
+    client = lab.client()
+    client.ca = both
+    before = issuer_key(client)
+    stream = slow_stream(client, prompt)
+    os.rename(new_key, gate.ca_key_path)
+    os.rename(new, gate.ca_path)
+    gate.cli("check", gate.config_path)
+    gate.reload()
+    assert stream.join().body.endswith(b"data: [DONE]\n\n")
+    assert issuer_key(client) != before
+    assert client.chat(AZURE, prompt).status == 200
+
+
+def make_root(gate, path):
+    """What a machine has below /, of this gate."""
+    for name in ("etc/sallyport", "var/lib/sallyport", "run"):
+        os.makedirs(os.path.join(path, name))
+    for source in (gate.ca_path, gate.ca_key_path, gate.config_path):
+        shutil.copy(source, os.path.join(path, "etc/sallyport"))
+    shutil.copytree(gate.spool_directory, os.path.join(path, "var/spool/sallyport"))
+    # The store itself, while its collector writes.
+    os.symlink(gate.store_path, os.path.join(path, "var/lib/sallyport/events"))
+
+
+def backup(root, *words, check=True):
+    done = subprocess.run([os.path.join(OPERATIONS, "sallyport-backup"), *words], capture_output=True, text=True,
+                          check=False, env={**os.environ, "SALLYPORT_ROOT": str(root)})
+    assert not check or done.returncode == 0, done
+    return done
+
+
+def test_backup_and_restore(lab, gate, prompt, tmp_path):
+    assert lab.client(gate).chat(AZURE, prompt).status == 200
+    gate.event(prompt)
+    root, saved = tmp_path / "root", tmp_path / "saved.tar.gz"
+    make_root(gate, str(root))
+    backup(root, str(saved))
+    assert saved.stat().st_mode & 0o777 == 0o600
+    assert "is there already" in backup(root, str(saved), check=False).stderr
+    # All is lost, and comes back on another machine.
+    fresh = tmp_path / "fresh"
+    (fresh / "run").mkdir(parents=True)
+    backup(fresh, "--restore", str(saved))
+    for name in ("ca.pem", "ca.key", "sallyport.yaml"):
+        name = {"ca.pem": os.path.basename(gate.ca_path)}.get(name, name)
+        assert (fresh / "etc/sallyport" / name).read_bytes() == (root / "etc/sallyport" / name).read_bytes()
+    assert (fresh / "etc/sallyport/ca.key").stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(fresh / "var/spool/sallyport")) == sorted(os.listdir(root / "var/spool/sallyport"))
+    found = gate.cli("events", "--store", str(fresh / "var/lib/sallyport/events"), "--json", "--limit", "0")
+    assert prompt in found.stdout
+    # What is there is not overwritten, and nothing is touched while the daemon runs.
+    backup(fresh, "--restore", str(saved))
+    assert (fresh / "etc/sallyport.before-restore/ca.key").exists()
+    assert "move it away" in backup(fresh, "--restore", str(saved), check=False).stderr
+    (fresh / "run/sallyport").mkdir()
+    (fresh / "run/sallyport/running.yaml").write_text("")
+    assert "sallyportd runs" in backup(fresh, "--restore", str(saved), check=False).stderr
+    broken = tmp_path / "broken.tar.gz"
+    broken.write_bytes(saved.read_bytes()[:100])
+    (fresh / "run/sallyport/running.yaml").unlink()
+    assert "is damaged" in backup(fresh, "--restore", str(broken), check=False).stderr
+
+
+def test_the_bundle_has_no_secrets(lab, gate, prompt, tmp_path):
+    assert lab.client(gate).chat(AZURE, prompt, headers={"api-key": "secret-of-the-client"}).status == 200
+    gate.event(prompt)
+    made = str(tmp_path / "bundle.tar.gz")
+    gate.namespace.run("env", f"SALLYPORT_CONFIG={gate.config_path}",
+                       f"PATH={os.path.dirname(lab.program('sallyport'))}:{os.environ['PATH']}",
+                       os.path.join(OPERATIONS, "sallyport-bundle"), made)
+    with tarfile.open(made) as tar:
+        texts = {os.path.basename(one.name): tar.extractfile(one).read().decode(errors="replace")
+                 for one in tar.getmembers() if one.isfile()}
+    assert json.loads(texts["status.json"])["inspecting"]
+    assert json.loads(texts["selftest.json"])["checks"]
+    assert "sallyport_inspecting 1" in texts["metrics"]
+    assert '"inside"' in texts["configuration"] and "ip_forward" in texts["sysctl"]
+    with open(gate.ca_key_path, encoding="ascii") as file:
+        key = file.read().splitlines()[1]
+    everything = "\n".join(texts.values())
+    for secret in (prompt, "Answer to", "secret-of-the-client", key, "PRIVATE KEY"):
+        assert secret not in everything, secret
+
+
+def test_what_is_monitored_is_served(gate):
+    """Each metric of the rules and of the dashboard exists, in the spelling of the exposition."""
+    gate.cli("selftest", "--config", gate.config_path, "--no-call", check=False)
+    served = exposition.parse(gate.cli("metrics", "--config", gate.config_path).stdout).keys()
+    for name in ("sallyport.rules.yml", "grafana.json"):
+        with open(os.path.join(MONITORING, name), encoding="utf-8") as file:
+            text = file.read()
+        text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("#", "description:")))
+        used = set(re.findall(r"\bsallyport_[a-z_]+", text))
+        assert len(used) > 10 and used <= served, used - served
+    with open(os.path.join(MONITORING, "grafana.json"), encoding="utf-8") as file:
+        assert len({panel["id"] for panel in json.load(file)["panels"]}) == 12
