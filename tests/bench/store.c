@@ -20,10 +20,10 @@
 #include "collector/query.h"
 #include "collector/store.h"
 
-#define BATCH	 500
-#define EVENTS	 200000
-#define AGENTS	 64 /* conversations at a time */
-#define MESSAGE	 450 /* bytes of one */
+#define BATCH	  500
+#define EVENTS	  200000
+#define AGENTS	  64  /* conversations at a time */
+#define MESSAGE	  450 /* bytes of one */
 #define ADDRESSES 2000
 
 struct bench {
@@ -56,8 +56,9 @@ static void make_message(struct bench *b, char out[MESSAGE])
 		uint64_t word = next(b) % 4096;
 
 		word = word * word / 4096; /* some are more frequent */
-		len += (size_t)snprintf(out + len, MESSAGE - len, "%c%c%llx ", (char)('a' + word % 26),
-			(char)('a' + word / 26 % 26), (unsigned long long)(word * 2654435761u % 65536));
+		len += (size_t)snprintf(out + len, MESSAGE - len, "%c%c%llx ",
+			(char)('a' + word % 26), (char)('a' + word / 26 % 26),
+			(unsigned long long)(word * 2654435761u % 65536));
 	}
 	snprintf(out + len, MESSAGE - len, "\"}");
 }
@@ -204,8 +205,8 @@ static void bench_write(struct bench *b, uint64_t events)
 	}
 	buf_free(&chunk);
 	store_close(b->store);
-	printf("  stored and committed, %d at a time: %.0f events/s, %.0f per second of CPU\n", BATCH,
-		(double)events / wall, (double)events / cpu);
+	printf("  stored and committed, %d at a time: %.0f events/s, %.0f per second of CPU\n",
+		BATCH, (double)events / wall, (double)events / cpu);
 	printf("  %.0f bytes per event on disk, of %.0f that came\n",
 		directory_bytes(b->path) / (double)events, input / (double)events);
 }
@@ -252,7 +253,8 @@ static void bench_questions(struct bench *b)
 {
 	const struct query_filter all = {.kind = "exchange"},
 				  done = {.outcome = "success", .completions = true},
-				  half = {.outcome = "success", .completions = true,
+				  half = {.outcome = "success",
+					  .completions = true,
 					  .since_ns = b->begun_ns + b->span_ns / 3,
 					  .until_ns = b->begun_ns + b->span_ns / 3 * 2},
 				  failed = {.kind = "exchange", .outcome = "failure"},
@@ -290,7 +292,8 @@ int main(int argc, char **argv)
 	b->begun_ns = (clock_realtime_ns() / 86400000000000 - 2) * 86400000000000;
 	b->span_ns = 86400000000000 / 10 * 9;
 	b->span_ns = b->span_ns / (events > EVENTS ? events / EVENTS : 1);
-	snprintf(b->path, sizeof(b->path), "%s", argc > 2 ? argv[2] : "/tmp/sallyport-bench-XXXXXX");
+	snprintf(
+		b->path, sizeof(b->path), "%s", argc > 2 ? argv[2] : "/tmp/sallyport-bench-XXXXXX");
 	if (argc < 3 && !mkdtemp(b->path))
 		return 1;
 	if (store_open(b->path, &b->store, &why) < 0)

@@ -345,7 +345,7 @@ def test_views_show_calls_and_tell_of_sources_when_asked(lab, gate, server, prom
     assert SILENT in text
     text = gate.cli("events", "--store", gate.store_path, "--kind", "source.drop").stdout
     assert "source.drop drop.reason=flags drop.count=3 drop.total=3" in text
-    for refused in (("usage", "--sources", "--by", "ip,host"), ("usage", "--limit", "1"), ("events", "--kind", "calls")):
+    for refused in (("usage", "--sources", "--by", "ip,host"), ("usage", "--limit", "-1"), ("events", "--kind", "calls")):
         assert gate.cli(refused[0], "--store", gate.store_path, *refused[1:], check=False).returncode == 2
 
 

@@ -105,8 +105,8 @@ bool forward_hello_read(struct slice message, struct slice *nonce)
 
 	if (handshake_unpack(&unpacked, message, SLICE("HELO"), 2)) {
 		options = &unpacked.data.via.array.ptr[1];
-		for (uint32_t i = 0; options->type == MSGPACK_OBJECT_MAP && i < options->via.map.size;
-			i++) {
+		for (uint32_t i = 0;
+			options->type == MSGPACK_OBJECT_MAP && i < options->via.map.size; i++) {
 			struct slice key;
 
 			if (handshake_text(&options->via.map.ptr[i].key, &key) &&
@@ -172,7 +172,8 @@ int forward_hello_write(struct buf *out, const struct forward_nonce *nonce)
 	if (msgpack_pack_array(&packer, 2) < 0 || handshake_put(&packer, SLICE("HELO")) < 0 ||
 		msgpack_pack_map(&packer, 3) < 0 || handshake_put(&packer, SLICE("nonce")) < 0 ||
 		handshake_put(&packer, slice_of_string(nonce->text)) < 0 ||
-		handshake_put(&packer, SLICE("auth")) < 0 || handshake_put(&packer, SLICE("")) < 0 ||
+		handshake_put(&packer, SLICE("auth")) < 0 ||
+		handshake_put(&packer, SLICE("")) < 0 ||
 		handshake_put(&packer, SLICE("keepalive")) < 0 || msgpack_pack_true(&packer) < 0)
 		return -ENOMEM;
 	return 0;
@@ -209,11 +210,12 @@ int forward_pong_write(struct buf *out, const struct forward_ping *ping, struct 
 
 	msgpack_packer_init(&packer, out, handshake_append);
 	/* Who has not the key is given no digest made with it. */
-	if ((ping->key_right && !handshake_digest(ping->salt, host, slice_of_string(nonce->text), key,
-					&digest)) ||
+	if ((ping->key_right && !handshake_digest(ping->salt, host, slice_of_string(nonce->text),
+					key, &digest)) ||
 		msgpack_pack_array(&packer, 5) < 0 || handshake_put(&packer, SLICE("PONG")) < 0 ||
 		(ping->key_right ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer)) < 0 ||
-		handshake_put(&packer, ping->key_right ? SLICE("") : SLICE("shared key mismatch")) < 0 ||
+		handshake_put(&packer, ping->key_right ? SLICE("") : SLICE("shared key mismatch")) <
+			0 ||
 		handshake_put(&packer, ping->key_right ? host : SLICE("")) < 0 ||
 		handshake_put(&packer, slice_of_string(digest.text)) < 0)
 		return -ENOMEM;

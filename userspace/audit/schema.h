@@ -74,6 +74,7 @@
 	X(FLAG, output_messages_truncated, "gen_ai.output.messages.truncated")                     \
 	X(CONTENT, tools, "gen_ai.tools")	/* JSON */                                         \
 	X(FLAG, tools_truncated, "gen_ai.tools.truncated")                                         \
+	X(NUMBER, input_messages_cut, "gen_ai.input.messages.cut") /* bytes not in them */         \
 	X(TEXT, request_user, "gen_ai.request.user")                                               \
 	X(FLAG, body_readable, "body.readable")                                                    \
 	X(TEXT, body_problem, "body.problem")	/* why it is not readable */                       \
@@ -86,6 +87,7 @@
 	X(NUMBER, bytes_client_in, "bytes.client_in") /* on the wire, inside TLS */                \
 	X(NUMBER, bytes_client_out, "bytes.client_out")                                            \
 	X(NUMBER, attempts, "attempts")		/* of sending it to an origin */                   \
+	X(TEXT, request_edit, "request.edit")	/* usage; usage_refused: sent again without */     \
 	X(TEXT, response_request_id, "response.request_id") /* apim-request-id or x-request-id */  \
 	X(NUMBER, ratelimit_requests, "ratelimit.remaining_requests")                              \
 	X(NUMBER, ratelimit_tokens, "ratelimit.remaining_tokens")                                  \

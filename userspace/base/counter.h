@@ -77,6 +77,7 @@
 	X(REQUEST_REFUSED, "request.refused", "requests refused for their Host, path or Upgrade") \
 	X(REQUEST_TIMEOUT, "request.timeout", "request heads that did not arrive in time") \
 	X(REQUEST_BODY_TIMEOUT, "request.body_timeout", "request bodies that stopped arriving") \
+	X(EDIT_REFUSED, "request.edit_refused", "requests sent once more as the client wrote them: the model refused what was added") \
 	X(REQUEST_UNREADABLE, "request.unreadable", "request bodies forwarded unread: no JSON, or an unknown coding") \
 	X(RESPONSE_MALFORMED, "response.malformed", "responses refused as malformed HTTP") \
 	X(RESPONSE_TRUNCATED, "response.truncated", "streams that ended without their end mark") \

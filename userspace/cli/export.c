@@ -86,8 +86,8 @@ static int export_row(void *context, const struct query_event *event)
 
 int cmd_export(int argc, char **argv)
 {
-	struct review review = {.extras = REVIEW_LIMIT | REVIEW_FORMAT | REVIEW_ALL | REVIEW_KIND |
-				  REVIEW_FILTERS,
+	struct review review = {
+		.extras = REVIEW_LIMIT | REVIEW_FORMAT | REVIEW_ALL | REVIEW_KIND | REVIEW_FILTERS,
 		.store = REVIEW_STORE,
 		.format = "jsonl",
 		.filter = {.kind = "exchange"}};
@@ -105,7 +105,8 @@ int cmd_export(int argc, char **argv)
 		query_patience(query, 0);
 		if (strcmp(review.format, "csv") == 0)
 			export_heading(stdout);
-		error = query_events(query, &review.filter, review.limit, export_row, &review, &why);
+		error = query_events(
+			query, &review.filter, review.limit, export_row, &review, &why);
 	}
 	query_close(query);
 	if (error)

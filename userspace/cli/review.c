@@ -25,7 +25,9 @@ static const char review_filters[] =
 	"  --operation NAME   chat, text_completion …\n"
 	"  --user NAME        the request's \"user\"\n"
 	"  --status NUMBER    of the response\n"
-	"  --outcome NAME     success, failure or unknown\n";
+	"  --outcome NAME     success, failure or unknown\n"
+	"  --action NAME      the verdict: allow, deny, bypass …\n"
+	"  --error NAME       why it failed: error.type\n";
 
 static const char review_rest[] = "  --json             one JSON object per line\n"
 				  "  -h, --help\n";
@@ -118,6 +120,16 @@ static int review_outcome(struct review *review, const char *text)
 	return review_choice(outcomes, text, &review->filter.outcome);
 }
 
+static int review_action(struct review *review, const char *text)
+{
+	return review_text(text, &review->filter.action);
+}
+
+static int review_error(struct review *review, const char *text)
+{
+	return review_text(text, &review->filter.error);
+}
+
 static int review_json(struct review *review, const char *text)
 {
 	(void)text;
@@ -198,6 +210,8 @@ static const struct review_option {
 	{"user", REVIEW_FILTERS, "a name", review_user},
 	{"status", REVIEW_FILTERS, "a status code, 100 to 999", review_status},
 	{"outcome", REVIEW_FILTERS, "success, failure or unknown", review_outcome},
+	{"action", REVIEW_FILTERS, "a verdict, such as allow or deny", review_action},
+	{"error", REVIEW_FILTERS, "a name", review_error},
 	{"json", REVIEW_JSON, NULL, review_json},
 	{"limit", REVIEW_LIMIT, "a number", review_limit},
 	{"id", REVIEW_ID, "an event.id", review_id},

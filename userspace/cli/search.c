@@ -68,8 +68,8 @@ int cmd_search(int argc, char **argv)
 	if (!query) {
 		error = -EIO;
 	} else {
-		error = query_search(query, review.words, review.nwords, &review.filter, review.limit,
-			search_row, &search, &lag, &why);
+		error = query_search(query, review.words, review.nwords, &review.filter,
+			review.limit, search_row, &search, &lag, &why);
 		if (!error) {
 			search_heading(&search);
 			search_tell_lag(&lag);

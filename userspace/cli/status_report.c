@@ -146,6 +146,11 @@ static void text_kernel(const struct status_report *report, FILE *out)
 		"  %-10s %" PRIu64 ", of these steered %" PRIu64 "; active %" PRIu64
 		", of these steered %" PRIu64 "\n",
 		"flows", k->flows.all, k->flows.steered, k->flows.active, k->flows.steered_active);
+	if (k->flows.unanswered)
+		fprintf(out,
+			"  %-10s of %" PRIu64 " active flows nothing came back through %s: their "
+			"answers take another way\n",
+			"answers", k->flows.unanswered, k->inside);
 }
 
 static void text_record(const struct status_report *report, FILE *out)
@@ -305,6 +310,7 @@ static void json_flows(yyjson_mut_doc *doc, yyjson_mut_val *kernel, const struct
 	yyjson_mut_obj_add_uint(doc, o, "steered", k->flows.steered);
 	yyjson_mut_obj_add_uint(doc, o, "active", k->flows.active);
 	yyjson_mut_obj_add_uint(doc, o, "steered_active", k->flows.steered_active);
+	yyjson_mut_obj_add_uint(doc, o, "unanswered", k->flows.unanswered);
 	states = yyjson_mut_obj_add_obj(doc, o, "states");
 	for (enum flow_state i = 0; i < FLOW_STATE_COUNT; i++)
 		yyjson_mut_obj_add_uint(doc, states, flow_state_name(i), k->flows.states[i]);

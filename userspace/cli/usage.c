@@ -21,8 +21,9 @@ static const char usage[] =
 	"With --sources: what each source address had sent and received in all when it was told\n"
 	"last, also of those that never called, most bytes first.\n"
 	"\n"
-	"  --by NAMES         default " USAGE_BY "; of: ip model family operation outcome provider\n"
-	"                     host backend user observer source status day hour\n"
+	"  --by NAMES         default " USAGE_BY
+	"; of: ip model family operation outcome action error\n"
+	"                     provider host backend user observer source status day hour\n"
 	"  --all              every call, also of other operations and failed ones\n"
 	"  --limit NUMBER     of rows; default 0: all";
 
@@ -125,6 +126,8 @@ static const char *usage_option_of_calls(const struct review *review)
 	       : filter->host	    ? "--host"
 	       : filter->backend    ? "--backend"
 	       : filter->operation  ? "--operation"
+	       : filter->action	    ? "--action"
+	       : filter->error	    ? "--error"
 	       : filter->user	    ? "--user"
 	       : filter->status > 0 ? "--status"
 				    : NULL;
@@ -133,7 +136,7 @@ static const char *usage_option_of_calls(const struct review *review)
 int cmd_usage(int argc, char **argv)
 {
 	struct review review = {.extras = REVIEW_BY | REVIEW_ALL | REVIEW_SOURCES | REVIEW_LIMIT |
-				  REVIEW_FILTERS | REVIEW_JSON,
+					  REVIEW_FILTERS | REVIEW_JSON,
 		.store = REVIEW_STORE,
 		.by = USAGE_BY,
 		.filter = {.kind = "exchange", .outcome = "success", .completions = true}};
@@ -150,8 +153,11 @@ int cmd_usage(int argc, char **argv)
 		return usage_sources(&review, usage_option_of_calls(&review));
 	/* --all is of calls still. An operation that is asked for need not be a completion. */
 	review.filter.kind = "exchange";
-	if (review.filter.operation)
+	if (review.filter.operation || review.filter.action || review.filter.error)
 		review.filter.completions = false;
+	/* What was denied, or failed for a reason, did not succeed. */
+	if ((review.filter.action || review.filter.error) && !review.outcome_given)
+		review.filter.outcome = NULL;
 	if (usage_split(&u, review.by) < 0)
 		return 2;
 	query = query_open(review.store, &why);
@@ -160,8 +166,8 @@ int cmd_usage(int argc, char **argv)
 	} else {
 		if (!review.json)
 			usage_heading(&u);
-		error = query_usage(query, u.by, u.nby, &review.filter, review.limit, usage_row,
-			&u, &total, &rows, &why);
+		error = query_usage(query, u.by, u.nby, &review.filter, review.limit, usage_row, &u,
+			&total, &rows, &why);
 		if (!error && !review.json)
 			usage_totals(&u, &total, rows);
 	}

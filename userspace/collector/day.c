@@ -13,13 +13,13 @@
 #include "collector/day_internal.h"
 #include "collector/layout.h"
 
-#define DAY_CHECKPOINT 2000	   /* pages of the log between two checkpoints */
+#define DAY_CHECKPOINT 2000 /* pages of the log between two checkpoints */
 
 enum day_column {
 #define DAY_ENUM(column, field) DAY_##column,
 	LAYOUT_COLUMNS(DAY_ENUM, DAY_ENUM)
 #undef DAY_ENUM
-	DAY_COLUMNS
+		DAY_COLUMNS
 };
 
 static const struct {
@@ -40,54 +40,65 @@ static const char day_schema[] =
 #define DAY_DEFINE(column, field) ", " #column " INTEGER"
 	LAYOUT_COLUMNS(DAY_DEFINE, DAY_DEFINE)
 #undef DAY_DEFINE
-	", record BLOB NOT NULL, content BLOB);"
-	"CREATE UNIQUE INDEX event_identity ON event(event_id);"
-	"CREATE UNIQUE INDEX event_place ON event(stream, sequence, epoch, coalesce(observer, 0))"
-	" WHERE epoch IS NOT NULL AND conflict IS NULL;"
-	"CREATE INDEX event_time ON event(time_ns);"
-	"CREATE INDEX event_source ON event(source, time_ns) WHERE kind = 1;"
-	"CREATE INDEX event_kind ON event(kind, time_ns) WHERE kind <> 1;"
-	"CREATE INDEX event_summary ON event(observer, source, time_ns) WHERE kind = 2;"
-	"CREATE INDEX event_conflict ON event(id) WHERE conflict IS NOT NULL;"
-	"CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);"
-	"INSERT INTO name VALUES(1, 'exchange'), (2, 'source.summary');"
-	"CREATE TABLE block(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL);"
-	"CREATE TABLE dictionary(id INTEGER PRIMARY KEY, number INTEGER NOT NULL UNIQUE,"
-	" of_blocks INTEGER, learned INTEGER, data BLOB NOT NULL);"
-	"CREATE TABLE hourly(hour INTEGER, model INTEGER, operation INTEGER, outcome INTEGER,"
-	" backend INTEGER, calls INTEGER, counted INTEGER, input_tokens INTEGER,"
-	" output_tokens INTEGER, total_tokens INTEGER,"
-	" PRIMARY KEY(hour, model, operation, outcome, backend)) WITHOUT ROWID;"
-	"CREATE TABLE daily(source BLOB, model INTEGER, done INTEGER, calls INTEGER,"
-	" counted INTEGER, input_tokens INTEGER, output_tokens INTEGER, total_tokens INTEGER,"
-	" PRIMARY KEY(source, model, done)) WITHOUT ROWID;";
+		", record BLOB NOT NULL, content BLOB);"
+		"CREATE UNIQUE INDEX event_identity ON event(event_id);"
+		"CREATE UNIQUE INDEX event_place ON event(stream, sequence, epoch, coalesce(observer, 0))"
+		" WHERE epoch IS NOT NULL AND conflict IS NULL;"
+		"CREATE INDEX event_time ON event(time_ns);"
+		"CREATE INDEX event_source ON event(source, time_ns) WHERE kind = 1;"
+		"CREATE INDEX event_kind ON event(kind, time_ns) WHERE kind <> 1;"
+		"CREATE INDEX event_summary ON event(observer, source, time_ns) WHERE kind = 2;"
+		"CREATE INDEX event_conflict ON event(id) WHERE conflict IS NOT NULL;"
+		"CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);"
+		"INSERT INTO name VALUES(1, 'exchange'), (2, 'source.summary');"
+		"CREATE TABLE block(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL);"
+		"CREATE TABLE dictionary(id INTEGER PRIMARY KEY, number INTEGER NOT NULL UNIQUE,"
+		" of_blocks INTEGER, learned INTEGER, data BLOB NOT NULL);"
+		"CREATE TABLE hourly(hour INTEGER, model INTEGER, operation INTEGER, outcome INTEGER,"
+		" backend INTEGER, calls INTEGER, counted INTEGER, input_tokens INTEGER,"
+		" output_tokens INTEGER, total_tokens INTEGER,"
+		" PRIMARY KEY(hour, model, operation, outcome, backend)) WITHOUT ROWID;"
+		"CREATE TABLE daily(source BLOB, model INTEGER, done INTEGER, calls INTEGER,"
+		" counted INTEGER, input_tokens INTEGER, output_tokens INTEGER, total_tokens INTEGER,"
+		" PRIMARY KEY(source, model, done)) WITHOUT ROWID;";
 
 static const char day_insert[] =
 	"INSERT INTO event(id, event_id, digest, time_ns, source, model, conflict, record, content"
 #define DAY_LISTED(column, field) ", " #column
 	LAYOUT_COLUMNS(DAY_LISTED, DAY_LISTED)
 #undef DAY_LISTED
-	") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?"
+		") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?"
 #define DAY_MARK(column, field) ", ?"
 	LAYOUT_COLUMNS(DAY_MARK, DAY_MARK)
 #undef DAY_MARK
-	")";
-enum { INSERT_ID = 1, INSERT_EVENT_ID, INSERT_DIGEST, INSERT_TIME, INSERT_SOURCE, INSERT_MODEL,
-	INSERT_CONFLICT, INSERT_RECORD, INSERT_CONTENT, INSERT_COLUMNS };
+		")";
+enum {
+	INSERT_ID = 1,
+	INSERT_EVENT_ID,
+	INSERT_DIGEST,
+	INSERT_TIME,
+	INSERT_SOURCE,
+	INSERT_MODEL,
+	INSERT_CONFLICT,
+	INSERT_RECORD,
+	INSERT_CONTENT,
+	INSERT_COLUMNS
+};
 
 int day_error(struct day *day, struct why *why)
 {
 	int code = sqlite3_errcode(day->database);
 	bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 
-	return why_set(why, damaged ? EBADMSG : EIO, "%s: %s", day->path,
-		sqlite3_errmsg(day->database));
+	return why_set(
+		why, damaged ? EBADMSG : EIO, "%s: %s", day->path, sqlite3_errmsg(day->database));
 }
 
 int day_execute(struct day *day, const char *sql, struct why *why)
 {
-	return sqlite3_exec(day->database, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
-									       : day_error(day, why);
+	return sqlite3_exec(day->database, sql, NULL, NULL, NULL) == SQLITE_OK
+		       ? 0
+		       : day_error(day, why);
 }
 
 int day_prepare(struct day *day, const char *sql, sqlite3_stmt **statement, struct why *why)
@@ -165,11 +176,13 @@ static int day_set_up(struct day *day, const struct day_options *options, struct
 	if (!error)
 		error = day_prepare(day, day_insert, &day->insert, why);
 	if (!error)
-		error = day_prepare(day, "SELECT digest FROM event WHERE event_id = ?", &day->same, why);
+		error = day_prepare(
+			day, "SELECT digest FROM event WHERE event_id = ?", &day->same, why);
 	if (!error)
 		error = day_names_open(day, why);
 	if (!error)
-		error = day_blocks_open(day, options->directory, version ? -1 : options->before, why);
+		error = day_blocks_open(
+			day, options->directory, version ? -1 : options->before, why);
 	if (!error)
 		error = day_sums_open(day, why);
 	return error;
@@ -313,8 +326,8 @@ static int day_bind(struct day *day, int64_t id, const struct row *row, int64_t 
 }
 
 /* What the sums hold of an event: calls alone. */
-static int day_count(struct day *day, const struct row *row, const int64_t numbers[DAY_COLUMNS],
-	struct why *why)
+static int day_count(
+	struct day *day, const struct row *row, const int64_t numbers[DAY_COLUMNS], struct why *why)
 {
 	struct slice operation = row_text(row->fields[SCHEMA_ID_operation]);
 	int64_t total;
@@ -339,14 +352,15 @@ static int day_count(struct day *day, const struct row *row, const int64_t numbe
 
 /* The index of places or of ids refused the event: 0 with what it is; or an error. An id that another
  * event has gets the digest behind it. */
-static int day_refused(struct day *day, const struct row *row, int64_t digest, char other[ROW_ID_MAX],
-	enum day_added *added, struct why *why)
+static int day_refused(struct day *day, const struct row *row, int64_t digest,
+	char other[ROW_ID_MAX], enum day_added *added, struct why *why)
 {
 	bool there;
 
 	day_bind_text(day->same, 1, row->id);
 	there = sqlite3_step(day->same) == SQLITE_ROW;
-	*added = there && sqlite3_column_int64(day->same, 0) == digest ? DAY_DUPLICATE : DAY_CONFLICT;
+	*added = there && sqlite3_column_int64(day->same, 0) == digest ? DAY_DUPLICATE
+								       : DAY_CONFLICT;
 	sqlite3_reset(day->same);
 	if (*added == DAY_DUPLICATE)
 		return 0;

@@ -8,9 +8,9 @@
 #include "collector/layout.h"
 
 /* Samples to learn a dictionary from, and of each at most so much. */
-#define DAY_SAMPLES	 1000
-#define DAY_SAMPLE_MAX	 2048
-#define DAY_SAMPLES_FEW	 64 /* bytes: what is shorter teaches nothing */
+#define DAY_SAMPLES	1000
+#define DAY_SAMPLE_MAX	2048
+#define DAY_SAMPLES_FEW 64 /* bytes: what is shorter teaches nothing */
 
 static int day_dictionary(struct day *day, sqlite3_stmt *statement)
 {
@@ -44,7 +44,8 @@ static void day_inherit(struct day *day, const char *directory, int32_t before)
 	char path[4096];
 
 	snprintf(path, sizeof(path), "%s/%s", directory, layout_day_name(before).text);
-	if (sqlite3_prepare_v2(day->database, "ATTACH ? AS before", -1, &attach, NULL) == SQLITE_OK) {
+	if (sqlite3_prepare_v2(day->database, "ATTACH ? AS before", -1, &attach, NULL) ==
+		SQLITE_OK) {
 		sqlite3_bind_text(attach, 1, path, -1, SQLITE_STATIC);
 		if (sqlite3_step(attach) == SQLITE_DONE)
 			sqlite3_exec(day->database,

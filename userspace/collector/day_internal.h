@@ -9,7 +9,7 @@
 #include "collector/day.h"
 #include "collector/squeeze.h"
 
-#define DAY_NAMES  4096 /* that are known without asking: the slot of another is taken over */
+#define DAY_NAMES  4096	 /* that are known without asking: the slot of another is taken over */
 #define DAY_KNOWN  16384 /* likewise, blocks */
 #define DAY_SUMS   1024	 /* sums of a transaction, in memory; likewise, written then */
 #define DAY_PACKED 2	 /* what is packed: records and blocks */

@@ -5,10 +5,10 @@
 #include "base/crc32c.h"
 #include "collector/day_internal.h"
 
-#define DAY_UPSERT                                                                              \
-	" DO UPDATE SET calls = calls + excluded.calls, counted = counted + excluded.counted,"   \
-	" input_tokens = input_tokens + excluded.input_tokens,"                                 \
-	" output_tokens = output_tokens + excluded.output_tokens,"                              \
+#define DAY_UPSERT                                                                                 \
+	" DO UPDATE SET calls = calls + excluded.calls, counted = counted + excluded.counted,"     \
+	" input_tokens = input_tokens + excluded.input_tokens,"                                    \
+	" output_tokens = output_tokens + excluded.output_tokens,"                                 \
 	" total_tokens = total_tokens + excluded.total_tokens"
 
 int day_sums_open(struct day *day, struct why *why)
@@ -37,7 +37,8 @@ void day_sums_close(struct day *day)
 	sqlite3_finalize(day->daily_add);
 }
 
-static int day_sum_step(struct day *day, sqlite3_stmt *statement, struct day_sum *sum, struct why *why)
+static int day_sum_step(
+	struct day *day, sqlite3_stmt *statement, struct day_sum *sum, struct why *why)
 {
 	const int64_t counts[] = {sum->counts.calls, sum->counts.counted, sum->counts.input,
 		sum->counts.output, sum->counts.total};
@@ -63,7 +64,8 @@ static int day_hourly_write(struct day *day, struct day_sum *sum, struct why *wh
 static int day_daily_write(struct day *day, struct day_sum *sum, struct why *why)
 {
 	/* An event without an address has an empty one. */
-	sqlite3_bind_blob(day->daily_add, 6, sum->source.bytes, sum->has_source ? 16 : 0, SQLITE_STATIC);
+	sqlite3_bind_blob(
+		day->daily_add, 6, sum->source.bytes, sum->has_source ? 16 : 0, SQLITE_STATIC);
 	sqlite3_bind_int64(day->daily_add, 7, sum->model);
 	sqlite3_bind_int(day->daily_add, 8, sum->done);
 	return day_sum_step(day, day->daily_add, sum, why);
@@ -80,19 +82,19 @@ static void day_counts_add(struct day_counts *to, const struct day_counts *count
 
 int day_sum(struct day *day, const struct day_sum *sum, struct why *why)
 {
-	const int64_t by_hour[] = {sum->hour, sum->model, sum->operation, sum->outcome, sum->backend};
+	const int64_t by_hour[] = {
+		sum->hour, sum->model, sum->operation, sum->outcome, sum->backend};
 	struct day_sum *hourly =
 		&day->hourly[crc32c(0, (const char *)by_hour, sizeof(by_hour)) % DAY_SUMS];
-	struct day_sum *daily =
-		&day->daily[(crc32c(0, (const char *)sum->source.bytes, 16) + (uint32_t)sum->model * 2 +
-				    sum->done) %
-			    DAY_SUMS];
+	struct day_sum *daily = &day->daily[(crc32c(0, (const char *)sum->source.bytes, 16) +
+						    (uint32_t)sum->model * 2 + sum->done) %
+					    DAY_SUMS];
 	int error = 0;
 
-	if (hourly->counts.calls && (hourly->hour != sum->hour || hourly->model != sum->model ||
-					    hourly->operation != sum->operation ||
-					    hourly->outcome != sum->outcome ||
-					    hourly->backend != sum->backend))
+	if (hourly->counts.calls &&
+		(hourly->hour != sum->hour || hourly->model != sum->model ||
+			hourly->operation != sum->operation || hourly->outcome != sum->outcome ||
+			hourly->backend != sum->backend))
 		error = day_hourly_write(day, hourly, why);
 	if (!error && daily->counts.calls &&
 		(daily->has_source != sum->has_source || daily->model != sum->model ||

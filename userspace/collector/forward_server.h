@@ -19,20 +19,20 @@
 #define FORWARD_RECORD_VALUES_MAX (1u << 14)
 
 struct forward_entry {
-	uint64_t time_ns;		/* since 1970; 0 when the sender gave none */
-	const msgpack_object *record;	/* a map */
-	struct slice raw;		/* its bytes */
-	struct slice id;		/* what identifies it, if that is not in it; empty: it is */
-	uint64_t index;			/* in its message, from 0 */
-	struct slice chunk;		/* the message's id; empty: none */
+	uint64_t time_ns;	      /* since 1970; 0 when the sender gave none */
+	const msgpack_object *record; /* a map */
+	struct slice raw;	      /* its bytes */
+	struct slice id;	      /* what identifies it, if that is not in it; empty: it is */
+	uint64_t index;		      /* in its message, from 0 */
+	struct slice chunk;	      /* the message's id; empty: none */
 	struct slice tag;
 };
 
 enum forward_result {
 	FORWARD_OK,
-	FORWARD_HEARTBEAT,	/* a nil */
-	FORWARD_BAD,		/* not a message of the protocol: close the connection */
-	FORWARD_REFUSED,	/* entry said no: nothing was acknowledged */
+	FORWARD_HEARTBEAT, /* a nil */
+	FORWARD_BAD,	   /* not a message of the protocol: close the connection */
+	FORWARD_REFUSED,   /* entry said no: nothing was acknowledged */
 };
 
 /* Reads one whole msgpack object (see msgpack_scan.h) and gives each of its entries to entry,

@@ -14,9 +14,9 @@
 #include "base/log_limit.h"
 #include "collector/query_internal.h"
 
-#define INDEX_BATCH    1000	   /* events of a transaction */
-#define INDEX_PAUSE_NS 500000000   /* between two looks, when nothing was to be done */
-#define INDEX_WORD_MAX 1000	   /* bytes: a longer text without a space is data (images) */
+#define INDEX_BATCH    1000	 /* events of a transaction */
+#define INDEX_PAUSE_NS 500000000 /* between two looks, when nothing was to be done */
+#define INDEX_WORD_MAX 1000	 /* bytes: a longer text without a space is data (images) */
 
 /* block's rowid is that of the day's block. use: the first event of each source that has it. */
 static const char index_schema[] =
@@ -38,8 +38,9 @@ static bool index_is_common(const char *text)
 {
 	static const char *const common[] = {"role", "content", "type", "text", "user", "assistant",
 		"system", "developer", "tool", "name", "function", "arguments", "tool_calls", "id",
-		"tool_call_id", "input_text", "output_text", "image_url", "url", "detail", "refusal",
-		"parameters", "properties", "description", "required", "object", "string"};
+		"tool_call_id", "input_text", "output_text", "image_url", "url", "detail",
+		"refusal", "parameters", "properties", "description", "required", "object",
+		"string"};
 
 	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
 		if (strcmp(text, common[i]) == 0)
@@ -63,7 +64,8 @@ int index_text(struct slice block, struct buf *out)
 		return index_is_data(block) ? 0 : buf_append_slice(out, block);
 	/* The values of a document lie one behind the other: its depth does not matter. */
 	for (size_t i = 0; i < n && !error; i++) {
-		struct slice text = slice_of(yyjson_get_str(&values[i]), yyjson_get_len(&values[i]));
+		struct slice text =
+			slice_of(yyjson_get_str(&values[i]), yyjson_get_len(&values[i]));
 
 		if (!yyjson_is_str(&values[i]) || index_is_common(text.data) || index_is_data(text))
 			continue;
@@ -115,7 +117,8 @@ static int index_use(struct index_step *step, int64_t block, struct slice source
 
 	sqlite3_bind_int64(step->use, 1, block);
 	/* An event without an address has an empty one. */
-	sqlite3_bind_blob(step->use, 2, source.len ? source.data : "", (int)source.len, SQLITE_STATIC);
+	sqlite3_bind_blob(
+		step->use, 2, source.len ? source.data : "", (int)source.len, SQLITE_STATIC);
 	sqlite3_bind_int64(step->use, 3, event);
 	if (sqlite3_step(step->use) != SQLITE_DONE)
 		error = query_error(step->query, step->why);
@@ -169,8 +172,8 @@ static int index_state_read(struct index_step *step)
 static int index_state_write(struct index_step *step)
 {
 	sqlite3_stmt *state = NULL;
-	int error = index_prepare(
-		step, "UPDATE fts.state SET last_event = ?, last_block = ?", &state);
+	int error =
+		index_prepare(step, "UPDATE fts.state SET last_event = ?, last_block = ?", &state);
 
 	if (!error) {
 		sqlite3_bind_int64(state, 1, step->last_event);

@@ -18,7 +18,8 @@ static void indexer_become(const struct indexer *indexer, pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() == parent)
-		execl("/proc/self/exe", "sallyport-collector", "--index", indexer->path, (char *)NULL);
+		execl("/proc/self/exe", "sallyport-collector", "--index", indexer->path,
+			(char *)NULL);
 	_exit(127);
 }
 

@@ -54,7 +54,8 @@ static int keyed_read(struct keyed *keyed, const char *path, struct why *why)
 		return fd;
 	n = read(fd, keyed->key, sizeof(keyed->key));
 	close(fd);
-	return n == sizeof(keyed->key) ? 0 : why_set(why, EINVAL, "%s: not the key of a store", path);
+	return n == sizeof(keyed->key) ? 0
+				       : why_set(why, EINVAL, "%s: not the key of a store", path);
 }
 
 struct keyed *keyed_open(const char *directory, bool make, struct why *why)
@@ -101,8 +102,8 @@ bool keyed_hash(struct keyed *keyed, struct slice text, struct keyed_hash *hash)
 	       len == sizeof(hash->bytes);
 }
 
-bool keyed_digest(struct keyed *keyed, uint64_t time_ns, const struct slice *texts, size_t n,
-	int64_t *digest)
+bool keyed_digest(
+	struct keyed *keyed, uint64_t time_ns, const struct slice *texts, size_t n, int64_t *digest)
 {
 	/* Hashes of the same length: where a text ends makes a difference. */
 	char parts[KEYED_TEXTS * KEYED_HASH + sizeof(time_ns)];

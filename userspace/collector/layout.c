@@ -65,7 +65,8 @@ int layout_days(const char *directory, int32_t **days, size_t *n)
 		if (day < 0)
 			continue;
 		if (*n == room) {
-			int32_t *more = reallocarray(*days, room = room ? 2 * room : 64, sizeof(**days));
+			int32_t *more =
+				reallocarray(*days, room = room ? 2 * room : 64, sizeof(**days));
 
 			if (more)
 				*days = more;

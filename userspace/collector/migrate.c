@@ -37,12 +37,14 @@ static int migrate_rename(const char *from, const char *to, struct why *why)
 	int error = 0;
 
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]) && !error; i++) {
-		char *source = migrate_path(from, suffixes[i]), *target = migrate_path(to, suffixes[i]);
+		char *source = migrate_path(from, suffixes[i]),
+		     *target = migrate_path(to, suffixes[i]);
 
 		if (!source || !target)
 			error = why_set(why, ENOMEM, "out of memory");
 		else if (rename(source, target) < 0 && (errno != ENOENT || !*suffixes[i]))
-			error = why_set(why, errno, "%s: cannot be renamed: %s", source, strerror(errno));
+			error = why_set(
+				why, errno, "%s: cannot be renamed: %s", source, strerror(errno));
 		free(source);
 		free(target);
 	}
@@ -72,8 +74,8 @@ int migrate_find(const char *path, char **old, struct why *why)
 /* One row: time_ns, event_id, record. */
 static int migrate_row(sqlite3_stmt *row, struct store *store, struct why *why)
 {
-	struct slice record = slice_of(
-		sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2));
+	struct slice record =
+		slice_of(sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2));
 	struct forward_entry entry = {.time_ns = (uint64_t)sqlite3_column_int64(row, 0),
 		.tag = SLICE("migration"),
 		.raw = record,
@@ -103,8 +105,8 @@ static int migrate_rows(sqlite3 *database, struct store *store, struct why *why)
 	uint64_t n = 0;
 	int step = SQLITE_ERROR, error = 0;
 
-	if (sqlite3_prepare_v2(database, "SELECT time_ns, event_id, record FROM event ORDER BY id", -1,
-		    &rows, NULL) == SQLITE_OK)
+	if (sqlite3_prepare_v2(database, "SELECT time_ns, event_id, record FROM event ORDER BY id",
+		    -1, &rows, NULL) == SQLITE_OK)
 		while (!error && (step = sqlite3_step(rows)) == SQLITE_ROW) {
 			error = migrate_row(rows, store, why);
 			if (!error && ++n % MIGRATE_BATCH == 0) {
@@ -142,7 +144,8 @@ int migrate(const char *old, struct store *store, struct why *why)
 	if (!error)
 		error = migrate_rename(old, done, why);
 	if (!error)
-		log_info("%s holds the same events still: remove it when you trust the new store", done);
+		log_info("%s holds the same events still: remove it when you trust the new store",
+			done);
 	free(done);
 	return error;
 }

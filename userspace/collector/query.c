@@ -136,7 +136,8 @@ uint64_t query_day_ns(int32_t day)
 	return (uint64_t)(uint32_t)day * LAYOUT_NS_PER_DAY;
 }
 
-void query_range(const struct query *query, const struct query_filter *filter, size_t *from, size_t *to)
+void query_range(
+	const struct query *query, const struct query_filter *filter, size_t *from, size_t *to)
 {
 	*from = 0;
 	*to = query->ndays;
@@ -173,11 +174,11 @@ static int query_attach_file(
 		   SQLITE_OK) {
 		error = query_error(query, why);
 	} else {
-		sqlite3_bind_text(attach, 1, buf_slice(&uri).data, (int)buf_len(&uri), SQLITE_STATIC);
+		sqlite3_bind_text(
+			attach, 1, buf_slice(&uri).data, (int)buf_len(&uri), SQLITE_STATIC);
 		sqlite3_bind_text(attach, 2, as, -1, SQLITE_STATIC);
 		if (sqlite3_step(attach) != SQLITE_DONE)
-			error = strcmp(mode, "ro") == 0 && access(path, F_OK) < 0 &&
-						errno == ENOENT
+			error = strcmp(mode, "ro") == 0 && access(path, F_OK) < 0 && errno == ENOENT
 					? -ENOENT
 					: query_error(query, why);
 	}
@@ -212,11 +213,12 @@ int query_attach(struct query *query, int32_t day, struct why *why)
 	if (version == LAYOUT_VERSION)
 		return 0;
 	error = version == 0 ? -ENOENT
-		: version < 0 ? query_error(query, why)
-			      : why_set(why, EINVAL,
-					"%s/%s: written by another version of the collector (layout "
-					"%lld, this one knows %d)",
-					query->path, query->shown, (long long)version, LAYOUT_VERSION);
+		: version < 0
+			? query_error(query, why)
+			: why_set(why, EINVAL,
+				  "%s/%s: written by another version of the collector (layout "
+				  "%lld, this one knows %d)",
+				  query->path, query->shown, (long long)version, LAYOUT_VERSION);
 	query_detach(query);
 	return error;
 }
@@ -269,11 +271,13 @@ int query_execute(struct query *query, const char *sql, struct why *why)
 }
 
 /* The conditions that compare a name, with the parameter of that name. */
-#define QUERY_NAMED(X)                            \
-	X(host, "host")                           \
-	X(operation, "operation")                 \
-	X(outcome, "outcome")                     \
-	X(user, "request_user")                   \
+#define QUERY_NAMED(X)                                                                             \
+	X(host, "host")                                                                            \
+	X(operation, "operation")                                                                  \
+	X(outcome, "outcome")                                                                      \
+	X(action, "action")                                                                        \
+	X(error, "error_type")                                                                     \
+	X(user, "request_user")                                                                    \
 	X(backend, "backend")
 
 int query_where(struct buf *sql, const struct query_filter *filter)
@@ -301,9 +305,8 @@ int query_where(struct buf *sql, const struct query_filter *filter)
 	QUERY_NAMED(QUERY_CONDITION)
 #undef QUERY_CONDITION
 	if (!error && filter->completions)
-		error = buf_printf(sql,
-			" AND operation IN (SELECT id FROM day.name"
-			" WHERE text IN ('chat', 'text_completion'))");
+		error = buf_printf(sql, " AND operation IN (SELECT id FROM day.name"
+					" WHERE text IN ('chat', 'text_completion'))");
 	if (!error && filter->status)
 		error = buf_printf(sql, " AND status = :status");
 	if (!error && filter->event_id)
@@ -389,8 +392,8 @@ static int query_dictionary(struct query *query, uint32_t id, struct why *why)
 	sqlite3_stmt *statement = NULL;
 	int error = -EBADMSG;
 
-	if (sqlite3_prepare_v2(query->database, "SELECT data FROM day.dictionary WHERE number = ?", -1,
-		    &statement, NULL) == SQLITE_OK) {
+	if (sqlite3_prepare_v2(query->database, "SELECT data FROM day.dictionary WHERE number = ?",
+		    -1, &statement, NULL) == SQLITE_OK) {
 		sqlite3_bind_int64(statement, 1, id);
 		if (sqlite3_step(statement) == SQLITE_ROW)
 			error = squeeze_use(query->squeeze, query_blob(statement, 0), NULL);
@@ -412,5 +415,6 @@ int query_unpack(struct query *query, struct slice packed, struct buf *out, stru
 			return error;
 		error = squeeze_unpack(query->squeeze, packed, LAYOUT_RECORD_MAX, out, &id);
 	}
-	return error ? why_set(why, EIO, "%s/%s: a record is damaged", query->path, query->shown) : 0;
+	return error ? why_set(why, EIO, "%s/%s: a record is damaged", query->path, query->shown)
+		     : 0;
 }

@@ -18,7 +18,8 @@ struct query;
 
 /* NULL, 0 or false: any. Texts are compared exactly. */
 struct query_filter {
-	const char *model, *host, *operation, *outcome, *kind, *user, *backend, *event_id;
+	const char *model, *host, *operation, *outcome, *action, *error, *kind, *user, *backend,
+		*event_id;
 	struct prefix source; /* with has_source */
 	bool has_source;
 	bool completions;	     /* chat and text completions only */
@@ -40,7 +41,7 @@ struct query_usage {
 	struct slice by[QUERY_BY_MAX]; /* empty: the events have none */
 	size_t nby;
 	uint64_t calls, input_tokens, output_tokens, total_tokens;
-	double average_total;	       /* of the calls that have a usage */
+	double average_total; /* of the calls that have a usage */
 };
 /* "ip", "model", "family" …: whether usage can be given by it; query_by_names lists them. */
 bool query_by_known(const char *name);
@@ -54,7 +55,7 @@ int query_usage(struct query *query, const char *const *by, size_t nby,
 	struct query_usage *total, uint64_t *rows, struct why *why);
 
 struct query_event {
-	int64_t id;	/* ascends in the order of storing */
+	int64_t id; /* ascends in the order of storing */
 	uint64_t time_ns;
 	struct slice event_id, kind, source_ip, host, operation, model, outcome, error_type,
 		usage_source;
@@ -67,14 +68,12 @@ struct query_event {
 };
 /* Newest first, by the time of the events. limit 0: all. */
 int query_events(struct query *query, const struct query_filter *filter, uint64_t limit,
-	int (*row)(void *context, const struct query_event *event), void *context,
-	struct why *why);
+	int (*row)(void *context, const struct query_event *event), void *context, struct why *why);
 /* Follows a store: at first from the last n events on, and with each call from where the last one
  * ended; of one day in the order of storing. Times of the filter are not looked at. */
 int query_follow_begin(struct query *query, uint64_t n, struct why *why);
 int query_follow(struct query *query, const struct query_filter *filter, uint64_t limit,
-	int (*row)(void *context, const struct query_event *event), void *context,
-	struct why *why);
+	int (*row)(void *context, const struct query_event *event), void *context, struct why *why);
 
 /* Events whose content has all the words in one block of it, the newest first. A word may be several
  * in their order ("a phrase"), or end in * after three letters or more. A text that is sent again and
@@ -96,7 +95,7 @@ int query_search(struct query *query, const char *const *words, size_t nwords,
 struct query_integrity {
 	uint64_t events, damaged, conflicts;
 	uint64_t streams, missing, twice; /* numbers of events that are not there, or there twice */
-	uint64_t removed; /* numbers before the first that is there: their days were removed, or … */
+	uint64_t removed; /* numbers before the first that is there */
 };
 struct query_gap {
 	struct slice observer, epoch;

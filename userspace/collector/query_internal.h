@@ -33,7 +33,8 @@ struct query {
 /* Looks which days there are, and begins the time of a question. */
 int query_begin(struct query *query, struct why *why);
 /* Days that may hold events between the filter's times: from and to of query->days; to is exclusive. */
-void query_range(const struct query *query, const struct query_filter *filter, size_t *from, size_t *to);
+void query_range(
+	const struct query *query, const struct query_filter *filter, size_t *from, size_t *to);
 /* When the day begins. */
 uint64_t query_day_ns(int32_t day);
 /* 0, or -ENOENT: it went away meanwhile, which is no failure; or -EIO with why. */

@@ -5,7 +5,7 @@
 
 #include "collector/query_internal.h"
 
-#define SEARCH_STEP 500 /* blocks that are looked at a time, the newest first */
+#define SEARCH_STEP	  500 /* blocks that are looked at a time, the newest first */
 #define SEARCH_PREFIX_MIN 3
 
 /* ---- words ---- */
@@ -92,13 +92,14 @@ static int search_found(const struct search *s, int64_t *below)
 	sqlite3_stmt *find = NULL, *least = NULL;
 	int error = query_execute(s->query, "DELETE FROM temp.found", s->reading->why);
 
-	if (!error && (sqlite3_prepare_v2(s->query->database,
-			       "INSERT INTO temp.found SELECT rowid FROM fts.text WHERE text MATCH ?"
-			       " AND rowid < ? ORDER BY rowid DESC LIMIT ?",
-			       -1, &find, NULL) != SQLITE_OK ||
-			      sqlite3_prepare_v2(s->query->database,
-				      "SELECT coalesce(min(block), 0) FROM temp.found", -1, &least,
-				      NULL) != SQLITE_OK))
+	if (!error &&
+		(sqlite3_prepare_v2(s->query->database,
+			 "INSERT INTO temp.found SELECT rowid FROM fts.text WHERE text MATCH ?"
+			 " AND rowid < ? ORDER BY rowid DESC LIMIT ?",
+			 -1, &find, NULL) != SQLITE_OK ||
+			sqlite3_prepare_v2(s->query->database,
+				"SELECT coalesce(min(block), 0) FROM temp.found", -1, &least,
+				NULL) != SQLITE_OK))
 		error = query_error(s->query, s->reading->why);
 	if (!error) {
 		sqlite3_bind_text(find, 1, s->match.data, (int)s->match.len, SQLITE_STATIC);
@@ -128,8 +129,7 @@ static int search_hits(const struct search *s)
 	if (error)
 		error = why_set(s->reading->why, ENOMEM, "out of memory");
 	else
-		error = query_prepare(
-			s->query, &sql, s->reading->filter, &hit, s->reading->why);
+		error = query_prepare(s->query, &sql, s->reading->filter, &hit, s->reading->why);
 	if (!error && sqlite3_step(hit) != SQLITE_DONE)
 		error = query_error(s->query, s->reading->why);
 	sqlite3_finalize(hit);

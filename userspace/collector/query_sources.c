@@ -7,7 +7,6 @@
 #include "audit/schema.h"
 #include "collector/query_internal.h"
 
-
 /* A row with text of its own. */
 struct query_source_row {
 	struct query_source source;
@@ -132,7 +131,8 @@ static int query_source_compare(const void *a, const void *b)
 }
 
 /* 1: the source was not told before, and is now; 0: it was; or negative errno. */
-static int query_source_new(struct query *query, sqlite3_stmt *seen, sqlite3_stmt *row, struct why *why)
+static int query_source_new(
+	struct query *query, sqlite3_stmt *seen, sqlite3_stmt *row, struct why *why)
 {
 	int step;
 
@@ -152,18 +152,20 @@ static int query_sources_of_day(struct query *query, const struct query_filter *
 
 	/* The inner one is answered by its index alone, for which SQLite would take another. */
 	error = buf_printf(&sql,
-		"SELECT coalesce(" QUERY_NAME_OF("event.observer") ", ''),"
-		" coalesce(address(event.source), ''), event.time_ns, event.record FROM"
-		" (SELECT max(time_ns), id AS last FROM day.event INDEXED BY event_summary"
-		"  WHERE kind = 2 AND time_ns >= :since AND time_ns < :until%s"
-		"  GROUP BY observer, source) JOIN day.event ON event.id = last",
+		"SELECT coalesce(" QUERY_NAME_OF(
+			"event.observer") ", ''),"
+					  " coalesce(address(event.source), ''), event.time_ns, event.record FROM"
+					  " (SELECT max(time_ns), id AS last FROM day.event INDEXED BY event_summary"
+					  "  WHERE kind = 2 AND time_ns >= :since AND time_ns < :until%s"
+					  "  GROUP BY observer, source) JOIN day.event ON event.id = last",
 		filter->has_source ? " AND source BETWEEN :low AND :high" : "");
 	if (error)
 		error = why_set(why, ENOMEM, "out of memory");
 	else
 		error = query_prepare(query, &sql, filter, &statement, why);
-	if (!error && sqlite3_prepare_v2(query->database, "INSERT OR IGNORE INTO temp.seen VALUES(?, ?)",
-			      -1, &seen, NULL) != SQLITE_OK)
+	if (!error &&
+		sqlite3_prepare_v2(query->database, "INSERT OR IGNORE INTO temp.seen VALUES(?, ?)",
+			-1, &seen, NULL) != SQLITE_OK)
 		error = query_error(query, why);
 	if (!error) {
 		query_bind_number(statement, ":since", (int64_t)filter->since_ns);

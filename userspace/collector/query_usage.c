@@ -14,6 +14,8 @@
 	X("family", "model", "model", "model", "family(" QUERY_NAME_OF("k") ")")                   \
 	X("operation", "operation", "operation", NULL, QUERY_NAME_OF("k"))                         \
 	X("outcome", "outcome", "outcome", NULL, QUERY_NAME_OF("k"))                               \
+	X("action", "action", NULL, NULL, QUERY_NAME_OF("k"))                                      \
+	X("error", "error_type", NULL, NULL, QUERY_NAME_OF("k"))                                   \
 	X("provider", "provider", NULL, NULL, QUERY_NAME_OF("k"))                                  \
 	X("host", "host", NULL, NULL, QUERY_NAME_OF("k"))                                          \
 	X("backend", "backend", "backend", NULL, QUERY_NAME_OF("k"))                               \
@@ -72,10 +74,10 @@ static enum query_plan query_plan(const struct query_summing *s)
 {
 	const struct query_filter *f = &s->filter;
 	bool done = f->completions && f->outcome && strcmp(f->outcome, "success") == 0;
-	bool may[3] = {true, !f->has_source, !f->operation && !f->backend &&
-		(done || (!f->completions && !f->outcome))};
+	bool may[3] = {true, !f->has_source,
+		!f->operation && !f->backend && (done || (!f->completions && !f->outcome))};
 
-	if (f->model || f->host || f->user || f->event_id || f->status)
+	if (f->model || f->host || f->user || f->event_id || f->status || f->action || f->error)
 		return PLAN_ROWS;
 	for (size_t i = 0; i < s->nby; i++)
 		for (int plan = PLAN_HOURLY; plan <= PLAN_DAILY; plan++)
@@ -128,8 +130,8 @@ static int query_inner(struct buf *sql, const struct query_summing *s, enum quer
 }
 
 /* Adds what the plan tells of the attached day between two times to temp.usage. */
-static int query_add(const struct query_summing *s, enum query_plan plan, int32_t day, uint64_t from_ns,
-	uint64_t to_ns)
+static int query_add(const struct query_summing *s, enum query_plan plan, int32_t day,
+	uint64_t from_ns, uint64_t to_ns)
 {
 	struct buf sql = BUF_EMPTY;
 	sqlite3_stmt *statement = NULL;
@@ -141,7 +143,8 @@ static int query_add(const struct query_summing *s, enum query_plan plan, int32_
 	}
 	for (size_t i = 0; i < QUERY_BY_MAX && !error; i++) {
 		/* The grouped value is called k where a text is made of it. */
-		error = i < s->nby ? buf_printf(&sql, "coalesce((SELECT %s FROM (SELECT k%zu AS k)), ''), ",
+		error = i < s->nby ? buf_printf(&sql,
+					     "coalesce((SELECT %s FROM (SELECT k%zu AS k)), ''), ",
 					     s->by[i]->text, i)
 				   : buf_printf(&sql, "'', ");
 	}
@@ -229,7 +232,8 @@ static void query_usage_read(sqlite3_stmt *statement, int at, struct query_usage
 	usage->average_total = counted > 0 ? sqlite3_column_double(statement, at + 4) / counted : 0;
 }
 
-static int query_totals(struct query *query, struct query_usage *total, uint64_t *rows, struct why *why)
+static int query_totals(
+	struct query *query, struct query_usage *total, uint64_t *rows, struct why *why)
 {
 	sqlite3_stmt *statement = NULL;
 	int error = 0;

@@ -73,8 +73,9 @@ static int verify_batch(struct verifying *v, int64_t *after)
 		error = why_set(v->why, ENOMEM, "out of memory");
 	else
 		error = query_prepare(v->query, &sql, v->filter, &rows, v->why);
-	if (!error && sqlite3_prepare_v2(v->query->database, "SELECT data FROM day.block WHERE id = ?", -1,
-			      &blocks, NULL) != SQLITE_OK)
+	if (!error &&
+		sqlite3_prepare_v2(v->query->database, "SELECT data FROM day.block WHERE id = ?",
+			-1, &blocks, NULL) != SQLITE_OK)
 		error = query_error(v->query, v->why);
 	if (!error) {
 		query_bind_number(rows, ":after", *after);
@@ -101,14 +102,14 @@ static int verify_batch(struct verifying *v, int64_t *after)
 static int verify_streams_of_day(struct verifying *v)
 {
 	return query_execute(v->query,
-		"INSERT INTO temp.stream SELECT coalesce(" QUERY_NAME_OF("observer") ", ''), "
-		QUERY_NAME_OF("epoch") ", stream, events, low, high FROM"
-		" (SELECT observer, epoch, stream, count(*) AS events, min(sequence) AS low,"
-		"  max(sequence) AS high FROM day.event"
-		"  WHERE epoch IS NOT NULL AND conflict IS NULL AND stream IS NOT NULL"
-		"  AND sequence IS NOT NULL GROUP BY stream, epoch, observer) WHERE 1"
-		" ON CONFLICT(observer, epoch, stream) DO UPDATE SET events = events + excluded.events,"
-		" low = min(low, excluded.low), high = max(high, excluded.high)",
+		"INSERT INTO temp.stream SELECT coalesce(" QUERY_NAME_OF("observer") ", ''), " QUERY_NAME_OF(
+			"epoch") ", stream, events, low, high FROM"
+				 " (SELECT observer, epoch, stream, count(*) AS events, min(sequence) AS low,"
+				 "  max(sequence) AS high FROM day.event"
+				 "  WHERE epoch IS NOT NULL AND conflict IS NULL AND stream IS NOT NULL"
+				 "  AND sequence IS NOT NULL GROUP BY stream, epoch, observer) WHERE 1"
+				 " ON CONFLICT(observer, epoch, stream) DO UPDATE SET events = events + excluded.events,"
+				 " low = min(low, excluded.low), high = max(high, excluded.high)",
 		v->why);
 }
 
@@ -162,8 +163,9 @@ static int verify_numbers(struct verifying *v, const struct verify_stream *strea
 	static const char add[] =
 		"INSERT INTO temp.number SELECT sequence, 1 FROM day.event WHERE stream = ?3"
 		" AND conflict IS NULL AND epoch = (SELECT id FROM day.name WHERE text = ?2)"
-		" AND coalesce(" QUERY_NAME_OF("observer") ", '') = ?1 AND sequence IS NOT NULL"
-		" ON CONFLICT(number) DO UPDATE SET times = times + 1";
+		" AND coalesce(" QUERY_NAME_OF(
+			"observer") ", '') = ?1 AND sequence IS NOT NULL"
+				    " ON CONFLICT(number) DO UPDATE SET times = times + 1";
 	size_t from, to;
 	int error = query_execute(v->query, "DELETE FROM temp.number", v->why);
 
@@ -176,7 +178,8 @@ static int verify_numbers(struct verifying *v, const struct verify_stream *strea
 			error = 0;
 			continue;
 		}
-		if (!error && sqlite3_prepare_v2(v->query->database, add, -1, &statement, NULL) != SQLITE_OK)
+		if (!error && sqlite3_prepare_v2(v->query->database, add, -1, &statement, NULL) !=
+				      SQLITE_OK)
 			error = query_error(v->query, v->why);
 		for (int i = 0; i < 3 && !error; i++)
 			sqlite3_bind_value(statement, 1 + i, stream->key[i]);
@@ -203,12 +206,13 @@ static int verify_gaps(struct verifying *v, const struct verify_stream *stream)
 	sqlite3_stmt *gaps = NULL;
 	int step = SQLITE_DONE, error = verify_numbers(v, stream);
 
-	if (!error && sqlite3_prepare_v2(v->query->database,
-			      "SELECT before + 1, number - 1, 0 FROM (SELECT number, lag(number) OVER"
-			      " (ORDER BY number) AS before FROM temp.number) WHERE number > before + 1"
-			      " UNION ALL SELECT number, number, times FROM temp.number WHERE times > 1"
-			      " ORDER BY 1",
-			      -1, &gaps, NULL) != SQLITE_OK)
+	if (!error &&
+		sqlite3_prepare_v2(v->query->database,
+			"SELECT before + 1, number - 1, 0 FROM (SELECT number, lag(number) OVER"
+			" (ORDER BY number) AS before FROM temp.number) WHERE number > before + 1"
+			" UNION ALL SELECT number, number, times FROM temp.number WHERE times > 1"
+			" ORDER BY 1",
+			-1, &gaps, NULL) != SQLITE_OK)
 		error = query_error(v->query, v->why);
 	while (!error && (step = sqlite3_step(gaps)) == SQLITE_ROW) {
 		gap.first = sqlite3_column_int64(gaps, 0);
@@ -267,8 +271,12 @@ int query_verify(struct query *query, const struct query_filter *filter,
 	const struct query_integrity_ops *ops, void *context, struct query_integrity *found,
 	struct why *why)
 {
-	struct verifying v = {.query = query, .filter = filter, .ops = ops, .context = context,
-		.found = found, .why = why};
+	struct verifying v = {.query = query,
+		.filter = filter,
+		.ops = ops,
+		.context = context,
+		.found = found,
+		.why = why};
 	size_t from, to;
 	int error = query_begin(query, why);
 

@@ -146,8 +146,8 @@ static void receiver_make_room(struct receiver *r, bool known)
 			out = sender;
 	}
 	if (log_limit(&r->crowded, &left_out))
-		log_warning("%s: closed to make room: %u %s (%llu such reports left out)", out->name,
-			known ? RECEIVER_KNOWN : RECEIVER_UNKNOWN,
+		log_warning("%s: closed to make room: %u %s (%llu such reports left out)",
+			out->name, known ? RECEIVER_KNOWN : RECEIVER_UNKNOWN,
 			known ? "senders are there" : "connections have not proven the shared key",
 			(unsigned long long)left_out);
 	receiver_gone(r, out);
@@ -252,8 +252,9 @@ static void receiver_on_socket(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 	close(fd);
 	if (log_limit(&r->strangers, &left_out))
-		log_warning("user %u (process %d) may not send events: see --user (%llu such reports "
-			    "left out)",
+		log_warning(
+			"user %u (process %d) may not send events: see --user (%llu such reports "
+			"left out)",
 			peer.uid, (int)peer.pid, (unsigned long long)left_out);
 }
 

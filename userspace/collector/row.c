@@ -55,9 +55,9 @@ struct slice row_family(struct slice model)
 			continue;
 		tail = slice_after(model, model.len - tails[i] + 1);
 		if (tails[i] == 11 ? tail.data[4] == '-' && tail.data[7] == '-' &&
-					      row_all_digits(slice_first(tail, 4)) &&
-					      row_all_digits(slice_of(tail.data + 5, 2)) &&
-					      row_all_digits(slice_of(tail.data + 8, 2))
+					     row_all_digits(slice_first(tail, 4)) &&
+					     row_all_digits(slice_of(tail.data + 5, 2)) &&
+					     row_all_digits(slice_of(tail.data + 8, 2))
 				   : row_all_digits(tail))
 			return slice_first(model, model.len - tails[i]);
 	}
@@ -85,7 +85,8 @@ static unsigned row_content_kind(const struct row *row, size_t id, const msgpack
 {
 	for (unsigned kind = 0; kind < CONTENT_KINDS; kind++)
 		if (id == row_content_field((enum content_kind)kind))
-			return row_text(value).len && !row->content[kind].len ? kind : CONTENT_KINDS;
+			return row_text(value).len && !row->content[kind].len ? kind
+									      : CONTENT_KINDS;
 	return CONTENT_KINDS;
 }
 
@@ -185,7 +186,8 @@ int row_read(struct row *row, const struct forward_entry *entry)
 	if (!row->model.len)
 		row->model = row_text(row->fields[SCHEMA_ID_request_model]);
 	ip = row_text(row->fields[SCHEMA_ID_source_ip]);
-	snprintf(address, sizeof(address), "%.*s", (int)(ip.len < 63 ? ip.len : 63), ip.len ? ip.data : "");
+	snprintf(address, sizeof(address), "%.*s", (int)(ip.len < 63 ? ip.len : 63),
+		ip.len ? ip.data : "");
 	row->has_source = ip.len && address_parse(address, &row->source) == 0;
 	return 0;
 }

@@ -15,12 +15,12 @@
 
 struct row {
 	uint64_t time_ns;
-	struct slice id;		/* event.id, or made: its place in a chunk of a foreign sender */
-	struct slice raw;		/* the record, as it came */
-	struct slice narrow;		/* and without its content */
-	struct slice content[CONTENT_KINDS]; /* empty: none */
+	struct slice id;     /* event.id, or made: its place in a chunk of a foreign sender */
+	struct slice raw;    /* the record, as it came */
+	struct slice narrow; /* and without its content */
+	struct slice content[CONTENT_KINDS];	    /* empty: none */
 	const msgpack_object *fields[SCHEMA_COUNT]; /* by enum schema_id; NULL: absent */
-	struct slice model;		/* what answered, or else was asked for */
+	struct slice model;			    /* what answered, or else was asked for */
 	struct address source;
 	bool has_source;
 	/* own memory */

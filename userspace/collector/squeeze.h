@@ -22,8 +22,8 @@ int squeeze_use(struct squeeze *squeeze, struct slice dictionary, uint32_t *id);
 int squeeze_pack(struct squeeze *squeeze, struct slice plain, struct buf *out);
 /* 0; -ENOENT: the dictionary that it needs was not taken, *id is its number; -EBADMSG: not packed,
  * or more than max bytes; -ENOMEM. */
-int squeeze_unpack(struct squeeze *squeeze, struct slice packed, size_t max, struct buf *out,
-	uint32_t *id);
+int squeeze_unpack(
+	struct squeeze *squeeze, struct slice packed, size_t max, struct buf *out, uint32_t *id);
 /* A dictionary of n samples, which stand one behind the other. -EBADMSG: they teach nothing. */
 int squeeze_train(const char *samples, const size_t *sizes, unsigned n, struct buf *out);
 

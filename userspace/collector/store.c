@@ -52,7 +52,8 @@ static int32_t store_day_before(const struct store *store, int32_t number)
 /* The day's file, open. 0, or negative errno with why. */
 static int store_day(struct store *store, int32_t number, struct day **day, struct why *why)
 {
-	struct day_options options = {.directory = store->path, .number = number, .keyed = store->keyed};
+	struct day_options options = {
+		.directory = store->path, .number = number, .keyed = store->keyed};
 	struct day *found = NULL;
 	size_t at = 0;
 	int error;
@@ -120,8 +121,9 @@ static void store_set_aside(struct store *store, int32_t number)
 		renameat(store->directory, from, store->directory, to);
 	}
 	store_unlink(store, layout_index_name(number).text);
-	log_error("%s/%s is damaged: it is kept as %s.damaged-%lld, and events of that day go to a new "
-		  "file",
+	log_error(
+		"%s/%s is damaged: it is kept as %s.damaged-%lld, and events of that day go to a new "
+		"file",
 		store->path, name.text, name.text, now);
 }
 
@@ -169,7 +171,9 @@ static int store_find_last_id(struct store *store, struct why *why)
 	if (error)
 		return why_set(why, -error, "%s: %s", store->path, strerror(-error));
 	for (size_t i = 0; i < n; i++) {
-		struct day_options options = {.directory = store->path, .number = days[i], .before = -1,
+		struct day_options options = {.directory = store->path,
+			.number = days[i],
+			.before = -1,
 			.keyed = store->keyed};
 		struct day *day;
 		struct why problem;
@@ -244,11 +248,12 @@ static void store_tell_conflict(struct store *store, const struct row *row)
 	row_number(row->fields[SCHEMA_ID_stream], &stream);
 	row_number(row->fields[SCHEMA_ID_sequence], &sequence);
 	if (log_limit(&store->tampered, &left_out))
-		log_error("tampering? an event came whose identity another event has (%s, stream "
-			  "%lld, sequence %lld): both are stored, this one marked (%llu such reports "
-			  "left out)",
-			log_quote(row_text(row->fields[SCHEMA_ID_observer])).text, (long long)stream,
-			(long long)sequence, (unsigned long long)left_out);
+		log_error(
+			"tampering? an event came whose identity another event has (%s, stream "
+			"%lld, sequence %lld): both are stored, this one marked (%llu such reports "
+			"left out)",
+			log_quote(row_text(row->fields[SCHEMA_ID_observer])).text,
+			(long long)stream, (long long)sequence, (unsigned long long)left_out);
 }
 
 /* An event that has an identity. */
@@ -287,8 +292,9 @@ int store_add(struct store *store, const struct forward_entry *entry, struct why
 	if (error == -EINVAL || error == -EBADMSG) {
 		/* Without an identity a resend could not be told from a new event. */
 		if (log_limit(&store->nameless, &left_out))
-			log_warning("an entry of %s without event.id and chunk was not stored (%llu "
-				    "such reports left out)",
+			log_warning(
+				"an entry of %s without event.id and chunk was not stored (%llu "
+				"such reports left out)",
 				log_quote(entry->tag).text, (unsigned long long)left_out);
 		return 0;
 	}
@@ -338,7 +344,8 @@ void store_retain(struct store *store, unsigned days)
 	if (!days || layout_days(store->path, &all, &n) < 0)
 		return;
 	for (size_t i = 0; i < n && all[i] < today - (int64_t)days; i++) {
-		struct layout_day_name name = layout_day_name(all[i]), index = layout_index_name(all[i]);
+		struct layout_day_name name = layout_day_name(all[i]),
+				       index = layout_index_name(all[i]);
 
 		store_close_day(store, all[i]);
 		store_unlink(store, index.text);

@@ -9,6 +9,7 @@
 #include "openai/json_mend.h"
 #include "openai/json_scan.h"
 #include "openai/json_text.h"
+#include "openai/newest.h"
 
 #define TEXT_MAX 256 /* bytes of model and user */
 #define KEYS_MAX 128 /* top-level members whose names are compared */
@@ -27,6 +28,7 @@ enum node {
 	NODE_N,
 	NODE_MESSAGES,
 	NODE_MESSAGE,
+	NODE_ROLE,
 	NODE_CONTENT,
 	NODE_PART,
 	NODE_TEXT,
@@ -38,6 +40,7 @@ enum node {
 	NODE_PROMPT_ITEM,
 	NODE_TOKEN,
 	NODE_TOOLS,
+	NODE_DATA_SOURCES,
 	NODE_OTHER
 };
 
@@ -54,6 +57,7 @@ static const struct json_rule rules[] = {
 	{NODE_ROOT, NODE_N, "n"},
 	{NODE_ROOT, NODE_MESSAGES, "messages"},
 	{NODE_MESSAGES, NODE_MESSAGE, JSON_ELEMENT},
+	{NODE_MESSAGE, NODE_ROLE, "role"},
 	{NODE_MESSAGE, NODE_CONTENT, "content"},
 	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
 	{NODE_PART, NODE_TEXT, "text"},
@@ -67,6 +71,7 @@ static const struct json_rule rules[] = {
 	{NODE_PROMPT_ITEM, NODE_TOKEN, JSON_ELEMENT},
 	{NODE_ROOT, NODE_TOOLS, "tools"},
 	{NODE_ROOT, NODE_TOOLS, "functions"},
+	{NODE_ROOT, NODE_DATA_SOURCES, "data_sources"},
 	{NODE_ROOT, NODE_OTHER, JSON_ANY},
 };
 
@@ -92,6 +97,9 @@ struct request_reader {
 
 	struct buf text, messages, tools;
 	struct json_keep keep_text, keep_messages, keep_tools;
+	struct newest newest; /* of "messages", while it is an array */
+	struct json_keep keep_message;
+	bool in_list, in_message, of_user;
 
 	uint64_t keys[KEYS_MAX];
 	size_t nkeys;
@@ -140,6 +148,34 @@ static void keep_member(struct json_scan *scan, struct json_keep *keep)
 		json_scan_keep_raw(scan, keep);
 }
 
+static void enter_messages(struct request_reader *r, struct json_scan *scan, enum json_type type)
+{
+	newest_free(&r->newest);
+	r->in_message = false;
+	r->in_list = type == JSON_ARRAY && r->newest.max;
+	if (!r->in_list)
+		keep_member(scan, &r->keep_messages);
+}
+
+static void enter_message(struct request_reader *r, struct json_scan *scan)
+{
+	if (!r->in_list)
+		return;
+	newest_begin(&r->newest);
+	r->in_message = true;
+	r->of_user = false;
+	r->keep_message = (struct json_keep){
+		&r->newest.json, buf_len(&r->newest.json) + r->newest.max, false};
+	json_scan_keep_raw(scan, &r->keep_message);
+}
+
+static void leave_message(struct request_reader *r, const struct json_value *v)
+{
+	if (r->in_message)
+		newest_add(&r->newest, v->end - v->start, r->of_user);
+	r->in_message = false;
+}
+
 static void enter(void *context, struct json_scan *scan, const struct json_value *v)
 {
 	struct request_reader *r = context;
@@ -152,6 +188,7 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	switch ((enum node)v->node) {
 	case NODE_MODEL:
 	case NODE_USER:
+	case NODE_ROLE:
 		buf_clear(&r->text);
 		json_scan_keep_text(scan, &r->keep_text);
 		break;
@@ -163,7 +200,10 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		break;
 	case NODE_MESSAGES:
 		if (chat)
-			keep_member(scan, &r->keep_messages);
+			enter_messages(r, scan, v->type);
+		break;
+	case NODE_MESSAGE:
+		enter_message(r, scan);
 		break;
 	case NODE_PROMPT:
 		if (!chat)
@@ -171,6 +211,9 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		break;
 	case NODE_TOOLS:
 		keep_member(scan, &r->keep_tools);
+		break;
+	case NODE_DATA_SOURCES:
+		r->facts.data_sources = true;
 		break;
 	default:
 		break;
@@ -260,6 +303,12 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_USER:
 		f->user = json_text_copy(r->user, TEXT_MAX, buf_slice(&r->text));
 		break;
+	case NODE_ROLE:
+		r->of_user = v->type == JSON_STRING && slice_equal(buf_slice(&r->text), SLICE("user"));
+		break;
+	case NODE_MESSAGE:
+		leave_message(r, v);
+		break;
 	case NODE_STREAM:
 		f->stream = flag_of(v);
 		break;
@@ -306,6 +355,7 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 	r->keep_text = (struct json_keep){&r->text, TEXT_MAX, false};
 	r->keep_messages = (struct json_keep){&r->messages, content_max, false};
 	r->keep_tools = (struct json_keep){&r->tools, content_max, false};
+	newest_init(&r->newest, content_max);
 	r->scan = json_scan_new(&handler, r);
 	if (!r->scan) {
 		free(r);
@@ -322,6 +372,7 @@ void request_reader_free(struct request_reader *r)
 	buf_free(&r->text);
 	buf_free(&r->messages);
 	buf_free(&r->tools);
+	newest_free(&r->newest);
 	free(r);
 }
 
@@ -359,6 +410,22 @@ static struct slice kept(
 	return buf_slice(keep->into);
 }
 
+static void end_list(struct request_reader *r)
+{
+	struct request_facts *f = &r->facts;
+
+	if (r->in_message)
+		newest_add_unfinished(&r->newest);
+	r->in_message = false;
+	if (!f->messages.data)
+		newest_end(&r->newest, &r->messages);
+	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&r->messages) < 0)
+		r->newest.no_memory = true;
+	f->messages = buf_slice(&r->messages);
+	f->messages_cut = r->newest.cut;
+	f->messages_truncated = r->newest.cut || r->newest.no_memory;
+}
+
 int request_reader_end(struct request_reader *r)
 {
 	enum json_problem problem = json_scan_end(r->scan);
@@ -366,7 +433,11 @@ int request_reader_end(struct request_reader *r)
 
 	if (problem)
 		unreadable(r, json_problem_name(problem));
-	f->messages = kept(r, &r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
+	if (r->in_list)
+		end_list(r);
+	else
+		f->messages = kept(
+			r, &r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
 	f->tools = kept(r, &r->keep_tools, problem != JSON_FINE, &f->tools_truncated);
 	return f->readable ? 0 : -EBADMSG;
 }
@@ -398,10 +469,16 @@ static bool options_splice(const struct request_reader *r, struct request_splice
 	return true;
 }
 
+/* Whether the service takes no edit beside what is there already. */
+static bool excludes(const struct request_reader *r)
+{
+	return r->facts.data_sources && r->operation->usage_excludes_data;
+}
+
 /* Whether the body is whole, streams, and is the same to every parser. */
 static bool may_inject(const struct request_reader *r)
 {
-	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE;
+	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE && !excludes(r);
 }
 
 /* What asks for usage at the end of the body, which is not empty: "stream" is in it. */
@@ -415,7 +492,7 @@ bool request_may_inject_later(const struct request_reader *r)
 {
 	struct request_splice splice;
 
-	if (!r->facts.readable || r->facts.stream == REQUEST_FALSE ||
+	if (!r->facts.readable || excludes(r) || r->facts.stream == REQUEST_FALSE ||
 		r->facts.stream == REQUEST_NOT_BOOLEAN)
 		return false;
 	return !r->options.there || options_splice(r, &splice);

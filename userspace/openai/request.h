@@ -25,10 +25,14 @@ struct request_facts {
 	enum request_flag stream;
 	enum request_flag include_usage;  /* of stream_options */
 	bool stream_options;		  /* the key is there, whatever its value */
+	bool data_sources;		  /* likewise */
 	struct request_number max_tokens; /* max_completion_tokens wins over max_tokens */
 	struct request_number temperature, top_p, n;
-	struct slice messages;	 /* JSON of "messages" or "prompt"; as written unless truncated */
-	bool messages_truncated; /* content_max was reached: the JSON was closed at the cut */
+	/* JSON of "messages" or "prompt"; as written, but for the blanks between messages. Beyond
+	 * content_max the middle of the messages is cut (newest.h), of anything else the end. */
+	struct slice messages;
+	bool messages_truncated;
+	uint64_t messages_cut;	 /* bytes that are not in messages, of an array of them */
 	struct slice tools;	 /* JSON of "tools", or the older "functions"; cut like messages */
 	bool tools_truncated;
 	uint64_t nmessages;  /* elements of "messages" */

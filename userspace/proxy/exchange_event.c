@@ -80,6 +80,8 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 		event->request_top_p = event_real(facts->top_p.value);
 	event->input_messages = facts->messages;
 	event->input_messages_truncated = event_flag(facts->messages_truncated);
+	if (facts->messages_cut)
+		event->input_messages_cut = event_number(facts->messages_cut);
 	event->tools = facts->tools;
 	if (facts->tools.len)
 		event->tools_truncated = event_flag(facts->tools_truncated);
@@ -193,6 +195,10 @@ static void exchange_event_timing(const struct exchange *ex, struct event *event
 	event->bytes_request = event_number(ex->request_bytes);
 	event->bytes_response = event_number(ex->response_bytes);
 	event->attempts = event_number(ex->attempts);
+	if (ex->edit_refused)
+		event->request_edit = SLICE("usage_refused");
+	else if (ex->injected)
+		event->request_edit = SLICE("usage");
 }
 
 /* As published last; a source that was never seen before this call may not be there yet. */

@@ -58,6 +58,8 @@ struct census {
 	bool stopping;
 	uint64_t stop_ns; /* deadline of that */
 	struct log_limit failed;
+	bool unanswered;	/* it was told that there are connections without answers */
+	uint64_t unanswered_ns; /* since when that is not so any more, or 0 */
 };
 
 /* ---- events ---- */
@@ -149,6 +151,47 @@ static void mark_set(struct census *census, uint64_t known_ns)
 		census_failed(census, "census: cannot write its mark", -errno);
 }
 
+/* ---- answers that take another way ---- */
+
+/* Told when it lasts, and is over when it has been so for as long. */
+#define UNANSWERED_NS (5 * NS_PER_S)
+
+static void unanswered_tell(struct census *census, const struct flow_round *round)
+{
+	struct address client, server;
+	char reason[256];
+
+	memcpy(&client, &round->example.client, sizeof(client));
+	memcpy(&server, &round->example.server, sizeof(server));
+	if (census->unanswered)
+		snprintf(reason, sizeof(reason),
+			"of %" PRIu64 " connections nothing came back through %s, as of %s to %s: "
+			"their answers take another way (asymmetric routing)",
+			round->unanswered, census->options.config->datapath.inside,
+			address_format(&client).text, address_format(&server).text);
+	else
+		snprintf(reason, sizeof(reason), "all connections have answers again");
+	log_warning("%s", reason);
+	census_state(census, "answers", census->unanswered ? "elsewhere" : "here", reason);
+}
+
+static void unanswered_look(struct census *census, uint64_t now_ns)
+{
+	const struct flow_round *round = flow_sweep_round(census->sweep);
+
+	if ((round->unanswered > 0) == census->unanswered) {
+		census->unanswered_ns = 0;
+		return;
+	}
+	if (!census->unanswered_ns)
+		census->unanswered_ns = now_ns;
+	if (now_ns - census->unanswered_ns < UNANSWERED_NS)
+		return;
+	census->unanswered = !census->unanswered;
+	census->unanswered_ns = 0;
+	unanswered_tell(census, round);
+}
+
 /* ---- a round ---- */
 
 static void census_end(struct census *census);
@@ -169,6 +212,8 @@ static uint64_t sweep_step(struct census *census, uint64_t now_ns)
 		return 0;
 	if (more < 0)
 		census_failed(census, "the flow table cannot be swept", more);
+	else
+		unanswered_look(census, now_ns);
 	/* Also then: the counters of the sources are something else. */
 	census->phase = CENSUS_LOOK;
 	source_map_rewind(&census->sources);

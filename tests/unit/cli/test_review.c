@@ -38,7 +38,8 @@ static void a_line_shows_hostile_text_visibly(void **state)
 	struct query_event event = {.source_ip = SLICE("192.0.2.1"),
 		.model = SLICE("m" HOSTILE),
 		.error_type = SLICE(HOSTILE),
-		.content[CONTENT_OUTPUT] = SLICE("[{\"content\":\"\xe2\x80\xae\\u001b[31m\\u009b x\"}]")};
+		.content[CONTENT_OUTPUT] =
+			SLICE("[{\"content\":\"\xe2\x80\xae\\u001b[31m\\u009b x\"}]")};
 	struct printed printed = {0};
 	const char *text;
 

@@ -23,11 +23,20 @@ static void arrays_are_taken_apart(void **state)
 		{SLICE("[{\"a\":[1,2]},\"x,y]\",{\"b\":\"\\\"}\"}]"),
 			"<{\"a\":[1,2]}><\"x,y]\"><{\"b\":\"\\\"}\"}>"},
 		{SLICE("[ 1, 2 ]"), "< 1>< 2 >"},
-		{SLICE("[[],{}]"), "<[]><{}>"}, {SLICE("[\"\\\\\",\"\\\\\\\"\"]"), "<\"\\\\\"><\"\\\\\\\"\">"},
-		{SLICE("[]"), NULL}, {SLICE("[,]"), NULL}, {SLICE("[1,]"), NULL}, {SLICE("[1"), NULL},
-		{SLICE("[1] "), NULL}, {SLICE("[1][2]"), NULL}, {SLICE("[1}]"), NULL},
-		{SLICE("[\"\\\"]"), NULL}, {SLICE("{\"a\":1}"), NULL}, {SLICE("text"), NULL},
-		{SLICE(""), NULL}, {SLICE("[\"a"), NULL},
+		{SLICE("[[],{}]"), "<[]><{}>"},
+		{SLICE("[\"\\\\\",\"\\\\\\\"\"]"), "<\"\\\\\"><\"\\\\\\\"\">"},
+		{SLICE("[]"), NULL},
+		{SLICE("[,]"), NULL},
+		{SLICE("[1,]"), NULL},
+		{SLICE("[1"), NULL},
+		{SLICE("[1] "), NULL},
+		{SLICE("[1][2]"), NULL},
+		{SLICE("[1}]"), NULL},
+		{SLICE("[\"\\\"]"), NULL},
+		{SLICE("{\"a\":1}"), NULL},
+		{SLICE("text"), NULL},
+		{SLICE(""), NULL},
+		{SLICE("[\"a"), NULL},
 	};
 
 	(void)state;
@@ -41,7 +50,8 @@ static void arrays_are_taken_apart(void **state)
 		while (cases[i].elements && content_next(cases[i].text, &at, &element))
 			assert_int_equal(buf_printf(&elements, "<%.*s>", SLICE_ARG(element)), 0);
 		if (cases[i].elements)
-			assert_true(slice_equal(buf_slice(&elements), slice_of_string(cases[i].elements)));
+			assert_true(slice_equal(
+				buf_slice(&elements), slice_of_string(cases[i].elements)));
 		buf_free(&elements);
 	}
 }
@@ -75,8 +85,9 @@ static void lists_are_read_as_they_were_written(void **state)
 
 static void damaged_lists_are_refused(void **state)
 {
-	static const struct slice cases[] = {SLICE("\x03\x01\x01"), SLICE("\x00"), SLICE("\x00\xff"),
-		SLICE("\x00\x7f\x01"), SLICE("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")};
+	static const struct slice cases[] = {SLICE("\x03\x01\x01"), SLICE("\x00"),
+		SLICE("\x00\xff"), SLICE("\x00\x7f\x01"),
+		SLICE("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -90,16 +101,20 @@ static void damaged_lists_are_refused(void **state)
 static void what_is_packed_is_unpacked(void **state)
 {
 	struct squeeze *squeeze = squeeze_new(), *other = squeeze_new();
-	struct buf packed = BUF_EMPTY, plain = BUF_EMPTY, samples = BUF_EMPTY, dictionary = BUF_EMPTY;
+	struct buf packed = BUF_EMPTY, plain = BUF_EMPTY, samples = BUF_EMPTY,
+		   dictionary = BUF_EMPTY;
 	size_t sizes[500], before;
 	uint32_t id, needed;
 
 	(void)state;
 	for (unsigned i = 0; i < 500; i++) {
 		before = buf_len(&samples);
-		assert_int_equal(buf_printf(&samples,
-					 "{\"role\":\"user\",\"content\":\"sentence %u of the samples, "
-					 "which are alike but for %u\"}", i * 7919, i * 104729), 0);
+		assert_int_equal(
+			buf_printf(&samples,
+				"{\"role\":\"user\",\"content\":\"sentence %u of the samples, "
+				"which are alike but for %u\"}",
+				i * 7919, i * 104729),
+			0);
 		sizes[i] = buf_len(&samples) - before;
 	}
 	assert_int_equal(squeeze_train(buf_slice(&samples).data, sizes, 500, &dictionary), 0);
@@ -109,11 +124,14 @@ static void what_is_packed_is_unpacked(void **state)
 	/* Who has not the dictionary is told which it is. */
 	assert_int_equal(squeeze_unpack(other, buf_slice(&packed), 1000, &plain, &needed), -ENOENT);
 	assert_int_equal(needed, id);
-	assert_int_equal(squeeze_unpack(squeeze, buf_slice(&packed), sizes[0] - 1, &plain, &needed), -EBADMSG);
+	assert_int_equal(squeeze_unpack(squeeze, buf_slice(&packed), sizes[0] - 1, &plain, &needed),
+		-EBADMSG);
 	assert_int_equal(squeeze_unpack(squeeze, buf_slice(&packed), sizes[0], &plain, &needed), 0);
 	assert_memory_equal(buf_slice(&plain).data, samples.memory, sizes[0]);
-	assert_int_equal(squeeze_unpack(squeeze, SLICE("not packed"), 1000, &plain, &needed), -EBADMSG);
-	assert_int_equal(squeeze_unpack(squeeze, slice_first(buf_slice(&packed), 9), 1000, &plain, &needed),
+	assert_int_equal(
+		squeeze_unpack(squeeze, SLICE("not packed"), 1000, &plain, &needed), -EBADMSG);
+	assert_int_equal(
+		squeeze_unpack(squeeze, slice_first(buf_slice(&packed), 9), 1000, &plain, &needed),
 		-EBADMSG);
 	assert_int_equal(squeeze_use(squeeze, SLICE("no dictionary"), &id), -EBADMSG);
 	buf_free(&packed);
@@ -126,8 +144,8 @@ static void what_is_packed_is_unpacked(void **state)
 
 static void names_of_days_are_told_from_others(void **state)
 {
-	static const char *const others[] = {"2026-1-31.db", "2026-02-31.db", "2026-01-31.db-wal", "key",
-		"2026-01-31", "x2026-01-31.db", "1969-12-31.db"};
+	static const char *const others[] = {"2026-1-31.db", "2026-02-31.db", "2026-01-31.db-wal",
+		"key", "2026-01-31", "x2026-01-31.db", "1969-12-31.db"};
 
 	(void)state;
 	assert_int_equal(layout_day_of("1970-01-02.db"), 1);
@@ -139,9 +157,10 @@ static void names_of_days_are_told_from_others(void **state)
 
 static void families_are_models_without_their_date(void **state)
 {
-	static const char *const cases[][2] = {{"gpt-4o-2024-08-06", "gpt-4o"}, {"gpt-4-0613", "gpt-4"},
-		{"claude-20240620", "claude"}, {"o3", "o3"}, {"-2024-08-06", "-2024-08-06"},
-		{"gpt-4o-2024-08-0x", "gpt-4o-2024-08-0x"}, {"", ""}};
+	static const char *const cases[][2] = {{"gpt-4o-2024-08-06", "gpt-4o"},
+		{"gpt-4-0613", "gpt-4"}, {"claude-20240620", "claude"}, {"o3", "o3"},
+		{"-2024-08-06", "-2024-08-06"}, {"gpt-4o-2024-08-0x", "gpt-4o-2024-08-0x"},
+		{"", ""}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

@@ -43,24 +43,31 @@ static void every_mode_of_every_sender_is_read(void **state)
 		const char *chunk;
 	} cases[] = {
 		{"Message mode", SLICE("\x93\xa1t" EVENT_TIME RECORD), 1, 5000000007, ""},
-		{"Message mode with whole seconds", SLICE("\x93\xa1t\x05" RECORD), 1, 5000000000, ""},
-		{"Message mode with options", SLICE("\x94\xa1t\x05" RECORD "\x81\xa5" "chunk\xa2" "id"),
+		{"Message mode with whole seconds", SLICE("\x93\xa1t\x05" RECORD), 1, 5000000000,
+			""},
+		{"Message mode with options",
+			SLICE("\x94\xa1t\x05" RECORD "\x81\xa5"
+			      "chunk\xa2"
+			      "id"),
 			1, 5000000000, "id"},
 		{"Forward mode", SLICE("\x92\xa1t\x92\x92" EVENT_TIME RECORD "\x92\x06" RECORD), 2,
 			6000000000, ""},
 		{"Forward mode with size and chunk",
-			SLICE("\x93\xa1t\x91\x92" EVENT_TIME RECORD
-			      "\x82\xa4size\x01\xa5" "chunk\xa3" "a=\n"),
+			SLICE("\x93\xa1t\x91\x92" EVENT_TIME RECORD "\x82\xa4size\x01\xa5"
+			      "chunk\xa3"
+			      "a=\n"),
 			1, 5000000007, "a=\n"},
-		{"Fluent Bit's metadata", SLICE("\x92\xa1t\x91\x92\x92" EVENT_TIME "\x80" RECORD), 1,
-			5000000007, ""},
+		{"Fluent Bit's metadata", SLICE("\x92\xa1t\x91\x92\x92" EVENT_TIME "\x80" RECORD),
+			1, 5000000007, ""},
 		{"PackedForward as bin",
 			SLICE("\x93\xa1t\xc4\x20\x92" EVENT_TIME RECORD "\x92" EVENT_TIME RECORD
-			      "\x81\xaa" "compressed\xa4text"),
+			      "\x81\xaa"
+			      "compressed\xa4text"),
 			2, 5000000007, ""},
 		{"PackedForward as str",
-			SLICE("\x93\xa1t\xb0\x92" EVENT_TIME RECORD "\x81\xa5" "chunk\xc4\x02id"), 1,
-			5000000007, "id"},
+			SLICE("\x93\xa1t\xb0\x92" EVENT_TIME RECORD "\x81\xa5"
+			      "chunk\xc4\x02id"),
+			1, 5000000007, "id"},
 		{"no entries", SLICE("\x92\xa1t\x90"), 0, 0, ""},
 	};
 
@@ -103,7 +110,10 @@ static void gzip_of_several_members_is_read(void **state)
 	at = (size_t)snprintf(message, sizeof(message), "\x93\xa1t\xc4%c", (int)len);
 	memcpy(message + at, packed, len);
 	at += len;
-	memcpy(message + at, "\x81\xaa" "compressed\xa4gzip", 17);
+	memcpy(message + at,
+		"\x81\xaa"
+		"compressed\xa4gzip",
+		17);
 	assert_int_equal(forward_read(slice_of(message, at + 17), tell, &told, &chunk), FORWARD_OK);
 	assert_int_equal(told.n, 2);
 }
@@ -111,13 +121,24 @@ static void gzip_of_several_members_is_read(void **state)
 static void what_is_no_message_is_refused(void **state)
 {
 	static const struct slice cases[] = {
-		SLICE("\x01"), SLICE("\x80"), SLICE("\x91\xa1t"), SLICE("\x92\x01\x90"),
-		SLICE("\x92\xa1t\x05"), SLICE("\x92\xa1t\x91\x05"), SLICE("\x92\xa1t\x91\x91\x05"),
-		SLICE("\x92\xa1t\x91\x92\x05\x05"), SLICE("\x92\xa1t\x91\x92\xa1x" RECORD),
-		SLICE("\x93\xa1t\xa1\x92\x80"), SLICE("\x93\xa1t\x90\x05"),
-		SLICE("\x93\xa1t\x90\x81\xa5" "chunk\x05"),
-		SLICE("\x93\xa1t\xa0\x81\xaa" "compressed\xa4zstd"),
-		SLICE("\x93\xa1t\xa3" "abc\x81\xaa" "compressed\xa4gzip"),
+		SLICE("\x01"),
+		SLICE("\x80"),
+		SLICE("\x91\xa1t"),
+		SLICE("\x92\x01\x90"),
+		SLICE("\x92\xa1t\x05"),
+		SLICE("\x92\xa1t\x91\x05"),
+		SLICE("\x92\xa1t\x91\x91\x05"),
+		SLICE("\x92\xa1t\x91\x92\x05\x05"),
+		SLICE("\x92\xa1t\x91\x92\xa1x" RECORD),
+		SLICE("\x93\xa1t\xa1\x92\x80"),
+		SLICE("\x93\xa1t\x90\x05"),
+		SLICE("\x93\xa1t\x90\x81\xa5"
+		      "chunk\x05"),
+		SLICE("\x93\xa1t\xa0\x81\xaa"
+		      "compressed\xa4zstd"),
+		SLICE("\x93\xa1t\xa3"
+		      "abc\x81\xaa"
+		      "compressed\xa4gzip"),
 		SLICE("\x95\xa1t\x05" RECORD "\x80\x80"),
 	};
 
@@ -191,7 +212,11 @@ static void append_compressed(struct buf *out, struct slice plain)
 	append_times(out, SLICE("\x93\xa1t"), 1);
 	assert_int_equal(buf_append(out, head, sizeof(head)), 0);
 	assert_int_equal(buf_append(out, packed, z.total_out), 0);
-	append_times(out, SLICE("\x82\xaa" "compressed\xa4gzip\xa5" "chunk\xa2id"), 1);
+	append_times(out,
+		SLICE("\x82\xaa"
+		      "compressed\xa4gzip\xa5"
+		      "chunk\xa2id"),
+		1);
 	deflateEnd(&z);
 	free(packed);
 }
@@ -207,13 +232,14 @@ static void bombs_of_values_are_refused(void **state)
 	} bombs[] = {
 		{"a map of thirty million nils", SLICE("\x92\x05\xdf\x00\xe4\xe1\xc0"),
 			SLICE("\xc0"), 30000000, 0},
-		{"many records of many nils, of which the first are within the bounds",
-			SLICE_NONE, SLICE("\x92\x05\x8f\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"
-					  "\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"
-					  "\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"),
+		{"many records of many nils, of which the first are within the bounds", SLICE_NONE,
+			SLICE("\x92\x05\x8f\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"
+			      "\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"
+			      "\xa1k\xc0\xa1k\xc0\xa1k\xc0\xa1k\xc0"),
 			600000, FORWARD_VALUES_MAX / 33},
-		{"more bytes than a message may have", SLICE("\x92\x05\x81\xa1k\xdb\x05\x00\x00\x00"),
-			SLICE("0123456789abcdef"), 5 << 20, 0},
+		{"more bytes than a message may have",
+			SLICE("\x92\x05\x81\xa1k\xdb\x05\x00\x00\x00"), SLICE("0123456789abcdef"),
+			5 << 20, 0},
 	};
 
 	(void)state;

@@ -57,9 +57,12 @@ static int tear_down(void **state)
 /* A call of that address; committed by settle. */
 static void say(struct fixture *f, const char *ip, const char *prompt)
 {
-	struct event event = {.kind = SLICE("exchange"), .epoch = SLICE("00000000000000aa"),
-		.stream = event_number(1), .sequence = event_number(f->sequence + 1),
-		.time_ns = BEGIN + f->sequence + 1, .input_messages = slice_of_string(prompt)};
+	struct event event = {.kind = SLICE("exchange"),
+		.epoch = SLICE("00000000000000aa"),
+		.stream = event_number(1),
+		.sequence = event_number(f->sequence + 1),
+		.time_ns = BEGIN + f->sequence + 1,
+		.input_messages = slice_of_string(prompt)};
 	struct buf record = BUF_EMPTY;
 	struct forward_entry entry = {.time_ns = event.time_ns};
 	msgpack_unpacked unpacked;
@@ -118,7 +121,7 @@ static void assert_found(struct fixture *f, const char *const *words, size_t n,
 	buf_free(&seen);
 }
 
-#define ASSERT_FOUND(filter, limit, expected, ...)                                                \
+#define ASSERT_FOUND(filter, limit, expected, ...)                                                 \
 	do {                                                                                       \
 		static const char *const words[] = {__VA_ARGS__};                                  \
 		assert_found(f, words, sizeof(words) / sizeof(words[0]), filter, limit, expected); \
@@ -129,7 +132,8 @@ static void words_and_phrases_are_found(void **state)
 	const struct query_filter all = {0};
 	struct fixture *f = *state;
 
-	say(f, "192.0.2.1", "[{\"role\":\"user\",\"content\":\"The quick brown fox, r\\u00e9sum\\u00e9\"}]");
+	say(f, "192.0.2.1",
+		"[{\"role\":\"user\",\"content\":\"The quick brown fox, r\\u00e9sum\\u00e9\"}]");
 	say(f, "192.0.2.1", "[{\"role\":\"user\",\"content\":\"A brown and quick dog\"}]");
 	say(f, "192.0.2.2", "no JSON: a fox and \"quotes\" AND more");
 	index_all(f);
@@ -239,7 +243,8 @@ static void a_question_without_words_is_wrong(void **state)
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_int_equal(
-			query_search(f->query, &wrong[i], 1, &all, 0, see, &seen, &lag, &why), -EINVAL);
+			query_search(f->query, &wrong[i], 1, &all, 0, see, &seen, &lag, &why),
+			-EINVAL);
 	buf_free(&seen);
 }
 
@@ -249,7 +254,8 @@ static void data_and_common_names_are_not_words(void **state)
 
 	(void)state;
 	assert_int_equal(buf_printf(&block, "{\"role\":\"user\",\"content\":[{\"type\":\"text\","
-					    "\"text\":\"seen\"},{\"image_url\":\"data:"), 0);
+					    "\"text\":\"seen\"},{\"image_url\":\"data:"),
+		0);
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(buf_append(&block, "AAAA", 4), 0);
 	assert_int_equal(buf_printf(&block, "\"}]}"), 0);

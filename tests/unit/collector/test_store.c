@@ -23,7 +23,10 @@
 #include "collector/store.h"
 
 /* 192.0.2.last, alone */
-#define PREFIX(last) {{{[10] = 0xff, 0xff, 192, 0, 2, last}}, 128}
+#define PREFIX(last)                                                                               \
+	{                                                                                          \
+		{{[10] = 0xff, 0xff, 192, 0, 2, last}}, 128                                        \
+	}
 
 struct fixture {
 	char directory[64], path[80];
@@ -196,17 +199,21 @@ static void usage_is_summed_by_address_and_model(void **state)
 	commit(f->store);
 	query = query_open(f->path, &why);
 	assert_non_null(query);
-	assert_int_equal(query_usage(query, by, 2, &filter, 0, see_usage, &seen, &total, &rows, &why), 0);
+	assert_int_equal(
+		query_usage(query, by, 2, &filter, 0, see_usage, &seen, &total, &rows, &why), 0);
 	assert_string_equal(seen.text, "192.0.2.1 gpt-4o-2024-08-06 2 11 23 34 17.0\n"
 				       "2001:db8::1 gpt-4o-2024-11-20 1 5 5 10 10.0\n");
-	assert_int_equal(query_usage(query, families, 2, &filter, 0, see_usage, &other, &total, &rows, &why), 0);
+	assert_int_equal(
+		query_usage(query, families, 2, &filter, 0, see_usage, &other, &total, &rows, &why),
+		0);
 	assert_string_equal(other.text, "gpt-4o chat 3 16 28 44 14.7\n");
 	query_close(query);
 }
 
 static void events_come_newest_first(void **state)
 {
-	const struct query_filter filter = {.kind = "exchange"}, one = {.source = PREFIX(2), .has_source = true};
+	const struct query_filter filter = {.kind = "exchange"},
+				  one = {.source = PREFIX(2), .has_source = true};
 	struct fixture *f = *state;
 	struct seen seen = {0}, other = {0};
 	struct query *query;
@@ -246,7 +253,8 @@ static void kinds_are_told_apart(void **state)
 	assert_int_equal(query_events(query, &summaries, 0, see_event, &seen[2], &why), 0);
 	assert_int_equal(query_follow_begin(query, 1, &why), 0);
 	assert_int_equal(query_follow(query, &summaries, 0, see_event, &seen[3], &why), 0);
-	assert_int_equal(query_usage(query, by, 2, &calls, 0, see_usage, &seen[4], &total, &rows, &why), 0);
+	assert_int_equal(
+		query_usage(query, by, 2, &calls, 0, see_usage, &seen[4], &total, &rows, &why), 0);
 	assert_int_equal(seen[0].rows, 1);
 	assert_int_equal(seen[1].rows, 3);
 	assert_int_equal(seen[2].rows, 2);
@@ -401,7 +409,7 @@ static void send_at(struct store *store, uint64_t number, uint64_t time_ns)
 static void days_are_files_and_events_come_in_order(void **state)
 {
 	const struct query_filter all = {0}, middle = {.since_ns = 1700000000000000000u + DAY_NS,
-						 .until_ns = 1700000000000000000u + 2 * DAY_NS};
+						     .until_ns = 1700000000000000000u + 2 * DAY_NS};
 	struct fixture *f = *state;
 	struct seen seen = {0}, some = {0}, followed = {0}, later = {0};
 	struct query *query;
@@ -485,7 +493,11 @@ static enum forward_result try_at(struct store *store, uint64_t number, uint64_t
 		message[5 + i] = (char)(time_ns / 1000000000u >> (24 - 8 * i));
 		message[9 + i] = (char)(time_ns % 1000000000u >> (24 - 8 * i));
 	}
-	len = 13 + (size_t)snprintf(message + 13, 40, "\x81\xa8" "event.id\xa3" "%03u", (unsigned)number);
+	len = 13 + (size_t)snprintf(message + 13, 40,
+			   "\x81\xa8"
+			   "event.id\xa3"
+			   "%03u",
+			   (unsigned)number);
 	return forward_read(slice_of(message, len), add, store, &chunk);
 }
 
@@ -580,18 +592,23 @@ static void a_history_is_stored_once(void **state)
 	struct why why;
 
 	for (uint64_t i = 1; i <= 50; i++) {
-		struct event event = {.kind = SLICE("exchange"), .tools = SLICE("[{\"t\":1}]"),
+		struct event event = {.kind = SLICE("exchange"),
+			.tools = SLICE("[{\"t\":1}]"),
 			.output_messages = SLICE("no JSON at all [")};
 
-		assert_int_equal(buf_printf(&history, "%s{\"role\":\"user\",\"content\":\"part %llu, \\\"]\"}",
-					 i > 1 ? "," : "[", (unsigned long long)i), 0);
+		assert_int_equal(buf_printf(&history,
+					 "%s{\"role\":\"user\",\"content\":\"part %llu, \\\"]\"}",
+					 i > 1 ? "," : "[", (unsigned long long)i),
+			0);
 		assert_int_equal(buf_append(&history, "]", 1), 0);
 		event.input_messages = buf_slice(&history);
 		send_one(f->store, i, &event);
 		buf_clear(&turned);
-		assert_int_equal(buf_printf(&turned, "%.*s%.*s%.*s\n%.*s", SLICE_ARG(event.input_messages),
-					 SLICE_ARG(event.output_messages), SLICE_ARG(event.tools),
-					 SLICE_ARG(buf_slice(&expected))), 0);
+		assert_int_equal(
+			buf_printf(&turned, "%.*s%.*s%.*s\n%.*s", SLICE_ARG(event.input_messages),
+				SLICE_ARG(event.output_messages), SLICE_ARG(event.tools),
+				SLICE_ARG(buf_slice(&expected))),
+			0);
 		buf_clear(&expected);
 		assert_int_equal(buf_append_slice(&expected, buf_slice(&turned)), 0);
 		history.end--;
@@ -621,18 +638,20 @@ static void dictionaries_are_learned_and_taken_along(void **state)
 		struct event event = {.kind = SLICE("exchange"), .user_agent = SLICE("agent")};
 		char text[400];
 
-		event.input_messages = slice_of(text, (size_t)snprintf(text, sizeof(text),
-			"[{\"role\":\"user\",\"content\":\"question %llu about the weather in town %llu, "
-			"and what it means for tomorrow's plans of number %llu\"}]",
-			(unsigned long long)i, (unsigned long long)(i * 7919 % 1000),
-			(unsigned long long)(i * 104729 % 10007)));
+		event.input_messages = slice_of(text,
+			(size_t)snprintf(text, sizeof(text),
+				"[{\"role\":\"user\",\"content\":\"question %llu about the weather in town %llu, "
+				"and what it means for tomorrow's plans of number %llu\"}]",
+				(unsigned long long)i, (unsigned long long)(i * 7919 % 1000),
+				(unsigned long long)(i * 104729 % 10007)));
 		event.time_ns = 1700000000000000000u + (i > 1200 ? DAY_NS : 0) + i;
 		send_one(f->store, i, &event);
 		if (i % 100 == 0)
 			commit(f->store);
 	}
 	assert_int_equal(ask(f, "SELECT count(*) FROM dictionary WHERE learned = 1"), 2);
-	assert_int_equal(ask(f, "SELECT count(*) FROM event WHERE id > 1100 AND length(record) > 150"), 0);
+	assert_int_equal(
+		ask(f, "SELECT count(*) FROM event WHERE id > 1100 AND length(record) > 150"), 0);
 	query = query_open(f->path, &why);
 	assert_int_equal(query_events(query, &all, 0, see_content, &shown, &why), 0);
 	assert_non_null(memmem(buf_slice(&shown).data, buf_len(&shown), "question 1300 about", 19));
@@ -648,7 +667,8 @@ static void send_random(struct store *store, uint64_t number, unsigned random)
 	static const char *const models[] = {"gpt-4o-2024-08-06", "gpt-4o-2024-11-20", "o3"};
 	static const char *const operations[] = {"chat", "embeddings", "text_completion"};
 	static const char *const ips[] = {"192.0.2.1", "192.0.2.9", "2001:db8::1"};
-	struct event event = {.kind = SLICE("exchange"), .observer = SLICE("gate"),
+	struct event event = {.kind = SLICE("exchange"),
+		.observer = SLICE("gate"),
 		.response_model = slice_of_string(models[random % 3]),
 		.operation = slice_of_string(operations[random / 3 % 3]),
 		.outcome = random / 9 % 4 ? SLICE("success") : SLICE("failure"),
@@ -663,8 +683,8 @@ static void send_random(struct store *store, uint64_t number, unsigned random)
 	send_one(store, number, &event);
 }
 
-static void ask_usage(struct query *query, const char *const *by, struct query_filter filter,
-	struct seen *seen)
+static void ask_usage(
+	struct query *query, const char *const *by, struct query_filter filter, struct seen *seen)
 {
 	struct query_usage total;
 	uint64_t rows;
@@ -683,11 +703,13 @@ static void ask_usage(struct query *query, const char *const *by, struct query_f
 /* Sums answer as the rows do, which are asked by a condition that says nothing new. */
 static void sums_agree_with_rows(void **state)
 {
-	static const char *const by_hour[] = {"model", "operation"}, *const by_day[] = {"ip", "family"},
+	static const char *const by_hour[] = {"model", "operation"},
+				 *const by_day[] = {"ip", "family"},
 				 *const by_time[] = {"day", "model"};
 	static const uint64_t begin = 1700000000000000000u;
-	static const uint64_t times[][2] = {{0, 0}, {begin + DAY_NS / 3, begin + 2 * DAY_NS + 12345},
-		{begin + DAY_NS, 0}, {begin + 3600000000000u, begin + 3 * 3600000000000u}};
+	static const uint64_t times[][2] = {{0, 0},
+		{begin + DAY_NS / 3, begin + 2 * DAY_NS + 12345}, {begin + DAY_NS, 0},
+		{begin + 3600000000000u, begin + 3 * 3600000000000u}};
 	struct fixture *f = *state;
 	struct query *query;
 	unsigned random = 1;
@@ -701,8 +723,10 @@ static void sums_agree_with_rows(void **state)
 	query = query_open(f->path, &why);
 	for (size_t i = 0; i < 4; i++)
 		for (int completions = 0; completions < 2; completions++) {
-			struct query_filter sums = {.since_ns = times[i][0], .until_ns = times[i][1],
-				.completions = completions, .outcome = completions ? "success" : NULL};
+			struct query_filter sums = {.since_ns = times[i][0],
+				.until_ns = times[i][1],
+				.completions = completions,
+				.outcome = completions ? "success" : NULL};
 			struct query_filter rows = sums;
 			struct seen by_sums, by_rows;
 			const char *const *const asked[] = {by_hour, by_day, by_time};
@@ -716,6 +740,37 @@ static void sums_agree_with_rows(void **state)
 				assert_string_equal(by_sums.text, by_rows.text);
 			}
 		}
+	query_close(query);
+}
+
+static void who_was_denied_and_why(void **state)
+{
+	static const char *const by[] = {"ip", "error"};
+	const struct query_filter denied = {.action = "deny"}, why_not = {.error = "too_large"};
+	struct fixture *f = *state;
+	struct seen seen;
+	struct query *query;
+	struct why why;
+
+	for (uint64_t i = 1; i <= 6; i++) {
+		struct event event = {.kind = SLICE("exchange"),
+			.action = i % 2 ? SLICE("deny") : SLICE("allow"),
+			.error_type = i == 3  ? SLICE("too_large")
+				      : i % 2 ? SLICE("model")
+					      : SLICE("")};
+
+		assert_int_equal(
+			address_parse(i < 5 ? "192.0.2.1" : "192.0.2.2", &event.source_ip), 0);
+		send_one(f->store, i, &event);
+	}
+	commit(f->store);
+	query = query_open(f->path, &why);
+	ask_usage(query, by, denied, &seen);
+	assert_string_equal(seen.text,
+		"192.0.2.1 model 1 0 0 0 0.0\n192.0.2.1 too_large 1 0 0 0 0.0\n"
+		"192.0.2.2 model 1 0 0 0 0.0\n3 calls, 0 tokens");
+	ask_usage(query, by, why_not, &seen);
+	assert_string_equal(seen.text, "192.0.2.1 too_large 1 0 0 0 0.0\n1 calls, 0 tokens");
 	query_close(query);
 }
 
@@ -734,7 +789,8 @@ static void a_limit_keeps_the_totals(void **state)
 		send_at(f->store, i, 1700000000000000000u);
 	commit(f->store);
 	query = query_open(f->path, &why);
-	assert_int_equal(query_usage(query, by, 2, &filter, 2, see_usage, &seen, &total, &rows, &why), 0);
+	assert_int_equal(
+		query_usage(query, by, 2, &filter, 2, see_usage, &seen, &total, &rows, &why), 0);
 	assert_int_equal(seen.rows, 2);
 	assert_int_equal(rows, 5);
 	assert_int_equal(total.calls, 5);
@@ -772,7 +828,8 @@ static void a_slow_reader_holds_no_view(void **state)
 		send_at(f->store, i, 1700000000000000000u);
 	commit(f->store);
 	snprintf(path, sizeof(path), "%s/2023-11-14.db", f->path);
-	assert_int_equal(sqlite3_open_v2(path, &c.database, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_open_v2(path, &c.database, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
 	query = query_open(f->path, &why);
 	assert_int_equal(query_events(query, &all, 0, see_and_checkpoint, &c, &why), 0);
 	assert_int_equal(c.rows, 450);
@@ -800,7 +857,8 @@ static void a_question_has_an_end(void **state)
 		query_usage(query, by, 2, &filter, 0, see_usage, &seen, &total, &rows, &why), -EIO);
 	assert_non_null(strstr(why.text, "--since"));
 	query_patience(query, 0);
-	assert_int_equal(query_usage(query, by, 2, &filter, 0, see_usage, &seen, &total, &rows, &why), 0);
+	assert_int_equal(
+		query_usage(query, by, 2, &filter, 0, see_usage, &seen, &total, &rows, &why), 0);
 	assert_int_equal(total.calls, 3000);
 	query_close(query);
 }
@@ -851,7 +909,8 @@ static int see_damaged(void *context, const char *what)
 {
 	struct seen *seen = context;
 
-	seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len, "%s\n", what);
+	seen->len += (size_t)snprintf(
+		seen->text + seen->len, sizeof(seen->text) - seen->len, "%s\n", what);
 	return 0;
 }
 
@@ -860,8 +919,9 @@ static int see_gap(void *context, const struct query_gap *gap)
 	struct seen *seen = context;
 
 	seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len,
-		"%s %.*s %lld: %lld-%lld\n", gap->twice ? "twice" : "missing", SLICE_ARG(gap->observer),
-		(long long)gap->stream, (long long)gap->first, (long long)gap->last);
+		"%s %.*s %lld: %lld-%lld\n", gap->twice ? "twice" : "missing",
+		SLICE_ARG(gap->observer), (long long)gap->stream, (long long)gap->first,
+		(long long)gap->last);
 	return 0;
 }
 
@@ -905,8 +965,8 @@ static void what_was_changed_is_told(void **state)
 		/* The last is the answer of all of that day. */
 		assert_int_equal(found.damaged, i < 3 ? i + 1 : 9);
 		if (i < 3)
-			assert_non_null(strstr(
-				seen.text, "2023-11-14.db: event 3 (id-3): it is not as it was stored"));
+			assert_non_null(strstr(seen.text,
+				"2023-11-14.db: event 3 (id-3): it is not as it was stored"));
 	}
 }
 
@@ -941,10 +1001,14 @@ static void what_is_missing_is_told(void **state)
 
 static void put_old(sqlite3 *database, uint64_t number, const char *id)
 {
-	struct event event = {.kind = SLICE("exchange"), .response_model = SLICE("old"),
-		.id = slice_of_string(id), .input_tokens = event_number(number),
-		.epoch = SLICE("00000000000000aa"), .stream = event_number(1),
-		.sequence = event_number(number), .time_ns = 1700000000000000000u};
+	struct event event = {.kind = SLICE("exchange"),
+		.response_model = SLICE("old"),
+		.id = slice_of_string(id),
+		.input_tokens = event_number(number),
+		.epoch = SLICE("00000000000000aa"),
+		.stream = event_number(1),
+		.sequence = event_number(number),
+		.time_ns = 1700000000000000000u};
 	struct buf record = BUF_EMPTY;
 	sqlite3_stmt *insert;
 
@@ -977,11 +1041,12 @@ static void an_older_store_is_taken_over(void **state)
 	snprintf(path, sizeof(path), "rm -r %s", f->path);
 	assert_int_equal(system(path), 0);
 	assert_int_equal(sqlite3_open(f->path, &database), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(database,
-				 "PRAGMA journal_mode=WAL; CREATE TABLE event(id INTEGER PRIMARY KEY,"
-				 " event_id TEXT UNIQUE, time_ns INTEGER, record BLOB);"
-				 "PRAGMA user_version=1",
-				 NULL, NULL, NULL),
+	assert_int_equal(
+		sqlite3_exec(database,
+			"PRAGMA journal_mode=WAL; CREATE TABLE event(id INTEGER PRIMARY KEY,"
+			" event_id TEXT UNIQUE, time_ns INTEGER, record BLOB);"
+			"PRAGMA user_version=1",
+			NULL, NULL, NULL),
 		SQLITE_OK);
 	put_old(database, 1, "id-1");
 	put_old(database, 2, "id-2");
@@ -1024,6 +1089,7 @@ int main(void)
 		TEST(a_history_is_stored_once),
 		TEST(dictionaries_are_learned_and_taken_along),
 		TEST(sums_agree_with_rows),
+		TEST(who_was_denied_and_why),
 		TEST(a_limit_keeps_the_totals),
 		TEST(a_slow_reader_holds_no_view),
 		TEST(a_question_has_an_end),

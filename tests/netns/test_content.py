@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the record holds of what was said: the newest words, and JSON where it was JSON."""
+
+import json
+import random
+
+import pytest
+
+from lab.appliance import AZURE, JSON_FIELDS
+from lab.client import azure_path
+
+
+@pytest.fixture(scope="module")
+def gate(lab):
+    gate = lab.appliance({"http": {"unreadable": "pass"}})
+    try:
+        yield gate.start()
+        gate.stop()
+    finally:
+        gate.close()
+
+
+def test_the_newest_words_are_kept(gate, client, prompt):
+    """A history of 2.2 MB, as agents send it again with each prompt."""
+    turns = [{"role": "assistant" if i % 2 else "user", "content": f"turn {i} " + "x" * 4000}
+             for i in range(550)]
+    messages = [{"role": "system", "content": "The rules."}, *turns, {"role": "user", "content": prompt}]
+    body = json.dumps({"messages": messages})
+    assert client.call(AZURE, azure_path(), body).status == 200
+    event = gate.event(prompt)
+    kept = json.loads(event["gen_ai.input.messages"])
+    assert kept[0] == messages[0] and kept[1] == messages[1]
+    assert kept[-1] == messages[-1] and kept[-2] == messages[-2]
+    assert event["gen_ai.input.messages.truncated"] is True
+    missing = [m for m in messages if m not in kept]
+    assert event["gen_ai.input.messages.cut"] == sum(len(json.dumps(m)) for m in missing)
+
+
+PIECES = [
+    r"\ud83d", r"\ude00", r"\ud83d\ude00", r"\u0000", r"\\", r"\"", "ä", "\u202e", "x" * 300, "},{",
+    r"api_key=\u0041bcdefgh", r"\nsk-abcdefghij0123456789", r"{\"api_key\":1234567}",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0", "Bearer%20abcdef0123456789",
+]
+
+
+def body_of(chance, number):
+    def text():
+        return '"' + "".join(chance.choices(PIECES, k=chance.randrange(8))) + '"'
+
+    values = [text, lambda: '"api_key"', lambda: str(chance.randrange(-(10**9), 10**30)), lambda: "null",
+              lambda: "[" + text() + "," + text() + "]",
+              lambda: '{"api_key":%d,"access_token" : -1234567e+10,"authorization":1234567 }' % 10**9]
+    messages = [
+        '{"role":%s,"content":%s,"x":%s}' % tuple(chance.choice(values)() for _ in range(3))
+        for _ in range(chance.randrange(6))
+    ]
+    body = '{"user":"%06d","messages":[%s],"tools":[%s],"max_tokens":%s,"temperature":%s,"model":%s}' % (
+        number, ",".join(messages), chance.choice(values)(), chance.choice(values)(),
+        chance.choice(values)(), text())
+    data = bytearray(body.encode("utf-8"))
+    for _ in range(chance.choice([0, 0, 0, 1, 3])):  # many are no JSON at all
+        data[chance.randrange(20, len(data))] = chance.randrange(256)
+    if chance.random() < 0.2:
+        del data[chance.randrange(20, len(data)):]
+    return bytes(data)
+
+
+def test_every_row_is_json_and_has_its_types(gate, client):
+    chance = random.Random(18)
+    recorded, sent = len(gate.events()), 150
+    with client.tls(AZURE) as connection:
+        for number in range(sent):
+            client.call(AZURE, azure_path(), body_of(chance, number), connection=connection)
+    gate.wait_for_events(lambda events: len(events) >= recorded + sent)
+    lines = gate.cli("events", "--store", gate.store_path, "--json", "--all", "--limit", "0").stdout
+    rows = [json.loads(line) for line in lines.splitlines()]
+    assert len(rows) >= recorded + sent
+    for row in rows:
+        for name, value in row.items():
+            if name in JSON_FIELDS:
+                assert isinstance(value, (list, dict)), (name, value)
+            if "tokens" in name or name.endswith(".cut"):
+                assert isinstance(value, int) and value >= 0, (name, value)
+    assert sum("gen_ai.input.messages" in row for row in rows) > sent / 2
