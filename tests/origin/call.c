@@ -252,6 +252,20 @@ static void read_object(struct call *call, yyjson_val *root)
 	read_text(call, yyjson_obj_get(root, "input"));
 }
 
+/* As models do that do not know stream_options, and the service beside data_sources. */
+static void refuse_options(struct call *call, yyjson_val *root)
+{
+	static const struct refusal unknown = {400, "invalid_request", "invalid_request_error",
+		"Unrecognized request argument supplied: stream_options"};
+	static const struct refusal other = {400, "invalid_request", "invalid_request_error", "No."};
+	bool options = yyjson_obj_get(root, "stream_options");
+
+	if (options && (call->knob.strict == 1 || yyjson_obj_get(root, "data_sources")))
+		call->refusal = unknown;
+	else if (call->knob.strict == 2)
+		call->refusal = other;
+}
+
 void call_read_body(struct call *call, struct slice body)
 {
 	yyjson_doc *document;
@@ -263,6 +277,7 @@ void call_read_body(struct call *call, struct slice body)
 		call->prompt_tokens = 3;
 		read_object(call, yyjson_doc_get_root(document));
 		name_model(call);
+		refuse_options(call, yyjson_doc_get_root(document));
 	} else {
 		call->refusal = no_json;
 	}

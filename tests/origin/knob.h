@@ -31,6 +31,7 @@
 	X(async_filter, "async-filter")	  /* 1: Azure's chunk with offsets and no delta */         \
 	X(quiet_close, "quiet-close")	  /* 1: close after the answer without saying so */        \
 	X(idle_close_ms, "idle-close-ms") /* closes that long after the answer */                  \
+	X(strict, "strict")		  /* 1: 400 when include_usage is asked for; 2: another 400 */ \
 	X(echo, "echo")			  /* 1: a refusal tells the credential that came */        \
 	X(comment, "comment")		  /* 1: SSE comments and field names between events */
 

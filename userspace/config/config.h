@@ -145,7 +145,8 @@ struct config_http {
 	uint64_t idle_ns;	/* a kept-alive client connection without a request: 300 s */
 	uint64_t body_ns;	/* without progress of a request body: 60 s */
 	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
-	size_t request_window;	/* bytes of a body held to decide on edits: 64 KiB */
+	size_t request_window;	/* bytes of a body held before it goes on: 64 KiB … */
+	size_t edit_window;	/* … and of one that may yet be edited: 1 MiB */
 	uint64_t body_max;	/* 0: no limit */
 	enum config_unreadable unreadable;
 	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */

@@ -103,6 +103,7 @@
 	S(body_timeout, DURATION, body_ns, "60s", "1s..1d")                                       \
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
+	S(edit_window, SIZE, edit_window, "1MiB", "0..64MiB")                                     \
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
 	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \

@@ -2,6 +2,7 @@
 #include "kernel/datapath.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "kernel/admission_map.h"
 #include "kernel/attach.h"
+#include "kernel/egress.h"
 #include "kernel/endpoint_map.h"
 #include "kernel/guard.h"
 #include "kernel/endpoint_room.h"
@@ -335,6 +337,8 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 	if (!error)
 		error = queue_rules_add(config, &datapath->queue_rules, why);
 	if (!error)
+		error = egress_set(datapath->netlink, config, why);
+	if (!error)
 		*opened = datapath;
 	else
 		datapath_close(datapath);
@@ -374,6 +378,7 @@ void datapath_close(struct datapath *datapath)
 	if (datapath->routed) {
 		route_remove(datapath->netlink, &datapath->route, AF_INET);
 		route_remove(datapath->netlink, &datapath->route, AF_INET6);
+		egress_remove(datapath->netlink);
 	}
 	if (datapath->netlink >= 0)
 		close(datapath->netlink);
@@ -419,6 +424,19 @@ int datapath_workers(struct datapath *datapath, unsigned n)
 int datapath_heartbeats(const struct datapath *datapath)
 {
 	return datapath->programs.maps.heartbeats;
+}
+
+uint64_t datapath_outcome(const struct datapath *datapath, enum outcome outcome)
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *each = cpus > 0 ? calloc((size_t)cpus, sizeof(*each)) : NULL, sum = 0;
+	uint32_t key = outcome;
+
+	if (each && bpf_map_lookup_elem(datapath->programs.maps.outcomes, &key, each) == 0)
+		for (int cpu = 0; cpu < cpus; cpu++)
+			sum += each[cpu];
+	free(each);
+	return sum;
 }
 
 void datapath_guard(struct datapath *datapath, int ifindex)
@@ -484,5 +502,7 @@ int datapath_reconfigure(struct datapath *datapath, const struct config *config,
 		return why_set(why, ENOTSUP,
 			"%s cannot change while the appliance runs: restart it", changed);
 	error = queue_rules_change(&datapath->queue_rules, config, why);
+	if (!error)
+		error = egress_set(datapath->netlink, config, why);
 	return error ? error : configuration_fill(datapath, config, why);
 }

@@ -4,7 +4,7 @@
 /* The first row that fits wins. */
 static const struct operation operations[] = {
 	{OPERATION_CHAT, "chat", "chat/completions", "POST", .deployment = true, .streams = true,
-		.read = true, .stateless = true},
+		.read = true, .stateless = true, .usage_excludes_data = true},
 	{OPERATION_STORED_CHAT, "stored_chat", "chat/completions", .subtree = true},
 	{OPERATION_COMPLETION, "text_completion", "completions", "POST", .deployment = true,
 		.streams = true, .read = true, .stateless = true},

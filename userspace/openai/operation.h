@@ -45,6 +45,7 @@ struct operation {
 	/* It computes and keeps nothing: done twice it costs twice, and has no other effect. For
 	 * methods that are not idempotent (RFC 9110 section 9.2.2). */
 	bool stateless;
+	bool usage_excludes_data; /* stream_options beside "data_sources" is refused */
 };
 
 /* Whose form of the API: it decides the paths, the api-version and the shape of errors. */

@@ -40,6 +40,7 @@ enum node {
 	NODE_PROMPT_ITEM,
 	NODE_TOKEN,
 	NODE_TOOLS,
+	NODE_DATA_SOURCES,
 	NODE_OTHER
 };
 
@@ -70,6 +71,7 @@ static const struct json_rule rules[] = {
 	{NODE_PROMPT_ITEM, NODE_TOKEN, JSON_ELEMENT},
 	{NODE_ROOT, NODE_TOOLS, "tools"},
 	{NODE_ROOT, NODE_TOOLS, "functions"},
+	{NODE_ROOT, NODE_DATA_SOURCES, "data_sources"},
 	{NODE_ROOT, NODE_OTHER, JSON_ANY},
 };
 
@@ -209,6 +211,9 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		break;
 	case NODE_TOOLS:
 		keep_member(scan, &r->keep_tools);
+		break;
+	case NODE_DATA_SOURCES:
+		r->facts.data_sources = true;
 		break;
 	default:
 		break;
@@ -464,10 +469,16 @@ static bool options_splice(const struct request_reader *r, struct request_splice
 	return true;
 }
 
+/* Whether the service takes no edit beside what is there already. */
+static bool excludes(const struct request_reader *r)
+{
+	return r->facts.data_sources && r->operation->usage_excludes_data;
+}
+
 /* Whether the body is whole, streams, and is the same to every parser. */
 static bool may_inject(const struct request_reader *r)
 {
-	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE;
+	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE && !excludes(r);
 }
 
 /* What asks for usage at the end of the body, which is not empty: "stream" is in it. */
@@ -481,7 +492,7 @@ bool request_may_inject_later(const struct request_reader *r)
 {
 	struct request_splice splice;
 
-	if (!r->facts.readable || r->facts.stream == REQUEST_FALSE ||
+	if (!r->facts.readable || excludes(r) || r->facts.stream == REQUEST_FALSE ||
 		r->facts.stream == REQUEST_NOT_BOOLEAN)
 		return false;
 	return !r->options.there || options_splice(r, &splice);

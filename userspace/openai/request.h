@@ -25,6 +25,7 @@ struct request_facts {
 	enum request_flag stream;
 	enum request_flag include_usage;  /* of stream_options */
 	bool stream_options;		  /* the key is there, whatever its value */
+	bool data_sources;		  /* likewise */
 	struct request_number max_tokens; /* max_completion_tokens wins over max_tokens */
 	struct request_number temperature, top_p, n;
 	/* JSON of "messages" or "prompt"; as written, but for the blanks between messages. Beyond

@@ -29,6 +29,8 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 		if (view->origin_unsent)
 			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
 		return origin_owes(DEADLINE_ORIGIN_HEAD, origin->first_byte_ns);
+	case EXCHANGE_JUDGING:
+		return origin_owes(DEADLINE_ORIGIN_BODY, origin->idle_ns);
 	case EXCHANGE_ANSWERING:
 		/* A client that is slow to read is alive, or its kernel finds out (keepalive). */
 		if (view->client_full)

@@ -17,6 +17,7 @@ enum exchange_phase {
 	EXCHANGE_CONNECTING, /* … and until there is a connection to the origin */
 	EXCHANGE_SENDING,    /* the request goes on as it comes */
 	EXCHANGE_AWAITING,   /* all of it is written: the response is to begin */
+	EXCHANGE_JUDGING,    /* an error is read before the client sees it: is it about our edit? */
 	EXCHANGE_ANSWERING,  /* the response goes on as it comes */
 	EXCHANGE_DRAINING,   /* the client left: the rest is read for its usage */
 	EXCHANGE_RECORDING,  /* all is said: the last bytes wait until the event is safe */

@@ -28,7 +28,9 @@ static const unsigned exchange_ways[] = {
 	[EXCHANGE_HOLDING] = TO(CONNECTING) | TO_AN_END,
 	[EXCHANGE_CONNECTING] = TO(SENDING) | TO(AWAITING) | TO_AN_END,
 	[EXCHANGE_SENDING] = TO(AWAITING) | TO(ANSWERING) | TO_AN_END,
-	[EXCHANGE_AWAITING] = TO(ANSWERING) | TO(CONNECTING) /* again */ | TO(DRAINING) | TO_AN_END,
+	[EXCHANGE_AWAITING] = TO(JUDGING) | TO(ANSWERING) | TO(CONNECTING) /* again */ |
+			      TO(DRAINING) | TO_AN_END,
+	[EXCHANGE_JUDGING] = TO(ANSWERING) | TO(CONNECTING) /* unedited */ | TO_AN_END,
 	[EXCHANGE_ANSWERING] = TO(DRAINING) | TO_AN_END,
 	[EXCHANGE_DRAINING] = TO_AN_END,
 	[EXCHANGE_RECORDING] = TO(OVER),
@@ -137,6 +139,7 @@ static void exchange_free(struct garbage *garbage)
 	reader_free(ex->request);
 	buf_wipe(&ex->request_unread);
 	buf_wipe(&ex->body);
+	buf_wipe(&ex->judged);
 	buf_wipe(&ex->text);
 	buf_wipe(&ex->trailers);
 	free(ex);

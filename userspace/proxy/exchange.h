@@ -44,6 +44,9 @@ struct exchange {
 	bool unreadable;		/* the body cannot be read; counted */
 	bool chunked;			/* towards the origin */
 	bool may_inject, injected;
+	bool edit_is_known;		/* this model takes the edit */
+	bool edit_refused;		/* it does not: the request goes as the client wrote it */
+	struct buf judged;		/* the error that may be about the edit */
 	struct buf trailers;		/* the last chunk and the trailers, as they are sent */
 
 	/* the origin */
@@ -151,6 +154,20 @@ void exchange_release_origin(struct exchange *exchange, bool reusable);
 void exchange_keep_trailers(struct buf *trailers, const struct h1_event *event);
 /* Writes what was kept, or a last chunk without trailers. 0 or -ENOMEM. */
 int exchange_write_last_chunk(struct buf *out, const struct buf *trailers);
+
+/* exchange_edit.c: whether this operation's requests are edited at all; how much of the body is held
+ * for it; what is edited now, and whether more may be later (may_inject, injected). */
+bool exchange_may_edit(const struct exchange *exchange);
+size_t exchange_hold_max(const struct exchange *exchange);
+void exchange_choose_edit(struct exchange *exchange, struct request_splice *splice);
+/* The answer: whether it may be an error about the edit; that it is none; whether judged, which is
+ * whole, is; whether it is too long to be. */
+bool exchange_judges(const struct exchange *exchange, const struct head *head);
+void exchange_edit_taken(struct exchange *exchange);
+bool exchange_edit_was_refused(struct exchange *exchange);
+bool exchange_judge_full(const struct exchange *exchange);
+/* exchange_request.c: the same request once more, after an answer that had no effect. */
+void exchange_send_again(struct exchange *exchange, bool reusable);
 
 /* exchange_response.c: the connection's user, and the composition of our own answers. */
 extern const struct origin_user exchange_origin_user;

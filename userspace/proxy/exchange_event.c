@@ -195,6 +195,10 @@ static void exchange_event_timing(const struct exchange *ex, struct event *event
 	event->bytes_request = event_number(ex->request_bytes);
 	event->bytes_response = event_number(ex->response_bytes);
 	event->attempts = event_number(ex->attempts);
+	if (ex->edit_refused)
+		event->request_edit = SLICE("usage_refused");
+	else if (ex->injected)
+		event->request_edit = SLICE("usage");
 }
 
 /* As published last; a source that was never seen before this call may not be there yet. */

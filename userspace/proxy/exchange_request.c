@@ -161,8 +161,7 @@ static void exchange_hold(struct exchange *ex, struct slice span)
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return;
 	}
-	if (ex->request_whole ||
-		buf_len(&ex->body) > ex->worker->config->http.request_window)
+	if (ex->request_whole || buf_len(&ex->body) > exchange_hold_max(ex))
 		exchange_open_origin(ex, false);
 }
 
@@ -331,16 +330,9 @@ static int exchange_write_request(struct exchange *ex, size_t *written)
 {
 	struct buf *out = stream_out(&ex->connection->stream), target = BUF_EMPTY;
 	struct request_splice splice = {0};
-	bool allowed = ex->worker->config->http.inject_usage && ex->request &&
-		       !reader_is_coded(ex->request) && ex->match.operation->streams &&
-		       operation_allows_usage(&ex->match);
 	int error;
 
-	ex->injected = allowed && ex->request_whole &&
-		       request_inject_usage(reader_request(ex->request), &splice);
-	ex->may_inject =
-		ex->injected || (allowed && !ex->request_whole &&
-					request_may_inject_later(reader_request(ex->request)));
+	exchange_choose_edit(ex, &splice);
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
 	error = worker_key(ex->worker, ex->backend)
 			? credential_strip_query(ex->head->path, &target)
@@ -445,6 +437,15 @@ bool exchange_retry(struct exchange *ex, int error)
 	if (!exchange_is_over(ex))
 		exchange_moved(ex, ENDING_BY_US);
 	return true;
+}
+
+void exchange_send_again(struct exchange *ex, bool reusable)
+{
+	exchange_release_origin(ex, reusable);
+	ex->status = 0;
+	exchange_open_origin(ex, false);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_US);
 }
 
 void exchange_flush_origin(struct exchange *ex)

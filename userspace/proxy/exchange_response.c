@@ -140,6 +140,12 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 		ex->first_byte_ns = clock_monotonic_ns() - ex->started_ns;
 	ex->response_head = head;
 	ex->status = head->status;
+	if (exchange_judges(ex, head)) {
+		exchange_enter(ex, EXCHANGE_JUDGING);
+		return true;
+	}
+	if (head->status <= 299)
+		exchange_edit_taken(ex);
 	if (ex->request_whole)
 		buf_wipe(&ex->body);
 	ex->replayable = false;
@@ -147,7 +153,7 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 		exchange_fail(ex, ENDING_ERROR_CODED, NULL);
 		return false;
 	}
-	if (ex->phase != EXCHANGE_DRAINING)
+	if (ex->phase != EXCHANGE_DRAINING && ex->phase != EXCHANGE_ANSWERING)
 		exchange_enter(ex, EXCHANGE_ANSWERING);
 	if (exchange_open_response_reader(ex, head) < 0) {
 		exchange_fail(ex, ENDING_MEMORY, NULL);
@@ -245,6 +251,11 @@ static void exchange_read_response(struct exchange *ex, struct slice *span)
 /* Returns what could not be read yet. */
 static struct slice exchange_response_body(struct exchange *ex, struct slice span)
 {
+	if (ex->phase == EXCHANGE_JUDGING) {
+		if (buf_append_slice(&ex->judged, span) < 0)
+			ex->no_memory = true;
+		return SLICE_NONE;
+	}
 	ex->response_bytes += span.len;
 	if (ex->drained)
 		ex->drain_bytes += span.len;
@@ -254,6 +265,16 @@ static struct slice exchange_response_body(struct exchange *ex, struct slice spa
 	}
 	exchange_forward(ex, span, false);
 	return SLICE_NONE;
+}
+
+/* The error is not about our edit, or too long to be: it is handed on. */
+static struct slice exchange_pass_judged(struct exchange *ex)
+{
+	ex->replayable = false;
+	exchange_enter(ex, EXCHANGE_ANSWERING);
+	if (!exchange_response_began(ex, ex->response_head))
+		return SLICE_NONE;
+	return exchange_response_body(ex, buf_slice(&ex->judged));
 }
 
 /* Composes the end of the response and lets the exchange go. */
@@ -347,6 +368,12 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 			exchange_response_malformed(ex, &event.error);
 			return false;
 		}
+		if (ex->phase == EXCHANGE_JUDGING && event.fin && exchange_edit_was_refused(ex)) {
+			exchange_send_again(ex, event.head->keep_alive && !input.len);
+			return false;
+		}
+		if (ex->phase == EXCHANGE_JUDGING && (event.fin || exchange_judge_full(ex)))
+			unread = exchange_pass_judged(ex);
 		if (ex->connection != connection)
 			return false;
 		if (ex->no_memory) {
@@ -364,12 +391,32 @@ static bool exchange_response_input(struct exchange *ex, struct slice input)
 	}
 }
 
+/* The response lasted until the connection's end. */
+static void exchange_input_ended(struct exchange *ex)
+{
+	struct slice unread = SLICE_NONE;
+
+	if (ex->phase == EXCHANGE_JUDGING) {
+		if (exchange_edit_was_refused(ex)) {
+			exchange_send_again(ex, false);
+			return;
+		}
+		unread = exchange_pass_judged(ex);
+		if (exchange_is_over(ex))
+			return;
+	}
+	if (ex->reading_response)
+		exchange_keep_unread(ex, unread, SLICE_NONE, true);
+	else
+		exchange_response_ended(ex, false);
+}
+
 static void exchange_origin_ended(struct exchange *ex)
 {
 	struct h1_event event;
 
 	if (h1_finish(ex->connection->reader, &event) == H1_END)
-		exchange_response_ended(ex, false);
+		exchange_input_ended(ex);
 	else if (ex->response_head || !exchange_retry(ex, 0))
 		exchange_fail(ex, ENDING_ORIGIN_CLOSED, NULL);
 }

@@ -17,6 +17,7 @@
 #include "io/share.h"
 #include "io/turn.h"
 #include "kernel/heartbeat.h"
+#include "proxy/edit_memory.h"
 #include "proxy/origin.h"
 #include "supervise/role.h"
 #include "tls/client_leg.h"
@@ -43,6 +44,7 @@ struct worker {
 	struct leaf_cache *leaves[LEAF_KINDS];
 	struct origins *origins;
 	struct recorder *recorder;
+	struct edit_memory edits;
 	struct bypass_events *bypass_events;
 	const struct source_board *board; /* totals of the source addresses */
 	struct secret **keys; /* the service key of each backend of the configuration, or NULL */
