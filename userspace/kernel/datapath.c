@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "kernel/admission_map.h"
 #include "kernel/attach.h"
+#include "kernel/egress.h"
 #include "kernel/endpoint_map.h"
 #include "kernel/guard.h"
 #include "kernel/endpoint_room.h"
@@ -335,6 +336,8 @@ int datapath_open(const struct config *config, struct datapath **opened, struct 
 	if (!error)
 		error = queue_rules_add(config, &datapath->queue_rules, why);
 	if (!error)
+		error = egress_set(datapath->netlink, config, why);
+	if (!error)
 		*opened = datapath;
 	else
 		datapath_close(datapath);
@@ -374,6 +377,7 @@ void datapath_close(struct datapath *datapath)
 	if (datapath->routed) {
 		route_remove(datapath->netlink, &datapath->route, AF_INET);
 		route_remove(datapath->netlink, &datapath->route, AF_INET6);
+		egress_remove(datapath->netlink);
 	}
 	if (datapath->netlink >= 0)
 		close(datapath->netlink);
@@ -484,5 +488,7 @@ int datapath_reconfigure(struct datapath *datapath, const struct config *config,
 		return why_set(why, ENOTSUP,
 			"%s cannot change while the appliance runs: restart it", changed);
 	error = queue_rules_change(&datapath->queue_rules, config, why);
+	if (!error)
+		error = egress_set(datapath->netlink, config, why);
 	return error ? error : configuration_fill(datapath, config, why);
 }

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "kernel/egress.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+
+#include "kernel/netlink.h"
+
+#define RULES_MAX 16
+#define PORT_DNS  53
+
+/* One destination of the workers' user. */
+struct egress_rule {
+	struct address to;
+	uint16_t port; /* 0: all */
+	bool allowed;
+};
+
+static int rule_do(int netlink, const struct egress_rule *rule, uint32_t uid)
+{
+	bool ipv4 = address_is_ipv4(&rule->to);
+	const struct fib_rule_hdr fixed = {
+		.family = ipv4 ? AF_INET : AF_INET6,
+		.dst_len = ipv4 ? 32 : 128,
+		.table = rule->allowed ? RT_TABLE_MAIN : RT_TABLE_UNSPEC,
+		.action = rule->allowed ? FR_ACT_TO_TBL : FR_ACT_PROHIBIT,
+	};
+	const struct fib_rule_uid_range users = {uid, uid};
+	const struct fib_rule_port_range ports = {rule->port, rule->port};
+	const uint8_t protocol = EGRESS_PROTOCOL;
+	struct netlink_request request;
+	int error;
+
+	netlink_start(&request, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, &fixed, sizeof(fixed));
+	netlink_add(&request, FRA_DST, rule->to.bytes + (ipv4 ? 12 : 0), ipv4 ? 4 : 16);
+	netlink_add(&request, FRA_UID_RANGE, &users, sizeof(users));
+	if (rule->port)
+		netlink_add(&request, FRA_DPORT_RANGE, &ports, sizeof(ports));
+	netlink_add_u32(&request, FRA_PRIORITY, EGRESS_PRIORITY + !rule->allowed);
+	netlink_add(&request, FRA_PROTOCOL, &protocol, sizeof(protocol));
+	error = netlink_do(netlink, &request);
+	/* Without IPv6 nobody goes there. */
+	return error == -EAFNOSUPPORT && !ipv4 ? 0 : error;
+}
+
+/* ---- those that are there ---- */
+
+struct egress_found {
+	struct netlink_request deletions[RULES_MAX];
+	size_t n;
+};
+
+static void rule_seen(void *context, const struct nlmsghdr *header)
+{
+	const struct rtattr *attributes[FRA_MAX + 1];
+	struct egress_found *found = context;
+	struct netlink_request *deletion;
+
+	if (header->nlmsg_type != RTM_NEWRULE ||
+		header->nlmsg_len < NLMSG_HDRLEN + sizeof(struct fib_rule_hdr) ||
+		header->nlmsg_len > NETLINK_REQUEST_MAX || found->n == RULES_MAX)
+		return;
+	netlink_attributes(header, sizeof(struct fib_rule_hdr), attributes, FRA_MAX);
+	if (netlink_u8(attributes[FRA_PROTOCOL]) != EGRESS_PROTOCOL)
+		return;
+	deletion = &found->deletions[found->n++];
+	memcpy(deletion->memory, header, header->nlmsg_len);
+	deletion->header.nlmsg_type = RTM_DELRULE;
+	deletion->header.nlmsg_flags = NLM_F_REQUEST;
+}
+
+static void remove_family(int netlink, int family)
+{
+	const struct fib_rule_hdr fixed = {.family = (uint8_t)family};
+	struct egress_found found = {.n = 0};
+	struct netlink_request request;
+
+	netlink_start(&request, RTM_GETRULE, 0, &fixed, sizeof(fixed));
+	if (netlink_dump(netlink, &request, rule_seen, &found))
+		return;
+	for (size_t i = 0; i < found.n; i++)
+		netlink_do(netlink, &found.deletions[i]);
+}
+
+void egress_remove(int netlink)
+{
+	remove_family(netlink, AF_INET);
+	remove_family(netlink, AF_INET6);
+}
+
+/* ---- those that are wanted ---- */
+
+int egress_set(int netlink, const struct config *config, struct why *why)
+{
+	/* The metadata service, and Azure's host agent, which is also its name server. */
+	static const struct egress_rule always[] = {
+		{{{[10] = 0xff, 0xff, 168, 63, 129, 16}}, PORT_DNS, true},
+		{{{[10] = 0xff, 0xff, 168, 63, 129, 16}}, 0, false},
+		{{{[10] = 0xff, 0xff, 169, 254, 169, 254}}, 0, false},
+	};
+	const struct egress_rule collector = {
+		config->audit.collector.address, config->audit.collector.port, false};
+	uint32_t uid = config->processes.worker.uid;
+	int error = 0;
+
+	egress_remove(netlink);
+	if (!uid || config->processes.worker.missing)
+		return 0;
+	for (size_t i = 0; i < sizeof(always) / sizeof(*always) && !error; i++)
+		error = rule_do(netlink, &always[i], uid);
+	/* Of a collector on this machine the kernel's own table, which comes first, decides. */
+	if (!error && collector.port && uid != config->processes.shipper.uid)
+		error = rule_do(netlink, &collector, uid);
+	return error ? why_set(why, -error, "policy routing: cannot forbid the workers' user what is "
+					    "not theirs (uidrange): %s",
+			       strerror(-error))
+		     : 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where a worker that is not what it was may not go: the machine's identity and secrets are handed
+ * out at addresses that any process can reach, and so is the collector. Policy rules by the user of
+ * the workers (ip-rule(8), uidrange … prohibit) make connect(2) there fail with EACCES. */
+#ifndef KERNEL_EGRESS_H
+#define KERNEL_EGRESS_H
+
+#include "base/why.h"
+#include "config/config.h"
+
+#define EGRESS_PRIORITY 5101 /* and the next one; before the main table */
+#define EGRESS_PROTOCOL 152  /* of the rules; free in iproute2's rt_protos */
+
+/* Puts the rules of the configuration in the place of those that are there. The workers' user must
+ * be one of its own: for root, or one that the shipper shares, there is less or nothing to forbid.
+ * 0, or negative errno with why. */
+int egress_set(int netlink, const struct config *config, struct why *why);
+/* Removes all rules of ours. */
+void egress_remove(int netlink);
+
+#endif
