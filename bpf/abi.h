@@ -11,6 +11,7 @@
 #include "vmlinux.h"
 #else
 #include <linux/types.h>
+#include <stdbool.h>
 #endif
 
 #define SALLYPORT_ABI 3
@@ -221,6 +222,14 @@ static inline enum flow_state flow_state(__u32 marks)
 	if (marks & FLOW_SAW_BOTH_FINS)
 		return FLOW_CLOSING;
 	return marks & FLOW_SAW_ACK ? FLOW_OPEN : FLOW_OPENING;
+}
+
+/* Whether the client's side of a connection goes on and nothing of the server's came back through
+ * datapath.inside: the answers take another way. */
+static inline bool flow_unanswered(__u32 marks)
+{
+	return (marks & FLOW_SAW_ACK) && !(marks & FLOW_SAW_REPLY) &&
+	       flow_state(marks) != FLOW_CLOSED;
 }
 
 /* The one element of the map flood: connections recorded, counted by windows of 2^30 ns. */

@@ -406,6 +406,32 @@ static void the_cost_of_a_round_is_told(void **state)
 	scene_close(&scene);
 }
 
+/* Opening ones may get their answer still, closed ones do not need it. */
+static void connections_without_answers_are_counted(void **state)
+{
+	static const uint32_t marks[] = {0, FLOW_SAW_ACK, FLOW_SAW_ACK | FLOW_SAW_CLIENT_FIN,
+		FLOW_SAW_ACK | FLOW_SAW_REPLY, FLOW_SAW_ACK | FLOW_SAW_RESET};
+	struct flow_count count;
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene, 1024, BPF_MAP_TYPE_LRU_HASH, 1024);
+	for (uint16_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		struct flow_key key = flow_key(1, i);
+		struct flow flow = {.seen_ns = NOW, .decision = FLOW_DIRECT, .marks = marks[i]};
+
+		assert_int_equal(bpf_map_update_elem(scene.flows, &key, &flow, BPF_ANY), 0);
+	}
+	while (flow_sweep_step(scene.sweep, NOW) > 0)
+		;
+	assert_int_equal(flow_sweep_round(scene.sweep)->unanswered, 2);
+	assert_memory_equal(&flow_sweep_round(scene.sweep)->example.client,
+		&(struct abi_address[]){scratch_address(1)}, sizeof(struct abi_address));
+	assert_int_equal(flow_count_read(scene.flows, NOW, &count, NULL, NULL), 0);
+	assert_int_equal(count.unanswered, 2);
+	scene_close(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +443,7 @@ int main(void)
 		cmocka_unit_test(a_flow_that_changes_in_that_moment_stays),
 		cmocka_unit_test(a_round_that_fails_changes_no_number),
 		cmocka_unit_test(the_cost_of_a_round_is_told),
+		cmocka_unit_test(connections_without_answers_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,6 +127,24 @@ def test_learning_needs_no_answers(lab, gate, client, prompt):
     assert gate.counters()["learn.sni_reset"] == 1
 
 
+def test_answers_that_take_another_way_are_told(lab, gate):
+    def states():
+        return [e["datapath.state"] for e in gate.events() if e.get("datapath.subject") == "answers"]
+
+    with answering(lab, network.PLAIN, 8080):
+        with lab.client(gate).tcp(network.PLAIN, 8080) as stream:
+            stream.sendall(b"x")
+            assert stream.recv(1) == b"x"
+            assert gate.status()["kernel"]["flows"]["unanswered"] == 0
+        with asymmetric(lab):
+            with lab.client(gate).tcp(network.PLAIN, 8080) as stream:
+                stream.sendall(b"x")
+                assert stream.recv(1) == b"x"
+                assert gate.status()["kernel"]["flows"]["unanswered"] == 1
+                assert "answers take another way" in gate.cli("status", "--config", gate.running_path, check=False).stdout
+                wait_for(lambda: states() == ["elsewhere"], "the event")
+
+
 def test_a_name_that_is_not_listed_passes(lab, gate, client):
     direct = lab.client()
     with direct.tls(ELSEWHERE):

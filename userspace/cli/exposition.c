@@ -198,6 +198,9 @@ static void print_packets(const struct datapath_status *k, FILE *out)
 		FLOW_STATE_COUNT, state_value, state_meaning);
 	for (enum flow_state i = 0; i < FLOW_STATE_COUNT; i++)
 		sample(out, "flows", "state", flow_state_name(i), k->flows.states[i]);
+	gauge(out, "flows_unanswered",
+		"of these, active connections of whose servers nothing came through datapath.inside",
+		k->flows.unanswered);
 	gauge(out, "flows_steered", "of these, connections that are steered", k->flows.steered);
 	family(out, "connections_active", "gauge", "connections that are open now");
 	sample(out, "connections_active", "steered", "yes", k->flows.steered_active);

@@ -52,6 +52,7 @@ static void flow_add(struct flow_count *count, const struct flow *flow, bool act
 	count->steered += steered;
 	count->active += active;
 	count->steered_active += steered && active;
+	count->unanswered += active && flow_unanswered(flow->marks);
 	count->states[flow_state(flow->marks)]++;
 }
 

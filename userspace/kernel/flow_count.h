@@ -11,6 +11,7 @@
 struct flow_count {
 	uint64_t all, steered; /* that the table holds */
 	uint64_t active, steered_active;
+	uint64_t unanswered; /* of the active ones: nothing of their servers came through inside */
 	uint64_t states[FLOW_STATE_COUNT]; /* of all, by enum flow_state */
 };
 

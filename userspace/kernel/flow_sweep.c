@@ -95,6 +95,10 @@ static int flow_count(struct flow_sweep *sweep, const struct flow_key *key, cons
 	sweep->round.states[state]++;
 	if (state == FLOW_CLOSED)
 		return 0;
+	if (flow_unanswered(flow->marks)) {
+		sweep->round.unanswered++;
+		sweep->round.example = *key;
+	}
 	counted = counted_put(sweep, &key->client);
 	if (!counted)
 		return -errno;

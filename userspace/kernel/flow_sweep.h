@@ -42,7 +42,9 @@ struct flow_round {
 	uint64_t started_ns; /* CLOCK_MONOTONIC; 0: there was no whole round yet */
 	uint64_t states[FLOW_STATE_COUNT];
 	uint64_t forgotten;
-	uint64_t sources; /* with connections */
+	uint64_t sources;	 /* with connections */
+	uint64_t unanswered;	 /* connections whose answers take another way … */
+	struct flow_key example; /* … and one of them */
 };
 const struct flow_round *flow_sweep_round(const struct flow_sweep *sweep);
 /* Bytes in use now. */
