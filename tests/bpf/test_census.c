@@ -48,13 +48,11 @@ struct scene {
 	ev_timer patience;
 };
 
-/* There is one scene at a time, and no parent to be told. */
-static struct scene *stopping;
-
-static void on_stopped(struct parent *parent)
+static void on_stopped(void *context)
 {
-	assert_null(parent);
-	stopping->stopped = true;
+	struct scene *scene = context;
+
+	scene->stopped = true;
 }
 
 static int map_make(enum bpf_map_type type, size_t key, size_t value, uint32_t entries)
@@ -78,6 +76,7 @@ static void census_open(struct scene *scene)
 		.epoch = "0123456789abcdef",
 		.stream = 1,
 		.stopped = on_stopped,
+		.context = scene,
 	};
 	struct handout_ring *ring;
 
@@ -125,7 +124,6 @@ static int setup(void **state)
 	scene->maps.actives =
 		map_make(BPF_MAP_TYPE_LRU_HASH, address, sizeof(struct source_active), MAX_SOURCES);
 	census_open(scene);
-	stopping = scene;
 	*state = scene;
 	return 0;
 }

@@ -137,6 +137,27 @@ def test_no_call_passes_unseen_while_a_scout_hangs(lab, gate):
 
 
 @MODES
+def test_a_queue_that_a_client_fills_lets_nothing_pass(lab, appliance, fail):
+    """As long as there is a scout: here it is only late."""
+    one = appliance(merge(ONLY_LEARNED, {"datapath": {"fail": fail, "heartbeat_timeout": "1m"}}))
+    late = [one.daemon.pid, one.children("scout")[0]]
+    for pid in late:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with lab.network.client.inside():
+            for _ in range(12000):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stream:
+                    stream.sendto(b"\xc3", (network.OTHER, 443))
+        assert not connects(lab, network.OTHER)
+        assert not datagram_arrives(lab, network.OTHER)
+    finally:
+        for pid in late:
+            os.kill(pid, signal.SIGCONT)
+    # It goes on when it is there again.
+    wait_for(lambda: connects(lab, network.OTHER, seconds=3), "a connection")
+
+
+@MODES
 def test_everything_killed(lab, gate, fail):
     one = gate(fail)
     one.daemon.kill()

@@ -115,6 +115,9 @@
 	X(TEXT, datapath_subject, "datapath.subject") /* whose state changed: worker 1 … */        \
 	X(TEXT, datapath_state, "datapath.state") /* the new one: hung, alive … */                 \
 	X(TEXT, datapath_reason, "datapath.reason")                                                \
+	X(NUMBER, datapath_begin, "datapath.begin") /* of datapath.open: ns since 1970 */          \
+	X(NUMBER, datapath_end, "datapath.end")                                                    \
+	X(NUMBER, datapath_passed, "datapath.passed") /* connections that passed unseen */         \
 	X(TEXT, bypass_reason, "bypass.reason") /* unlisted, no_sni, invalid, ech … */             \
 	X(NUMBER, bypass_left_out, "bypass.left_out") /* connections of source.ip without an event */ \
 	/* end */

@@ -28,6 +28,24 @@ uint64_t address_hash(const struct address *address, uint64_t seed)
 	return mixed(mixed(words[0] ^ seed) + words[1] + (seed >> 32 | seed << 32));
 }
 
+uint64_t bytes_hash(const void *bytes, size_t len, uint64_t seed)
+{
+	const char *at = bytes;
+
+	/* Of any length another number: zeros at the end are not nothing. */
+	seed += len;
+	while (len) {
+		struct address part = {{0}};
+		size_t n = len < sizeof(part) ? len : sizeof(part);
+
+		memcpy(&part, at, n);
+		seed = address_hash(&part, seed);
+		at += n;
+		len -= n;
+	}
+	return seed;
+}
+
 uint64_t address_seed(void)
 {
 	uint64_t seed;

@@ -46,6 +46,8 @@ size_t address_table_memory(const struct address_table *table);
 
 /* A number that looks random to who does not know the seed. */
 uint64_t address_hash(const struct address *address, uint64_t seed);
+/* The same of any bytes. */
+uint64_t bytes_hash(const void *bytes, size_t len, uint64_t seed);
 /* A seed; from getrandom(2). */
 uint64_t address_seed(void);
 

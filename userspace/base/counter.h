@@ -97,10 +97,13 @@
 	X(PROCESS_REFUSED_CALL, "process.refused_call", "children ended by a system call that their role may not make") \
 	X(PROCESS_HUNG, "process.hung", "children killed because they no longer answered")     \
 	X(WORKER_HUNG, "worker.hung", "times that a worker gave no sign of life for datapath.heartbeat_timeout") \
+	X(WORKER_RELIEVED, "worker.relieved", "times that another worker took the place of one that gave no sign of life") \
 	X(WORKER_MISSING, "worker.missing", "times that a worker that died was not replaced in that time") \
 	X(WORKER_RECOVERED, "worker.recovered", "times that a worker was alive again after either") \
 	X(FAIL_CLOSED, "fail.closed", "times that no worker was alive, and hosts failed closed") \
 	X(FAIL_OPEN, "fail.open", "times that no worker was alive, and hosts failed open") \
+	X(FAIL_OPEN_PERIODS, "fail.open_periods", "times in which new connections to hosts that fail open could pass unseen") \
+	X(FAIL_OPEN_PASSED, "fail.open_passed", "connections that did") \
 	X(FAIL_ENDED, "fail.ended", "times that a worker was alive again after that") \
 	X(PROCESS_OVERDUE, "process.overdue", "children killed because they did not end in time") \
 	X(PROCESS_MESSAGE_DROPPED, "process.message_dropped", "messages to or from a child that could not be sent or read") \

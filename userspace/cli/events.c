@@ -13,7 +13,8 @@ static const char usage[] =
 	"  --limit NUMBER     of events; default 50, 0: all\n"
 	"  --id ID            one event, by its event.id\n"
 	"  --kind KIND        exchange (the default), handshake (failed ones), bypass (not\n"
-	"                     inspected), source.summary, source.drop, datapath.state, or all\n"
+	"                     inspected), source.summary, source.drop, datapath.state,\n"
+	"                     datapath.open, or all\n"
 	"  --all              the same as --kind all";
 
 static int events_row(void *context, const struct query_event *event)

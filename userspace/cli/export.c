@@ -19,7 +19,8 @@ static const char usage[] =
 	"  --format FORMAT    jsonl (the default) or csv\n"
 	"  --limit NUMBER     of events; default 0: all\n"
 	"  --kind KIND        exchange (the default), handshake (failed ones), bypass,\n"
-	"                     source.summary, source.drop, datapath.state, or all\n"
+	"                     source.summary, source.drop, datapath.state,\n"
+	"                     datapath.open, or all\n"
 	"  --all              the same as --kind all";
 
 /* A cell of text: in quotes, hostile characters drawn, and with an apostrophe before what a

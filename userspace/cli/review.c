@@ -164,7 +164,8 @@ static int review_all(struct review *review, const char *text)
 }
 
 #define REVIEW_KINDS                                                                               \
-	"exchange", "handshake", "bypass", "source.summary", "source.drop", "datapath.state"
+	"exchange", "handshake", "bypass", "source.summary", "source.drop", "datapath.state", \
+		"datapath.open"
 
 static int review_kind(struct review *review, const char *text)
 {
@@ -217,7 +218,8 @@ static const struct review_option {
 	{"by", REVIEW_BY, "names", review_by},
 	{"all", REVIEW_ALL, NULL, review_all},
 	{"kind", REVIEW_KIND,
-		"exchange, handshake, bypass, source.summary, source.drop, datapath.state or all",
+		"exchange, handshake, bypass, source.summary, source.drop, datapath.state, "
+		"datapath.open or all",
 		review_kind},
 	{"sources", REVIEW_SOURCES, NULL, review_sources},
 	{"format", REVIEW_FORMAT, "jsonl or csv", review_format},

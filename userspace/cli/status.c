@@ -46,7 +46,8 @@ static int status_show(const char *path, bool json, size_t most)
 	if (counters_open(file, &counters, &why) < 0)
 		counters = NULL;
 	report = (struct status_report){config, kernel, counters, most,
-		record_state_read(counters, clock_monotonic_ns())};
+		record_state_read(counters, clock_monotonic_ns()),
+		open_record_read(config->appliance.run_directory)};
 	error = 0;
 	if (json)
 		error = status_report_json(&report, stdout);

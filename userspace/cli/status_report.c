@@ -93,6 +93,36 @@ static void text_heartbeats(const struct status_report *report, FILE *out)
 	fprintf(out, "%s\n", *separator == ',' ? "" : "no sign of life is looked at");
 }
 
+/* Connections that passed since the record was written are the kernel's last word on it. */
+static uint64_t unseen_since(const struct status_report *report)
+{
+	uint64_t total = report->kernel->outcomes[OUTCOME_FAILED_OPEN];
+
+	return total > report->open.total ? total - report->open.total : 0;
+}
+
+static void text_open(const struct status_report *report, FILE *out)
+{
+	const struct open_record *open = &report->open;
+	uint64_t since = unseen_since(report), now = clock_realtime_ns();
+
+	if (!open->begin_ns && !since)
+		return;
+	fprintf(out, "  %-10s ", "open");
+	if (open->begin_ns && !open->end_ns)
+		fprintf(out, "for %s: %" PRIu64 " connections passed unseen",
+			age_format(now > open->begin_ns ? now - open->begin_ns : 0).text,
+			open->passed + since);
+	else if (since)
+		fprintf(out, "%" PRIu64 " connections passed unseen since the daemon looked", since);
+	else
+		fprintf(out, "it was, until %s ago, for %.1f s: %" PRIu64
+			     " connections passed unseen",
+			age_format(now > open->end_ns ? now - open->end_ns : 0).text,
+			(double)(open->end_ns - open->begin_ns) / 1e9, open->passed);
+	fputc('\n', out);
+}
+
 static void text_kernel(const struct status_report *report, FILE *out)
 {
 	const struct datapath_status *k = report->kernel;
@@ -111,6 +141,7 @@ static void text_kernel(const struct status_report *report, FILE *out)
 	fprintf(out, "  %-10s %u, listening: %u on IPv4, %u on IPv6\n", "workers", k->workers,
 		k->listening4, k->listening6);
 	text_heartbeats(report, out);
+	text_open(report, out);
 	fprintf(out,
 		"  %-10s %" PRIu64 ", of these steered %" PRIu64 "; active %" PRIu64
 		", of these steered %" PRIu64 "\n",
@@ -393,6 +424,25 @@ static void json_tables(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct 
 		source_json(doc, yyjson_mut_arr_add_obj(doc, sources), &k->sources[i]);
 }
 
+/* null: never, as far as it is known. */
+static void json_open(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct status_report *report)
+{
+	const struct open_record *open = &report->open;
+	uint64_t since = unseen_since(report);
+	yyjson_mut_val *o;
+
+	if (!open->begin_ns && !since) {
+		yyjson_mut_obj_add_null(doc, root, "open");
+		return;
+	}
+	o = yyjson_mut_obj_add_obj(doc, root, "open");
+	yyjson_mut_obj_add_bool(doc, o, "now", open->begin_ns && !open->end_ns);
+	yyjson_mut_obj_add_uint(doc, o, "begin_ns", open->begin_ns);
+	yyjson_mut_obj_add_uint(doc, o, "end_ns", open->end_ns);
+	yyjson_mut_obj_add_uint(doc, o, "passed", open->passed + (open->end_ns ? 0 : since));
+	yyjson_mut_obj_add_uint(doc, o, "passed_since", open->end_ns ? since : 0);
+}
+
 int status_report_json(const struct status_report *report, FILE *out)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
@@ -408,6 +458,7 @@ int status_report_json(const struct status_report *report, FILE *out)
 			report->config->datapath.fail == CONFIG_FAIL_OPEN ? "open" : "closed");
 		json_record(doc, root, &report->record);
 		json_kernel(doc, root, report->kernel);
+		json_open(doc, root, report);
 		json_admission(doc, root, report->kernel);
 		json_tables(doc, root, report->kernel);
 		counters = report->counters ? yyjson_mut_obj_add_obj(doc, root, "counters") : NULL;

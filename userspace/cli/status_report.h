@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "cli/record_state.h"
 #include "kernel/datapath_status.h"
+#include "kernel/open_record.h"
 
 struct status_report {
 	const struct config *config;
@@ -17,6 +18,7 @@ struct status_report {
 	const struct counters *counters; /* NULL: no daemon has made the file */
 	size_t most;			 /* rows of endpoints and of sources; 0: all */
 	struct record_state record;
+	struct open_record open; /* when connections passed unseen the last time */
 };
 
 /* Whether new AI connections are inspected: all programs attached, somebody listens. */

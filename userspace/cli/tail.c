@@ -17,7 +17,8 @@ static const char usage[] =
 	"\n"
 	"  --limit NUMBER     ends after that many events; default 0: never\n"
 	"  --kind KIND        exchange (the default), handshake (failed ones), source.summary,\n"
-	"                     source.drop, datapath.state, or all\n"
+	"                     source.drop, datapath.state,\n"
+	"                     datapath.open, or all\n"
 	"  --all              the same as --kind all";
 
 struct tail {

@@ -2,6 +2,7 @@
 #include "kernel/datapath.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -425,6 +426,19 @@ int datapath_workers(struct datapath *datapath, unsigned n)
 int datapath_heartbeats(const struct datapath *datapath)
 {
 	return datapath->programs.maps.heartbeats;
+}
+
+uint64_t datapath_outcome(const struct datapath *datapath, enum outcome outcome)
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *each = cpus > 0 ? calloc((size_t)cpus, sizeof(*each)) : NULL, sum = 0;
+	uint32_t key = outcome;
+
+	if (each && bpf_map_lookup_elem(datapath->programs.maps.outcomes, &key, each) == 0)
+		for (int cpu = 0; cpu < cpus; cpu++)
+			sum += each[cpu];
+	free(each);
+	return sum;
 }
 
 void datapath_guard(struct datapath *datapath, int ifindex)

@@ -58,6 +58,8 @@ int datapath_workers(struct datapath *datapath, unsigned n);
  * datapath's. */
 int datapath_heartbeats(const struct datapath *datapath);
 
+/* How many packets had this outcome since the maps were made. */
+uint64_t datapath_outcome(const struct datapath *datapath, enum outcome outcome);
 /* An interface is there that was not when the datapath was opened: what leaves by it is guarded as
  * well. 0: there may be some. */
 void datapath_guard(struct datapath *datapath, int ifindex);

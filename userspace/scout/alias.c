@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address_table.h"
 #include "base/list.h"
 
 #define CHAINS 1024 /* a power of 2 */
@@ -20,6 +21,7 @@ struct alias_table {
 	struct alias *chains[CHAINS];
 	struct list ages;
 	size_t n, max;
+	uint64_t seed;
 };
 
 struct alias_table *alias_table_new(size_t max)
@@ -29,6 +31,7 @@ struct alias_table *alias_table_new(size_t max)
 	if (!table)
 		return NULL;
 	table->max = max;
+	table->seed = address_seed();
 	list_init(&table->ages);
 	return table;
 }
@@ -36,12 +39,9 @@ struct alias_table *alias_table_new(size_t max)
 /* The link that points to the name, or where it would be added. */
 static struct alias **link_of(struct alias_table *table, const char *name)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL;
-	struct alias **link;
+	uint64_t hash = bytes_hash(name, strlen(name), table->seed);
+	struct alias **link = &table->chains[hash & (CHAINS - 1)];
 
-	for (const char *at = name; *at; at++)
-		hash = (hash ^ (unsigned char)*at) * 0x100000001b3ULL;
-	link = &table->chains[(hash >> 20) & (CHAINS - 1)];
 	while (*link && strcmp((*link)->name, name) != 0)
 		link = &(*link)->chain;
 	return link;

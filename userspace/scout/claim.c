@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/address_table.h"
+#include "scout/source_network.h"
 
 struct claim {
 	struct address address, source;
@@ -32,30 +33,6 @@ struct claim_table *claim_table_new(const struct claim_limits *limits)
 	return table;
 }
 
-static uint64_t name_hash(const struct claim_table *table, const char *name)
-{
-	struct address part;
-	uint64_t hash = table->seed;
-	size_t len = strlen(name);
-
-	for (size_t at = 0; at < len; at += sizeof(part)) {
-		memset(&part, 0, sizeof(part));
-		memcpy(&part, name + at, len - at < sizeof(part) ? len - at : sizeof(part));
-		hash = address_hash(&part, hash);
-	}
-	return hash;
-}
-
-/* A host of an IPv6 network may have any number of addresses in it. */
-static struct address source_of(const struct address *source)
-{
-	struct address network = *source;
-
-	if (!address_is_ipv4(source))
-		memset(network.bytes + 8, 0, 8);
-	return network;
-}
-
 static void claim_remove(struct claim_table *table, size_t i)
 {
 	table->n--;
@@ -76,7 +53,8 @@ static void forget_expired(struct claim_table *table, uint64_t now_ns)
 bool claim_add(struct claim_table *table, const struct address *address,
 	const struct address *source, const char *name, uint64_t expires_ns, uint64_t now_ns)
 {
-	struct claim claim = {*address, source_of(source), name_hash(table, name), expires_ns};
+	struct claim claim = {*address, source_network(source),
+		bytes_hash(name, strlen(name), table->seed), expires_ns};
 	size_t of_source = 0, of_name = 0;
 
 	forget_expired(table, now_ns);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address_table.h"
+
 #define SLOTS_FIRST 256
 
 struct slot {
@@ -17,6 +19,7 @@ struct known {
 	struct slot *slots;
 	size_t nslots; /* a power of 2, at least a third more than used */
 	size_t used, max;
+	uint64_t seed;
 };
 
 struct known *known_new(size_t max)
@@ -26,6 +29,7 @@ struct known *known_new(size_t max)
 	if (!known)
 		return NULL;
 	known->max = max;
+	known->seed = address_seed();
 	known->nslots = SLOTS_FIRST;
 	known->slots = calloc(known->nslots, sizeof(*known->slots));
 	if (!known->slots) {
@@ -43,12 +47,8 @@ static bool expired(const struct slot *slot, uint64_t now_ns)
 /* The slot of the address, or the free one where it would be. */
 static struct slot *slot_of(const struct known *known, const struct address *address)
 {
-	uint64_t halves[2], hash;
-	size_t at;
+	size_t at = address_hash(address, known->seed) & (known->nslots - 1);
 
-	memcpy(halves, address->bytes, sizeof(halves));
-	hash = (halves[0] ^ halves[1] * 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
-	at = (size_t)(hash >> 32) & (known->nslots - 1);
 	while (known->slots[at].since_ns && !address_equal(&known->slots[at].address, address))
 		at = (at + 1) & (known->nslots - 1);
 	return &known->slots[at];
@@ -56,7 +56,8 @@ static struct slot *slot_of(const struct known *known, const struct address *add
 
 static bool remake(struct known *known, uint64_t now_ns)
 {
-	struct known larger = {.nslots = known->nslots, .max = known->max};
+	struct known larger = {
+		.nslots = known->nslots, .max = known->max, .seed = known->seed};
 	size_t live = 0;
 
 	for (size_t i = 0; i < known->nslots; i++)

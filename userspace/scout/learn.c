@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address_table.h"
 #include "scout/learn_internal.h"
 
 /* Each waits for the parent, for endpoints.hold at the most. */
@@ -45,6 +46,7 @@ struct learn *learn_new(
 		limits.all = CLAIMS_MAX;
 	learn->config = config;
 	learn->counters = counters;
+	learn->lookups.seed = address_seed();
 	learn->output = *output;
 	list_init(&learn->held);
 	learn->known = known_new(config->datapath.max_endpoints);

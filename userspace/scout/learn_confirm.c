@@ -5,29 +5,36 @@
 #include "base/address_table.h"
 #include "base/clock.h"
 #include "scout/learn_internal.h"
+#include "scout/source_network.h"
 
 /* Lookups in a second, of all sources together and of each. Sources are told apart by a hash. */
 #define LOOKUPS	       200
 #define LOOKUPS_SOURCE 20
+/* Of each, not answered: names whose servers are slow must not keep all others waiting. */
+#define OPEN_SOURCE (LEARN_QUESTIONS / 4)
 
-static bool lookup_allowed(struct learn *learn, const struct address *source, uint64_t now_ns)
+static unsigned source_place(const struct learn *learn, const struct address *source)
+{
+	struct address network = source_network(source);
+
+	return (unsigned)(address_hash(&network, learn->lookups.seed) % LEARN_SOURCES);
+}
+
+static bool lookup_allowed(struct learn *learn, unsigned source, uint64_t now_ns)
 {
 	struct learn_lookups *lookups = &learn->lookups;
 	uint64_t window = now_ns / NS_PER_S;
-	uint16_t *of_source;
 
-	if (!lookups->seed)
-		lookups->seed = address_seed() | 1;
 	if (lookups->window != window) {
 		memset(lookups->of_source, 0, sizeof(lookups->of_source));
 		lookups->window = window;
 		lookups->n = 0;
 	}
-	of_source = &lookups->of_source[address_hash(source, lookups->seed) % LEARN_SOURCES];
-	if (lookups->n >= LOOKUPS || *of_source >= LOOKUPS_SOURCE)
+	if (lookups->n >= LOOKUPS || lookups->of_source[source] >= LOOKUPS_SOURCE ||
+		lookups->open[source] >= OPEN_SOURCE)
 		return false;
 	lookups->n++;
-	++*of_source;
+	lookups->of_source[source]++;
 	return true;
 }
 
@@ -45,10 +52,10 @@ bool learn_confirm(struct learn *learn, const struct seen *seen, const char *nam
 	struct learn_question *question = question_free(learn);
 	/* Of a DNS reply the client is the destination. */
 	bool reply = endpoints[0].source == ENDPOINT_DNS;
-	const struct address *client =
-		reply ? &seen->packet.destination : &seen->packet.source;
+	unsigned source = source_place(
+		learn, reply ? &seen->packet.destination : &seen->packet.source);
 
-	if (!question || !lookup_allowed(learn, client, seen->now_ns)) {
+	if (!question || !lookup_allowed(learn, source, seen->now_ns)) {
 		counter_add(learn->counters, COUNTER_LEARN_UNASKED, 1);
 		return false;
 	}
@@ -56,6 +63,8 @@ bool learn_confirm(struct learn *learn, const struct seen *seen, const char *nam
 	question->n = n;
 	question->ticket = ticket;
 	question->needed = needed;
+	question->source = source;
+	learn->lookups.open[source]++;
 	/* It may be answered before this returns. */
 	learn->output.confirm(
 		learn->output.context, (unsigned)(question - learn->questions), name);
@@ -93,6 +102,7 @@ void learn_confirmed(struct learn *learn, unsigned number, const struct address 
 		nkept++;
 	}
 	question->n = 0;
+	learn->lookups.open[question->source]--;
 	counter_add(learn->counters, COUNTER_LEARN_CONFIRMED, nkept);
 	counter_add(learn->counters, COUNTER_LEARN_UNCONFIRMED, asked - nkept);
 	if (needed && nkept < asked) {

@@ -19,15 +19,17 @@ struct learn_question {
 	size_t n;
 	uint32_t ticket; /* who waits for the endpoints, 0: nobody */
 	uint32_t needed; /* who must not go on without one of them, 0: nobody */
+	unsigned source; /* the client's place in struct learn_lookups */
 };
 
 #define LEARN_SOURCES 1024
 
-/* Lookups of this second. */
+/* Lookups of this second, and those that are not answered. */
 struct learn_lookups {
 	uint64_t window, seed;
 	unsigned n;
 	uint16_t of_source[LEARN_SOURCES]; /* by the hash of their address */
+	uint8_t open[LEARN_SOURCES];
 };
 
 struct learn {

@@ -180,9 +180,9 @@ static int queues_open(struct learning *learning, struct why *why)
 	};
 
 	_Static_assert(NFQUEUE_KINDS == QUEUE_RULES_KINDS, "the rules have other queues");
-	for (int kind = 0; kind < QUEUE_RULES_KINDS; kind++)
-		options.fail_open[kind] =
-			queue_rules_pass(context->config, (enum queue_rules_kind)kind);
+	/* As long as somebody reads them: a client that fills them must not get past the look at its
+	 * connections in that way, whatever fails open. A reply may pass where they are looked at. */
+	options.fail_open[QUEUE_RULES_DNS] = context->config->endpoints.learn & CONFIG_LEARN_SNI;
 	return nfqueue_open(context->loop, &options, context->counters, &learning->queue, why);
 }
 

@@ -29,6 +29,7 @@ struct peek {
 	struct peek_key key;
 	struct list age;    /* the table's: oldest use first */
 	struct peek *chain; /* the table's */
+	struct list peer;   /* the table's: those of the same source, oldest use first */
 	size_t charged;	    /* the table's: bytes counted for it */
 	uint64_t start_ns, used_ns;
 	uint32_t base;		  /* TCP: sequence number of offset 0 … */
@@ -46,9 +47,10 @@ struct peek_table;
 struct peek_table *peek_table_new(void);
 /* The one of this key, or NULL. One that was not used for PEEK_IDLE_NS is as if it were not. */
 struct peek *peek_find(struct peek_table *table, const struct peek_key *key, uint64_t now_ns);
-/* Begins one, which must not be there; the oldest makes room. NULL: no memory. */
+/* Begins one, which must not be there; the oldest makes room: of the same source when that has more
+ * than its share, so that nobody can push out others. NULL: no memory. */
 struct peek *peek_add(struct peek_table *table, const struct peek_key *key, uint64_t now_ns);
-/* To be called after its segments grew: others that are older make room. */
+/* To be called after its segments grew: others that are older make room, likewise. */
 void peek_charge(struct peek_table *table, struct peek *peek);
 /* Nothing more is read of it; its bytes go. */
 void peek_done(struct peek_table *table, struct peek *peek);

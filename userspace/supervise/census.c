@@ -18,7 +18,6 @@
 #include "kernel/flow_sweep.h"
 #include "kernel/programs.h"
 #include "kernel/source_map.h"
-#include "supervise/parent.h"
 
 /* From the begin of one round to that of the next; less where summaries come more often. */
 #define ROUND_NS (2 * NS_PER_S)
@@ -65,27 +64,44 @@ struct census {
 
 /* ---- events ---- */
 
-void census_state(struct census *census, const char *subject, const char *state, const char *reason)
+static void record_now(struct census *census, struct event *event)
 {
-	struct event event = {
-		.time_ns = clock_realtime_ns(),
-		.kind = SLICE("datapath.state"),
-		.action = SLICE("state-change"),
-		.outcome = SLICE("unknown"),
-		.datapath_subject = slice_of_string(subject),
-		.datapath_state = slice_of_string(state),
-		.datapath_reason = slice_of_string(reason),
-	};
-
 	if (!census)
 		return;
 	if (!census->recorder) {
 		counter_add(census->options.counters, COUNTER_AUDIT_DROPPED, 1);
 		return;
 	}
-	recorder_record(census->recorder, &event, NULL);
+	event->time_ns = clock_realtime_ns();
+	event->action = SLICE("state-change");
+	event->outcome = SLICE("unknown");
+	recorder_record(census->recorder, event, NULL);
 	counter_add(census->options.counters, COUNTER_CENSUS_STATES, 1);
 	recorder_flush(census->recorder);
+}
+
+void census_state(struct census *census, const char *subject, const char *state, const char *reason)
+{
+	struct event event = {
+		.kind = SLICE("datapath.state"),
+		.datapath_subject = slice_of_string(subject),
+		.datapath_state = slice_of_string(state),
+		.datapath_reason = slice_of_string(reason),
+	};
+
+	record_now(census, &event);
+}
+
+void census_unseen(struct census *census, const struct open_record *record)
+{
+	struct event event = {
+		.kind = SLICE("datapath.open"),
+		.datapath_begin = event_number(record->begin_ns),
+		.datapath_end = event_number(record->end_ns),
+		.datapath_passed = event_number(record->passed),
+	};
+
+	record_now(census, &event);
 }
 
 static void census_failed(struct census *census, const char *what, int error)
@@ -237,7 +253,7 @@ static uint64_t round_end(struct census *census, uint64_t now_ns)
 		mark_set(census, census->telling.due_ns);
 	if (census->stopping && census->telling.last) {
 		census_end(census);
-		census->options.stopped(census->options.parent);
+		census->options.stopped(census->options.context);
 		return 0;
 	}
 	round_begin(census, next_ns);
@@ -275,7 +291,7 @@ static void stop_late(struct census *census)
 	log_warning("not every source could be told a last time: the ring has no room");
 	counter_add(census->options.counters, COUNTER_CENSUS_SUMMARIES_CUT, 1);
 	census_end(census);
-	census->options.stopped(census->options.parent);
+	census->options.stopped(census->options.context);
 }
 
 static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
@@ -366,23 +382,6 @@ int census_new(const struct census_options *options, struct census **opened, str
 	if (!census->board)
 		return -ENOMEM;
 	return options->maps ? census_open_maps(census, why) : 0;
-}
-
-int census_start(struct parent *parent, const struct config *config, struct why *why)
-{
-	const struct census_options options = {
-		.loop = parent->loop,
-		.config = config,
-		.counters = parent->counters,
-		.handout = &parent->handout,
-		.maps = datapath_maps(parent->datapath),
-		.epoch = parent->epoch,
-		.stream = parent->next_number++,
-		.stopped = parent_step,
-		.parent = parent,
-	};
-
-	return census_new(&options, &parent->census, why);
 }
 
 static void census_end(struct census *census)

@@ -13,11 +13,11 @@
 #include "base/counter.h"
 #include "base/why.h"
 #include "config/config.h"
+#include "kernel/open_record.h"
 #include "supervise/handout.h"
 
 struct census;
 struct map_fds;
-struct parent;
 
 struct census_options {
 	struct ev_loop *loop;
@@ -27,14 +27,12 @@ struct census_options {
 	const struct map_fds *maps; /* NULL: nothing is counted */
 	const char *epoch;
 	uint32_t stream; /* unique among the processes of the parent's life */
-	void (*stopped)(struct parent *parent); /* see census_stop */
-	struct parent *parent;
+	void (*stopped)(void *context); /* see census_stop */
+	void *context;
 };
 
 /* 0, or negative errno with why. */
 int census_new(const struct census_options *options, struct census **census, struct why *why);
-/* Makes parent->census; as census_new. */
-int census_start(struct parent *parent, const struct config *config, struct why *why);
 /* NULL is fine. */
 void census_free(struct census *census);
 /* After a reload: from now on by this configuration. */
@@ -48,6 +46,10 @@ int census_board(const struct census *census);
  * the reason, for a person; NULL or "": none. The texts are copied. census may be NULL. */
 void census_state(
 	struct census *census, const char *subject, const char *state, const char *reason);
+
+/* Records a time in which connections passed unseen, which has ended: event datapath.open. census
+ * may be NULL. */
+void census_unseen(struct census *census, const struct open_record *record);
 
 /* The end: each source is told a last time, then no event can come any more, and the shipper sees
  * the end of the stream. true: done. false: it takes a while (3 s at most), and

@@ -23,6 +23,8 @@
  * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
 #define PATIENCE	 10
 #define PATIENCE_SHIPPER 60
+/* Workers of one place that hang, or drain because they did, at a time. */
+#define RELIEVED_MAX 4
 
 static void close_fd(int fd)
 {
@@ -605,6 +607,47 @@ int slot_start(struct slot *slot, struct why *why)
 		error = start(slot, &package, why);
 	package_close(&package);
 	return error;
+}
+
+/* How many of this place were relieved and are still there. Those that hang on are killed: a client
+ * that makes one after the other hang must not gather them. */
+static unsigned relieved(const struct slot *slot)
+{
+	unsigned n = 0;
+
+	list_for_each (node, &slot->parent->generations) {
+		struct generation *generation = list_entry(node, struct generation, node);
+		const struct slot *place = &generation->slots[generation->nslots - 1];
+
+		if (!generation->relieved || place->index != slot->index || !place->process)
+			continue;
+		n++;
+		if (process_is_silent(place->process))
+			process_kill(place->process);
+	}
+	return n;
+}
+
+int slot_relieve(struct slot *slot, struct why *why)
+{
+	struct generation *generation;
+	struct slot *place;
+
+	if (relieved(slot) >= RELIEVED_MAX)
+		return why_set(why, EBUSY, "%s: %d that were relieved before are not gone yet",
+			process_name(slot->process), RELIEVED_MAX);
+	/* A generation of its own, which has nothing but this worker and ends with it. */
+	generation = generation_adopt(slot->parent, NULL, slot->index + 1, why);
+	if (!generation)
+		return -ENOMEM;
+	generation->relieved = true;
+	place = &generation->slots[GENERATION_WORKER + slot->index];
+	place->process = slot->process;
+	place->number = slot->number;
+	process_set_context(place->process, place);
+	slot->process = NULL;
+	process_drain(place->process, UINT64_MAX);
+	return slot_start(slot, why);
 }
 
 void slot_start_later(struct slot *slot)

@@ -34,6 +34,7 @@ struct generation {
 	int ca_certificate;
 	int *keys; /* of the backends, by index; -1: none */
 	bool draining;
+	bool relieved; /* only for a worker that another one has taken the place of */
 	struct slot *slots; /* signer, scout, then the workers */
 	unsigned nslots;
 };
@@ -77,6 +78,10 @@ int slot_adopt(
 int slot_start(struct slot *slot, struct why *why);
 /* Tells the shipper of the rings of streams from that number on. */
 void slot_introduce(struct slot *shipper, uint32_t from);
+/* Starts another worker in the place of one that gives no sign of life, at the same listeners. That
+ * one drains, should it come to itself, and is killed when it does not. -EBUSY: as many as may be
+ * wait for their end already; or negative errno of slot_start: with why. */
+int slot_relieve(struct slot *slot, struct why *why);
 /* Starts it after the pause that its failures ask for; the reason of a failing start is logged and
  * counts as a failure. */
 void slot_start_later(struct slot *slot);

@@ -412,13 +412,35 @@ int parent_name_counters(struct parent *parent, const struct config *config, str
 	return why_set(why, ENOMEM, "no memory");
 }
 
+static void on_census_stopped(void *context)
+{
+	parent_step(context);
+}
+
+static int start_census(struct parent *parent, const struct config *config, struct why *why)
+{
+	const struct census_options options = {
+		.loop = parent->loop,
+		.config = config,
+		.counters = parent->counters,
+		.handout = &parent->handout,
+		.maps = datapath_maps(parent->datapath),
+		.epoch = parent->epoch,
+		.stream = parent->next_number++,
+		.stopped = on_census_stopped,
+		.context = parent,
+	};
+
+	return census_new(&options, &parent->census, why);
+}
+
 int parent_attach(struct parent *parent, const struct config *config, struct why *why)
 {
 	unsigned workers = config->appliance.workers;
 	int error = datapath_open(config, &parent->datapath, why);
 
 	if (!error)
-		error = vitals_new(parent, &parent->vitals, why);
+		error = vitals_new(parent, config->appliance.run_directory, &parent->vitals, why);
 	if (!error)
 		error = scout_watch_new(parent, &parent->scout_watch, why);
 	if (!error)
@@ -434,7 +456,7 @@ int parent_attach(struct parent *parent, const struct config *config, struct why
 	if (error)
 		return why_set(why, -error, "datapath: cannot set the number of workers: %s",
 			strerror(-error));
-	return census_start(parent, config, why);
+	return start_census(parent, config, why);
 }
 
 /* Everything before the first child. */

@@ -33,7 +33,7 @@ enum parent_stage {
 };
 
 /* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c, vitals.c,
- * scout_watch.c, and census_start. */
+ * scout_watch.c. */
 struct parent {
 	const struct parent_options *options;
 	struct ev_loop *loop;

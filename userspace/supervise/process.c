@@ -81,6 +81,16 @@ bool process_is_ready(const struct process *process)
 	return process->ready;
 }
 
+bool process_is_silent(const struct process *process)
+{
+	return process->unanswered > 1;
+}
+
+void process_set_context(struct process *process, void *context)
+{
+	process->context = context;
+}
+
 bool process_is_draining(const struct process *process)
 {
 	return process->draining;

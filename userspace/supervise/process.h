@@ -74,6 +74,10 @@ int process_adopt(const struct process_start *start, const struct process_state 
 void process_free(struct process *process);
 
 bool process_is_ready(const struct process *process);
+/* Whether it has left a ping unanswered, so for a second or two. */
+bool process_is_silent(const struct process *process);
+/* Who is told of it from now on. */
+void process_set_context(struct process *process, void *context);
 bool process_is_draining(const struct process *process);
 /* Also when its owner was not told yet. */
 bool process_has_ended(const struct process *process);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Whether the workers are alive, as the kernel programs see it: by the age of their stamps. What
  * becomes of new connections is decided in the kernel, without this; here each change is told,
- * once: in the log, by counters, and by an event. Who hangs for longer is killed by process.c. */
+ * once: in the log, by counters, and by an event. One that gives no sign of life is relieved before
+ * the kernel takes it for dead: another worker takes its place, so that what one client sends never
+ * makes the appliance fail open. Who hangs for longer is killed by process.c. */
 #ifndef SUPERVISE_VITALS_H
 #define SUPERVISE_VITALS_H
 
@@ -11,8 +13,9 @@ struct parent;
 struct vitals;
 
 /* Begins to watch the workers of the configuration that is in force, those that come alive. Needs
- * the parent's loop, counters and datapath. 0, or negative errno with why. */
-int vitals_new(struct parent *parent, struct vitals **vitals, struct why *why);
+ * the parent's loop, counters and datapath. directory: appliance.run_directory. 0, or negative errno with why. */
+int vitals_new(struct parent *parent, const char *directory, struct vitals **vitals,
+	struct why *why);
 /* Stops watching, for an end that is wanted. NULL is fine, also below. */
 void vitals_stop(struct vitals *vitals);
 void vitals_free(struct vitals *vitals);

@@ -24,6 +24,7 @@ struct machine {
 	struct datapath_source source;
 	struct datapath_admission admission[2];
 	struct record_state record;
+	struct open_record open;
 	struct printed printed;
 };
 
@@ -113,7 +114,8 @@ static int machine_free(void **state)
 
 static const char *shown(struct machine *m, bool json, size_t most)
 {
-	const struct status_report report = {m->config, &m->kernel, NULL, most, m->record};
+	const struct status_report report = {
+		m->config, &m->kernel, NULL, most, m->record, m->open};
 	FILE *out = printed_begin(&m->printed);
 
 	if (json)
@@ -271,10 +273,32 @@ static void whether_the_record_arrives_is_shown(void **state)
 	assert_shown(shown(m, false, 10), "\n  shipper    told this 30 s ago, and nothing since\n");
 }
 
+static void what_passed_unseen_is_shown(void **state)
+{
+	struct machine *m = *state;
+	uint64_t now_ns = clock_realtime_ns();
+
+	assert_null(strstr(shown(m, false, 10), "passed unseen"));
+	assert_shown(shown(m, true, 10), "\"open\": null");
+	/* Not known to the daemon, which is not there. */
+	m->kernel.outcomes[OUTCOME_FAILED_OPEN] = 3;
+	assert_shown(shown(m, false, 10),
+		"\n  open       3 connections passed unseen since the daemon looked\n");
+	m->open = (struct open_record){3, now_ns - 90 * NS_PER_S, now_ns - 60 * NS_PER_S, 2};
+	assert_shown(shown(m, false, 10), " ago, for 30.0 s: 2 connections passed unseen\n");
+	assert_shown(shown(m, true, 10), "\"passed\": 2,\n    \"passed_since\": 0");
+	m->open.end_ns = 0;
+	m->kernel.outcomes[OUTCOME_FAILED_OPEN] = 4;
+	assert_shown(shown(m, false, 10), ": 3 connections passed unseen\n");
+	assert_shown(shown(m, true, 10), "\"now\": true");
+	m->kernel.outcomes[OUTCOME_FAILED_OPEN] = 0;
+}
+
 static void inspecting_takes_programs_routing_and_a_worker_that_is_alive(void **state)
 {
 	struct machine *m = *state;
-	const struct status_report report = {m->config, &m->kernel, NULL, 0, m->record};
+	const struct status_report report = {
+		m->config, &m->kernel, NULL, 0, m->record, m->open};
 
 	assert_true(status_report_inspecting(&report));
 	m->kernel.admit.attached = false; /* xdp: off inspects as well */
@@ -302,6 +326,7 @@ int main(void)
 		TEST(long_tables_are_cut_unless_all_is_asked),
 		TEST(json_has_it_all),
 		TEST(whether_the_record_arrives_is_shown),
+		TEST(what_passed_unseen_is_shown),
 		TEST(inspecting_takes_programs_routing_and_a_worker_that_is_alive),
 	};
 
