@@ -11,6 +11,9 @@
 #	make bench-store	events/s and bytes per event of the collector's store, and its questions
 #	make bench		bench-packets, and the comparison with other proxies; BENCH="--rounds 1 …" are its options
 #	make check-kernels	tests of the kernel programs on Debian's kernels, in qemu (vm/)
+#	make image		the appliance's image (raw, qcow2, VHD), in build/image; on Debian 12 by way of
+#				the root of check-trixie
+#	make check-image	boots it in qemu, with Secure Boot, between a client and a collector
 #	make install uninstall	to DESTDIR and PREFIX, and from there
 #	make deb		packages of the Debian release that this runs on, in build/deb
 #	make check-deb		makes them, installs, upgrades, removes and purges them
@@ -131,8 +134,8 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients \
 	check-kernels clients \
-	check-deb check-monitoring check-trixie demo bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
-	deb clean format deps tests force
+	check-deb check-image check-monitoring check-trixie demo bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
+	image 	deb clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
 # Everything is compiled again when the command to compile it changes, and the library is made
@@ -270,6 +273,17 @@ check-monitoring:
 	@appliance/deps monitoring
 	@cd appliance/monitoring && promtool check rules sallyport.rules.yml && \
 		promtool test rules sallyport.rules.test.yml
+
+# In the root of Debian 13 it is this target again.
+RELEASE = $(shell . /etc/os-release; echo $$VERSION_CODENAME)
+image:
+	@+if [ "$(RELEASE)" = trixie ]; then appliance/deps image && $(MAKE) deb && vm/image; \
+	else appliance/deps trixie && vm/check-trixie image && \
+		rm -rf $(B)/image && ln -s trixie/root/srv/sallyport/build/image $(B)/image; fi
+check-image:
+	@appliance/deps check-image
+	@+$(MAKE) all $(ORIGIN)
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/vm
 
 TARGETS ?= check
 check-trixie:

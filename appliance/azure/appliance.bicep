@@ -16,6 +16,10 @@ param vmSize string = 'Standard_D4s_v5'
 param clientPrefixes array = []
 @description('Name of a key vault of this resource group that has the services\' keys; empty: none')
 param vaultName string = ''
+@description('What appliances and collector share: 32 random characters and more')
+@secure()
+@minLength(32)
+param collectorKey string
 @description('Also a machine for the collector')
 param collector bool = true
 @description('Also an Event Hub, for what takes events from the collector; empty: none')
@@ -41,6 +45,7 @@ var nextHop = appliances == 2 ? insideFrontend : insideFirst
 // What replies to clients leave by, and what is translated when it is only forwarded.
 var userData = reduce([
   {from: '@COLLECTOR@', to: collectorAddress}
+  {from: '@COLLECTOR_KEY@', to: collectorKey}
   {from: '@INSIDE_GATEWAY@', to: insideGateway}
   {from: '@CLIENT_PREFIXES@', to: join(concat([clientsPrefix], clientPrefixes), ' ')}
 ], loadTextContent('user-data.yaml'), (text, one) => replace(text, one.from, one.to))
@@ -295,7 +300,9 @@ resource collectorMachine 'Microsoft.Compute/virtualMachines@2024-03-01' = if (c
     osProfile: {
       computerName: '${name}-collector'
       adminUsername: 'operator'
-      customData: base64(replace(loadTextContent('user-data-collector.yaml'), '@COLLECTOR@', collectorAddress))
+      customData: base64(replace(
+        replace(loadTextContent('user-data-collector.yaml'), '@COLLECTOR@', collectorAddress),
+        '@COLLECTOR_KEY@', collectorKey))
       linuxConfiguration: {
         disablePasswordAuthentication: true
         ssh: {publicKeys: [{path: '/home/operator/.ssh/authorized_keys', keyData: sshKey}]}

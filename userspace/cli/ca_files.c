@@ -127,6 +127,24 @@ static void sync_directory(const char *path)
 	free(copy);
 }
 
+/* Whether both paths are one file, however they are spelled: the same name in the same directory, which
+ * is there. */
+static bool is_one_file(const char *a, const char *b)
+{
+	char *copies[4] = {strdup(a), strdup(b), strdup(a), strdup(b)};
+	struct stat first, second;
+	bool one = false;
+
+	if (copies[0] && copies[1] && copies[2] && copies[3])
+		one = strcmp(basename(copies[0]), basename(copies[1])) == 0 &&
+		      stat(dirname(copies[2]), &first) == 0 &&
+		      stat(dirname(copies[3]), &second) == 0 && first.st_dev == second.st_dev &&
+		      first.st_ino == second.st_ino;
+	for (size_t i = 0; i < 4; i++)
+		free(copies[i]);
+	return one;
+}
+
 int ca_files_write(const struct ca_files *files, const struct ca *ca, bool force, struct why *why)
 {
 	struct buf certificates = BUF_EMPTY, key = BUF_EMPTY;
@@ -149,6 +167,12 @@ int ca_files_write(const struct ca_files *files, const struct ca *ca, bool force
 	error = make_directory(files->key, why);
 	if (!error)
 		error = make_directory(files->certificate, why);
+	/* The certificate would be put in the key's place. */
+	if (!error && is_one_file(files->key, files->certificate))
+		error = why_set(why, EINVAL,
+			"%s: expected a file for the certificate and another for the key, found one "
+			"for both",
+			files->key);
 	if (!error)
 		error = write_beside(files->key, 0600, buf_slice(&key), &key_temporary, why);
 	if (!error)

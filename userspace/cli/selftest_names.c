@@ -197,11 +197,11 @@ void selftest_collector(const struct selftest *s, struct finding *f)
 		finding_fix(f, "see the check daemon");
 	} else if (r->connected) {
 		finding_set(f, SELFTEST_GOOD, "the collector %s is connected",
-			address_port_format(&s->config->audit.collector).text);
+			config_collector_name(&s->config->audit).text);
 	} else {
 		finding_set(f, SELFTEST_NOTE,
 			"the collector %s is not connected; %" PRIu64 " events wait, the oldest for %s",
-			address_port_format(&s->config->audit.collector).text, r->events,
+			config_collector_name(&s->config->audit).text, r->events,
 			age_format(waiting_ns).text);
 		finding_fix(f, "see that it runs and can be reached (audit.collector); nothing is lost "
 			       "before the spool is full");

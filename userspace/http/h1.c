@@ -41,17 +41,6 @@ struct h1_reader {
 	enum h1_error_id error;
 };
 
-static const struct h1_error h1_errors[H1_ERROR_COUNT] = {
-#define H1_ERROR_ROW(id, status, name, text) {H1_ERROR_##id, status, name, text},
-	H1_ERRORS(H1_ERROR_ROW)
-#undef H1_ERROR_ROW
-};
-
-struct h1_error h1_error_of(enum h1_error_id id)
-{
-	return h1_errors[id];
-}
-
 struct h1_reader *h1_reader_new(enum head_kind kind, const struct h1_limits *limits)
 {
 	struct h1_reader *reader = calloc(1, sizeof(*reader));
@@ -108,7 +97,7 @@ static enum h1_result refuse(struct h1_reader *reader, struct h1_event *event, e
 	reader->state = STATE_REFUSED;
 	reader->error = id;
 	event->fin = false;
-	event->error = h1_errors[id];
+	event->error = h1_error_of(id);
 	if (reader->kind == HEAD_RESPONSE)
 		event->error.status = 502;
 	return H1_ERROR;

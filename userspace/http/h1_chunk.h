@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-#include "http/h1.h"
+#include "http/h1_error.h"
 
 #define H1_CHUNK_EXTENSION_MAX	1024		  /* bytes of one chunk's extensions */
 #define H1_CHUNK_EXTENSIONS_MAX 16384		  /* … of all of a body */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "http/h1.h"
+#include "http/h1_error.h"
 #include "http/head.h"
 
 /* From the start line and the headers, fills in the rest of the head. to_head: a response to

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http/h1.h"
+#include "http/h1_error.h"
 #include "http/head.h"
 
 /* Fields, in memory that is kept from message to message. */

@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
-#include "http/h1.h"
+#include "http/h1_error.h"
 
 struct h1_section {
 	struct buf bytes;

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <yyjson.h>
 
-#include "openai/response_reader.h"
 #include "openai/json_text.h"
+#include "openai/response_body.h"
 
 /* Memory of the parser for one event, on the stack: enough for the usual ones. */
 #define POOL_SIZE 24576
@@ -51,19 +51,6 @@ const struct response_facts *response_reader_facts(const struct response_reader 
 uint64_t response_estimate_tokens(const struct response_reader *r)
 {
 	return r->facts.output_bytes / 4 + (r->facts.output_bytes % 4 != 0);
-}
-
-void response_unreadable(struct response_reader *r, const char *problem)
-{
-	if (!r->facts.problem)
-		r->facts.problem = problem;
-	r->facts.readable = false;
-}
-
-void response_set(struct slice *fact, char *memory, size_t size, struct slice value)
-{
-	if (!fact->len && value.len)
-		*fact = json_text_copy(memory, size, value);
 }
 
 static struct slice text_of(yyjson_val *v)
@@ -129,15 +116,6 @@ static bool read_count(yyjson_val *object, const char *name, const char *other, 
 		return false;
 	*count = yyjson_get_uint(v);
 	return true;
-}
-
-void response_usage(struct response_facts *f)
-{
-	if (!f->has_total && f->has_input && f->has_output) {
-		f->total_tokens = f->input_tokens + f->output_tokens;
-		f->has_total = f->total_tokens <= INT64_MAX;
-	}
-	f->has_usage = f->has_input || f->has_output || f->has_total;
 }
 
 /* False: it has no count. What an earlier chunk counted gives way. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "openai/response_reader.h"
+#include "openai/response_body.h"
 
 #include <errno.h>
 

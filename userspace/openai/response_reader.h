@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What response.c and response_body.c share: the reader behind response.h. */
+/* The reader behind response.h, and what those share that fill in its facts. */
 #ifndef OPENAI_RESPONSE_READER_H
 #define OPENAI_RESPONSE_READER_H
 
 #include "openai/json_scan.h"
+#include "openai/operation.h"
 #include "openai/output.h"
-#include "openai/response.h"
+#include "openai/response_facts.h"
 
 /* A short text whose memory is a fixed part of the reader; see json_text_copy. */
 #define RESPONSE_TEXT	 128
@@ -37,10 +38,5 @@ void response_set(struct slice *fact, char *memory, size_t size, struct slice va
 
 /* All counts of the usage were read: makes a total of the parts where it is not given. */
 void response_usage(struct response_facts *facts);
-
-/* The reader of bodies that are one JSON text. 0, or -ENOMEM. */
-int response_body_init(struct response_reader *r);
-/* The body has ended; closes what is kept of it. */
-void response_body_end(struct response_reader *r);
 
 #endif

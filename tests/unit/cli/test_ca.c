@@ -162,6 +162,26 @@ static struct buf content(const char *path)
 	return b;
 }
 
+/* The certificate would take the key's place. */
+static void one_file_for_both_is_refused(void **state)
+{
+	struct scene *scene = *state;
+	struct buf before, after, printed = BUF_EMPTY;
+	char spelled[160];
+
+	assert_int_equal(RUN(NULL, "init", OUT), 0);
+	before = content(scene->key);
+	snprintf(spelled, sizeof(spelled), "%s/new/../new/./ca.key", scene->directory);
+	assert_int_equal(
+		RUN(&printed, "init", "--force", "--out-key", scene->key, "--out-cert", spelled), 1);
+	assert_non_null(strstr(buf_slice(&printed).data, "found one for both"));
+	after = content(scene->key);
+	assert_true(slice_equal(buf_slice(&before), buf_slice(&after)));
+	buf_free(&printed);
+	buf_free(&before);
+	buf_free(&after);
+}
+
 static void init_replaces_nothing_unless_forced(void **state)
 {
 	struct scene *scene = *state;
@@ -560,6 +580,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(init_makes_two_files_and_shows_no_key),
 		ROW(init_replaces_nothing_unless_forced),
+		ROW(one_file_for_both_is_refused),
 		ROW(export_gives_the_certificate_clients_need),
 		ROW(import_takes_an_intermediate_with_its_chain),
 		ROW(import_refuses_what_strict_clients_refuse),

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What was read of the answer to a chat completions or completions request. */
+#ifndef OPENAI_RESPONSE_FACTS_H
+#define OPENAI_RESPONSE_FACTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct response_facts {
+	struct slice id, model, system_fingerprint; /* decoded, cut at 128 bytes */
+	struct slice
+		finish_reasons; /* JSON array of strings, by choice; set by response_reader_end */
+	bool has_usage; /* one of these counts at least: what is no whole number is no count */
+	bool has_input, has_output, has_total;
+	uint64_t input_tokens, output_tokens, total_tokens; /* total: the sum when not given */
+	uint64_t cached_tokens, reasoning_tokens;	    /* parts of input and output */
+	/* JSON array of messages, by choice: {"role","content","refusal","tool_calls",
+	 * "function_call"}, what is absent left out; set by response_reader_end, valid JSON also
+	 * when truncated (content_max was reached, or a choice beyond the 128th came). */
+	struct slice output_messages;
+	bool output_truncated;
+	struct slice error_type, error_code,
+		error_message; /* decoded, cut at 128, 128, 1024 bytes */
+	bool has_error;	       /* an error object was there, also inside a 200 stream */
+	bool readable;	       /* no part was unreadable */
+	const char *problem;   /* the first reason, one of a fixed set; else NULL */
+	bool complete;	       /* [DONE] came, resp. the JSON ended */
+	uint64_t nevents;      /* fed, [DONE] included */
+	uint64_t output_bytes; /* of text, refusals and arguments of calls, all choices */
+};
+
+#endif
