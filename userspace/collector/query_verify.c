@@ -45,7 +45,7 @@ static const char *verify_event(struct verifying *v)
 static int verify_row(struct verifying *v, sqlite3_stmt *rows, sqlite3_stmt *blocks)
 {
 	struct why problem = {""};
-	char text[sizeof(problem.text) + 128];
+	char text[sizeof(problem.text) + 256];
 	const char *wrong = NULL;
 
 	v->found->events++;
