@@ -263,7 +263,7 @@ struct settings {
 	__u32 admission;       /* the map admission has prefixes */
 	__u32 xdp;	       /* enum xdp_mode: where packets are admitted */
 	__u32 shown;	       /* enum showing */
-	__u32 reserved;
+	__u32 prefixes;	       /* the map prefixes has some */
 };
 
 /* The map heartbeats, an array that can be mapped: CLOCK_MONOTONIC ns of the last sign of life of

@@ -39,6 +39,7 @@ static __always_inline bool port_shown(__u16 port, __u32 as)
 /* enum fail of the endpoint at this address, or -1: there is none. */
 __noinline int endpoint_look(const struct abi_address *address)
 {
+	const struct settings *current = settings_now();
 	struct prefix_key key = {.bits = 128};
 	const struct endpoint *endpoint;
 
@@ -46,7 +47,7 @@ __noinline int endpoint_look(const struct abi_address *address)
 		return -1;
 	key.address = *address;
 	endpoint = bpf_map_lookup_elem(&endpoints, &key.address);
-	if (!endpoint)
+	if (!endpoint && current && current->prefixes)
 		endpoint = bpf_map_lookup_elem(&prefixes, &key);
 	return endpoint ? endpoint->fail == FAIL_OPEN ? FAIL_OPEN : FAIL_CLOSED : -1;
 }

@@ -48,6 +48,8 @@ int main(void)
 		error = print_verified("reply", programs.reply_fd);
 	if (!error)
 		error = print_verified("select", programs.select_fd);
+	if (!error)
+		error = print_verified("guard", programs.guard_fd);
 	programs_free(&programs);
 	return error ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -89,16 +89,19 @@ REQUESTS = {
     "escapes": (None, lambda: b'{"messages":["' + b"\\ud83d" * MILLION + b'"]}'),
 }
 
+END = b"\n\ndata: [DONE]\n\n"  # a stream without it is cut for the client as well
+
 STREAMS = {
-    "cr-lines": (None, lambda: b":\r" * 524287 + b"\r"),
-    "cr-data": (None, lambda: b"data:\r" * 170000 + b"\r"),
-    "lf-lines": (None, lambda: b":\n" * 3 * MILLION),
-    "events": (None, lambda: b"data:\n\n" * MILLION),
-    "long-event": (None, lambda: b"data: " + b"[" * 1048000 + b"\n\n"),
-    "choices": (None, lambda: (b'data: {"choices":[' + b"{}," * 340000 + b"{}]}\n\n") * 4),
-    "gzip-lines": ("gzip", lambda: gzip.compress(b":\r" * 8 * MILLION, 6)),
-    "br-events": ("br", lambda: brotli(b'data: {"choices":[]}\r\r' * MILLION)),
-    "nested-events": ("gzip, gzip", lambda: twice(b"data: {}\n\n" * MILLION)),
+    "cr-lines": (None, lambda: b":\r" * 524287 + b"\r" + END),
+    "cr-data": (None, lambda: b"data:\r" * 170000 + b"\r" + END),
+    "lf-lines": (None, lambda: b":\n" * 3 * MILLION + END),
+    "events": (None, lambda: b"data:\n\n" * MILLION + END),
+    "long-event": (None, lambda: b"data: " + b"[" * 1048000 + END),
+    "choices": (None, lambda: (b'data: {"choices":[' + b"{}," * 340000 + b"{}]}\n\n") * 4 + END),
+    "gzip-lines": ("gzip", lambda: gzip.compress(b":\r" * 400_000 + END, 6)),
+    "gzip-expands": ("gzip", lambda: gzip.compress(b":\r" * 8 * MILLION + END, 6)),
+    "br-events": ("br", lambda: brotli(b'data: {"choices":[]}\r\r' * MILLION + END)),
+    "nested-events": ("gzip, gzip", lambda: twice(b"data: {}\n\n" * MILLION + END)),
 }
 
 

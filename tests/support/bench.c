@@ -144,7 +144,7 @@ int bench_fresh(void **state)
 	const uint32_t zero = 0;
 	struct why why;
 
-	bench->settings = (struct settings){.workers = 1, .xdp = XDP_MODE_NATIVE};
+	bench->settings = (struct settings){.workers = 1, .xdp = XDP_MODE_NATIVE, .prefixes = 1};
 	bench_settings(bench);
 	slot_set(bench, false, bench->listener4);
 	slot_set(bench, true, bench->listener6);

@@ -11,10 +11,12 @@
 
 static const char usage[] =
 	"usage: sallyport audit [OPTIONS] verify\n"
+	"       sallyport audit [--store DIRECTORY] backup DIRECTORY\n"
 	"\n"
 	"Checks that the store is as it was written and whole: every event against its digest, which\n"
 	"is made with the store's key, and the numbers of each process of an appliance, which follow\n"
-	"each other. Says what is damaged, missing, there twice or in conflict; ends with 1 then.\n";
+	"each other. Says what is damaged, missing, there twice or in conflict; ends with 1 then.\n"
+	"backup copies the store to a directory that it makes, while the collector works.\n";
 
 #define AUDIT_LINES 100 /* of each kind: what comes after is counted only */
 
@@ -76,6 +78,26 @@ static int audit_verify(const struct review *review)
 	return found.damaged || found.conflicts || found.missing || found.twice;
 }
 
+static int audit_backup(const struct review *review)
+{
+	struct why why = {""};
+	struct query *query = query_open(review->store, &why);
+	int error = query ? 0 : -EIO;
+	uint64_t days;
+
+	if (!error) {
+		query_patience(query, 0);
+		error = query_backup(query, review->words[1], &days, &why);
+	}
+	query_close(query);
+	if (error)
+		say("%s", why.text);
+	else
+		printf("%" PRIu64 " days are copied to %s; keep the directory as secret as the store\n",
+			days, review->words[1]);
+	return error ? 1 : 0;
+}
+
 int cmd_audit(int argc, char **argv)
 {
 	struct review review = {.extras = REVIEW_WORDS, .store = REVIEW_STORE};
@@ -83,8 +105,15 @@ int cmd_audit(int argc, char **argv)
 
 	if (error)
 		return error < 0 ? 2 : 0;
+	if (review.nwords == 2 && strcmp(review.words[0], "backup") == 0) {
+		if (review.filter.has_source || review.filter.since_ns || review.filter.until_ns) {
+			say("backup: it is of all that is in the store: without --ip, --since and --until");
+			return 2;
+		}
+		return audit_backup(&review);
+	}
 	if (review.nwords != 1 || strcmp(review.words[0], "verify") != 0) {
-		say("expected verify");
+		say("expected verify, or backup and a directory");
 		return 2;
 	}
 	if (review.filter.has_source) {

@@ -396,7 +396,8 @@ int day_add(struct day *day, int64_t id, struct row *row, enum day_added *added,
 			return error;
 		day->in_transaction = true;
 	}
-	if (!keyed_digest(day->keyed, row->time_ns, texts, 1 + CONTENT_KINDS, &digest))
+	/* When an event came is another time with each resend. */
+	if (!keyed_digest(day->keyed, row->untimed ? 0 : row->time_ns, texts, 1 + CONTENT_KINDS, &digest))
 		return why_set(why, ENOMEM, "out of memory");
 	error = day_bind(day, id, row, digest, numbers, why);
 	if (!error) {

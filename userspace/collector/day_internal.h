@@ -6,7 +6,10 @@
 
 #include <sqlite3.h>
 
-#include "collector/day.h"
+#include "base/address.h"
+#include "base/buf.h"
+#include "base/why.h"
+#include "collector/keyed.h"
 #include "collector/squeeze.h"
 
 #define DAY_NAMES  4096	 /* that are known without asking: the slot of another is taken over */

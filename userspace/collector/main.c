@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "collector/index.h"
 #include "collector/indexer.h"
+#include "collector/migrate.h"
 #include "collector/receiver.h"
 #include "collector/store.h"
 #include "config/key_file.h"
@@ -141,7 +142,7 @@ static int collector_run(const struct collector *collector)
 	if (collector->key_file && collector_key(collector->key_file, &key, &why) < 0)
 		goto out;
 	options.key = buf_slice(&key);
-	if (store_open(collector->store, &options.store, &why) < 0)
+	if (migrate_open(collector->store, &options.store, &why) < 0)
 		goto out;
 	retention.store = options.store;
 	receiver = receiver_new(&options, &why);

@@ -51,7 +51,8 @@ static int migrate_rename(const char *from, const char *to, struct why *why)
 	return error;
 }
 
-int migrate_find(const char *path, char **old, struct why *why)
+/* *old is the path of such a store, or NULL; to be freed. 0, or negative errno with why. */
+static int migrate_find(const char *path, char **old, struct why *why)
 {
 	char *aside = migrate_path(path, ".old"), *beside = migrate_path(path, ".db");
 	int error = aside && beside ? 0 : why_set(why, ENOMEM, "out of memory");
@@ -125,7 +126,8 @@ static int migrate_rows(sqlite3 *database, struct store *store, struct why *why)
 	return error;
 }
 
-int migrate(const char *old, struct store *store, struct why *why)
+/* Adds all its events to the store, then renames it. 0, or negative errno with why. */
+static int migrate(const char *old, struct store *store, struct why *why)
 {
 	char *done = migrate_path(old, ".migrated");
 	sqlite3 *database = NULL;
@@ -147,5 +149,23 @@ int migrate(const char *old, struct store *store, struct why *why)
 		log_info("%s holds the same events still: remove it when you trust the new store",
 			done);
 	free(done);
+	return error;
+}
+
+int migrate_open(const char *path, struct store **store, struct why *why)
+{
+	char *old = NULL;
+	int error = migrate_find(path, &old, why);
+
+	*store = NULL;
+	if (!error)
+		error = store_open(path, store, why);
+	if (!error && old)
+		error = migrate(old, *store, why);
+	if (error) {
+		store_close(*store);
+		*store = NULL;
+	}
+	free(old);
 	return error;
 }

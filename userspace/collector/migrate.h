@@ -8,10 +8,9 @@
 
 struct store;
 
-/* Looks for such a store in place of the directory at path (it is moved aside then, to PATH.old) or
- * beside it, as PATH.db. *old is its path, or NULL; free it. 0, or negative errno with why. */
-int migrate_find(const char *path, char **old, struct why *why);
-/* Adds all its events to the store, then renames it to OLD.migrated. 0, or negative errno with why. */
-int migrate(const char *old, struct store *store, struct why *why);
+/* As store_open; before, it looks for such a store in place of the directory at path (it is moved aside
+ * then, to PATH.old) or beside it, as PATH.db; all its events are added, and it is renamed to
+ * ….migrated. */
+int migrate_open(const char *path, struct store **store, struct why *why);
 
 #endif

@@ -110,6 +110,11 @@ int query_verify(struct query *query, const struct query_filter *filter,
 	const struct query_integrity_ops *ops, void *context, struct query_integrity *found,
 	struct why *why);
 
+/* Copies the store to a directory, which is made for it, while a collector may write to the store: each
+ * day as it is in one moment, and the key. The index is made anew where it is used. *days counts the
+ * files. A copy that failed stays where it is. */
+int query_backup(struct query *query, const char *to, uint64_t *days, struct why *why);
+
 /* What a source address had done in all when it was told last. */
 struct query_source {
 	uint64_t time_ns;

@@ -23,6 +23,9 @@
 #define RECEIVER_UNKNOWN 64  /* likewise, that have still to prove it; the oldest makes room */
 /* Without descriptors, or while the store is full: the pause before the next try. */
 #define RECEIVER_PAUSE_S 1.0
+/* A collector that was killed while it started its index: for a moment the child listens, too. */
+#define RECEIVER_ALIVE_TRIES	30
+#define RECEIVER_ALIVE_PAUSE_US 100000
 #define RECEIVER_LOOK_S	 1.0 /* between two looks for senders that are late */
 
 struct receiver {
@@ -318,12 +321,15 @@ static int receiver_listen_socket(const char *path, struct why *why)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	struct stat status;
+	bool alive = false;
 	int fd, error;
 
 	if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path) >= (int)sizeof(sa.sun_path))
 		return why_set(why, ENAMETOOLONG, "%s: the path of a socket has at most %zu bytes",
 			path, sizeof(sa.sun_path) - 1);
-	if (receiver_socket_alive(&sa))
+	for (int i = 0; i < RECEIVER_ALIVE_TRIES && (alive = receiver_socket_alive(&sa)); i++)
+		usleep(RECEIVER_ALIVE_PAUSE_US);
+	if (alive)
 		return why_set(why, EADDRINUSE, "%s: another collector listens on it", path);
 	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
 		unlink(path);

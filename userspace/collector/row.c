@@ -175,6 +175,7 @@ int row_read(struct row *row, const struct forward_entry *entry)
 
 	buf_clear(&row->memory);
 	row->time_ns = entry->time_ns;
+	row->untimed = false;
 	row->raw = entry->raw;
 	error = row_find(row, &entry->record->via.map);
 	if (error)

@@ -15,6 +15,7 @@
 
 struct row {
 	uint64_t time_ns;
+	bool untimed; /* its clock was wrong: time_ns is when it came */
 	struct slice id;     /* event.id, or made: its place in a chunk of a foreign sender */
 	struct slice raw;    /* the record, as it came */
 	struct slice narrow; /* and without its content */

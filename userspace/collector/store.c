@@ -16,9 +16,11 @@
 #include "collector/day.h"
 #include "collector/keyed.h"
 #include "collector/layout.h"
-#include "collector/migrate.h"
 
 #define STORE_OPEN	4     /* days whose files are open at a time */
+/* A collector that was killed while it started its index: for a moment the child has the lock, too. */
+#define STORE_LOCK_TRIES    30
+#define STORE_LOCK_PAUSE_US 100000
 #define STORE_FIRST_DAY 18262 /* 2020-01-01: no event is older */
 
 struct store {
@@ -128,13 +130,15 @@ static void store_set_aside(struct store *store, int32_t number)
 }
 
 /* The day of an event. A clock that is wrong does not make files of its own. */
-static int32_t store_day_number(uint64_t *time_ns)
+static int32_t store_day_number(struct row *row)
 {
 	uint64_t now = clock_realtime_ns();
 
-	if (*time_ns / LAYOUT_NS_PER_DAY < STORE_FIRST_DAY || *time_ns > now + LAYOUT_NS_PER_DAY)
-		*time_ns = now;
-	return (int32_t)(*time_ns / LAYOUT_NS_PER_DAY);
+	row->untimed = row->time_ns / LAYOUT_NS_PER_DAY < STORE_FIRST_DAY ||
+		       row->time_ns > now + LAYOUT_NS_PER_DAY;
+	if (row->untimed)
+		row->time_ns = now;
+	return (int32_t)(row->time_ns / LAYOUT_NS_PER_DAY);
 }
 
 /* ---- opening ---- */
@@ -142,6 +146,7 @@ static int32_t store_day_number(uint64_t *time_ns)
 static int store_directory(const char *path, struct why *why)
 {
 	struct stat status;
+	bool locked = false;
 	int fd;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -154,7 +159,12 @@ static int store_directory(const char *path, struct why *why)
 		return why_set(why, EPERM,
 			"%s: others may look into it; make its mode 0700, it holds prompts", path);
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	for (int i = 0; i < STORE_LOCK_TRIES && !locked; i++) {
+		locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+		if (!locked)
+			usleep(STORE_LOCK_PAUSE_US);
+	}
+	if (!locked) {
 		close(fd);
 		return why_set(why, EBUSY, "%s: another collector writes to this store", path);
 	}
@@ -196,26 +206,18 @@ static int store_find_last_id(struct store *store, struct why *why)
 int store_open(const char *path, struct store **opened, struct why *why)
 {
 	struct store *store = calloc(1, sizeof(*store));
-	char *old = NULL;
 	int error;
 
 	if (!store || !(store->path = strdup(path))) {
 		free(store);
 		return why_set(why, ENOMEM, "out of memory");
 	}
-	store->directory = -1;
-	error = migrate_find(path, &old, why);
-	if (!error) {
-		store->directory = store_directory(path, why);
-		error = store->directory < 0 ? store->directory : 0;
-	}
+	store->directory = store_directory(path, why);
+	error = store->directory < 0 ? store->directory : 0;
 	if (!error && !(store->keyed = keyed_open(path, true, why)))
 		error = -EIO;
 	if (!error)
 		error = store_find_last_id(store, why);
-	if (!error && old)
-		error = migrate(old, store, why);
-	free(old);
 	if (error)
 		store_close(store);
 	else
@@ -259,7 +261,7 @@ static void store_tell_conflict(struct store *store, const struct row *row)
 /* An event that has an identity. */
 static int store_add_row(struct store *store, struct why *why)
 {
-	int32_t number = store_day_number(&store->row.time_ns);
+	int32_t number = store_day_number(&store->row);
 	enum day_added added;
 	struct day *day;
 	int error = store_day(store, number, &day, why);

@@ -14,8 +14,8 @@
 struct store;
 
 /* Opens the store in a directory for writing, made with mode 0700 where it is missing. One writer at
- * a time. -EINVAL, -EACCES, -EBUSY … with why. What an older version left is taken over first
- * (see migrate.h). */
+ * a time. -EINVAL, -EACCES, -EBUSY … with why. What an older version left, migrate_open
+ * takes over. */
 int store_open(const char *path, struct store **store, struct why *why);
 void store_close(struct store *store);
 

@@ -76,6 +76,8 @@ static void settings_fill(struct settings *settings, const struct config *config
 	settings->flood_rate = admission->flood_rate;
 	settings->admission = admission->nallow || admission->ndeny;
 	settings->shown = queue_rules_shown(config);
+	settings->prefixes =
+		config->endpoints.nprefixes || config->endpoints.steer == CONFIG_STEER_ALL;
 }
 
 static int interface_find(struct datapath *datapath, const char *name, struct why *why)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A connection of a client: who does it ask for, TLS, and its requests one after the other. */
+/* A connection of a client, as those see it who work for it. downstream.h makes it. */
 #ifndef PROXY_CLIENT_H
 #define PROXY_CLIENT_H
 
@@ -9,7 +9,20 @@
 #include "proxy/worker.h"
 #include "tls/clienthello.h"
 
+struct client;
 struct exchange;
+
+/* What an exchange tells the connection that it came by. */
+struct client_ops {
+	/* The exchange is over and all of its response is composed; keep: another request may
+	 * follow. */
+	void (*exchange_done)(struct client *client, bool keep);
+	/* The exchange can take input again. */
+	void (*resume)(struct client *client);
+	/* Closes; the exchange in progress, if any, hears of it. reset: the client must not take
+	 * what it got for a whole response. */
+	void (*close)(struct client *client, bool reset);
+};
 
 enum client_state {
 	CLIENT_HELLO,	  /* peeking at the ClientHello */
@@ -25,6 +38,7 @@ struct client {
 	unsigned magic;
 	struct list node;
 	struct garbage garbage;
+	const struct client_ops *ops;
 	struct worker *worker;
 	enum client_state state;
 	int fd;			/* until the stream has it */
@@ -47,20 +61,5 @@ struct client {
 	bool close_after;	/* no further request on this connection */
 	bool parsing;		/* client_parse is on the stack */
 };
-
-/* Takes over an accepted socket. */
-void client_new(struct worker *worker, int fd);
-/* The exchange is over and all of its response is composed; keep: another request may follow. */
-void client_exchange_done(struct client *client, bool keep);
-/* The exchange can take input again. */
-void client_resume(struct client *client);
-/* Closes; the exchange in progress, if any, hears of it. reset: the client must not take what it
- * got for a whole response. */
-void client_close(struct client *client, bool reset);
-/* The worker drains: an idle connection is closed soon, one in use after its next response, which
- * says Connection: close. */
-void client_drain(struct client *client);
-/* "TLSv1.3"; NULL before the handshake */
-const char *client_tls_version(const struct client *client);
 
 #endif

@@ -159,9 +159,9 @@ static void exchange_end(struct exchange *ex)
 		/* A client that turns out to be gone now must not come back to this exchange. */
 		client->exchange = NULL;
 		if (stream_hold(&client->stream, false) < 0)
-			client_close(client, false);
+			client->ops->close(client, false);
 		else
-			client_exchange_done(client, ex->keep_client);
+			client->ops->exchange_done(client, ex->keep_client);
 	}
 	worker_ended(ex->worker);
 }
@@ -219,7 +219,7 @@ static void exchange_drop_client(struct exchange *ex)
 	ex->client = NULL;
 	ex->head = NULL;
 	client->exchange = NULL;
-	client_close(client, true);
+	client->ops->close(client, true);
 }
 
 void exchange_cut(struct exchange *ex)
@@ -275,7 +275,7 @@ static struct exchange *exchange_new(struct client *client)
 	struct exchange *ex = calloc(1, sizeof(*ex));
 
 	if (!ex) {
-		client_close(client, true);
+		client->ops->close(client, true);
 		return NULL;
 	}
 	ex->magic = EXCHANGE_MAGIC;
@@ -289,7 +289,7 @@ static struct exchange *exchange_new(struct client *client)
 	ex->source = client->source;
 	ex->destination = client->destination;
 	memcpy(ex->sni, client->sni, sizeof(ex->sni));
-	ex->tls_version = client_tls_version(client);
+	ex->tls_version = SSL_get_version(client->stream.ssl);
 	ex->tls_resumed = SSL_session_reused(client->stream.ssl);
 	ex->handshake_ns = client->handshake_ns;
 	ex->client_read_bytes = client->stream.read_bytes;
@@ -360,7 +360,7 @@ struct exchange *exchange_start(struct client *client, const struct head *head, 
 		h1_write_status_line(stream_out(&client->stream), 100, SLICE_NONE);
 		h1_write_end_of_head(stream_out(&client->stream));
 		if (stream_flush(&client->stream) < 0) {
-			client_close(client, false);
+			client->ops->close(client, false);
 			return NULL;
 		}
 	}

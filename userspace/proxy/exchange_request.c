@@ -232,7 +232,7 @@ void exchange_read_request_on(struct exchange *ex)
 	}
 	buf_wipe(&ex->request_unread);
 	if (ex->client && !ex->request_whole)
-		client_resume(ex->client);
+		ex->client->ops->resume(ex->client);
 }
 
 void exchange_keep_trailers(struct buf *trailers, const struct h1_event *event)
@@ -404,7 +404,7 @@ static void exchange_connected(
 	if (ex->reading_request)
 		share_wait(&ex->share);
 	else if (ex->client && !ex->request_whole)
-		client_resume(ex->client);
+		ex->client->ops->resume(ex->client);
 }
 
 static void exchange_open_origin(struct exchange *ex, bool fresh)

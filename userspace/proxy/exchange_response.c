@@ -453,7 +453,7 @@ static void exchange_flush_client(struct exchange *ex)
 	if (ex->end_mark && !ex->tail_open)
 		exchange_open_tail(ex);
 	if (stream_flush(&ex->client->stream) < 0) {
-		client_close(ex->client, false);
+		ex->client->ops->close(ex->client, false);
 		return;
 	}
 	if (!stream_room(&ex->client->stream))
@@ -553,7 +553,7 @@ static void exchange_origin_drained(void *user)
 	if (ex->reading_request)
 		share_wait(&ex->share);
 	else if (ex->client && !ex->request_whole)
-		client_resume(ex->client);
+		ex->client->ops->resume(ex->client);
 	if (!exchange_is_over(ex))
 		exchange_moved(ex, ENDING_BY_ORIGIN);
 }

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "collector/forward_server.h"
 #include "collector/layout.h"
+#include "collector/migrate.h"
 #include "collector/query.h"
 #include "collector/store.h"
 
@@ -455,6 +456,11 @@ static void a_wrong_clock_makes_no_file(void **state)
 	assert_in_range(n, 1, 2);
 	assert_in_range((int64_t)(clock_realtime_ns() / DAY_NS) - days[0], 0, 1);
 	free(days);
+	/* Sent again it is known, but for one that came on the other side of midnight. */
+	send_at(f->store, 1, 1);
+	commit(f->store);
+	assert_int_equal(store_conflicts(f->store), 0);
+	assert_true(store_duplicates(f->store) == 1 || store_added(f->store) == 3);
 }
 
 static void old_days_are_removed(void **state)
@@ -997,6 +1003,53 @@ static void what_is_missing_is_told(void **state)
 	assert_string_equal(seen.text, "twice gate 1: 4-4\nmissing gate 1: 7-8\n");
 }
 
+/* A copy made while a transaction is open is a store as it was before it. */
+static void a_backup_is_a_store(void **state)
+{
+	const struct query_filter all = {0};
+	struct fixture *f = *state;
+	struct seen seen = {0};
+	struct query *query;
+	struct stat status;
+	char copy[128];
+	struct why why = {""};
+	uint64_t days;
+
+	for (uint64_t i = 1; i <= 4; i++)
+		send_event(f->store, i, "192.0.2.1", "m", i, 1, "success");
+	send_at(f->store, 5, 1700000000000000000u + DAY_NS);
+	commit(f->store);
+	send_at(f->store, 6, 1700000000000000000u);
+	query = query_open(f->path, &why);
+	snprintf(copy, sizeof(copy), "%.60s/copy", f->directory);
+	if (query_backup(query, copy, &days, &why) < 0)
+		fail_msg("%s", why.text);
+	assert_int_equal(days, 2);
+	/* It replaces nothing. */
+	assert_int_equal(query_backup(query, copy, &days, &why), -EEXIST);
+	query_close(query);
+	commit(f->store);
+	memcpy(f->path, copy, sizeof(f->path));
+	assert_int_equal(verify(f, &seen).events, 5);
+	assert_int_equal(verify(f, &seen).damaged, 0);
+	query = query_open(f->path, &why);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(query_events(query, &all, 0, see_event, &seen, &why), 0);
+	assert_int_equal(seen.rows, 5);
+	query_close(query);
+	snprintf(copy, sizeof(copy), "%s/2023-11-14.db", f->path);
+	assert_int_equal(stat(copy, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	/* A collector goes on with it. */
+	store_close(f->store);
+	assert_int_equal(store_open(f->path, &f->store, &why), 0);
+	send_event(f->store, 4, "192.0.2.1", "m", 4, 1, "success");
+	send_at(f->store, 6, 1700000000000000000u);
+	commit(f->store);
+	assert_int_equal(store_added(f->store), 1);
+	assert_int_equal(store_duplicates(f->store), 1);
+}
+
 /* ---- the older store ---- */
 
 static void put_old(sqlite3 *database, uint64_t number, const char *id)
@@ -1053,7 +1106,7 @@ static void an_older_store_is_taken_over(void **state)
 	sqlite3_close(database);
 	assert_null(query_open(f->path, &why));
 	assert_non_null(strstr(why.text, "older version"));
-	if (store_open(f->path, &f->store, &why) < 0)
+	if (migrate_open(f->path, &f->store, &why) < 0)
 		fail_msg("%s", why.text);
 	assert_int_equal(store_added(f->store), 2);
 	query = query_open(f->path, &why);
@@ -1064,7 +1117,7 @@ static void an_older_store_is_taken_over(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 	/* The next start has nothing to take over. */
 	store_close(f->store);
-	assert_int_equal(store_open(f->path, &f->store, &why), 0);
+	assert_int_equal(migrate_open(f->path, &f->store, &why), 0);
 	assert_int_equal(store_added(f->store) + store_duplicates(f->store), 0);
 }
 
@@ -1096,6 +1149,7 @@ int main(void)
 		TEST(prefixes_hold_addresses),
 		TEST(what_was_changed_is_told),
 		TEST(what_is_missing_is_told),
+		TEST(a_backup_is_a_store),
 		TEST(an_older_store_is_taken_over),
 	};
 

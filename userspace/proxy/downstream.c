@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "proxy/client.h"
+#include "proxy/downstream.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,6 +24,9 @@
 /* Reads of one turn of the loop, so that one client does not keep the others waiting. */
 #define CLIENT_READS 4
 
+static void client_close(struct client *client, bool reset);
+static void client_resume(struct client *client);
+static void client_exchange_done(struct client *client, bool keep);
 static void client_hung_up(struct hangup *hangup);
 static void client_ready(void *owner);
 static void client_readable(void *owner);
@@ -35,6 +38,12 @@ static const struct stream_handler client_handler = {
 	.readable = client_readable,
 	.drained = client_drained,
 	.failed = client_failed,
+};
+
+static const struct client_ops client_ops = {
+	.exchange_done = client_exchange_done,
+	.resume = client_resume,
+	.close = client_close,
 };
 
 static void client_free(struct garbage *garbage)
@@ -63,7 +72,7 @@ static void client_gone(struct client *client)
 	worker_ended(worker);
 }
 
-void client_close(struct client *client, bool reset)
+static void client_close(struct client *client, bool reset)
 {
 	struct exchange *exchange = client->exchange;
 
@@ -84,6 +93,11 @@ void client_close(struct client *client, bool reset)
 	client_gone(client);
 	if (exchange)
 		exchange_client_gone(exchange);
+}
+
+void downstream_close(struct client *client, bool reset)
+{
+	client_close(client, reset);
 }
 
 static void client_expect(struct client *client, uint64_t deadline_ns)
@@ -325,7 +339,7 @@ static int client_addresses(struct client *client)
 	return 0;
 }
 
-void client_new(struct worker *worker, int fd)
+void downstream_new(struct worker *worker, int fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
 	int error;
@@ -335,6 +349,7 @@ void client_new(struct worker *worker, int fd)
 		return;
 	}
 	client->magic = CLIENT_MAGIC;
+	client->ops = &client_ops;
 	client->worker = worker;
 	client->fd = fd;
 	client->accepted_ns = clock_monotonic_ns();
@@ -413,13 +428,6 @@ static void client_failed(void *owner, int error)
 	if (client->state == CLIENT_HANDSHAKE)
 		client_handshake_failed(client);
 	client_close(client, false);
-}
-
-const char *client_tls_version(const struct client *client)
-{
-	return client->state >= CLIENT_OPEN && client->stream.ssl
-		       ? SSL_get_version(client->stream.ssl)
-		       : NULL;
 }
 
 /* ---- requests ---- */
@@ -587,7 +595,7 @@ static void client_readable(void *owner)
 		client_set_deadline(client);
 }
 
-void client_resume(struct client *client)
+static void client_resume(struct client *client)
 {
 	/* Inside client_parse: its loop goes on by itself. */
 	if (client->state != CLIENT_OPEN || client->parsing)
@@ -600,7 +608,7 @@ void client_resume(struct client *client)
 	client_set_deadline(client);
 }
 
-void client_exchange_done(struct client *client, bool keep)
+static void client_exchange_done(struct client *client, bool keep)
 {
 	client->exchange = NULL;
 	/* A worker that drains closes only where the response said so: else the client may be sending
@@ -628,7 +636,7 @@ static void client_drained(void *owner)
 		exchange_client_drained(client->exchange);
 }
 
-void client_drain(struct client *client)
+void downstream_drain(struct client *client)
 {
 	if (client->state == CLIENT_OPEN && !client->exchange)
 		client_set_deadline(client);

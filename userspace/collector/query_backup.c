@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "collector/keyed.h"
+#include "collector/query_internal.h"
+
+static int backup_key(const struct query *query, int directory, struct why *why)
+{
+	struct buf key = BUF_EMPTY;
+	char path[4200];
+	int error, fd;
+
+	snprintf(path, sizeof(path), "%s/key", query->path);
+	error = file_read(path, KEYED_KEY, &key, why);
+	fd = error ? -1 : openat(directory, "key", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (!error && (fd < 0 || write(fd, buf_slice(&key).data, buf_len(&key)) !=
+					 (ssize_t)buf_len(&key) ||
+			      fsync(fd) < 0))
+		error = why_set(why, errno ? errno : EIO, "the copy of %s: %m", path);
+	if (fd >= 0)
+		close(fd);
+	buf_wipe(&key);
+	return error;
+}
+
+/* The attached day as it is in one moment, while others write to it. */
+static int backup_day(struct query *query, const char *to, struct why *why)
+{
+	sqlite3_stmt *copy = NULL;
+	char path[4200];
+	int error = 0;
+
+	if (snprintf(path, sizeof(path), "%s/%s", to, query->shown) >= (int)sizeof(path))
+		return why_set(why, ENAMETOOLONG, "%s: too long", to);
+	if (sqlite3_prepare_v2(query->database, "VACUUM day INTO ?", -1, &copy, NULL) !=
+		SQLITE_OK) {
+		error = query_error(query, why);
+	} else {
+		sqlite3_bind_text(copy, 1, path, -1, SQLITE_STATIC);
+		if (sqlite3_step(copy) != SQLITE_DONE)
+			error = query_error(query, why);
+	}
+	sqlite3_finalize(copy);
+	return error;
+}
+
+int query_backup(struct query *query, const char *to, uint64_t *days, struct why *why)
+{
+	mode_t before = umask(077);
+	int error = query_begin(query, why), directory = -1;
+
+	*days = 0;
+	if (!error && mkdir(to, 0700) < 0)
+		error = why_set(why, errno, "%s: %s%s", to, strerror(errno),
+			errno == EEXIST ? "; a backup goes to a directory that it makes" : "");
+	if (!error) {
+		directory = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		error = directory < 0 ? why_set(why, errno, "%s: %m", to)
+				      : backup_key(query, directory, why);
+	}
+	for (size_t i = 0; i < query->ndays && !error; i++) {
+		error = query_attach(query, query->days[i], why);
+		if (error == -ENOENT) {
+			error = 0;
+			continue;
+		}
+		if (!error)
+			error = backup_day(query, to, why);
+		*days += !error;
+		query_detach(query);
+	}
+	if (!error && fsync(directory) < 0)
+		error = why_set(why, errno, "%s: %m", to);
+	if (directory >= 0)
+		close(directory);
+	umask(before);
+	return error;
+}
