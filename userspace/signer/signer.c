@@ -275,9 +275,10 @@ static int signer_rehearse(struct signer *signer, struct why *why)
 	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
 		struct buf message = BUF_EMPTY;
 
-		error = leaf_key_write(keys, kind, &message);
-		if (!error)
-			error = leaf_key_bind(bound, signer->ca, buf_slice(&message), why);
+		error = leaf_key_write(keys, kind, &message)
+				? why_set(why, ENOMEM, "out of memory")
+				: leaf_key_bind(
+					  bound, signer->ca, buf_slice(&message), why);
 		buf_free(&message);
 	}
 	for (size_t i = 0; !error && i < config->nhosts; i++)

@@ -13,8 +13,8 @@
 #include "base/why.h"
 
 /* To be raised when a record changes, and also when something that a record only points at does:
- * the messages of a control socket (role.h) or between a worker and the signer (leaf_message.h), rings,
- * ticket keys. */
+ * the messages of a control socket (role.h) or between a worker and the signer (leaf_message.h),
+ * rings, ticket keys. */
 #define MANIFEST_VERSION 2
 /* The environment variable that names the memfd for the next program, which removes it. */
 #define MANIFEST_VARIABLE "SALLYPORT_HANDOVER"
