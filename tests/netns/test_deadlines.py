@@ -3,6 +3,7 @@
 
 import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from lab import network
 from lab.appliance import AZURE
 from lab.client import azure_path, chat_body
+from lab.rogue import rogue_origin
+
+ROGUE = "rogue-deadlines.openai.azure.com"
 
 
 @pytest.fixture
@@ -80,6 +84,35 @@ def test_an_origin_is_not_blamed_for_a_client_that_pauses(lab, hasty, prompt):
     body = call_slowly_read(lab.client(hasty), prompt, 30_000_000, 3)
     assert len(body) > 30_000_000
     assert hasty.event(prompt)["event.outcome"] == "success"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}], ids=["kept", "closed"])
+def test_who_reads_the_end_of_an_answer_late_gets_it(lab, hasty, prompt, headers):
+    """The origin has said all of it, and the rest waits in the appliance."""
+    with lab.network.appliance.small_buffers():
+        body = call_slowly_read(lab.client(hasty), prompt, 230_000, 3, **headers)
+    assert len(body) > 230_000
+
+
+def test_a_client_that_stops_after_an_early_answer_is_blamed(lab, appliance, prompt):
+    """The origin's head came before the request was whole: it waits for the rest of it."""
+    gate = appliance({"http": {"body_timeout": "1s"}, "origin": {"idle_timeout": "3s"}})
+    done = threading.Event()
+
+    def respond(head, body):
+        yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        done.wait(60)
+
+    body = b'{"input": "' + b"x" * 100_000
+    with rogue_origin(lab, ROGUE, respond), lab.client(gate).tls(ROGUE) as connection:
+        connection.send(f"POST {azure_path(operation='embeddings')} HTTP/1.1\r\nHost: {ROGUE}\r\napi-key: k\r\n"
+                        "Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body))
+        connection.send(body)
+        assert connection.head()[0] == 200
+        connection.rest()
+        done.set()
+    event = gate.wait_events(1, lambda event: event.get("http.response.status_code") == 200)[0]
+    assert event["error.type"] == "body_timeout"
 
 
 def test_a_client_is_not_blamed_for_an_origin_that_reads_late(lab, appliance, origin, prompt):

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How streams end: success is what the dialect says is the end, for the event and for the client."""
 
+import threading
+
 import pytest
 
 from lab.appliance import AZURE
-from lab.client import Ended, chat_body
+from lab.client import Ended, azure_path, chat_body
+from lab.rogue import rogue_origin
 
 ASKED = {"stream": True, "stream_options": {"include_usage": True}}  # nothing is injected or hidden
 
@@ -68,3 +71,45 @@ def test_silence_after_the_end_mark_is_the_end_for_both(gate, client, prompt, fi
         event = gate.event(prompt)
         assert event["event.outcome"] == "success"
         assert client.chat(AZURE, prompt + " again", connection=connection).status == 200
+
+
+ROGUE = "rogue-ends.openai.azure.com"
+MARKED = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+          b"e\r\ndata: [DONE]\n\n\r\n")
+
+
+def chunk(data):
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def test_what_trickles_in_behind_the_end_mark_does_not_put_the_end_off(lab, gate, client, prompt):
+    answered = threading.Event()
+
+    def respond(head, body):
+        yield MARKED
+        while not answered.wait(0.1):
+            yield chunk(b":\n\n")
+
+    with rogue_origin(lab, ROGUE, respond):
+        try:
+            got = client.chat(ROGUE, prompt, fields={"stream": True})
+        finally:
+            answered.set()
+    assert got.status == 200 and got.body.startswith(b"data: [DONE]\n\n")
+    assert gate.event(prompt)["event.outcome"] == "success"
+
+
+@pytest.mark.parametrize("fields", [{"stream": True}, ASKED], ids=["injected", "asked"])
+def test_a_flood_behind_the_end_mark_is_not_kept(lab, gate, client, prompt, fields):
+    def respond(head, body):
+        yield MARKED
+        for _ in range(200):
+            yield chunk(b": flood\n\n" * 10000)
+        yield b"0\r\n\r\n"
+
+    with rogue_origin(lab, ROGUE, respond), client.tls(ROGUE) as connection:
+        connection.request("POST", azure_path(), ROGUE, {"api-key": "k"}, chat_body(prompt, **fields))
+        got = connection.rest()
+    assert b"data: [DONE]\n\n" in got
+    assert len(got) < 1_000_000 and not got.endswith(b"0\r\n\r\n")
+    assert gate.event(prompt)["error.type"] == "response_malformed"

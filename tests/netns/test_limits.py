@@ -10,7 +10,9 @@ import pytest
 from lab import network
 from lab.appliance import AZURE, status
 from lab.client import azure_path, chat_body, together
+from lab.rogue import rogue_origin
 
+ROGUE = "rogue-limits.openai.azure.com"
 MIB = 1 << 20
 BIG = 50_000_000
 GROWTH = 24 * MIB  # of a worker, whatever passes through it
@@ -190,6 +192,26 @@ def test_clients_that_leave_while_their_answer_is_written(standing, client, prom
     client.chat(AZURE, f"{prompt} last")
     standing.event(f"{prompt} last")
     assert standing.counters()["process.died"] == died
+
+
+def test_who_reads_no_answers_is_asked_for_no_more_requests(lab, standing, client):
+    """Each answer comes in one record, so that it is whole in the turn in which it begins."""
+    n, started = 150, lambda: standing.counters()["exchange.started"]
+    before, seen = started(), []
+    answer = b'{"answer": "%b"}' % (b"x" * 15_000)
+    head = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(answer))
+    with rogue_origin(lab, ROGUE, lambda *_: head + answer), \
+            lab.network.appliance.small_buffers(), client.tls(ROGUE) as connection:
+        for i in range(n):
+            connection.request("POST", azure_path(), ROGUE, {"api-key": "k"}, chat_body(f"call {i}."))
+        while len(seen) < 4 or seen[-4] != seen[-1] or seen[-1] == before:  # until it stands still
+            seen.append(started())
+            time.sleep(0.2)
+        for _ in range(n):
+            assert connection.response().body == answer
+    assert seen[-1] - before < n / 5  # what fits into a window and the buffers of the kernels
+    assert started() - before == n
 
 
 def test_idle_connections_of_clients_are_cheap(standing, client):

@@ -8,13 +8,21 @@
 
 static struct deadline origin_owes(enum deadline_kind kind, uint64_t ns)
 {
-	return (struct deadline){kind, ENDING_BY_ORIGIN, ns, ENDING_ORIGIN_TIMEOUT};
+	return (struct deadline){
+		kind, ENDING_BY_ORIGIN, ns, ENDING_ORIGIN_TIMEOUT, SINCE_SIDE_MOVED};
+}
+
+static struct deadline client_owes(const struct config *config, enum deadline_since since)
+{
+	return (struct deadline){DEADLINE_CLIENT_BODY, ENDING_BY_CLIENT, config->http.body_ns,
+		ENDING_BODY_TIMEOUT, since};
 }
 
 struct deadline deadline_of(const struct deadline_view *view, const struct config *config)
 {
 	const struct config_origin *origin = &config->origin;
-	const struct deadline none = {DEADLINE_NONE, ENDING_BY_US, 0, ENDING_NONE};
+	const struct deadline none = {.kind = DEADLINE_NONE, .side = ENDING_BY_US};
+	struct deadline end;
 
 	if (view->reading && view->phase != EXCHANGE_DRAINING)
 		return none;
@@ -23,8 +31,7 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 	case EXCHANGE_SENDING:
 		if (view->origin_full)
 			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
-		return (struct deadline){DEADLINE_CLIENT_BODY, ENDING_BY_CLIENT,
-			config->http.body_ns, ENDING_BODY_TIMEOUT};
+		return client_owes(config, SINCE_SIDE_MOVED);
 	case EXCHANGE_AWAITING:
 		if (view->origin_unsent)
 			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
@@ -35,12 +42,19 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 		/* A client that is slow to read is alive, or its kernel finds out (keepalive). */
 		if (view->client_full)
 			return none;
-		if (view->end_mark)
-			return origin_owes(DEADLINE_ORIGIN_END, DEADLINE_END_NS);
+		if (view->end_mark) {
+			/* What trickles in behind the mark does not put the end off. */
+			end = origin_owes(DEADLINE_ORIGIN_END, DEADLINE_END_NS);
+			end.since = SINCE_BEGUN;
+			return end;
+		}
+		/* The origin that answers early may be waiting for the rest of the request. */
+		if (view->request_open && !view->origin_full)
+			return client_owes(config, SINCE_ANYONE_MOVED);
 		return origin_owes(DEADLINE_ORIGIN_BODY, origin->idle_ns);
 	case EXCHANGE_DRAINING:
-		return (struct deadline){
-			DEADLINE_DRAIN, ENDING_BY_US, origin->drain_ns, ENDING_NONE};
+		return (struct deadline){DEADLINE_DRAIN, ENDING_BY_US, origin->drain_ns,
+			ENDING_NONE, SINCE_BEGUN};
 	case EXCHANGE_CONNECTING: /* dialling has a deadline of its own */
 	case EXCHANGE_RECORDING:
 	case EXCHANGE_OVER:

@@ -31,6 +31,7 @@ struct deadline_view {
 	bool origin_unsent; /* bytes wait that the origin has not taken */
 	bool client_full;   /* the client takes no more: the origin is not read */
 	bool end_mark;	    /* the stream has said that it is over, its message has not */
+	bool request_open;  /* the request is not whole: the answer came early */
 };
 
 enum deadline_kind {
@@ -40,14 +41,22 @@ enum deadline_kind {
 	DEADLINE_ORIGIN_HEAD,
 	DEADLINE_ORIGIN_BODY,
 	DEADLINE_ORIGIN_END, /* after the end mark: the end of the message, which should be there */
-	DEADLINE_DRAIN,	     /* ours: in all, not since the last byte */
+	DEADLINE_DRAIN,	     /* ours */
+};
+
+/* Since when it runs. */
+enum deadline_since {
+	SINCE_SIDE_MOVED,   /* since that side has moved last */
+	SINCE_ANYONE_MOVED, /* likewise, or the other: they may be waiting for each other */
+	SINCE_BEGUN,	    /* in all, whatever moves */
 };
 
 struct deadline {
 	enum deadline_kind kind;
 	enum ending_side side;
-	uint64_t ns;	      /* since that side has moved last; 0: without end */
+	uint64_t ns;	      /* 0: without end */
 	enum ending ending; /* when it passes; ENDING_NONE: not a failure */
+	enum deadline_since since;
 };
 
 struct deadline deadline_of(const struct deadline_view *view, const struct config *config);

@@ -114,6 +114,10 @@ static void client_set_deadline(struct client *client)
 	if (client->exchange) {
 		/* The exchange knows who owes the next bytes. */
 		ev_timer_stop(client->worker->loop, &client->deadline);
+	} else if (!h1_reader_in_message(client->reader) &&
+		   buf_len(stream_out(&client->stream))) {
+		/* It is slow to read, but alive, or its kernel finds out. */
+		ev_timer_stop(client->worker->loop, &client->deadline);
 	} else if (!h1_reader_in_message(client->reader)) {
 		client_expect(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
 	} else if (client->deadline.repeat * (double)NS_PER_S != (double)http->head_ns ||
@@ -456,21 +460,25 @@ static void client_linger(struct client *client)
 		client_close(client, false);
 		return;
 	}
+	buf_clear(&client->pending);
+	client_watch(client, true);
+	/* It may be slow to read as long as it lives. */
 	if (buf_len(stream_out(&client->stream))) {
-		client_expect(client, client->worker->config->http.body_ns);
+		ev_timer_stop(client->worker->loop, &client->deadline);
 		return;
 	}
 	stream_shutdown(&client->stream);
-	buf_clear(&client->pending);
 	client_expect(client, CLIENT_LINGER_NS);
-	client_watch(client, true);
 }
 
 static bool client_takes_input(const struct client *client)
 {
 	if (client->state != CLIENT_OPEN)
 		return false;
-	return client->exchange ? exchange_wants_input(client->exchange) : !client->close_after;
+	if (client->exchange)
+		return exchange_wants_input(client->exchange);
+	/* Who does not read the answers is not asked for more requests. */
+	return !client->close_after && stream_room(&client->stream);
 }
 
 static void client_head(struct client *client, const struct head *head, bool fin)
@@ -634,6 +642,8 @@ static void client_drained(void *owner)
 		client_linger(client);
 	else if (client->exchange)
 		exchange_client_drained(client->exchange);
+	else
+		client_resume(client);
 }
 
 void downstream_drain(struct client *client)

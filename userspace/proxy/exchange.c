@@ -69,6 +69,7 @@ static struct deadline_view exchange_view(const struct exchange *ex)
 		.origin_unsent = origin && buf_len(stream_out(origin)),
 		.client_full = ex->client && !stream_room(&ex->client->stream),
 		.end_mark = ex->end_mark,
+		.request_open = !ex->request_whole,
 	};
 }
 
@@ -79,7 +80,8 @@ void exchange_moved(struct exchange *ex, enum ending_side side)
 	struct deadline owed = deadline_of(&view, ex->worker->config);
 	bool other = owed.kind != ex->owed.kind;
 
-	if (!other && (owed.kind == DEADLINE_NONE || owed.side != side))
+	if (!other && (owed.kind == DEADLINE_NONE || owed.since == SINCE_BEGUN ||
+			      (owed.since == SINCE_SIDE_MOVED && owed.side != side)))
 		return;
 	ex->owed = owed;
 	ex->owed_since = ev_now(ex->worker->loop);

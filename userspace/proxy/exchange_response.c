@@ -16,6 +16,8 @@
 /* What one turn of the loop reads, so that one origin does not keep the others waiting. TLS returns
  * a record at a time, and a record may be one event: what lies there leaves in one write. */
 #define RESPONSE_TURN 65536
+/* What waits behind a stream's end mark: no more than came together with it. */
+#define RESPONSE_TAIL_MAX (2 * RESPONSE_TURN)
 
 void exchange_free_response(struct exchange *ex)
 {
@@ -149,6 +151,8 @@ static bool exchange_response_began(struct exchange *ex, const struct head *head
 	if (ex->request_whole)
 		buf_wipe(&ex->body);
 	ex->replayable = false;
+	/* What is added from now on could not be hidden from the client. */
+	ex->may_inject = ex->injected;
 	if (!exchange_mask_error(ex, head)) {
 		exchange_fail(ex, ENDING_ERROR_CODED, NULL);
 		return false;
@@ -473,6 +477,12 @@ static void exchange_response_turn(struct exchange *ex)
 	if (ex->drained && ex->drain_bytes > ex->worker->config->origin.drain_bytes) {
 		counter_add(ex->worker->counters, COUNTER_EXCHANGE_DRAIN_CAPPED, 1);
 		exchange_finish(ex);
+		return;
+	}
+	if (buf_len(&ex->tail) > RESPONSE_TAIL_MAX) {
+		exchange_fail(ex, ENDING_RESPONSE_MALFORMED,
+			&(struct ending_detail){NULL,
+				"The origin went on after the end mark of its stream.", 0});
 		return;
 	}
 	exchange_flush_client(ex);

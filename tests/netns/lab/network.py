@@ -100,6 +100,17 @@ class Namespace:
         with self.inside(), open("/proc/sys/net/" + name, "w", encoding="ascii") as file:
             file.write(str(value))
 
+    @contextlib.contextmanager
+    def small_buffers(self):
+        """The kernel holds little of what was sent from here and not read yet, of new connections."""
+        with self.inside(), open("/proc/sys/net/ipv4/tcp_wmem", encoding="ascii") as file:
+            before = file.read()
+        self.sysctl("ipv4/tcp_wmem", "4096 16384 65536")
+        try:
+            yield
+        finally:
+            self.sysctl("ipv4/tcp_wmem", before)
+
     def close(self):
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)

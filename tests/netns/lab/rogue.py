@@ -13,9 +13,10 @@ from . import network
 @contextlib.contextmanager
 def rogue_origin(lab, host, respond):
     """A TLS server with a good certificate for `host`: respond(request head and body) gives the
-    bytes of each answer, after which the connection is closed."""
+    bytes of each answer, or its pieces one after the other, after which the connection is closed."""
     lab.add_host(host, network.PLAIN)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0  # the first that comes is the answer
     context.load_cert_chain(os.path.join(lab.certificates.directory, host + ".pem"))
     with lab.network.origin.inside():
         listener = socket.create_server((network.PLAIN, 443), backlog=64)
@@ -40,7 +41,9 @@ def rogue_origin(lab, host, respond):
         with contextlib.suppress(OSError), plain, context.wrap_socket(plain, server_side=True) as stream:
             stream.settimeout(60)
             if request := read_request(stream):
-                stream.sendall(respond(*request))
+                answer = respond(*request)
+                for piece in [answer] if isinstance(answer, bytes) else answer:
+                    stream.sendall(piece)
                 stream.unwrap()
 
     def accept():

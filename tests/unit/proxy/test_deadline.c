@@ -27,34 +27,53 @@ static void test_who_owes(void **state)
 		enum deadline_kind kind;
 		enum ending_side side;
 		uint64_t ns;
+		enum deadline_since since;
 	} cases[] = {
-		{{.phase = EXCHANGE_HOLDING}, DEADLINE_CLIENT_BODY, ENDING_BY_CLIENT, BODY},
-		{{.phase = EXCHANGE_SENDING}, DEADLINE_CLIENT_BODY, ENDING_BY_CLIENT, BODY},
+		{{.phase = EXCHANGE_HOLDING}, DEADLINE_CLIENT_BODY,
+			ENDING_BY_CLIENT, BODY, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_SENDING}, DEADLINE_CLIENT_BODY,
+			ENDING_BY_CLIENT, BODY, SINCE_SIDE_MOVED},
 		/* What the origin has not taken yet is no reason to stop reading the client … */
 		{{.phase = EXCHANGE_SENDING, .origin_unsent = true}, DEADLINE_CLIENT_BODY,
-			ENDING_BY_CLIENT, BODY},
+			ENDING_BY_CLIENT, BODY, SINCE_SIDE_MOVED},
 		/* … but a window of it is, and then the client is not waited for. */
 		{{.phase = EXCHANGE_SENDING, .origin_unsent = true, .origin_full = true},
-			DEADLINE_ORIGIN_ROOM, ENDING_BY_ORIGIN, IDLE},
+			DEADLINE_ORIGIN_ROOM, ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_AWAITING, .origin_unsent = true}, DEADLINE_ORIGIN_ROOM,
-			ENDING_BY_ORIGIN, IDLE},
-		{{.phase = EXCHANGE_AWAITING}, DEADLINE_ORIGIN_HEAD, ENDING_BY_ORIGIN, FIRST},
-		{{.phase = EXCHANGE_JUDGING}, DEADLINE_ORIGIN_BODY, ENDING_BY_ORIGIN, IDLE},
-		{{.phase = EXCHANGE_ANSWERING}, DEADLINE_ORIGIN_BODY, ENDING_BY_ORIGIN, IDLE},
-		{{.phase = EXCHANGE_ANSWERING, .client_full = true}, DEADLINE_NONE, ENDING_BY_US, 0},
+			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_AWAITING}, DEADLINE_ORIGIN_HEAD,
+			ENDING_BY_ORIGIN, FIRST, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_JUDGING}, DEADLINE_ORIGIN_BODY,
+			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_ANSWERING}, DEADLINE_ORIGIN_BODY,
+			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_ANSWERING, .client_full = true}, DEADLINE_NONE,
+			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_ANSWERING, .end_mark = true}, DEADLINE_ORIGIN_END,
-			ENDING_BY_ORIGIN, NS_PER_S},
-		{{.phase = EXCHANGE_DRAINING}, DEADLINE_DRAIN, ENDING_BY_US, DRAIN},
-		{{.phase = EXCHANGE_DRAINING, .reading = true}, DEADLINE_DRAIN, ENDING_BY_US, DRAIN},
+			ENDING_BY_ORIGIN, NS_PER_S, SINCE_BEGUN},
+		/* The origin that answers early may wait for the rest of the request … */
+		{{.phase = EXCHANGE_ANSWERING, .request_open = true}, DEADLINE_CLIENT_BODY,
+			ENDING_BY_CLIENT, BODY, SINCE_ANYONE_MOVED},
+		/* … unless it does not take it. */
+		{{.phase = EXCHANGE_ANSWERING, .request_open = true, .origin_full = true},
+			DEADLINE_ORIGIN_BODY, ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_ANSWERING, .request_open = true, .client_full = true},
+			DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_DRAINING}, DEADLINE_DRAIN, ENDING_BY_US, DRAIN,
+			SINCE_BEGUN},
+		{{.phase = EXCHANGE_DRAINING, .reading = true}, DEADLINE_DRAIN, ENDING_BY_US, DRAIN,
+			SINCE_BEGUN},
 		/* While we are the slow ones, nobody is blamed. */
-		{{.phase = EXCHANGE_HOLDING, .reading = true}, DEADLINE_NONE, ENDING_BY_US, 0},
-		{{.phase = EXCHANGE_ANSWERING, .reading = true}, DEADLINE_NONE, ENDING_BY_US, 0},
-		{{.phase = EXCHANGE_CONNECTING}, DEADLINE_NONE, ENDING_BY_US, 0},
+		{{.phase = EXCHANGE_HOLDING, .reading = true}, DEADLINE_NONE,
+			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_ANSWERING, .reading = true}, DEADLINE_NONE,
+			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_CONNECTING}, DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},
 		/* A finished exchange hears no deadline. */
-		{{.phase = EXCHANGE_RECORDING}, DEADLINE_NONE, ENDING_BY_US, 0},
+		{{.phase = EXCHANGE_RECORDING}, DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_RECORDING, .client_full = true, .origin_full = true},
-			DEADLINE_NONE, ENDING_BY_US, 0},
-		{{.phase = EXCHANGE_OVER}, DEADLINE_NONE, ENDING_BY_US, 0},
+			DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_OVER}, DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},
 	};
 
 	(void)state;
@@ -62,9 +81,9 @@ static void test_who_owes(void **state)
 		struct deadline owed = deadline_of(&cases[i].view, &config);
 
 		if (owed.kind != cases[i].kind || owed.side != cases[i].side ||
-			owed.ns != cases[i].ns)
-			fail_msg("case %zu: kind %d, side %d, %llu ns", i, owed.kind, owed.side,
-				(unsigned long long)owed.ns);
+			owed.ns != cases[i].ns || owed.since != cases[i].since)
+			fail_msg("case %zu: kind %d, side %d, %llu ns, since %d", i, owed.kind,
+				owed.side, (unsigned long long)owed.ns, owed.since);
 	}
 }
 
@@ -72,10 +91,10 @@ static void test_who_owes(void **state)
 static void test_who_owes_is_blamed(void **state)
 {
 	(void)state;
-	for (int bits = 0; bits < 32; bits++)
+	for (int bits = 0; bits < 64; bits++)
 		for (int phase = 0; phase <= EXCHANGE_OVER; phase++) {
 			struct deadline_view view = {(enum exchange_phase)phase, bits & 1, bits & 2,
-				bits & 4, bits & 8, bits & 16};
+				bits & 4, bits & 8, bits & 16, bits & 32};
 			struct deadline owed = deadline_of(&view, &config);
 
 			if (owed.ending != ENDING_NONE)
