@@ -60,7 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct operation operation = {
 		.id = size && data[0] & 1 ? OPERATION_COMPLETION : OPERATION_CHAT, .read = true};
 	size_t step = size ? 1 + (data[0] >> 4) : 1;
-	size_t content_max = size && data[0] & 2 ? 1 << 20 : size && data[0] & 4 ? 40 : 0;
+	unsigned how = size ? data[0] : 0;
+	size_t content_max = how & 2 ? 1 << 20 : how & 4 ? 40 : how & 8 ? 400 : 0;
 	struct slice body = slice_after(slice_of((const char *)data, size), 1);
 	struct response_reader *whole = read_body(&operation, content_max, body, SIZE_MAX);
 	struct response_reader *pieces = read_body(&operation, content_max, body, step);

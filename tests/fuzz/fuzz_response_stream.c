@@ -53,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct operation operation = {
 		.id = size && data[0] & 1 ? OPERATION_COMPLETION : OPERATION_CHAT, .read = true};
-	size_t content_max = size && data[0] & 2 ? 1 << 20 : size && data[0] & 4 ? 40 : 0;
+	unsigned how = size ? data[0] : 0;
+	size_t content_max = how & 2 ? 1 << 20 : how & 4 ? 40 : how & 8 ? 400 : 0;
 	struct slice rest = slice_after(slice_of((const char *)data, size), 1);
 	struct response_reader *r = response_reader_new(&operation, content_max, true);
 	const struct response_facts *facts = response_reader_facts(r);

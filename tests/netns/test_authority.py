@@ -3,14 +3,19 @@
 
 import datetime
 import os
+import signal
+import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lab import network
 from lab.appliance import AZURE
 from lab.certificates import DAY, key_pem, new_key, pem, subject, usage
 from lab.client import Client
+from test_fail_modes import SOURCES
+from test_processes import killed
 
 
 def old_authority():
@@ -69,4 +74,46 @@ def test_a_worker_that_asks_for_too_many_leaves_waits_and_is_told_of(lab, applia
     assert told["datapath.state"] == "limited"
     assert "tls.leaf_rate" in told["datapath.reason"]
     assert gate.counters()["signer.limited"] >= 1
+    gate.stop()
+
+
+def leaf_key(client, kind="ECDSA", host=AZURE, source=None):
+    """The public key of the leaf that a new client is shown."""
+    context = client.context(version=ssl.TLSVersion.TLSv1_2)
+    context.set_ciphers(f"ECDHE-{kind}-AES128-GCM-SHA256")
+    with client.tls(host, address=network.REGION_A, source=source, context=context) as connection:
+        leaf = x509.load_der_x509_certificate(connection.stream.getpeercert(True))
+    return leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_worker_in_anothers_place_has_keys_of_its_own(lab, appliance, prompt):
+    gate = appliance({"appliance": {"workers": 1}})
+    client = lab.client(gate)
+
+    def keys(host=AZURE):
+        return [leaf_key(client, kind, host) for kind in ("ECDSA", "RSA")]
+
+    before = keys()
+    assert len(set(before)) == 2
+    assert keys() == before
+    # Another signer mints for the keys that there are.
+    killed(gate, "signer")
+    assert keys("fresh.openai.azure.com") == before
+    for number in (signal.SIGSEGV, signal.SIGSYS, signal.SIGKILL):
+        killed(gate, "worker", number)
+        after = keys()
+        assert not set(after) & set(before)
+        before = after
+    assert client.chat(AZURE, f"{prompt} afterwards").status == 200
+    assert gate.counters()["signer.key_refused"] == 0
+    gate.stop()
+
+
+def test_workers_share_no_leaf_key(lab, appliance):
+    gate = appliance({"appliance": {"workers": 2}})
+    client = lab.client(gate)
+    # One source for each worker.
+    first, second = (leaf_key(client, source=source) for source in SOURCES.values())
+    assert first != second
+    assert [leaf_key(client, source=source) for source in SOURCES.values()] == [first, second]
     gate.stop()

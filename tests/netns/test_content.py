@@ -36,6 +36,26 @@ def test_the_newest_words_are_kept(gate, client, prompt):
     assert event["gen_ai.input.messages.cut"] == sum(len(json.dumps(m)) for m in missing)
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_long_answer_keeps_its_beginning_and_its_end(gate, client, prompt, streamed):
+    got = client.chat(AZURE, prompt, fields={"stream": streamed}, headers={"x-test-events": "60000"})
+    text = got.text()
+    event = gate.event(prompt)
+    (message,) = json.loads(event["gen_ai.output.messages"])
+    beginning, end = message["content"].split("…")
+    assert text.startswith(beginning) and text.endswith(end)
+    assert min(len(beginning), len(end)) > 100_000
+    assert event["gen_ai.output.messages.truncated"] is True
+    assert event["gen_ai.output.messages.cut"] == len(json.dumps(text)) - len(json.dumps(beginning + end))
+
+
+def test_an_answer_that_fits_is_whole(gate, client, prompt):
+    text = client.chat(AZURE, prompt, fields={"stream": True}).text()
+    event = gate.event(prompt)
+    assert json.loads(event["gen_ai.output.messages"])[0]["content"] == text
+    assert "gen_ai.output.messages.cut" not in event
+
+
 PIECES = [
     r"\ud83d", r"\ude00", r"\ud83d\ude00", r"\u0000", r"\\", r"\"", "ä", "\u202e", "x" * 300, "},{",
     r"api_key=\u0041bcdefgh", r"\nsk-abcdefghij0123456789", r"{\"api_key\":1234567}",

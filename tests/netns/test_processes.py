@@ -24,11 +24,11 @@ def gate(appliance):
     return appliance()
 
 
-def killed(gate, role):
+def killed(gate, role, number=signal.SIGKILL):
     """Kills all processes of a role and waits for their successors."""
     before = gate.children(role)
     for pid in before:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     wait_for(
         lambda: len(gate.children(role)) == len(before) and not set(gate.children(role)) & set(before),
         f"new {role}",

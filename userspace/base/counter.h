@@ -177,6 +177,7 @@
 	X(SIGNER_MINTED, "signer.minted", "leaves minted") \
 	X(SIGNER_LIMITED, "signer.limited", "times a worker had to wait, for it asked for more leaves than tls.leaf_rate") \
 	X(SIGNER_REFUSED, "signer.refused", "requests for a leaf that were refused, or could not be read") \
+	X(SIGNER_KEY_REFUSED, "signer.key_refused", "leaf keys of workers that were refused: a second one, or none of its kind") \
 	/* end */
 
 /* What is now, not what was counted: one process sets it, in its slot. They stand in the file behind

@@ -136,7 +136,7 @@
 	S(flush_interval, DURATION, flush_ns, "100ms", "1ms..1m")                                 \
 	S(batch, U32, batch, "500", "1..100000")                                                  \
 	S(content, BOOL, content, "true", "")                                                     \
-	S(content_max, SIZE, content_max, "256KiB", "0..64MiB")                                   \
+	S(content_max, SIZE, content_max, "256KiB", "0..1536KiB")                                 \
 	L(redact_headers, HEADER, redact_headers, NULL, "")                                       \
 	S(ring_size, SIZE, ring_bytes, "16MiB", "64KiB..1GiB")
 

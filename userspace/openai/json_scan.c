@@ -151,6 +151,10 @@ static void keep_append(struct json_keep *keep, struct slice bytes)
 		return;
 	if (bytes.len <= room && buf_append_slice(keep->into, bytes) == 0)
 		return;
+	if (bytes.len > room && keep->overflow) {
+		keep->overflow(keep->context, bytes);
+		return;
+	}
 	keep->cut = true;
 	if (bytes.len > room)
 		buf_append_slice(keep->into, slice_first(bytes, room));

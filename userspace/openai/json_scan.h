@@ -91,6 +91,9 @@ struct json_keep {
 	struct buf *into; /* appended to; NULL: nothing is kept now */
 	size_t max;	  /* into never grows beyond this many bytes */
 	bool cut;	  /* some bytes did not fit, or there was no memory for them */
+	/* Takes bytes that do not fit, instead of their being cut: none of them is in into. */
+	void (*overflow)(void *context, struct slice bytes);
+	void *context;
 };
 
 struct json_scan *json_scan_new(const struct json_handler *handler, void *context);

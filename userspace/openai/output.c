@@ -3,27 +3,36 @@
 
 #include <stdlib.h>
 
+#include "openai/ends.h"
 #include "openai/json_text.h"
+
+/* When something has to go, so much of max goes at once. */
+#define BATCH 64
+/* A text that was shortened to less than twice that stays as it is. */
+#define SHORTEST 4
+/* The longest form of a byte in a JSON string, \u0000 (a replacement character is shorter). */
+#define ESCAPED 6
+#define PIECE	256 /* bytes of a text that are taken at once where room is short */
 
 struct output_call {
 	uint64_t index;
 	bool custom;
-	struct buf texts[OUTPUT_CALL_TEXTS]; /* the inside of JSON strings */
+	struct ends texts[OUTPUT_CALL_TEXTS];
 };
 
 struct output_choice {
 	bool there;
 	struct slice role, finish;
 	char role_memory[24], finish_memory[40];
-	struct buf texts[OUTPUT_TEXTS]; /* likewise */
-	bool has[OUTPUT_TEXTS];		/* an empty text is one too */
+	struct ends texts[OUTPUT_TEXTS];
+	bool has[OUTPUT_TEXTS]; /* an empty text is one too */
 	struct output_call *calls;
 	unsigned ncalls;
 };
 
 void output_init(struct output *o, size_t max)
 {
-	*o = (struct output){.room = max};
+	*o = (struct output){.max = max};
 }
 
 static void call_free(struct output_call *call)
@@ -31,7 +40,7 @@ static void call_free(struct output_call *call)
 	unsigned i;
 
 	for (i = 0; i < OUTPUT_CALL_TEXTS; i++)
-		buf_free(&call->texts[i]);
+		ends_free(&call->texts[i]);
 }
 
 static void choice_free(struct output_choice *c)
@@ -39,7 +48,7 @@ static void choice_free(struct output_choice *c)
 	unsigned i;
 
 	for (i = 0; i < OUTPUT_TEXTS; i++)
-		buf_free(&c->texts[i]);
+		ends_free(&c->texts[i]);
 	for (i = 0; i < c->ncalls; i++)
 		call_free(&c->calls[i]);
 	free(c->calls);
@@ -98,12 +107,69 @@ void output_finish(struct output_choice *c, struct slice reason)
 	c->finish = json_text_copy(c->finish_memory, sizeof(c->finish_memory), reason);
 }
 
-static void append(struct output *o, struct buf *into, struct slice text)
+/* Sets *found to the longer of it and the texts. */
+static void longer(struct ends **found, struct ends *texts, unsigned ntexts)
 {
-	if (!json_text_escape(into, text, &o->room)) {
-		o->cut = true;
-		o->room = 0; /* what is kept is the beginning, without gaps */
+	for (unsigned i = 0; i < ntexts; i++)
+		if (!*found || ends_len(&texts[i]) > ends_len(*found))
+			*found = &texts[i];
+}
+
+static struct ends *longest(struct output *o)
+{
+	struct ends *found = NULL;
+
+	for (unsigned i = 0; i < o->nchoices; i++) {
+		struct output_choice *c = &o->choices[i];
+
+		longer(&found, c->texts, OUTPUT_TEXTS);
+		for (unsigned k = 0; k < c->ncalls; k++)
+			longer(&found, c->calls[k].texts, OUTPUT_CALL_TEXTS);
 	}
+	return found;
+}
+
+/* There is more than max: the longest texts lose of their middles, so much that this is seldom. */
+static void make_room(struct output *o)
+{
+	size_t wanted = o->max - o->max / BATCH;
+
+	o->cut = true;
+	while (o->kept > wanted) {
+		struct ends *text = longest(o);
+		size_t n = o->kept - wanted, half = ends_len(text) / 2;
+		size_t gone = half < SHORTEST ? 0 : ends_shed(text, n < half ? n : half);
+
+		o->kept -= gone;
+		o->cut_bytes += gone;
+		if (!gone) {
+			o->full = true;
+			return;
+		}
+	}
+}
+
+static void append(struct output *o, struct ends *text, struct slice added)
+{
+	while (added.len && !o->full && o->max) {
+		size_t room = o->max - o->kept, most = room;
+		struct slice piece = added;
+
+		/* What may not fit comes in pieces, which then may be a little too much. */
+		if (added.len > room / ESCAPED) {
+			piece = json_text_cut(added, PIECE);
+			most = ESCAPED * PIECE;
+		}
+		room = most;
+		if (!piece.len || !json_text_escape(ends_into(text), piece, &most))
+			o->full = true;
+		o->kept += room - most;
+		added = slice_after(added, piece.len);
+		if (o->kept > o->max)
+			make_room(o);
+	}
+	o->cut_bytes += added.len;
+	o->cut = o->cut || added.len || o->full;
 }
 
 void output_text(
@@ -148,7 +214,7 @@ void output_call_text(
 {
 	if (which == OUTPUT_CALL_ARGUMENTS)
 		o->bytes += text.len;
-	else if (buf_len(&call->texts[which]))
+	else if (ends_len(&call->texts[which]))
 		return; /* some servers say them in every delta */
 	append(o, &call->texts[which], text);
 }
@@ -160,12 +226,12 @@ static void put(struct buf *json, struct slice s)
 }
 
 /* before, text, after */
-static void put_text(struct buf *json, const char *before, struct buf *text, const char *after)
+static void put_text(struct buf *json, const char *before, struct ends *text, const char *after)
 {
 	put(json, slice_of_string(before));
-	put(json, buf_slice(text));
+	ends_append_to(text, json);
 	put(json, slice_of_string(after));
-	buf_free(text);
+	ends_free(text);
 }
 
 static void put_call(struct buf *json, struct output_call *call)
@@ -228,7 +294,7 @@ static void put_choice(struct buf *json, struct output_choice *c)
 	choice_free(c);
 }
 
-/* More than the names around the texts of a choice, resp. a call, ever take. */
+/* More than the names around the texts of a choice, resp. a call, and their marks ever take. */
 #define CHOICE_NAMES 384
 #define CALL_NAMES   128
 
@@ -241,10 +307,10 @@ static size_t size_of(const struct output *o)
 		const struct output_choice *c = &o->choices[i];
 
 		for (t = 0; t < OUTPUT_TEXTS; t++)
-			size += buf_len(&c->texts[t]);
+			size += ends_len(&c->texts[t]);
 		for (k = 0; k < c->ncalls; k++)
 			for (t = 0; t < OUTPUT_CALL_TEXTS; t++)
-				size += buf_len(&c->calls[k].texts[t]);
+				size += ends_len(&c->calls[k].texts[t]);
 	}
 	return size;
 }

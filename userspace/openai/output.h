@@ -38,12 +38,15 @@ struct output_call;
 struct output {
 	struct output_choice *choices;
 	unsigned nchoices, ncalls;
-	size_t room;	/* bytes of text that may still be kept */
+	size_t max, kept; /* bytes of text, in its JSON form, without the marks of cuts */
 	bool cut;	/* something did not fit */
+	bool full;	/* no text is left to shorten: what comes is not kept */
+	uint64_t cut_bytes; /* of text that are not kept */
 	uint64_t bytes; /* of text that was fed, kept or not */
 };
 
-/* max: most bytes of text (in its JSON form) that are kept; the names around it come besides. */
+/* max: most bytes of text (in its JSON form) that are kept, the longest texts by their beginnings
+ * and ends (ends.h); the names around it come besides. */
 void output_init(struct output *o, size_t max);
 void output_free(struct output *o);
 

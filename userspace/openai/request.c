@@ -165,7 +165,7 @@ static void enter_message(struct request_reader *r, struct json_scan *scan)
 	r->in_message = true;
 	r->of_user = false;
 	r->keep_message = (struct json_keep){
-		&r->newest.json, buf_len(&r->newest.json) + r->newest.max, false};
+		.into = &r->newest.json, .max = buf_len(&r->newest.json) + r->newest.max};
 	json_scan_keep_raw(scan, &r->keep_message);
 }
 
@@ -352,9 +352,9 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 		return NULL;
 	r->operation = operation;
 	r->facts.readable = true;
-	r->keep_text = (struct json_keep){&r->text, TEXT_MAX, false};
-	r->keep_messages = (struct json_keep){&r->messages, content_max, false};
-	r->keep_tools = (struct json_keep){&r->tools, content_max, false};
+	r->keep_text = (struct json_keep){.into = &r->text, .max = TEXT_MAX};
+	r->keep_messages = (struct json_keep){.into = &r->messages, .max = content_max};
+	r->keep_tools = (struct json_keep){.into = &r->tools, .max = content_max};
 	newest_init(&r->newest, content_max);
 	r->scan = json_scan_new(&handler, r);
 	if (!r->scan) {

@@ -37,6 +37,7 @@ void response_reader_free(struct response_reader *r)
 		return;
 	output_free(&r->output);
 	buf_free(&r->messages);
+	abridge_free(&r->abridge);
 	buf_free(&r->finish_reasons);
 	buf_free(&r->text);
 	json_scan_free(r->scan);
@@ -375,6 +376,8 @@ void response_reader_end(struct response_reader *r)
 		output_messages(&r->output, &r->messages);
 	output_finish_reasons(&r->output, &r->finish_reasons);
 	f->output_truncated = f->output_truncated || (r->content_max && r->output.cut);
+	if (r->streamed && r->content_max)
+		f->output_cut = r->output.cut_bytes;
 	f->output_messages = buf_slice(&r->messages);
 	f->finish_reasons = buf_slice(&r->finish_reasons);
 	if (!f->has_error)

@@ -82,19 +82,39 @@ static const struct json_rule rules[] = {
 	{NODE_ROOT, NODE_TOP_MESSAGE, "message"},
 };
 
+/* Something of the messages does not fit: from now on, they are abridged. */
+static void overflow(void *context, struct slice bytes)
+{
+	struct response_reader *r = context;
+
+	if (!abridge_begun(&r->abridge)) {
+		abridge_feed(&r->abridge, buf_slice(&r->messages));
+		buf_free(&r->messages);
+		r->keep_messages.max = 0;
+	}
+	abridge_feed(&r->abridge, bytes);
+}
+
+/* Something around the messages. */
+static void append(struct response_reader *r, struct slice text)
+{
+	if (abridge_begun(&r->abridge))
+		abridge_feed(&r->abridge, text);
+	else if (buf_append_slice(&r->messages, text) < 0)
+		r->facts.output_truncated = true;
+}
+
 /* Keeps a message, resp. the text of the older completions as one, behind those before it. */
 static void keep_message(struct response_reader *r, struct json_scan *scan, bool text)
 {
-	struct buf *messages = &r->messages;
-	struct slice before = buf_len(messages) ? SLICE(",") : SLICE("[");
+	bool first = !buf_len(&r->messages) && !abridge_begun(&r->abridge);
 
 	if (!r->content_max || r->facts.output_truncated)
 		return;
-	if (buf_append_slice(messages, before) < 0 ||
-		(text && buf_append_slice(messages, SLICE("{\"role\":\"assistant\",\"content\":")) <
-				 0))
-		r->facts.output_truncated = true;
-	else
+	append(r, first ? SLICE("[") : SLICE(","));
+	if (text)
+		append(r, SLICE("{\"role\":\"assistant\",\"content\":"));
+	if (!r->facts.output_truncated)
 		json_scan_keep_raw(scan, &r->keep_messages);
 }
 
@@ -221,8 +241,9 @@ static void leave_text(struct response_reader *r)
 
 	if (r->operation->id == OPERATION_CHAT || !r->content_max || f->output_truncated)
 		return;
-	f->output_truncated =
-		r->keep_messages.cut || buf_append_slice(&r->messages, SLICE("}")) < 0;
+	f->output_truncated = r->keep_messages.cut;
+	if (!f->output_truncated)
+		append(r, SLICE("}"));
 }
 
 static void leave(void *context, struct json_scan *scan, const struct json_value *v)
@@ -273,8 +294,10 @@ int response_body_init(struct response_reader *r)
 	static const struct json_handler handler = {
 		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, NULL};
 
-	r->keep_text = (struct json_keep){&r->text, RESPONSE_MESSAGE, false};
-	r->keep_messages = (struct json_keep){&r->messages, r->content_max, false};
+	r->keep_text = (struct json_keep){.into = &r->text, .max = RESPONSE_MESSAGE};
+	r->keep_messages = (struct json_keep){
+		.into = &r->messages, .max = r->content_max, .overflow = overflow, .context = r};
+	abridge_init(&r->abridge, r->content_max);
 	r->scan = json_scan_new(&handler, r);
 	return r->scan ? 0 : -ENOMEM;
 }
@@ -288,6 +311,11 @@ void response_body_end(struct response_reader *r)
 		response_unreadable(r, json_problem_name(problem));
 	f->complete = problem == JSON_FINE;
 	f->output_truncated = f->output_truncated || r->keep_messages.cut;
+	if (abridge_begun(&r->abridge)) {
+		f->output_truncated = true;
+		abridge_end(&r->abridge, &r->messages);
+		f->output_cut = r->abridge.cut;
+	}
 	if (!buf_len(&r->messages))
 		return;
 	if (problem || f->output_truncated || buf_append_slice(&r->messages, SLICE("]")) < 0)

@@ -21,6 +21,7 @@ struct response_facts {
 	 * when truncated (content_max was reached, or a choice beyond the 128th came). */
 	struct slice output_messages;
 	bool output_truncated;
+	uint64_t output_cut; /* bytes that are not in it, of the middles of its longest texts */
 	struct slice error_type, error_code,
 		error_message; /* decoded, cut at 128, 128, 1024 bytes */
 	bool has_error;	       /* an error object was there, also inside a 200 stream */

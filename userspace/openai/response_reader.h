@@ -3,6 +3,7 @@
 #ifndef OPENAI_RESPONSE_READER_H
 #define OPENAI_RESPONSE_READER_H
 
+#include "openai/abridge.h"
 #include "openai/json_scan.h"
 #include "openai/operation.h"
 #include "openai/output.h"
@@ -30,6 +31,7 @@ struct response_reader {
 	uint64_t choice; /* choices that have ended */
 	struct buf text;
 	struct json_keep keep_text, keep_messages;
+	struct abridge abridge; /* of the messages, once they are too long */
 };
 
 void response_unreadable(struct response_reader *r, const char *problem);

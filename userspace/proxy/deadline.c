@@ -35,8 +35,12 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 	case EXCHANGE_AWAITING:
 		if (view->origin_unsent)
 			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
+		if (view->client_full)
+			return none;
 		return origin_owes(DEADLINE_ORIGIN_HEAD, origin->first_byte_ns);
 	case EXCHANGE_JUDGING:
+		if (view->client_full)
+			return none;
 		return origin_owes(DEADLINE_ORIGIN_BODY, origin->idle_ns);
 	case EXCHANGE_ANSWERING:
 		/* A client that is slow to read is alive, or its kernel finds out (keepalive). */

@@ -174,6 +174,8 @@ static void exchange_event_response(struct exchange *ex, struct event *event)
 	event->system_fingerprint = facts->system_fingerprint;
 	event->output_messages = facts->output_messages;
 	event->output_messages_truncated = event_flag(facts->output_truncated);
+	if (facts->output_cut)
+		event->output_messages_cut = event_number(facts->output_cut);
 	if (!facts->readable && event->body_readable != EVENT_NO) {
 		event->body_readable = EVENT_NO;
 		event->body_problem = slice_of_string(facts->problem);

@@ -41,6 +41,7 @@ struct worker {
 	struct tls_client_leg *client_leg;
 	struct tls_origin_leg *origin_leg;
 	const struct ticket_keys *tickets;
+	EVP_PKEY *leaf_keys[LEAF_KINDS]; /* this process's own */
 	struct leaf_cache *leaves[LEAF_KINDS];
 	struct origins *origins;
 	struct recorder *recorder;
@@ -49,6 +50,7 @@ struct worker {
 	const struct source_board *board; /* totals of the source addresses */
 	struct secret **keys; /* the service key of each backend of the configuration, or NULL */
 	int signer;
+	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
 	ev_io signer_input, accept4, accept6;
 	ev_prepare turn_end;
 	struct shares shares; /* of the work of a turn */

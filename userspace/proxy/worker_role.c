@@ -138,12 +138,31 @@ static void worker_stop_listening(struct worker *worker, ev_io *watcher)
 
 /* ---- the signer ---- */
 
+/* The signer mints for the keys that it was sent first: before any byte of a client was read. */
+static int worker_name_keys(struct worker *worker)
+{
+	int error = 0;
+
+	while (worker->keys_named < LEAF_KINDS && !error) {
+		struct buf message = BUF_EMPTY;
+
+		error = leaf_key_write(worker->leaf_keys, worker->keys_named, &message);
+		if (!error)
+			error = ipc_send(worker->signer, LEAF_KEY, buf_slice(&message).data,
+				buf_len(&message), NULL, 0);
+		buf_free(&message);
+		if (!error)
+			worker->keys_named++;
+	}
+	return error;
+}
+
 static int worker_ask_signer(void *context, const void *message, size_t len)
 {
 	struct worker *worker = context;
+	int error = worker->signer < 0 ? -ENOTCONN : worker_name_keys(worker);
 
-	return worker->signer < 0 ? -ENOTCONN
-				  : ipc_send(worker->signer, LEAF_REQUEST, message, len, NULL, 0);
+	return error ? error : ipc_send(worker->signer, LEAF_REQUEST, message, len, NULL, 0);
 }
 
 static void worker_leave_signer(struct worker *worker)
@@ -201,6 +220,9 @@ static void worker_meet_signer(struct worker *worker, int fd)
 		return;
 	ev_io_init(&worker->signer_input, worker_signer_message, fd, EV_READ);
 	worker->signer_input.data = worker;
+	worker->keys_named = 0;
+	/* Were there no memory for it now, the first request would be sent after it. */
+	(void)worker_name_keys(worker);
 	ev_io_start(worker->loop, &worker->signer_input);
 	worker_ask_again(worker, true);
 }
@@ -247,7 +269,7 @@ static int worker_read_keys(struct worker *worker, struct why *why)
 static int worker_open_tls(struct worker *worker, struct why *why)
 {
 	struct role_context *context = worker->context;
-	int leaf_key = role_fd(context, "leaf_key"), tickets = role_fd(context, "tickets"),
+	int tickets = role_fd(context, "tickets"),
 	    ca_certificate = role_fd(context, "ca_certificate");
 	int error = -EINVAL;
 
@@ -256,8 +278,10 @@ static int worker_open_tls(struct worker *worker, struct why *why)
 		if (!worker->tickets)
 			goto out;
 	}
+	if (leaf_keys_make(worker->leaf_keys, why))
+		goto out;
 	worker->client_leg =
-		tls_client_leg_new(worker->config, leaf_key, worker->tickets, why);
+		tls_client_leg_new(worker->config, worker->leaf_keys, worker->tickets, why);
 	if (!worker->client_leg)
 		goto out;
 	worker->origin_leg = tls_origin_leg_new(worker->config, ca_certificate, why);
@@ -270,7 +294,6 @@ static int worker_open_tls(struct worker *worker, struct why *why)
 		error = worker->leaves[kind] ? 0 : why_set(why, ENOMEM, "out of memory");
 	}
 out:
-	close(leaf_key);
 	if (tickets >= 0)
 		close(tickets);
 	if (ca_certificate >= 0)
@@ -351,6 +374,7 @@ static void worker_close(void *state)
 	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
 		leaf_cache_free(worker->leaves[kind]);
 	tls_client_leg_free(worker->client_leg);
+	leaf_keys_free(worker->leaf_keys);
 	tls_origin_leg_free(worker->origin_leg);
 	ticket_keys_unmap(worker->tickets);
 	hangups_close(&worker->hangups);

@@ -24,7 +24,6 @@
 struct signer {
 	struct role_context *context;
 	struct ca *ca;
-	EVP_PKEY *leaf_keys[LEAF_KINDS];
 	struct list peers;
 	uint64_t complained_ns;
 	bool draining;
@@ -36,6 +35,8 @@ struct signer_peer {
 	struct list node;
 	struct signer *signer;
 	uint32_t number;
+	/* For which leaves are minted: the first that came over this socket, and no other. */
+	EVP_PKEY *keys[LEAF_KINDS];
 	double leaves;	     /* that it may have now … */
 	uint64_t leaves_ns;  /* … as of this moment */
 	uint64_t limited_ns; /* when that was told last; 0: never */
@@ -53,6 +54,7 @@ static void peer_close(struct signer_peer *peer)
 	ev_timer_stop(signer->context->loop, &peer->pause);
 	close(peer->io.fd);
 	list_remove(&peer->node);
+	leaf_keys_free(peer->keys);
 	buf_free(&peer->reply);
 	free(peer);
 	if (signer->draining && list_empty(&signer->peers))
@@ -81,6 +83,20 @@ static void peer_complain(struct signer_peer *peer, const char *problem)
 	log_warning("worker %u: %s", peer->number, problem);
 }
 
+/* A worker has one key of a kind for its life. Whoever sends another is not what it was. */
+static void peer_take_key(struct signer_peer *peer, const struct ipc_message *message)
+{
+	struct signer *signer = peer->signer;
+	struct why why = {""}, told;
+
+	if (!leaf_key_bind(peer->keys, signer->ca, slice_of(message->body, message->len), &why))
+		return;
+	counter_add(signer->context->counters, COUNTER_SIGNER_KEY_REFUSED, 1);
+	why_set(&told, EPERM, "sent %s, which is refused", why.text);
+	peer_complain(peer, told.text);
+}
+
+/* Whether there is a reply to send. */
 static bool peer_answer(struct signer_peer *peer, const struct ipc_message *message)
 {
 	struct signer *signer = peer->signer;
@@ -88,8 +104,12 @@ static bool peer_answer(struct signer_peer *peer, const struct ipc_message *mess
 	struct slice request = slice_of(message->body, message->len);
 	int result = -EBADMSG;
 
+	if (message->type == LEAF_KEY) {
+		peer_take_key(peer, message);
+		return false;
+	}
 	if (message->type == LEAF_REQUEST)
-		result = leaf_answer(signer->ca, signer->leaf_keys, context->config, request,
+		result = leaf_answer(signer->ca, peer->keys, context->config, request,
 			clock_realtime_ns(), &peer->reply);
 	if (result == 1) {
 		peer->leaves--;
@@ -219,8 +239,8 @@ static void signer_warn(void *context, const char *problem)
 	log_warning("%s", problem);
 }
 
-static int signer_rehearse_host(
-	struct signer *signer, const char *pattern, uint64_t now, struct why *why)
+static int signer_rehearse_host(struct signer *signer, const char *pattern, EVP_PKEY *const *keys,
+	uint64_t now, struct why *why)
 {
 	char name[HOST_NAME_SIZE];
 	int error = 0;
@@ -231,7 +251,7 @@ static int signer_rehearse_host(
 	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
 		X509 *leaf;
 
-		error = leaf_mint(signer->ca, slice_of_string(name), signer->leaf_keys[kind],
+		error = leaf_mint(signer->ca, slice_of_string(name), keys[kind],
 			signer->context->config->tls.leaf_validity_ns, now, &leaf, why);
 		X509_free(leaf);
 	}
@@ -247,10 +267,24 @@ static int signer_rehearse(struct signer *signer, struct why *why)
 {
 	const struct config *config = signer->context->config;
 	uint64_t now = clock_realtime_ns();
+	EVP_PKEY *keys[LEAF_KINDS] = {NULL}, *bound[LEAF_KINDS] = {NULL};
 	int error = ca_check(signer->ca, now, signer_warn, NULL, why);
 
+	if (!error)
+		error = leaf_keys_make(keys, why);
+	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
+		struct buf message = BUF_EMPTY;
+
+		error = leaf_key_write(keys, kind, &message)
+				? why_set(why, ENOMEM, "out of memory")
+				: leaf_key_bind(
+					  bound, signer->ca, buf_slice(&message), why);
+		buf_free(&message);
+	}
 	for (size_t i = 0; !error && i < config->nhosts; i++)
-		error = signer_rehearse_host(signer, config->hosts[i].pattern, now, why);
+		error = signer_rehearse_host(signer, config->hosts[i].pattern, bound, now, why);
+	leaf_keys_free(bound);
+	leaf_keys_free(keys);
 	return error;
 }
 
@@ -264,15 +298,12 @@ static void signer_close(void *state)
 	list_for_each_safe (node, &signer->peers)
 		peer_close(list_entry(node, struct signer_peer, node));
 	ca_free(signer->ca);
-	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
-		EVP_PKEY_free(signer->leaf_keys[kind]);
 	free(signer);
 }
 
 static int signer_init(struct role_context *context, void **state, struct why *why)
 {
-	int key = role_fd(context, "ca_key"), certificate = role_fd(context, "ca_certificate"),
-	    leaf_key = role_fd(context, "leaf_key");
+	int key = role_fd(context, "ca_key"), certificate = role_fd(context, "ca_certificate");
 	struct signer *signer = calloc(1, sizeof(*signer));
 	int error = -ENOMEM;
 
@@ -284,18 +315,11 @@ static int signer_init(struct role_context *context, void **state, struct why *w
 	list_init(&signer->peers);
 	error = key < 0 ? why_set(why, EBADF, "the CA's key was not handed over")
 			: ca_read_fd(certificate, key, &signer->ca, why);
-	if (error)
-		goto out;
-	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
-		signer->leaf_keys[kind] = leaf_key_read(leaf_key, kind, why);
-		error = signer->leaf_keys[kind] ? 0 : -EINVAL;
-	}
 	if (!error)
 		error = signer_rehearse(signer, why);
 out:
 	close(key);
 	close(certificate);
-	close(leaf_key);
 	if (error)
 		signer_close(signer);
 	else

@@ -18,7 +18,7 @@
 #include "supervise/parent.h"
 
 /* The named descriptors of one process: those of the worker, and one per backend. */
-#define FDS_FIXED 17
+#define FDS_FIXED 16
 /* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
  * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
 #define PATIENCE	 10
@@ -343,7 +343,6 @@ static void pack_worker(struct package *package, const struct slot *slot,
 
 	pack(package, "listener4", listener->fd4);
 	pack(package, "listener6", listener->fd6);
-	pack_copy(package, "leaf_key", handout->leaf_key);
 	pack_copy(package, "ca_certificate", slot->generation->ca_certificate);
 	if (slot->generation->config->tls.ticket_rotation_ns)
 		pack_copy(package, "tickets", handout->tickets);
@@ -476,7 +475,6 @@ static int start_signer(struct slot *slot, struct package *package, struct why *
 		pack_made(package, "ca_key", key);
 	if (certificate >= 0)
 		pack_made(package, "ca_certificate", certificate);
-	pack_copy(package, "leaf_key", slot->parent->handout.leaf_key);
 	if (!error)
 		error = start(slot, package, why);
 	for (unsigned i = GENERATION_WORKER; i < generation->nslots && !error; i++) {

@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/ring.h"
-#include "tls/leaf.h"
 
 /* Orphaned workers close their listeners in the turn of the loop in which they miss the parent. */
 #define PORT_WAIT_NS (3 * NS_PER_S)
@@ -26,24 +25,18 @@ static void close_fd(int *fd)
 
 int handout_open(struct handout *handout, struct why *why)
 {
-	*handout = (struct handout){.leaf_key = -1, .tickets = -1};
+	*handout = (struct handout){.tickets = -1};
 	list_init(&handout->rings);
-	handout->leaf_key = leaf_key_make(why);
-	if (handout->leaf_key < 0)
-		return handout->leaf_key;
 	handout->ticket_keys = ticket_keys_create(&handout->tickets, why);
 	return handout->ticket_keys ? 0 : -EIO;
 }
 
-int handout_inherit(struct handout *handout, int leaf_key, int tickets, struct why *why)
+int handout_inherit(struct handout *handout, int tickets, struct why *why)
 {
-	*handout = (struct handout){.leaf_key = -1, .tickets = -1};
+	*handout = (struct handout){.tickets = -1};
 	list_init(&handout->rings);
 	handout->ticket_keys = ticket_keys_inherit(tickets, &handout->tickets, why);
-	if (!handout->ticket_keys)
-		return -EINVAL;
-	handout->leaf_key = leaf_key;
-	return 0;
+	return handout->ticket_keys ? 0 : -EINVAL;
 }
 
 void handout_close(struct handout *handout)
@@ -53,7 +46,6 @@ void handout_close(struct handout *handout)
 	handout_listeners_shrink(handout, 0);
 	ticket_keys_unmap(handout->ticket_keys);
 	close_fd(&handout->tickets);
-	close_fd(&handout->leaf_key);
 }
 
 /* ---- listeners ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the parent holds for its whole life and hands to its children: listeners, the leaf key, the
- * ticket keys, and the rings between workers and shipper. */
+/* What the parent holds for its whole life and hands to its children: listeners, the ticket
+ * keys, and the rings between workers and shipper. */
 #ifndef SUPERVISE_HANDOUT_H
 #define SUPERVISE_HANDOUT_H
 
@@ -25,7 +25,6 @@ struct handout_ring {
 };
 
 struct handout {
-	int leaf_key;
 	int tickets;
 	struct ticket_keys *ticket_keys;
 	struct handout_listener listeners[WORKERS_MAX];
@@ -36,9 +35,9 @@ struct handout {
 /* Makes the keys. 0, or negative errno with why; handout_close is right after both. */
 int handout_open(struct handout *handout, struct why *why);
 void handout_close(struct handout *handout);
-/* As handout_open, with the keys of a parent before: its leaf key, and what its ticket keys are
- * now. The leaf key's descriptor is the handout's on success, the other one stays the caller's. */
-int handout_inherit(struct handout *handout, int leaf_key, int tickets, struct why *why);
+/* As handout_open, with what the ticket keys of a parent before are now; the descriptor stays the
+ * caller's. */
+int handout_inherit(struct handout *handout, int tickets, struct why *why);
 
 /* Those of a parent before, in their order; fd6 may be -1. -ENOSPC: there are WORKERS_MAX. */
 int handout_listener_adopt(struct handout *handout, int fd4, int fd6);

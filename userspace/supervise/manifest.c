@@ -38,7 +38,7 @@ static const struct {
 	const char *name;
 	size_t least, most;
 } kinds[MANIFEST_KINDS] = {
-	[MANIFEST_PARENT] = {"parent", 4, 4},
+	[MANIFEST_PARENT] = {"parent", 3, 3},
 	[MANIFEST_COUNTERS_OLDER] = {"older counters", 1, 1},
 	[MANIFEST_LISTENER] = {"listener", 1, 2},
 	[MANIFEST_RING] = {"ring", 4, 4},

@@ -13,15 +13,16 @@
 #include "base/why.h"
 
 /* To be raised when a record changes, and also when something that a record only points at does:
- * the messages of a control socket (role.h), rings, ticket keys. */
-#define MANIFEST_VERSION 1
+ * the messages of a control socket (role.h) or between a worker and the signer (leaf_message.h),
+ * rings, ticket keys. */
+#define MANIFEST_VERSION 2
 /* The environment variable that names the memfd for the next program, which removes it. */
 #define MANIFEST_VARIABLE "SALLYPORT_HANDOVER"
 #define MANIFEST_FDS	  4
 
 /* Which descriptors, in their order, and what else a record has. */
 enum manifest_kind {
-	MANIFEST_PARENT = 1,	 /* once, the first: lock, counters, leaf key, ticket keys */
+	MANIFEST_PARENT = 1,	 /* once, the first: lock, counters, ticket keys */
 	MANIFEST_COUNTERS_OLDER, /* a file of counters that older processes still count in */
 	MANIFEST_LISTENER,	 /* by worker: IPv4, IPv6 or none */
 	MANIFEST_RING,		 /* ring, wake_shipper, wake_worker, life; number */

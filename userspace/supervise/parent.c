@@ -598,7 +598,7 @@ int parent_main(const struct parent_options *options)
 	parent->next_number = 1;
 	list_init(&parent->generations);
 	list_init(&parent->handout.rings);
-	parent->handout.leaf_key = parent->handout.tickets = -1;
+	parent->handout.tickets = -1;
 	init_timer(parent, &parent->watchdog, on_watchdog, 0.);
 	init_timer(parent, &parent->sweep, on_sweep, SWEEP_S);
 	init_timer(parent, &parent->rotate, on_rotate, 0.);

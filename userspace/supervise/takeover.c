@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "supervise/instance.h"
 #include "supervise/parent.h"
-#include "tls/leaf.h"
 
 #define CONFIG_BYTES_MAX (16u << 20)
 #define FDS_MOST	 1048576
@@ -118,18 +117,10 @@ bool takeover_agreed(const char *answer)
 
 static int check_keys(const struct manifest *manifest, struct why *why)
 {
-	const struct ticket_keys *tickets = ticket_keys_map(manifest->records[0].fds[3], why);
-	int fd = process_reopen(manifest->records[0].fds[2]);
-	EVP_PKEY *leaf_key = fd >= 0 ? leaf_key_read(fd, LEAF_RSA, why) : NULL;
-	bool whole = tickets && leaf_key;
+	const struct ticket_keys *tickets = ticket_keys_map(manifest->records[0].fds[2], why);
 
-	if (fd >= 0)
-		close(fd);
-	else
-		why_set(why, -fd, "handover: the leaf key: %s", strerror(-fd));
-	EVP_PKEY_free(leaf_key);
 	ticket_keys_unmap(tickets);
-	return whole ? 0 : -EINVAL;
+	return tickets ? 0 : -EINVAL;
 }
 
 static int check(const struct parent_options *options, struct why *why)
@@ -202,12 +193,12 @@ static int take_counters(struct parent *parent, const struct manifest *manifest,
 static int take_handout(struct parent *parent, const struct manifest *manifest, struct why *why)
 {
 	struct handout *handout = &parent->handout;
-	const int *keys = manifest->records[0].fds;
-	int error = handout_inherit(handout, keys[2], keys[3], why);
+	int tickets = manifest->records[0].fds[2];
+	int error = handout_inherit(handout, tickets, why);
 
 	if (error)
 		return error;
-	close(keys[3]);
+	close(tickets);
 	for (size_t i = 0; i < manifest->n && !error; i++) {
 		const struct manifest_record *record = &manifest->records[i];
 		const struct handout_ring ring = {

@@ -177,7 +177,7 @@ static int describe(struct parent *parent, struct manifest *manifest, struct why
 	manifest_add(manifest, &(struct manifest_record){
 				       .kind = MANIFEST_PARENT,
 				       .fds = {parent->lock, parent->counters->fd,
-					       parent->handout.leaf_key, parent->handout.tickets},
+					       parent->handout.tickets, -1},
 			       });
 	for (size_t i = 0; i < parent->upgrade.nolder; i++)
 		manifest_add(manifest, &(struct manifest_record){

@@ -18,7 +18,7 @@ struct tls_client_leg {
 	const struct ticket_keys *keys;
 	/* Fetched once: OpenSSL 3 looks them up by name under locks otherwise. */
 	EVP_CIPHER *cipher;
-	EVP_PKEY *leaf_keys[LEAF_KINDS];
+	EVP_PKEY *const *leaf_keys; /* by kind */
 };
 
 /* RFC 7301 section 3.2: without a protocol in common the handshake ends with an alert. */
@@ -115,7 +115,7 @@ static bool client_leg_configure(struct tls_client_leg *leg, const struct config
 	       SSL_CTX_set_tlsext_ticket_key_evp_cb(context, client_leg_ticket);
 }
 
-struct tls_client_leg *tls_client_leg_new(const struct config *config, int leaf_key_fd,
+struct tls_client_leg *tls_client_leg_new(const struct config *config, EVP_PKEY *const *leaf_keys,
 	const struct ticket_keys *keys, struct why *why)
 {
 	struct tls_client_leg *leg = calloc(1, sizeof(*leg));
@@ -124,22 +124,16 @@ struct tls_client_leg *tls_client_leg_new(const struct config *config, int leaf_
 		why_set(why, ENOMEM, "out of memory");
 		return NULL;
 	}
-	for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
-		leg->leaf_keys[kind] = leaf_key_read(leaf_key_fd, kind, why);
-		if (!leg->leaf_keys[kind])
-			goto failed;
-	}
+	leg->leaf_keys = leaf_keys;
 	leg->keys = keys;
 	leg->context = SSL_CTX_new(TLS_server_method());
 	if (!leg->context || !client_leg_configure(leg, config)) {
 		why_set(why, EINVAL, "OpenSSL refused the settings of the client's leg: %s",
 			pem_openssl_reason());
-		goto failed;
+		tls_client_leg_free(leg);
+		return NULL;
 	}
 	return leg;
-failed:
-	tls_client_leg_free(leg);
-	return NULL;
 }
 
 void tls_client_leg_free(struct tls_client_leg *leg)
@@ -148,8 +142,6 @@ void tls_client_leg_free(struct tls_client_leg *leg)
 		return;
 	SSL_CTX_free(leg->context);
 	EVP_CIPHER_free(leg->cipher);
-	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
-		EVP_PKEY_free(leg->leaf_keys[kind]);
 	free(leg);
 }
 

@@ -15,9 +15,9 @@
 
 struct tls_client_leg;
 
-/* keys may be NULL: no resumption, as with ticket_rotation_ns 0. They and the configuration outlive
- * the leg; leaf_key_fd is read here and stays the caller's. NULL with why. */
-struct tls_client_leg *tls_client_leg_new(const struct config *config, int leaf_key_fd,
+/* leaf_keys has one of each kind. keys may be NULL: no resumption, as with ticket_rotation_ns 0. Both
+ * and the configuration outlive the leg. NULL with why. */
+struct tls_client_leg *tls_client_leg_new(const struct config *config, EVP_PKEY *const *leaf_keys,
 	const struct ticket_keys *keys, struct why *why);
 void tls_client_leg_free(struct tls_client_leg *leg); /* its SSLs first */
 

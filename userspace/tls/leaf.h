@@ -17,23 +17,32 @@
 #include "tls/host_name.h"
 
 /* ipc_message types on the socket between a worker and the signer. */
-enum leaf_message { LEAF_REQUEST = 1, LEAF_REPLY = 2 };
-/* Bytes of the longest message of both kinds. */
+enum leaf_message { LEAF_REQUEST = 1, LEAF_REPLY = 2, LEAF_KEY = 3 };
+/* Bytes of the longest message of any kind. */
 #define LEAF_MESSAGE_MAX 32768
 
-/* All leaves of a kind share one key. */
+/* All leaves of a worker and a kind share one key. */
 enum leaf_kind {
 	LEAF_ECDSA, /* P-256 */
 	LEAF_RSA,   /* of 2048 bits, for clients that take no other */
 	LEAF_KINDS
 };
 
-/* ---- the installation's leaf keys ---- */
+/* ---- the leaf keys of a worker ---- */
 
-/* Makes a key of each kind in one sealed memfd, which is the caller's; they live in memory only. */
-int leaf_key_make(struct why *why);
-/* Reads what leaf_key_make wrote; fd stays the caller's. NULL with why; EVP_PKEY_free. */
-EVP_PKEY *leaf_key_read(int fd, enum leaf_kind kind, struct why *why);
+/* Makes a key of each kind (about 0.1 s); they live in this process only. 0, or -EIO with why, and
+ * then all are NULL. leaf_keys_free takes both, and what is NULL. */
+int leaf_keys_make(EVP_PKEY *keys[LEAF_KINDS], struct why *why);
+void leaf_keys_free(EVP_PKEY *keys[LEAF_KINDS]);
+/* Appends the body of a LEAF_KEY, the public half of that kind: what a worker sends to a signer
+ * before all else, once for each kind. It is not answered. 0 or -ENOMEM. */
+int leaf_key_write(EVP_PKEY *const *keys, enum leaf_kind kind, struct buf *message);
+/* The signer's side: takes the body of a LEAF_KEY into keys, which begin as NULL and hold those of
+ * one worker. 0, also for a key that is there already; -EBADMSG: it is none, -EPERM: not of its
+ * kind, or the CA's own, -EEXIST: another one is there, and stays. why then says it as an object:
+ * "a second leaf key". */
+int leaf_key_bind(
+	EVP_PKEY *keys[LEAF_KINDS], const struct ca *ca, struct slice message, struct why *why);
 
 /* ---- signer side ---- */
 
@@ -42,7 +51,7 @@ EVP_PKEY *leaf_key_read(int fd, enum leaf_kind kind, struct why *why);
  * negative errno with why. */
 int leaf_mint(const struct ca *ca, struct slice host, EVP_PKEY *leaf_key, uint64_t validity_ns,
 	uint64_t realtime_ns, X509 **leaf, struct why *why);
-/* leaf_keys holds a key of each kind.
+/* leaf_keys holds the asking worker's key of each kind, or NULL: that is refused.
  * Answers the body of a LEAF_REQUEST with the body of a LEAF_REPLY. 1: minted; 0: refused, which
  * the reply says (leaf_refusal), for instance because the configuration does not list the host;
  * -EBADMSG: the request is not one (no reply), -ENOMEM. */

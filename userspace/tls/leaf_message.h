@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The bodies of LEAF_REQUEST and LEAF_REPLY: between leaf_mint.c and leaf_cache.c only. */
+/* The bodies of LEAF_KEY, LEAF_REQUEST and LEAF_REPLY: between leaf_key.c, leaf_mint.c and
+ * leaf_cache.c only. */
 #ifndef TLS_LEAF_MESSAGE_H
 #define TLS_LEAF_MESSAGE_H
 
 #include <stdint.h>
+
+/* Followed by the SubjectPublicKeyInfo (RFC 5280 section 4.1) as DER, to the end of the message. */
+struct leaf_key {
+	uint32_t kind; /* enum leaf_kind */
+	uint32_t reserved;
+};
 
 /* Followed by the host, without NUL, to the end of the message. */
 struct leaf_request {

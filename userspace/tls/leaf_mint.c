@@ -3,9 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <fcntl.h>
-#include <unistd.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -15,72 +12,12 @@
 #include "tls/leaf_message.h"
 #include "tls/pem.h"
 
-#define KEY_BYTES_MAX	8192
-#define RSA_BITS	2048 /* as the services' own certificates have: no client refuses it */
 #define COMMON_NAME_MAX 64 /* RFC 5280 appendix A.1, ub-common-name */
 #define DAY_NS		(86400 * NS_PER_S)
 #define BACKDATE_NS	DAY_NS /* clients' clocks are not right */
 #define VALIDITY_MAX_NS (200 * DAY_NS)
 /* Less is left of the authority's own life: an expired CA, not a short leaf. */
 #define VALIDITY_MIN_NS (3600 * NS_PER_S)
-
-int leaf_key_make(struct why *why)
-{
-	EVP_PKEY *ecdsa = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(RSA_BITS);
-	struct buf pem = BUF_EMPTY;
-	int fd = -1, error = EIO;
-
-	/* In the order of enum leaf_kind. */
-	if (!ecdsa || !rsa || pem_write_key(ecdsa, &pem) || pem_write_key(rsa, &pem)) {
-		ERR_clear_error();
-		goto out;
-	}
-	fd = memfd_create("leaf key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0) {
-		error = errno;
-	} else if (write(fd, buf_slice(&pem).data, buf_len(&pem)) != (ssize_t)buf_len(&pem) ||
-		   fcntl(fd, F_ADD_SEALS,
-			   F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)) {
-		error = errno;
-		close(fd);
-		fd = -1;
-	}
-out:
-	buf_wipe(&pem);
-	EVP_PKEY_free(ecdsa);
-	EVP_PKEY_free(rsa);
-	return fd >= 0 ? fd : why_set(why, error, "cannot make the leaf key: %s", strerror(error));
-}
-
-/* The n-th block of a PEM text, and what follows it. */
-static struct slice pem_block(struct slice pem, unsigned n)
-{
-	static const char begin[] = "-----BEGIN ";
-	struct slice rest = pem;
-
-	while (rest.len && n--) {
-		struct slice after = slice_after(rest, 1);
-		const char *next = memmem(after.data, after.len, begin, sizeof(begin) - 1);
-
-		rest = slice_after(rest, next ? (size_t)(next - rest.data) : rest.len);
-	}
-	return rest;
-}
-
-EVP_PKEY *leaf_key_read(int fd, enum leaf_kind kind, struct why *why)
-{
-	struct buf pem = BUF_EMPTY;
-	EVP_PKEY *key = NULL;
-	struct why inner;
-	int error = pem_read_fd(fd, KEY_BYTES_MAX, &pem, &inner);
-
-	if (error)
-		why_set(why, -error, "the leaf key %s", inner.text);
-	else
-		key = pem_read_key(pem_block(buf_slice(&pem), kind), "the leaf key", why);
-	buf_wipe(&pem);
-	return key;
-}
 
 static bool leaf_add_name(X509 *leaf, const char *host)
 {
@@ -281,9 +218,11 @@ int leaf_answer(const struct ca *ca, EVP_PKEY *const *leaf_keys, const struct co
 	if (!config_host_find(config, host))
 		error = why_set(
 			&why, EPERM, "%s is not a host of the configuration", log_quote(host).text);
+	else if (!leaf_keys[asked.kind])
+		error = why_set(&why, EPERM, "the worker has named no key for this leaf");
 	else
-		error = leaf_mint(
-			ca, host, leaf_keys[asked.kind], config->tls.leaf_validity_ns, realtime_ns, &leaf, &why);
+		error = leaf_mint(ca, host, leaf_keys[asked.kind], config->tls.leaf_validity_ns,
+			realtime_ns, &leaf, &why);
 	if (!error) {
 		if (buf_append(reply, &head, sizeof(head)))
 			error = -ENOMEM;

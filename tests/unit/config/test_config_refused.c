@@ -325,6 +325,9 @@ static void keys_that_contradict_each_other(void **state)
 			"f:2: audit.ring_size: expected at least 8 times content_max, found less"},
 		{INSIDE "audit: {segment_size: 512KiB}\n",
 			"f:2: audit.segment_size: expected at least 4 times content_max, found less"},
+		{INSIDE "audit: {content_max: 1537KiB}\n",
+			"f:2: audit.content_max: expected a size from 0 to 1536KiB, such as "
+			"\"64KiB\", found \"1537KiB\""},
 		{INSIDE "audit: {spool_directory: /run/sallyport}\n",
 			"f:2: audit.spool_directory: expected a directory of its own, found "
 			"appliance.run_directory"});

@@ -59,8 +59,8 @@ static const struct json_handler handler = {rules, 6, enter, leave, NULL};
 static void told_init(struct told *t, uint8_t raw_node, size_t max)
 {
 	*t = (struct told){.raw_node = raw_node};
-	t->keep_raw = (struct json_keep){&t->raw, max, false};
-	t->keep_text = (struct json_keep){&t->text, max, false};
+	t->keep_raw = (struct json_keep){.into = &t->raw, .max = max};
+	t->keep_text = (struct json_keep){.into = &t->text, .max = max};
 }
 
 static void told_free(struct told *t)

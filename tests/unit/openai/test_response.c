@@ -471,6 +471,15 @@ static void events_around_the_size_of_the_pool_are_read(void **state)
 	response_reader_free(r);
 }
 
+static size_t count_of(const char *text, char wanted)
+{
+	size_t n = 0;
+
+	while (*text)
+		n += *text++ == wanted;
+	return n;
+}
+
 static void output_is_cut_into_valid_json(void **state)
 {
 	size_t max;
@@ -494,6 +503,84 @@ static void output_is_cut_into_valid_json(void **state)
 		yyjson_doc_free(doc);
 		response_reader_free(r);
 	}
+}
+
+static void long_answers_keep_their_beginnings_and_ends(void **state)
+{
+	struct response_reader *r = reader(1000);
+	const struct response_facts *f = response_reader_facts(r);
+	yyjson_val *content, *arguments, *message;
+	size_t i, fed = 0;
+	yyjson_doc *doc;
+	char data[200];
+
+	(void)state;
+	for (i = 0; i < 5000; i++) {
+		fed += (size_t)snprintf(
+			data, sizeof(data), "%zu\xe2\x82\xac\xf0\x9f\x98\x80\\n", i);
+		snprintf(data, sizeof(data),
+			"{\"choices\":[{\"delta\":{\"content\":\"%zu\xe2\x82\xac\xf0\x9f\x98\x80"
+			"\\n\"}}]}",
+			i);
+		assert_int_equal(event(r, data), 0);
+	}
+	for (i = 0; i < 5000; i++) {
+		fed += (size_t)snprintf(data, sizeof(data), "<%zu>", i);
+		snprintf(data, sizeof(data),
+			"{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"i\","
+			"\"function\":{\"name\":\"f\",\"arguments\":\"<%zu>\"}}]}}]}",
+			i);
+		assert_int_equal(event(r, data), 0);
+	}
+	response_reader_end(r);
+	assert_true(f->output_truncated);
+	doc = yyjson_read(f->output_messages.data, f->output_messages.len, 0);
+	assert_non_null(doc);
+	message = yyjson_arr_get_first(yyjson_doc_get_root(doc));
+	content = yyjson_obj_get(message, "content");
+	arguments = yyjson_ptr_get(message, "/tool_calls/0/function/arguments");
+	assert_true(slice_starts_with(slice_of_string(yyjson_get_str(content)),
+		SLICE("0\xe2\x82\xac\xf0\x9f\x98\x80\n1\xe2\x82\xac\xf0\x9f\x98\x80\n2")));
+	assert_non_null(strstr(yyjson_get_str(content),
+		"4998\xe2\x82\xac\xf0\x9f\x98\x80\n4999\xe2\x82\xac\xf0\x9f\x98\x80\n"));
+	assert_non_null(strstr(yyjson_get_str(content), "\xe2\x80\xa6"));
+	assert_true(slice_starts_with(
+		slice_of_string(yyjson_get_str(arguments)), SLICE("<0><1><2><3>")));
+	assert_string_equal(
+		yyjson_get_str(arguments) + yyjson_get_len(arguments) - 12, "<4998><4999>");
+	assert_true(yyjson_get_len(content) > 400 && yyjson_get_len(arguments) > 400);
+	/* To the byte: what is there, less two marks, an id and a name, and what is cut are all. */
+	assert_int_equal(f->output_cut + yyjson_get_len(content) +
+				 count_of(yyjson_get_str(content), '\n') - 3 +
+				 yyjson_get_len(arguments) - 3,
+		fed);
+	yyjson_doc_free(doc);
+	response_reader_free(r);
+}
+
+static void one_long_delta_keeps_its_beginning_and_end(void **state)
+{
+	static char data[400000], text[300000];
+	struct response_reader *r = reader(4096);
+	const struct response_facts *f = response_reader_facts(r);
+	yyjson_doc *doc;
+	const char *content;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	memcpy(text, "first", 5);
+	memcpy(text + sizeof(text) - 5, "last", 4);
+	snprintf(data, sizeof(data), "{\"choices\":[{\"delta\":{\"content\":\"%s\"}}]}", text);
+	event(r, data);
+	response_reader_end(r);
+	assert_true(f->output_messages.len < 4096 + 100 && f->output_messages.len > 3900);
+	doc = yyjson_read(f->output_messages.data, f->output_messages.len, 0);
+	content = yyjson_get_str(yyjson_ptr_get(yyjson_doc_get_root(doc), "/0/content"));
+	assert_true(slice_starts_with(slice_of_string(content), SLICE("firstx")));
+	assert_string_equal(content + strlen(content) - 5, "xlast");
+	assert_int_equal(f->output_cut + strlen(content) - 3, sizeof(text) - 1);
+	yyjson_doc_free(doc);
+	response_reader_free(r);
 }
 
 static void choices_and_calls_are_bounded(void **state)
@@ -600,6 +687,8 @@ int main(void)
 		cmocka_unit_test(deep_nesting_in_an_event_is_no_matter),
 		cmocka_unit_test(events_around_the_size_of_the_pool_are_read),
 		cmocka_unit_test(output_is_cut_into_valid_json),
+		cmocka_unit_test(long_answers_keep_their_beginnings_and_ends),
+		cmocka_unit_test(one_long_delta_keeps_its_beginning_and_end),
 		cmocka_unit_test(choices_and_calls_are_bounded),
 		cmocka_unit_test(a_stream_of_nothing_has_no_output),
 		cmocka_unit_test(a_skipped_event_is_counted_and_not_readable),

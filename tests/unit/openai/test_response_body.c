@@ -330,6 +330,87 @@ static void output_is_cut_into_valid_json(void **state)
 	}
 }
 
+/* Each of the strings, in bytes as they are written, stands for 3000 of its units. */
+static void long_answers_keep_their_beginnings_and_ends(void **state)
+{
+	static const char *const fillers[] = {"x", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\\n", "\\\\",
+		"\\\"", "\\ud83d\\ude00", "\\u20ac"};
+	static char body[90000], expected[2][90000];
+	size_t i, k, len, step, unit;
+
+	(void)state;
+	for (i = 0; i < sizeof(fillers) / sizeof(fillers[0]); i++) {
+		unit = strlen(fillers[i]);
+		len = (size_t)snprintf(body, sizeof(body),
+			"{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"first");
+		for (k = 0; k < 3000; k++)
+			len += (size_t)snprintf(body + len, sizeof(body) - len, "%s", fillers[i]);
+		len += (size_t)snprintf(body + len, sizeof(body) - len,
+			"last\",\"tool_calls\":[{\"id\":\"i\",\"function\":{\"name\":\"f\","
+			"\"arguments\":\"begin");
+		for (k = 0; k < 3000; k++)
+			len += (size_t)snprintf(body + len, sizeof(body) - len, "%s", fillers[i]);
+		len += (size_t)snprintf(
+			body + len, sizeof(body) - len, "end\"}}]}}],\"id\":\"x\"}");
+		for (step = 1; step < 100000; step = step * 3 + 1) {
+			struct response_reader *r =
+				read_pieces(&chat, 2000, slice_of(body, len), step);
+			const struct response_facts *f = response_reader_facts(r);
+			yyjson_doc *doc =
+				yyjson_read(f->output_messages.data, f->output_messages.len, 0);
+			struct slice content, arguments;
+			yyjson_val *root = yyjson_doc_get_root(doc);
+
+			assert_non_null(doc);
+			assert_true(f->complete && f->output_truncated);
+			assert_true(f->output_messages.len <= 2000 + 8);
+			content = slice_of_string(
+				yyjson_get_str(yyjson_ptr_get(root, "/0/content")));
+			arguments = slice_of_string(yyjson_get_str(
+				yyjson_ptr_get(root, "/0/tool_calls/0/function/arguments")));
+			assert_true(slice_starts_with(content, SLICE("first")));
+			assert_true(slice_equal(
+				slice_after(content, content.len - 4), SLICE("last")));
+			assert_true(slice_starts_with(arguments, SLICE("begin")));
+			assert_true(slice_equal(
+				slice_after(arguments, arguments.len - 3), SLICE("end")));
+			assert_int_equal(f->output_cut % unit, 0);
+			assert_int_equal(f->output_cut + f->output_messages.len - 6,
+				len - strlen("{\"choices\":[{\"message\":}],\"id\":\"x\"}") + 2);
+			/* However it comes. */
+			snprintf(expected[step != 1], sizeof(expected[0]), "%.*s",
+				SLICE_ARG(f->output_messages));
+			if (step != 1)
+				assert_string_equal(expected[1], expected[0]);
+			yyjson_doc_free(doc);
+			response_reader_free(r);
+		}
+	}
+}
+
+static void what_is_not_text_keeps_its_beginning(void **state)
+{
+	static char body[20000];
+	struct response_reader *r;
+	yyjson_doc *doc;
+	size_t len, i;
+
+	(void)state;
+	len = (size_t)snprintf(body, sizeof(body), "{\"choices\":[{\"message\":{\"content\":[0");
+	for (i = 0; i < 3000; i++)
+		len += (size_t)snprintf(body + len, sizeof(body) - len, ",%zu", i);
+	len += (size_t)snprintf(body + len, sizeof(body) - len, "]}}]}");
+	r = read_pieces(&chat, 2000, slice_of(body, len), 100);
+	doc = yyjson_read(response_reader_facts(r)->output_messages.data,
+		response_reader_facts(r)->output_messages.len, 0);
+	assert_non_null(doc);
+	assert_true(response_reader_facts(r)->output_messages.len > 1900);
+	assert_true(response_reader_facts(r)->output_messages.len < 2100);
+	assert_true(response_reader_facts(r)->output_cut > len - 2100);
+	yyjson_doc_free(doc);
+	response_reader_free(r);
+}
+
 static void memory_does_not_grow_with_the_body(void **state)
 {
 	static char piece[1 << 16];
@@ -368,6 +449,8 @@ int main(void)
 		cmocka_unit_test(what_is_not_json_is_named),
 		cmocka_unit_test(a_broken_off_answer_keeps_what_came),
 		cmocka_unit_test(output_is_cut_into_valid_json),
+		cmocka_unit_test(long_answers_keep_their_beginnings_and_ends),
+		cmocka_unit_test(what_is_not_text_keeps_its_beginning),
 		cmocka_unit_test(memory_does_not_grow_with_the_body),
 	};
 

@@ -43,6 +43,13 @@ static void test_who_owes(void **state)
 			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_AWAITING}, DEADLINE_ORIGIN_HEAD,
 			ENDING_BY_ORIGIN, FIRST, SINCE_SIDE_MOVED},
+		/* An origin is not read while the client has no room, in whatever phase. */
+		{{.phase = EXCHANGE_AWAITING, .client_full = true}, DEADLINE_NONE,
+			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_AWAITING, .origin_unsent = true, .client_full = true},
+			DEADLINE_ORIGIN_ROOM, ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_JUDGING, .client_full = true}, DEADLINE_NONE,
+			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_JUDGING}, DEADLINE_ORIGIN_BODY,
 			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_ANSWERING}, DEADLINE_ORIGIN_BODY,

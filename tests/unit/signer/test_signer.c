@@ -23,7 +23,10 @@ struct scene {
 	struct role_context context; /* first: role_fd below finds the scene by it */
 	struct config config;
 	struct config_host hosts[2];
-	int ca_key, ca_certificate, leaf_key;
+	int ca_key, ca_certificate;
+	EVP_PKEY *keys[LEAF_KINDS]; /* of every worker that add_worker makes */
+	_Atomic uint64_t counts[COUNTER_ROWS];
+	struct counters counters;
 	void *signer;
 };
 
@@ -31,9 +34,7 @@ struct scene {
 int role_fd(struct role_context *context, const char *name)
 {
 	struct scene *scene = (struct scene *)context;
-	int *fd = !strcmp(name, "ca_key")     ? &scene->ca_key
-		  : !strcmp(name, "leaf_key") ? &scene->leaf_key
-					      : &scene->ca_certificate;
+	int *fd = !strcmp(name, "ca_key") ? &scene->ca_key : &scene->ca_certificate;
 	int handed = *fd;
 
 	*fd = -1;
@@ -68,7 +69,9 @@ static struct scene *scene_new(const struct forge *wanted)
 	scene->context.config = &scene->config;
 	scene->ca_key = key_file(ca.key).fd;
 	scene->ca_certificate = forge_certificates(certificates, 1).fd;
-	scene->leaf_key = leaf_key_make(NULL);
+	assert_int_equal(leaf_keys_make(scene->keys, NULL), 0);
+	scene->counters.own = scene->counts;
+	scene->context.counters = &scene->counters;
 	forged_free(&ca);
 	return scene;
 }
@@ -80,6 +83,7 @@ static void scene_free(struct scene *scene)
 	if (scene->ca_key >= 0)
 		close(scene->ca_key);
 	ev_loop_destroy(scene->context.loop);
+	leaf_keys_free(scene->keys);
 	free(scene);
 }
 
@@ -100,7 +104,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int add_worker(struct scene *scene, uint32_t number)
+static int meet_worker(struct scene *scene, uint32_t number)
 {
 	struct control_peer peer = {.number = number};
 	struct ipc_message message = {
@@ -120,21 +124,46 @@ static void turn(struct scene *scene)
 		ev_run(scene->context.loop, EVRUN_NOWAIT);
 }
 
-static int ask(int worker, uint64_t id, const char *host)
+static void name_key(int worker, EVP_PKEY *const *keys, enum leaf_kind kind)
+{
+	struct buf message = BUF_EMPTY;
+
+	assert_int_equal(leaf_key_write(keys, kind, &message), 0);
+	assert_int_equal(
+		ipc_send(worker, LEAF_KEY, message.memory, buf_len(&message), NULL, 0), 0);
+	buf_free(&message);
+}
+
+static int add_worker(struct scene *scene, uint32_t number)
+{
+	int worker = meet_worker(scene, number);
+
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		name_key(worker, scene->keys, kind);
+	turn(scene);
+	return worker;
+}
+
+static int ask_for(int worker, uint64_t id, uint64_t kind, const char *host)
 {
 	struct buf request = BUF_EMPTY;
 	int error;
 
 	buf_append(&request, &id, sizeof(id));
-	buf_append(&request, &(uint64_t){LEAF_ECDSA}, sizeof(uint64_t));
+	buf_append(&request, &kind, sizeof(kind));
 	buf_append(&request, host, strlen(host));
 	error = ipc_send(worker, LEAF_REQUEST, request.memory, buf_len(&request), NULL, 0);
 	buf_free(&request);
 	return error;
 }
 
+static int ask(int worker, uint64_t id, const char *host)
+{
+	return ask_for(worker, id, LEAF_ECDSA, host);
+}
+
 /* Bytes of the next reply, whose first ones are the id; -EAGAIN: there is none. */
-static int hear(int worker, uint64_t *id, bool *refused)
+static int hear_message(int worker, uint64_t *id, bool *refused, struct ipc_message *heard)
 {
 	static _Alignas(max_align_t) char memory[IPC_MESSAGE_MAX];
 	struct ipc_message message;
@@ -148,7 +177,101 @@ static int hear(int worker, uint64_t *id, bool *refused)
 	memcpy(id, message.body, sizeof(*id));
 	memcpy(&error, (const char *)message.body + 8, sizeof(error));
 	*refused = error != 0;
+	*heard = message;
 	return (int)message.len;
+}
+
+static int hear(int worker, uint64_t *id, bool *refused)
+{
+	struct ipc_message heard;
+
+	return hear_message(worker, id, refused, &heard);
+}
+
+/* Asks for a leaf, and whether it is for that key. */
+static bool leaf_is_for(
+	struct scene *scene, int worker, EVP_PKEY *const *keys, enum leaf_kind kind)
+{
+	const size_t head = 20; /* of the reply, and the length of its first certificate */
+	struct ipc_message heard;
+	const unsigned char *at;
+	X509 *leaf;
+	uint64_t id;
+	bool refused, is;
+
+	assert_int_equal(ask_for(worker, 7, kind, "api.openai.com"), 0);
+	turn(scene);
+	assert_true(hear_message(worker, &id, &refused, &heard) > (int)head);
+	assert_true(id == 7 && !refused);
+	at = (const unsigned char *)heard.body + head;
+	leaf = d2i_X509(NULL, &at, (long)(heard.len - head));
+	assert_non_null(leaf);
+	is = EVP_PKEY_eq(X509_get0_pubkey(leaf), keys[kind]) == 1;
+	X509_free(leaf);
+	return is;
+}
+
+static void a_leaf_is_for_the_key_of_its_worker(void **state)
+{
+	struct scene *scene = *state;
+	EVP_PKEY *others[LEAF_KINDS];
+	int one = add_worker(scene, 1), two = meet_worker(scene, 2);
+
+	assert_int_equal(leaf_keys_make(others, NULL), 0);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
+		name_key(two, others, kind);
+		assert_true(leaf_is_for(scene, two, others, kind));
+		assert_true(leaf_is_for(scene, one, scene->keys, kind));
+	}
+	/* A successor in the same place has a socket and keys of its own. */
+	close(one);
+	one = meet_worker(scene, 1);
+	name_key(one, others, LEAF_ECDSA);
+	assert_true(leaf_is_for(scene, one, others, LEAF_ECDSA));
+	assert_int_equal(scene->counts[COUNTER_SIGNER_KEY_REFUSED], 0);
+	leaf_keys_free(others);
+	close(one);
+	close(two);
+}
+
+static void a_second_key_is_refused_and_counted(void **state)
+{
+	struct scene *scene = *state;
+	EVP_PKEY *others[LEAF_KINDS];
+	int worker = add_worker(scene, 1);
+
+	assert_int_equal(leaf_keys_make(others, NULL), 0);
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
+		name_key(worker, others, kind);
+		/* The one that it has may be said again. */
+		name_key(worker, scene->keys, kind);
+		turn(scene);
+		assert_int_equal(
+			scene->counts[COUNTER_SIGNER_KEY_REFUSED], kind + 1);
+		assert_true(leaf_is_for(scene, worker, scene->keys, kind));
+	}
+	assert_int_equal(scene->counts[COUNTER_SIGNER_REFUSED], 0);
+	leaf_keys_free(others);
+	close(worker);
+}
+
+static void without_a_key_there_is_no_leaf(void **state)
+{
+	struct scene *scene = *state;
+	int worker = meet_worker(scene, 1);
+	uint64_t id;
+	bool refused;
+
+	assert_int_equal(ipc_send(worker, LEAF_KEY, "no key", 6, NULL, 0), 0);
+	name_key(worker, scene->keys, LEAF_ECDSA);
+	assert_int_equal(ask_for(worker, 1, LEAF_RSA, "api.openai.com"), 0);
+	turn(scene);
+	turn(scene);
+	assert_true(hear(worker, &id, &refused) > 0);
+	assert_true(id == 1 && refused);
+	assert_int_equal(scene->counts[COUNTER_SIGNER_KEY_REFUSED], 1);
+	assert_true(leaf_is_for(scene, worker, scene->keys, LEAF_ECDSA));
+	close(worker);
 }
 
 static void listed_hosts_get_leaves_and_others_a_refusal(void **state)
@@ -338,6 +461,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(listed_hosts_get_leaves_and_others_a_refusal),
+		ROW(a_leaf_is_for_the_key_of_its_worker),
+		ROW(a_second_key_is_refused_and_counted),
+		ROW(without_a_key_there_is_no_leaf),
 		ROW(what_is_no_request_gets_no_answer_and_harms_nobody),
 		ROW(a_worker_that_asks_for_too_much_waits_alone),
 		ROW(a_worker_that_does_not_read_stops_only_itself),

@@ -49,7 +49,7 @@ enum {
 };
 
 static const struct manifest_record records[RECORDS] = {
-	[PARENT] = {.kind = MANIFEST_PARENT, .fds = {10, 11, 12, 13}},
+	[PARENT] = {.kind = MANIFEST_PARENT, .fds = {10, 11, 12, -1}},
 	[OLDER] = {.kind = MANIFEST_COUNTERS_OLDER, .fds = {14, -1, -1, -1}},
 	[LISTENER] = {.kind = MANIFEST_LISTENER, .fds = {15, 16, -1, -1}},
 	[RING] = {.kind = MANIFEST_RING, .number = 7, .fds = {17, 18, 19, 20}},
@@ -170,13 +170,16 @@ static void another_version_is_refused_before_anything_else(void **state)
 	struct manifest manifest = small();
 	struct buf bytes = written(&manifest);
 	char *at = (char *)(uintptr_t)buf_slice(&bytes).data;
-	const uint32_t next = MANIFEST_VERSION + 1;
+	const uint32_t next = MANIFEST_VERSION + 1, before = 1; /* had the leaf key in its parent */
 
 	(void)state;
 	memcpy(at + AT_VERSION, &next, sizeof(next));
-	expect_refused(buf_slice(&bytes), "its version is 2");
+	expect_refused(buf_slice(&bytes), "its version is 3");
 	/* Whatever its records are like. */
-	expect_refused(slice_first(buf_slice(&bytes), 13), "takes over version 1 only");
+	expect_refused(slice_first(buf_slice(&bytes), 13), "takes over version 2 only");
+	memcpy(at + AT_VERSION, &before, sizeof(before));
+	expect_refused(buf_slice(&bytes), "its version is 1, and ");
+	expect_refused(buf_slice(&bytes), "restart instead");
 	buf_free(&bytes);
 	manifest_free(&manifest);
 }
@@ -229,7 +232,7 @@ static void what_does_not_fit_together_is_refused(void **state)
 		CHANGED(OLDER, kind, MANIFEST_KINDS, "of no known kind"),
 		CHANGED(OLDER, kind, MANIFEST_PARENT, "record 1 (parent)"),
 		CHANGED(PARENT, kind, MANIFEST_RING, "record 0 (ring)"),
-		CHANGED(PARENT, fds[3], -1, "record 0 (parent)"),
+		CHANGED(PARENT, fds[3], 13, "record 0 (parent)"),
 		CHANGED(PARENT, fds[0], 2, "record 0 (parent)"),
 		CHANGED(PARENT, fds[0], -1, "record 0 (parent)"),
 		CHANGED(OLDER, fds[1], 30, "record 1 (older counters)"),
@@ -386,7 +389,6 @@ static void a_descriptor_is_what_its_record_says(void **state)
 		{MANIFEST_PARENT, 0, BIT(FILE_) | BIT(MEMORY) | BIT(UNSEALED)},
 		{MANIFEST_PARENT, 1, BIT(FILE_) | BIT(MEMORY) | BIT(UNSEALED)},
 		{MANIFEST_PARENT, 2, BIT(MEMORY)},
-		{MANIFEST_PARENT, 3, BIT(MEMORY)},
 		{MANIFEST_COUNTERS_OLDER, 0, BIT(FILE_) | BIT(MEMORY) | BIT(UNSEALED)},
 		{MANIFEST_LISTENER, 0, BIT(LISTENER4)},
 		{MANIFEST_LISTENER, 1, BIT(LISTENER6)},

@@ -25,8 +25,8 @@
 struct scene {
 	struct config config;
 	struct ca *ca;
-	int leaf_key_fd, tickets_fd;
-	EVP_PKEY *leaf_key, *rsa_key;
+	int tickets_fd;
+	EVP_PKEY *leaf_keys[LEAF_KINDS];
 	struct ticket_keys *keys;
 	const struct ticket_keys *mapped;
 	struct tls_client_leg *legs[2];
@@ -52,16 +52,14 @@ static int set_up(void **state)
 
 	scene->config.tls.ticket_rotation_ns = 8 * 3600 * NS_PER_S;
 	assert_int_equal(ca_make(&options, clock_realtime_ns(), &scene->ca, NULL), 0);
-	scene->leaf_key_fd = leaf_key_make(NULL);
-	scene->leaf_key = leaf_key_read(scene->leaf_key_fd, LEAF_ECDSA, NULL);
-	scene->rsa_key = leaf_key_read(scene->leaf_key_fd, LEAF_RSA, NULL);
+	assert_int_equal(leaf_keys_make(scene->leaf_keys, NULL), 0);
 	scene->keys = ticket_keys_create(&scene->tickets_fd, NULL);
 	scene->mapped = ticket_keys_map(scene->tickets_fd, NULL);
 	for (int i = 0; i < 2; i++) {
 		struct why why = {""};
 
 		scene->legs[i] =
-			tls_client_leg_new(&scene->config, scene->leaf_key_fd, scene->mapped, &why);
+			tls_client_leg_new(&scene->config, scene->leaf_keys, scene->mapped, &why);
 		if (!scene->legs[i])
 			fail_msg("%s", why.text);
 	}
@@ -88,9 +86,7 @@ static int tear_down(void **state)
 	ticket_keys_unmap(scene->mapped);
 	ticket_keys_unmap(scene->keys);
 	close(scene->tickets_fd);
-	close(scene->leaf_key_fd);
-	EVP_PKEY_free(scene->leaf_key);
-	EVP_PKEY_free(scene->rsa_key);
+	leaf_keys_free(scene->leaf_keys);
 	ca_free(scene->ca);
 	free(scene);
 	return 0;
@@ -105,7 +101,7 @@ struct meeting {
 	struct why why;
 };
 
-static struct leaf *leaf_for(struct scene *scene, const char *host)
+static struct leaf *leaf_with(struct scene *scene, const char *host, EVP_PKEY *key)
 {
 	/* As the cache would make it. */
 	struct leaf *leaf = calloc(1, sizeof(*leaf));
@@ -114,10 +110,15 @@ static struct leaf *leaf_for(struct scene *scene, const char *host)
 	strcpy(leaf->host, host);
 	leaf->context[0] = (unsigned char)host[0];
 	leaf->chain = sk_X509_new_null();
-	assert_int_equal(leaf_mint(scene->ca, slice_of_string(host), scene->leaf_key, 30 * DAY_NS,
+	assert_int_equal(leaf_mint(scene->ca, slice_of_string(host), key, 30 * DAY_NS,
 				 clock_realtime_ns(), &leaf->certificate, NULL),
 		0);
 	return leaf;
+}
+
+static struct leaf *leaf_for(struct scene *scene, const char *host)
+{
+	return leaf_with(scene, host, scene->leaf_keys[LEAF_ECDSA]);
 }
 
 static bool step(SSL *ssl, int *error, int *number)
@@ -290,7 +291,7 @@ static void without_keys_there_are_no_tickets(void **state)
 	struct meeting m;
 
 	tls_client_leg_free(scene->legs[0]);
-	scene->legs[0] = tls_client_leg_new(&scene->config, scene->leaf_key_fd, NULL, NULL);
+	scene->legs[0] = tls_client_leg_new(&scene->config, scene->leaf_keys, NULL, NULL);
 	for (int i = 0; i < 2; i++) {
 		SSL_CTX_set_max_proto_version(scene->client, i ? TLS1_3_VERSION : TLS1_2_VERSION);
 		m = meet(scene, 0, "api.openai.com", false);
@@ -432,16 +433,13 @@ static void a_silent_close_at_our_certificate_is_told_apart(void **state)
 static void a_leaf_of_another_key_is_refused(void **state)
 {
 	struct scene *scene = *state;
-	EVP_PKEY *key = scene->leaf_key;
-	struct leaf *leaf;
+	EVP_PKEY *other = forge_key(NULL);
+	struct leaf *leaf = leaf_with(scene, "api.openai.com", other);
 
-	scene->leaf_key = forge_key(NULL);
-	leaf = leaf_for(scene, "api.openai.com");
 	assert_null(tls_client_leg_accept(scene->legs[0], leaf));
 	assert_int_equal(ERR_peek_error(), 0);
 	leaf_release(leaf);
-	EVP_PKEY_free(scene->leaf_key);
-	scene->leaf_key = key;
+	EVP_PKEY_free(other);
 }
 
 /* ---- ticket keys ---- */

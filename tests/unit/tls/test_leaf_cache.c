@@ -394,24 +394,6 @@ static void too_many_hosts_wait(void **state)
 	assert_int_equal(leaf_cache_waiting(scene->cache), 1024);
 }
 
-static void the_leaf_key_stays_in_memory(void **state)
-{
-	int fd = leaf_key_make(NULL);
-
-	(void)state;
-	for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
-		EVP_PKEY *a = leaf_key_read(fd, kind, NULL), *b = leaf_key_read(fd, kind, NULL);
-
-		assert_non_null(a);
-		assert_int_equal(EVP_PKEY_eq(a, b), 1);
-		assert_true(EVP_PKEY_is_a(a, kind == LEAF_RSA ? "RSA" : "EC"));
-		EVP_PKEY_free(a);
-		EVP_PKEY_free(b);
-	}
-	assert_int_equal(write(fd, "x", 1), -1);
-	close(fd);
-}
-
 /* Both kinds of one host, each from its own cache. */
 static void an_rsa_leaf_is_another_leaf(void **state)
 {
@@ -481,7 +463,6 @@ int main(void)
 		ROW(replies_that_lie_are_failures),
 		ROW(an_intermediate_is_sent_along_and_the_root_is_not),
 		ROW(too_many_hosts_wait),
-		ROW(the_leaf_key_stays_in_memory),
 		ROW(an_rsa_leaf_is_another_leaf),
 		ROW(replies_find_their_cache),
 	};
