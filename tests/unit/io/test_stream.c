@@ -181,7 +181,6 @@ static size_t peer_records(struct scene *scene, char *memory, size_t size, const
 	BIO *pipe = BIO_new(BIO_s_mem());
 	int n;
 
-	BIO_up_ref(SSL_get_wbio(scene->peer));
 	SSL_set0_wbio(scene->peer, pipe);
 	assert_int_equal(SSL_write(scene->peer, payload, (int)len), len);
 	n = BIO_read(pipe, memory, (int)size);
