@@ -193,13 +193,13 @@ def test_health_is_inspecting_and_recording_and_not_draining(lab, gate, health):
     assert "drained" in done.stdout
     gate.cli("drain", "--config", gate.config_path, "--end")
     told(200, "ready")
-    # Without workers nothing is inspected.
-    workers = gate.children("worker")
-    for pid in workers:
+    # Without workers nothing is inspected. Their parent would give their places to others.
+    stopped = [gate.daemon.pid, *gate.children("worker")]
+    for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     try:
         told(503, "not inspecting")
     finally:
-        for pid in workers:
+        for pid in reversed(stopped):
             os.kill(pid, signal.SIGCONT)
     told(200, "ready")
