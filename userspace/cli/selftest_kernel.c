@@ -31,11 +31,9 @@ static void add_program(char *text, size_t size, const char *name, const struct 
 
 	if (p->attached)
 		return;
-	snprintf(text + len, size - len, "%s%s%s%s", len ? ", " : "", name,
+	snprintf(text + len, size - len, "%s%s%s%s%s", len ? ", " : "", name,
 		p->foreign ? " (a foreign program is in its place: " : "",
-		p->foreign ? p->name : "");
-	if (p->foreign && strlen(text) + 1 < size)
-		strcat(text, ")");
+		p->foreign ? p->name : "", p->foreign ? ")" : "");
 }
 
 void selftest_programs(const struct selftest *s, struct finding *f)
