@@ -32,8 +32,8 @@ static int fill_refuse(const struct fill *f, const struct spot *spot, const stru
 {
 	bool quoted = found && *found;
 
-	return problem_set(f->problems, EINVAL, "%s:%u: %s: expected %s, found %s%s%s", f->name, spot->line,
-		spot->path, scalar_expect(key->kind, key->range, f->config).text,
+	return problem_set(f->problems, EINVAL, "%s:%u: %s: expected %s, found %s%s%s", f->name,
+		spot->line, spot->path, scalar_expect(key->kind, key->range, f->config).text,
 		quoted ? "\"" : "", quoted ? log_quote(slice_of_string(found)).text : "nothing",
 		quoted ? "\"" : "");
 }
@@ -181,7 +181,8 @@ static int fill_load(const struct fill *f, const cyaml_schema_value_t *schema, s
 		f->name, cyaml_strerror(error), log_quote(slice_of_string(said)).text);
 }
 
-int fill_raw(const struct fill *f, const cyaml_schema_value_t *schema, struct slice yaml, void **raw)
+int fill_raw(
+	const struct fill *f, const cyaml_schema_value_t *schema, struct slice yaml, void **raw)
 {
 	struct buf rest = BUF_EMPTY;
 	int error;

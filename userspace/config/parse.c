@@ -112,7 +112,7 @@ static int parse(
 	if (!f.config)
 		error = fill_memory(&f);
 	if (!error)
-		fill_verify(&f, schema_fields, root);
+		fill_verify(&f, schema_sections, root);
 	if (!error)
 		error = fill_raw(&f, &schema, yaml, &raw);
 	if (!error)

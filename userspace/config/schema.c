@@ -65,7 +65,7 @@ static const cyaml_schema_value_t backend_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_backend, backend_fields),
 };
 
-const cyaml_schema_field_t schema_fields[] = {
+const cyaml_schema_field_t schema_sections[] = {
 #define FIELD_SECTION(section, KEYS) \
 	CYAML_FIELD_MAPPING(#section, CYAML_FLAG_OPTIONAL, struct raw, section, section##_fields),
 	SECTIONS(FIELD_SECTION)
@@ -75,7 +75,7 @@ const cyaml_schema_field_t schema_fields[] = {
 	CYAML_FIELD_END};
 
 const cyaml_schema_value_t schema = {
-	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, schema_fields),
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, schema_sections),
 };
 
 /* --- the rows that make struct config of it --- */

@@ -27,7 +27,7 @@ struct raw {
 };
 
 extern const cyaml_schema_value_t schema;
-extern const cyaml_schema_field_t schema_fields[];
+extern const cyaml_schema_field_t schema_sections[];
 
 #define SECTION_COUNT 11
 extern const struct section sections[SECTION_COUNT];
