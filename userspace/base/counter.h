@@ -91,6 +91,15 @@
 	X(ORIGIN_FLOODED, "origin.flooded", "connections closed because the origin sent too many TLS messages without payload") \
 	X(ORIGIN_LOST, "origin.lost", "connections that failed during an exchange") \
 	X(ORIGIN_TIMEOUT, "origin.timeout", "origins that did not answer in time") \
+	/* policy */ \
+	X(RULE_DENIED, "rule.denied", "calls denied by policy.file") \
+	X(RULE_SHADOWED, "rule.shadowed", "calls that a rule with the action shadow would have denied") \
+	X(RULE_UNRECORDED, "rule.unrecorded", "calls without an event, because a rule says log: none") \
+	X(KEYS_LOADED, "keys.loaded", "times the file of issued keys was read anew") \
+	X(KEYS_REFUSED, "keys.refused", "times it could not be used, and the keys of before stayed") \
+	X(KEY_ACCEPTED, "key.accepted", "calls with a key that was issued here and is valid") \
+	X(KEY_REJECTED, "key.rejected", "calls answered by 401: their key is unknown, wrong, expired or revoked") \
+	X(KEY_SERVICE, "key.service", "calls whose client presented the service key of a backend") \
 	/* process */                                                                          \
 	X(PROCESS_STARTED, "process.started", "child processes started")                       \
 	X(PROCESS_DIED, "process.died", "child processes that ended unasked")                  \

@@ -188,6 +188,12 @@ struct config_audit {
 	uint64_t ring_bytes;	/* per worker: 16 MiB */
 };
 
+/* Who may ask what: in files of their own. */
+struct config_policy_files {
+	char *file;	 /* policy_file.h; NULL: everything is allowed */
+	char *keys_file; /* policy/key_table.h, of root; NULL: no keys are issued */
+};
+
 struct config_identity {
 	uid_t uid;	/* never root's */
 	gid_t gid;
@@ -215,6 +221,7 @@ struct config {
 	struct config_http http;
 	struct config_origin origin;
 	struct config_audit audit;
+	struct config_policy_files policy;
 	struct config_processes processes;
 };
 

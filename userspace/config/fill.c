@@ -67,6 +67,8 @@ static int fill_list(const struct fill *f, const struct spot *spot, const struct
 	size_t size = scalar_size(key->kind);
 	struct spot at;
 
+	if (!list && key->fallback && strcmp(key->fallback, REQUIRED) == 0)
+		return fill_refuse(f, spot, key, NULL);
 	if (!list && key->fallback) {
 		texts = (char **)&key->fallback;
 		count = 1;

@@ -138,6 +138,10 @@
 	L(redact_headers, HEADER, redact_headers, NULL, "")                                       \
 	S(ring_size, SIZE, ring_bytes, "16MiB", "64KiB..1GiB")
 
+#define KEYS_POLICY(S, L)                                                                         \
+	S(file, PATH, file, NULL, "")                                                             \
+	S(keys_file, PATH, keys_file, NULL, "")
+
 #define KEYS_PROCESSES(S, L)                                                                      \
 	S(worker, IDENTITY, worker, "sallyport-worker", "")                                       \
 	S(signer, IDENTITY, signer, "sallyport-signer", "")                                       \
@@ -157,6 +161,7 @@
 	X(http, HTTP)                                                                             \
 	X(origin, ORIGIN)                                                                         \
 	X(audit, AUDIT)                                                                           \
+	X(policy, POLICY)                                                                         \
 	X(processes, PROCESSES)
 
 #endif

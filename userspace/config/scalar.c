@@ -219,9 +219,24 @@ static bool is_path(const char *text)
 	return text[0] == '/' && strlen(text) < 4096;
 }
 
+/* A "*" stands at one end, if at all. */
+static bool is_glob(const char *text)
+{
+	size_t len = strlen(text);
+	const char *star = strchr(text, '*');
+
+	if (len == 0 || len > 255 || strspn(text, "*") > 1)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return false;
+	return !star || star == text + len - 1 || (star == text && !strchr(text + 1, '*'));
+}
+
 static int scalar_string(enum scalar_kind kind, const char *text, char **out)
 {
-	bool lower = kind == SCALAR_HOST || kind == SCALAR_PATTERN || kind == SCALAR_HEADER;
+	bool lower = kind == SCALAR_HOST || kind == SCALAR_PATTERN || kind == SCALAR_HEADER ||
+		     kind == SCALAR_GLOB;
 	size_t len = strlen(text);
 	bool good = false;
 
@@ -229,6 +244,12 @@ static int scalar_string(enum scalar_kind kind, const char *text, char **out)
 		good = len > 0 && len <= 255;
 	else if (kind == SCALAR_NAME)
 		good = is_all(text, "._-", 128);
+	else if (kind == SCALAR_LABEL)
+		good = is_all(text, "._-@", 128);
+	else if (kind == SCALAR_LONG)
+		good = len > 0;
+	else if (kind == SCALAR_GLOB)
+		good = is_glob(text);
 	else if (kind == SCALAR_PATH)
 		good = is_path(text);
 	else if (kind == SCALAR_INTERFACE)
@@ -335,6 +356,50 @@ static int scalar_identity_parse(const char *text, struct config_identity *out)
 	return 0;
 }
 
+/* "08:30" at *text, which moves behind it: minutes since midnight. */
+static int scalar_clock(const char **text, unsigned *minutes)
+{
+	uint64_t hour, minute;
+	const char *start = *text;
+
+	if (scalar_digits(text, 10, &hour) < 0 || *text - start != 2 || *(*text)++ != ':')
+		return -EINVAL;
+	start = *text;
+	if (scalar_digits(text, 10, &minute) < 0 || *text - start != 2 || minute > 59 ||
+		hour > 24 || (hour == 24 && minute))
+		return -EINVAL;
+	*minutes = (unsigned)(60 * hour + minute);
+	return 0;
+}
+
+static int scalar_hours(const char *text, struct rule_hours *hours)
+{
+	unsigned from, to;
+
+	if (scalar_clock(&text, &from) < 0 || *text++ != '-' || scalar_clock(&text, &to) < 0 ||
+		*text || from == to || from == 24 * 60)
+		return -EINVAL;
+	*hours = (struct rule_hours){(uint16_t)from, (uint16_t)to};
+	return 0;
+}
+
+static int scalar_weektime(const char *text, uint32_t *minute)
+{
+	char day[4];
+	unsigned clock;
+	int number;
+
+	snprintf(day, sizeof(day), "%s", text);
+	number = scalar_choice("mon|tue|wed|thu|fri|sat|sun", day);
+	if (number < 0 || strlen(text) < 4 || text[3] != ' ')
+		return -EINVAL;
+	text += 4;
+	if (scalar_clock(&text, &clock) < 0 || *text || clock == 24 * 60)
+		return -EINVAL;
+	*minute = (uint32_t)number * 24 * 60 + clock;
+	return 0;
+}
+
 static int scalar_workers(const char *range, const char *text, uint32_t *out)
 {
 	uint64_t number;
@@ -372,6 +437,7 @@ int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 		return 0;
 	case SCALAR_U16:
 	case SCALAR_U32:
+	case SCALAR_U64:
 	case SCALAR_DURATION:
 	case SCALAR_SIZE:
 		if (scalar_in_range(kind, range, text, &amount) < 0)
@@ -383,6 +449,10 @@ int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 		else
 			*(uint64_t *)out = amount;
 		return 0;
+	case SCALAR_HOURS:
+		return scalar_hours(text, out);
+	case SCALAR_WEEKTIME:
+		return scalar_weektime(text, out);
 	case SCALAR_WORKERS:
 		return scalar_workers(range, text, out);
 	case SCALAR_PREFIX:
@@ -459,6 +529,12 @@ struct scalar_expected scalar_expect(
 		[SCALAR_TEXT] = "text of 1 to 255 bytes",
 		[SCALAR_NAME] = "a name of letters, digits, '.', '_' and '-'",
 		[SCALAR_PATH] = "an absolute path",
+		[SCALAR_LABEL] = "a name of letters, digits, '.', '_', '-' and '@'",
+		[SCALAR_LONG] = "text",
+		[SCALAR_GLOB] = "a name, or the beginning or end of names such as \"gpt-4o*\" or "
+				"\"*-mini\"",
+		[SCALAR_HOURS] = "hours such as \"08:00-18:00\"",
+		[SCALAR_WEEKTIME] = "a time such as \"mon 12:00\"",
 		[SCALAR_INTERFACE] = "the name of a network interface",
 		[SCALAR_HEADER] = "the name of an HTTP header",
 		[SCALAR_HOST] = "a host name such as \"api.openai.com\"",

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "policy/rule.h"
 
 /* X(KIND, type it fills) */
 #define SCALAR_KINDS(X)                                                                           \
@@ -15,6 +16,9 @@
 	X(NAME, char *)		   /* letters, digits, '.', '_', '-' */                           \
 	X(PATH, char *)		   /* absolute */                                                 \
 	X(INTERFACE, char *)                                                                      \
+	X(LABEL, char *)	   /* letters, digits, '.', '_', '-', '@' */                       \
+	X(LONG, char *)		   /* one line of text, of any length */                          \
+	X(GLOB, char *)		   /* lower case; "a", "a*" or "*a" */                            \
 	X(HEADER, char *)	   /* a field name (RFC 9110 5.1), lower case */                  \
 	X(HOST, char *)		   /* a DNS name, lower case, no final dot */                     \
 	X(PATTERN, char *)	   /* HOST, or "*." and a HOST */                                 \
@@ -22,6 +26,9 @@
 	X(BOOL, bool)                                                                             \
 	X(U16, uint16_t)	   /* decimal, or hexadecimal with 0x */                          \
 	X(U32, uint32_t)                                                                          \
+	X(U64, uint64_t)	   /* likewise */                                                 \
+	X(HOURS, struct rule_hours) /* "08:00-18:00" */                                           \
+	X(WEEKTIME, uint32_t)	   /* minutes of a week; "mon 12:00" */                           \
 	X(WORKERS, uint32_t)	   /* U32, or "auto": the processors online */                    \
 	X(DURATION, uint64_t)	   /* ns; "30s", "1h30m" */                                       \
 	X(SIZE, uint64_t)	   /* bytes; "64KiB" */                                           \

@@ -45,6 +45,10 @@ static const cyaml_schema_field_t origin_fields[] = {
 static const cyaml_schema_field_t audit_fields[] = {
 	KEYS_AUDIT(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
 #undef RAW
+#define RAW raw_policy
+static const cyaml_schema_field_t policy_fields[] = {
+	KEYS_POLICY(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+#undef RAW
 #define RAW raw_processes
 static const cyaml_schema_field_t processes_fields[] = {
 	KEYS_PROCESSES(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
@@ -128,6 +132,11 @@ static const struct key origin_keys[] = {KEYS_ORIGIN(ROW_SCALAR, ROW_LIST)};
 #define RAW raw_audit
 #define OUT config_audit
 static const struct key audit_keys[] = {KEYS_AUDIT(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_policy
+#define OUT config_policy_files
+static const struct key policy_keys[] = {KEYS_POLICY(ROW_SCALAR, ROW_LIST)};
 #undef RAW
 #undef OUT
 #define RAW raw_processes

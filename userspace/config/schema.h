@@ -29,7 +29,7 @@ struct raw {
 extern const cyaml_schema_value_t schema;
 extern const cyaml_schema_field_t schema_sections[];
 
-#define SECTION_COUNT 11
+#define SECTION_COUNT 12
 extern const struct section sections[SECTION_COUNT];
 extern const struct section section_host, section_backend; /* elements of hosts and backends */
 

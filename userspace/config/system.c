@@ -17,7 +17,9 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/key_file.h"
+#include "config/policy_file.h"
 #include "config/tree.h"
+#include "policy/key_table.h"
 
 struct system_check {
 	const char *path;
@@ -132,6 +134,42 @@ static void check_backends(struct system_check *s, const struct config *c)
 	}
 }
 
+/* What is wrong inside the policy is told as it is of a configuration. */
+static void check_policy(struct system_check *s, const char *path)
+{
+	struct buf text = BUF_EMPTY;
+	struct policy_file *file = NULL;
+	size_t count = 0;
+	struct why why;
+
+	if (config_read(path, &text, &why) < 0)
+		tell(s, line_of(s, "policy", "file"), "policy.file",
+			"expected a policy, found: %s", why.text);
+	else
+		policy_file_parse(path, buf_slice(&text), &file, s->told, s->context, &count, NULL);
+	s->count += count;
+	buf_free(&text);
+	policy_file_free(file);
+}
+
+static void check_issued(struct system_check *s, const char *path)
+{
+	unsigned line = line_of(s, "policy", "keys_file");
+	struct buf text = BUF_EMPTY;
+	struct key_table *keys = NULL;
+	struct why why;
+	int fd = check_secret(s, line, "policy.keys_file", path, 0);
+
+	if (fd < 0)
+		return;
+	if (file_read_fd(fd, KEY_FILE_MAX, &text, &why) < 0 ||
+		key_table_parse(path, buf_slice(&text), &keys, &why) < 0)
+		tell(s, line, "policy.keys_file", "expected keys, found: %s", why.text);
+	close(fd);
+	buf_free(&text);
+	key_table_free(keys);
+}
+
 static void check_identities(struct system_check *s, const struct config_processes *p)
 {
 	const struct {
@@ -184,6 +222,10 @@ size_t config_check_system(const char *path, const struct config *c,
 	if (c->audit.collector_key_file)
 		check_key_file(&s, line_of(&s, "audit", "collector_key_file"),
 			"audit.collector_key_file", c->audit.collector_key_file);
+	if (c->policy.file)
+		check_policy(&s, c->policy.file);
+	if (c->policy.keys_file)
+		check_issued(&s, c->policy.keys_file);
 	check_identities(&s, &c->processes);
 	node_free(s.root);
 	return s.count;

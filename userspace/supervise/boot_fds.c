@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* The names that do not depend on the configuration: a worker has the most. */
-#define FDS_FIXED 16
+#define FDS_FIXED 24
 
 int boot_fds_open(struct boot_fds *fds, size_t nbackends)
 {

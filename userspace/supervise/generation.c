@@ -18,6 +18,7 @@
 #include "supervise/directory.h"
 #include "supervise/event_ring.h"
 #include "supervise/parent.h"
+#include "supervise/policy_files.h"
 
 /* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
  * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
@@ -110,7 +111,7 @@ void generation_unpublish(const struct generation *generation)
 		unlink(path);
 }
 
-static int text_memfd(struct slice text, struct why *why)
+int generation_hold(struct slice text, struct why *why)
 {
 	int fd = memfd_create("sallyport-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -142,7 +143,7 @@ static int open_files(struct generation *generation, struct slice text, struct w
 
 	if (error)
 		return error;
-	generation->config_fd = text_memfd(text, why);
+	generation->config_fd = generation_hold(text, why);
 	if (generation->config_fd < 0)
 		return generation->config_fd;
 	generation->ca_certificate = open_certificate(config, why);
@@ -155,7 +156,7 @@ static int open_files(struct generation *generation, struct slice text, struct w
 		if (generation->keys[i] < 0)
 			return generation->keys[i];
 	}
-	return 0;
+	return policy_files_open(generation, why);
 }
 
 struct generation *generation_adopt(
@@ -172,6 +173,7 @@ struct generation *generation_adopt(
 	generation->config = config;
 	generation->draining = !config;
 	generation->config_fd = generation->ca_certificate = -1;
+	generation->policy_fd = generation->issued_fd = -1;
 	list_append(&parent->generations, &generation->node);
 	generation->keys = malloc((nkeys + 1) * sizeof(*generation->keys));
 	generation->services = calloc(GENERATION_WORKER + workers, sizeof(*generation->services));
@@ -217,6 +219,8 @@ void generation_free(struct generation *generation)
 	}
 	close_fd(generation->config_fd);
 	close_fd(generation->ca_certificate);
+	close_fd(generation->policy_fd);
+	close_fd(generation->issued_fd);
 	for (size_t i = 0;
 		generation->keys && generation->config && i < generation->config->nbackends; i++)
 		close_fd(generation->keys[i]);
@@ -290,6 +294,8 @@ static void add_worker(struct boot_fds *fds, const struct service *service,
 	boot_fds_own(fds, "life", life);
 	boot_fds_own(fds, "signer", signer);
 	add_keys(fds, service->generation);
+	boot_fds_reopen(fds, "policy", service->generation->policy_fd);
+	boot_fds_reopen(fds, "issued_keys", service->generation->issued_fd);
 }
 
 static struct process_start start_of(struct service *service, const struct control_boot *boot)

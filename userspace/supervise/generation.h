@@ -32,6 +32,7 @@ struct generation {
 	struct config *config;
 	int config_fd; /* its text */
 	int ca_certificate;
+	int policy_fd, issued_fd; /* policy_files.h */
 	int *keys; /* of the backends, by index; -1: none */
 	bool draining;
 	bool relieved; /* only for a worker that another one has taken the place of */
@@ -47,6 +48,8 @@ struct generation {
  * and the text are the caller's; else negative errno, and the text may have been filled. */
 int generation_load(const char *path, struct config **config, struct buf *text);
 
+/* A sealed memory file with that text; or negative errno with why. */
+int generation_hold(struct slice text, struct why *why);
 /* Leaves the configuration that is in force in the run directory, for the command line
  * (CONFIG_RUNNING_FILE); a failure is logged. And takes it away. */
 void generation_publish(const struct generation *generation, const char *config_path);

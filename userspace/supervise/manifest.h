@@ -15,7 +15,7 @@
 /* To be raised when a record changes, and also when something that a record only points at does:
  * the messages of a control socket (role.h) or between a worker and the signer (leaf_message.h),
  * rings, ticket keys. */
-#define MANIFEST_VERSION 2
+#define MANIFEST_VERSION 3
 /* The environment variable that names the memfd for the next program, which removes it. */
 #define MANIFEST_VARIABLE "SALLYPORT_HANDOVER"
 #define MANIFEST_FDS	  4
@@ -26,7 +26,8 @@ enum manifest_kind {
 	MANIFEST_COUNTERS_OLDER, /* a file of counters that older processes still count in */
 	MANIFEST_LISTENER,	 /* by worker: IPv4, IPv6 or none */
 	MANIFEST_RING,		 /* ring, wake_shipper, wake_worker, life; number */
-	MANIFEST_GENERATION,	 /* text of the configuration, CA certificate; draining: neither */
+	/* Text of the configuration, CA certificate, policy, issued keys; draining: none of them. */
+	MANIFEST_GENERATION,
 	/* Of the generation before them: */
 	MANIFEST_KEY,	  /* one for each backend in order: its key file or none */
 	MANIFEST_PROCESS, /* control socket; role, index, number, pid, times, ready, draining */

@@ -43,6 +43,7 @@ enum control_type {
 	/* signer → parent: struct control_peer. That worker asks for more leaves than it may have
 	 * (tls.leaf_rate); of one worker at most one in a minute. */
 	CONTROL_LIMITED,
+	CONTROL_ISSUED_KEYS, /* parent → worker: 1 fd, replaces the boot fd "issued_keys" */
 };
 
 /* Both are child.c's business only. */

@@ -274,6 +274,8 @@ static int take_generation(struct parent *parent, const struct manifest *manifes
 		return -ENOMEM;
 	generation->config_fd = head->fds[0];
 	generation->ca_certificate = head->fds[1];
+	generation->policy_fd = head->fds[2];
+	generation->issued_fd = head->fds[3];
 	if (config) {
 		parent->current = generation;
 		service_init(&parent->shipper, parent, generation, ROLE_SHIPPER, 0);

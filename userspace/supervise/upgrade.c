@@ -136,7 +136,9 @@ static void add_generation(
 				       .kind = MANIFEST_GENERATION,
 				       .draining = !current,
 				       .fds = {current ? generation->config_fd : -1,
-					       current ? generation->ca_certificate : -1, -1, -1},
+					       current ? generation->ca_certificate : -1,
+					       current ? generation->policy_fd : -1,
+					       current ? generation->issued_fd : -1},
 			       });
 	for (size_t i = 0; current && i < generation->config->nbackends; i++)
 		manifest_add(manifest, &(struct manifest_record){

@@ -53,7 +53,7 @@ static const struct manifest_record records[RECORDS] = {
 	[OLDER] = {.kind = MANIFEST_COUNTERS_OLDER, .fds = {14, -1, -1, -1}},
 	[LISTENER] = {.kind = MANIFEST_LISTENER, .fds = {15, 16, -1, -1}},
 	[RING] = {.kind = MANIFEST_RING, .number = 7, .fds = {17, 18, 19, 20}},
-	[CURRENT] = {.kind = MANIFEST_GENERATION, .fds = {21, 22, -1, -1}},
+	[CURRENT] = {.kind = MANIFEST_GENERATION, .fds = {21, 22, 28, 29}},
 	[KEY] = {.kind = MANIFEST_KEY, .fds = {23, -1, -1, -1}},
 	[NO_KEY] = {.kind = MANIFEST_KEY, .fds = {-1, -1, -1, -1}},
 	[SIGNER] = {.kind = MANIFEST_PROCESS,
@@ -289,7 +289,7 @@ static void one_generation_is_current(void **state)
 	buf_free(&bytes);
 	manifest.records[CURRENT] = records[CURRENT];
 	manifest_add(&manifest,
-		&(struct manifest_record){.kind = MANIFEST_GENERATION, .fds = {30, 31, -1, -1}});
+		&(struct manifest_record){.kind = MANIFEST_GENERATION, .fds = {30, 31, 32, 33}});
 	bytes = written(&manifest);
 	expect_refused(buf_slice(&bytes), "2 generations are current");
 	buf_free(&bytes);
@@ -398,6 +398,8 @@ static void a_descriptor_is_what_its_record_says(void **state)
 		{MANIFEST_RING, 3, BIT(PIPE)},
 		{MANIFEST_GENERATION, 0, BIT(MEMORY)},
 		{MANIFEST_GENERATION, 1, BIT(FILE_) | BIT(MEMORY) | BIT(UNSEALED)},
+		{MANIFEST_GENERATION, 2, BIT(MEMORY)},
+		{MANIFEST_GENERATION, 3, BIT(MEMORY)},
 		{MANIFEST_KEY, 0, BIT(FILE_) | BIT(MEMORY) | BIT(UNSEALED)},
 		{MANIFEST_PROCESS, 0, BIT(CONTROL)},
 	};

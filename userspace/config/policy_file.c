@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config/policy_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/fill.h"
+#include "config/policy_keys.h"
+#include "policy/condition.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* --- the tables --- */
+
+struct raw_default {
+	KEYS_DEFAULT(RAW_SCALAR, RAW_LIST)
+};
+struct raw_group {
+	KEYS_GROUP(RAW_SCALAR, RAW_LIST)
+};
+struct raw_rule {
+	KEYS_RULE(RAW_SCALAR, RAW_LIST)
+};
+struct raw_test {
+	KEYS_TEST(RAW_SCALAR, RAW_LIST)
+};
+struct raw_policy {
+	struct raw_default fallback;
+	struct raw_group *groups;
+	unsigned groups_count;
+	struct raw_rule *rules;
+	unsigned rules_count;
+	struct raw_test *tests;
+	unsigned tests_count;
+};
+
+#define RAW raw_default
+#define OUT rule_default
+static const cyaml_schema_field_t default_fields[] = {
+	KEYS_DEFAULT(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+static const struct key default_keys[] = {KEYS_DEFAULT(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_group
+#define OUT rule_group
+static const cyaml_schema_field_t group_fields[] = {
+	KEYS_GROUP(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+static const struct key group_keys[] = {KEYS_GROUP(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_rule
+#define OUT rule
+static const cyaml_schema_field_t rule_fields[] = {
+	KEYS_RULE(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+static const struct key rule_keys[] = {KEYS_RULE(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_test
+#define OUT policy_test
+static const cyaml_schema_field_t test_fields[] = {
+	KEYS_TEST(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+static const struct key test_keys[] = {KEYS_TEST(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+
+static const struct section section_default = {"default", default_keys, COUNT(default_keys), 0, 0};
+static const struct section section_group = {"groups", group_keys, COUNT(group_keys), 0, 0};
+static const struct section section_rule = {"rules", rule_keys, COUNT(rule_keys), 0, 0};
+static const struct section section_test = {"tests", test_keys, COUNT(test_keys), 0, 0};
+
+static const cyaml_schema_value_t group_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_group, group_fields),
+};
+static const cyaml_schema_value_t rule_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_rule, rule_fields),
+};
+static const cyaml_schema_value_t test_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_test, test_fields),
+};
+static const cyaml_schema_field_t policy_fields[] = {
+	CYAML_FIELD_MAPPING("default", CYAML_FLAG_OPTIONAL, struct raw_policy, fallback,
+		default_fields),
+	CYAML_FIELD_SEQUENCE("groups", FIELD_FLAGS, struct raw_policy, groups, &group_entry, 0,
+		CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("rules", FIELD_FLAGS, struct raw_policy, rules, &rule_entry, 0,
+		CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("tests", FIELD_FLAGS, struct raw_policy, tests, &test_entry, 0,
+		CYAML_UNLIMITED),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t policy_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_policy, policy_fields),
+};
+
+/* --- what one key cannot know about another --- */
+
+static unsigned entry_line(const struct node *entry, const char *key)
+{
+	const struct node *value = node_find(entry, key);
+
+	return value ? value->line : entry ? entry->line : 1;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp((*(const struct rule *const *)a)->name, (*(const struct rule *const *)b)->name);
+}
+
+/* An event names a rule by its name. */
+static int check_names(const struct fill *f, const struct rule_set *set)
+{
+	const struct rule **sorted = calloc(set->nrules + 1, sizeof(struct rule *));
+
+	if (!sorted)
+		return fill_memory(f);
+	for (size_t i = 0; i < set->nrules; i++)
+		sorted[i] = &set->rules[i];
+	qsort(sorted, set->nrules, sizeof(*sorted), compare_names);
+	for (size_t i = 1; i < set->nrules; i++)
+		if (strcmp(sorted[i]->name, sorted[i - 1]->name) == 0)
+			problem_set(f->problems, EINVAL,
+				"%s:%u: rules[%zu].name: expected each name once, found \"%s\" also "
+				"in line %u",
+				f->name, sorted[i]->line, (size_t)(sorted[i] - set->rules),
+				sorted[i]->name, sorted[i - 1]->line);
+	free(sorted);
+	return 0;
+}
+
+/* Of the last, it stands in the file; of others, what follows is never asked. */
+static void check_reach(const struct fill *f, const struct rule_set *set)
+{
+	for (size_t i = 0; i + 1 < set->nrules; i++)
+		if (set->rules[i].action != RULE_SHADOW && !condition_any(&set->rules[i])) {
+			problem_set(f->problems, EINVAL,
+				"%s:%u: rules[%zu]: expected conditions, or no rule after it, found "
+				"a rule that fits every call and %zu more that are never asked",
+				f->name, set->rules[i].line, i, set->nrules - i - 1);
+			return;
+		}
+}
+
+static void check_ranges(const struct fill *f, const struct rule_set *set)
+{
+	for (size_t i = 0; i < set->nrules; i++) {
+		const struct rule *r = &set->rules[i];
+
+		if (r->size_below && r->size_below <= r->size_above)
+			problem_set(f->problems, EINVAL,
+				"%s:%u: rules[%zu].size_below: expected more than size_above, found "
+				"a range that nothing is in",
+				f->name, r->line, i);
+		if (r->output_below && r->output_below <= r->output_above)
+			problem_set(f->problems, EINVAL,
+				"%s:%u: rules[%zu].output_below: expected more than output_above, "
+				"found a range that nothing is in",
+				f->name, r->line, i);
+	}
+}
+
+static bool has_rule(const struct rule_set *set, const char *name)
+{
+	for (size_t i = 0; i < set->nrules; i++)
+		if (strcmp(set->rules[i].name, name) == 0)
+			return true;
+	return strcmp(name, RULE_DEFAULT_NAME) == 0;
+}
+
+static void check_tests(const struct fill *f, const struct policy_file *p)
+{
+	const struct node *entry = node_element(node_find(f->root, "tests"), 0);
+
+	for (size_t i = 0; i < p->ntests; i++, entry = entry->next) {
+		const char *const named[] = {p->tests[i].rule, p->tests[i].shadow};
+		const char *const keys[] = {"rule", "shadow"};
+
+		if (p->tests[i].source.bits != 128)
+			problem_set(f->problems, EINVAL,
+				"%s:%u: tests[%zu].source: expected one address, found a network",
+				f->name, entry_line(entry, "source"), i);
+		for (size_t k = 0; k < COUNT(named); k++)
+			if (named[k] && !has_rule(&p->set, named[k]))
+				problem_set(f->problems, EINVAL,
+					"%s:%u: tests[%zu].%s: expected the name of a rule, or "
+					"\"" RULE_DEFAULT_NAME "\", found \"%s\"",
+					f->name, entry_line(entry, keys[k]), i, keys[k], named[k]);
+	}
+}
+
+static int check_all(const struct fill *f, const struct policy_file *p)
+{
+	for (size_t i = 0; i < p->set.nrules; i++)
+		if (strcmp(p->set.rules[i].name, RULE_DEFAULT_NAME) == 0)
+			problem_set(f->problems, EINVAL,
+				"%s:%u: rules[%zu].name: expected another name, found \"%s\", which "
+				"is what holds without a rule",
+				f->name, p->set.rules[i].line, i, RULE_DEFAULT_NAME);
+	check_reach(f, &p->set);
+	check_ranges(f, &p->set);
+	check_tests(f, p);
+	return check_names(f, &p->set);
+}
+
+/* --- the whole --- */
+
+static void note_lines(const struct fill *f, struct policy_file *p)
+{
+	const struct node *rule = node_element(node_find(f->root, "rules"), 0);
+	const struct node *test = node_element(node_find(f->root, "tests"), 0);
+
+	for (size_t i = 0; i < p->set.nrules && rule; i++, rule = rule->next)
+		p->set.rules[i].line = rule->line;
+	for (size_t i = 0; i < p->ntests && test; i++, test = test->next)
+		p->tests[i].line = test->line;
+}
+
+/* Memory for a list, with one more than it has: calloc(0) may be NULL. */
+static int make_lists(const struct fill *f, const struct raw_policy *raw, struct policy_file *p)
+{
+	p->set.groups = calloc(raw->groups_count + 1, sizeof(*p->set.groups));
+	p->set.rules = calloc(raw->rules_count + 1, sizeof(*p->set.rules));
+	p->tests = calloc(raw->tests_count + 1, sizeof(*p->tests));
+	return p->set.groups && p->set.rules && p->tests ? 0 : fill_memory(f);
+}
+
+static int read_all(const struct fill *f, const struct raw_policy *raw, struct policy_file *p)
+{
+	const struct node *node = node_find(f->root, "default");
+	int error = make_lists(f, raw, p);
+
+	if (!error && !(node && node->refused))
+		error = fill_section(
+			f, &section_default, "default", node, &raw->fallback, &p->set.fallback);
+	if (!error)
+		error = fill_entries(f, &section_group, (const char *)raw->groups,
+			sizeof(*raw->groups), raw->groups_count, (char *)p->set.groups,
+			sizeof(*p->set.groups), &p->set.ngroups);
+	if (!error)
+		error = fill_entries(f, &section_rule, (const char *)raw->rules,
+			sizeof(*raw->rules), raw->rules_count, (char *)p->set.rules,
+			sizeof(*p->set.rules), &p->set.nrules);
+	if (!error)
+		error = fill_entries(f, &section_test, (const char *)raw->tests,
+			sizeof(*raw->tests), raw->tests_count, (char *)p->tests, sizeof(*p->tests),
+			&p->ntests);
+	return error;
+}
+
+static int read_tree(const struct fill *f, struct node *root, struct slice yaml,
+	struct policy_file *p)
+{
+	static const struct raw_policy nothing;
+	void *raw = NULL;
+	int error;
+
+	fill_verify(f, policy_fields, root);
+	error = fill_raw(f, &policy_schema, yaml, &raw);
+	if (!error)
+		error = read_all(f, raw ? raw : &nothing, p);
+	fill_raw_free(&policy_schema, raw);
+	note_lines(f, p);
+	/* What contradicts each other must make sense by itself. */
+	if (!error && !f->problems->count)
+		error = check_all(f, p);
+	return !error && f->problems->count ? -EINVAL : error;
+}
+
+int policy_file_parse(const char *name, struct slice yaml, struct policy_file **file,
+	void (*told)(void *context, const char *problem), void *context, size_t *count,
+	struct why *why)
+{
+	struct problems problems = {.told = told, .context = context, .why = why};
+	struct why first;
+	struct node *root = tree_parse(name, yaml, &first);
+	struct fill f = {.name = name, .root = root, .problems = &problems};
+	struct policy_file *p = root ? calloc(1, sizeof(*p)) : NULL;
+	int error = !root ? problem_set(&problems, EINVAL, "%s", first.text)
+		    : !p  ? fill_memory(&f)
+			  : read_tree(&f, root, yaml, p);
+
+	if (!error) {
+		p->policy = policy_new(&p->set);
+		error = p->policy ? 0 : fill_memory(&f);
+	}
+	node_free(root);
+	if (error) {
+		policy_file_free(p);
+		p = NULL;
+	}
+	*file = p;
+	if (count)
+		*count = problems.count;
+	return error;
+}
+
+struct policy_file *policy_file_none(void)
+{
+	struct policy_file *file;
+
+	return policy_file_parse("policy", SLICE_NONE, &file, NULL, NULL, NULL, NULL) ? NULL : file;
+}
+
+static void free_list(const struct section *section, void *list, size_t n, size_t size)
+{
+	for (size_t i = 0; i < n; i++)
+		fill_free(section, (char *)list + i * size);
+	free(list);
+}
+
+void policy_file_free(struct policy_file *p)
+{
+	if (!p)
+		return;
+	policy_free(p->policy);
+	free_list(&section_group, p->set.groups, p->set.ngroups, sizeof(*p->set.groups));
+	free_list(&section_rule, p->set.rules, p->set.nrules, sizeof(*p->set.rules));
+	free_list(&section_test, p->tests, p->ntests, sizeof(*p->tests));
+	free(p);
+}

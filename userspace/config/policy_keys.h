@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Every key of a policy, once, as keys.h has those of the configuration. */
+#ifndef CONFIG_POLICY_KEYS_H
+#define CONFIG_POLICY_KEYS_H
+
+#define KEYS_DEFAULT(S, L)                                                                        \
+	S(action, CHOICE, action, "allow", "allow|deny")                                          \
+	S(log, CHOICE, log, "content", "content|metadata|none")
+
+#define KEYS_GROUP(S, L)                                                                          \
+	S(name, LABEL, name, REQUIRED, "")                                                        \
+	L(sources, PREFIX, sources, REQUIRED, "")
+
+#define KEYS_RULE(S, L)                                                                           \
+	S(name, LABEL, name, REQUIRED, "")                                                        \
+	S(action, CHOICE, action, REQUIRED, "allow|deny|shadow")                                  \
+	S(log, CHOICE, log, "content", "content|metadata|none")                                   \
+	S(message, TEXT, message, NULL, "")                                                       \
+	L(groups, LABEL, groups, NULL, "")                                                        \
+	L(sources, PREFIX, sources, NULL, "")                                                     \
+	L(credentials, CHOICE, credentials, NULL, "none|issued|service|other")                    \
+	L(keys, LABEL, keys, NULL, "")                                                            \
+	L(operations, GLOB, operations, NULL, "")                                                 \
+	L(models, GLOB, models, NULL, "")                                                         \
+	L(hosts, GLOB, hosts, NULL, "")                                                           \
+	L(api_versions, GLOB, api_versions, NULL, "")                                             \
+	L(dialects, CHOICE, dialects, NULL, "azure|azure-v1|openai")                              \
+	S(stream, CHOICE, stream, "any", "any|false|true")                                        \
+	S(size_above, SIZE, size_above, NULL, "1..1TiB")                                          \
+	S(size_below, SIZE, size_below, NULL, "1..1TiB")                                          \
+	S(output_above, U64, output_above, NULL, "1..1000000000000")                              \
+	S(output_below, U64, output_below, NULL, "1..1000000000000")                              \
+	L(bodies, CHOICE, bodies, NULL, "none|read|unreadable|unread")                            \
+	L(days, CHOICE, days, NULL, "mon|tue|wed|thu|fri|sat|sun")                                \
+	S(hours, HOURS, hours, NULL, "")
+
+#define KEYS_TEST(S, L)                                                                           \
+	S(name, TEXT, name, REQUIRED, "")                                                         \
+	S(source, PREFIX, source, REQUIRED, "")                                                   \
+	L(groups, LABEL, groups, NULL, "")                                                        \
+	S(credential, CHOICE, credential, "none", "none|issued|service|other")                    \
+	S(key, LABEL, key, NULL, "")                                                              \
+	S(method, NAME, method, "POST", "")                                                       \
+	S(url, LONG, url, REQUIRED, "")                                                           \
+	S(body, LONG, body, NULL, "")                                                             \
+	S(time, WEEKTIME, minute, "mon 12:00", "")                                                \
+	S(expect, CHOICE, expect, REQUIRED, "allow|deny")                                         \
+	S(rule, LABEL, rule, NULL, "")                                                            \
+	S(shadow, LABEL, shadow, NULL, "")
+
+#endif

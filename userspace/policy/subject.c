@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "policy/subject.h"
+
+#include "http/credential.h"
+
+/* ---- what is presented ---- */
+
+static void credentials_add(struct credentials *c, struct slice text)
+{
+	if (!text.len)
+		return;
+	if (c->n == SUBJECT_CREDENTIALS)
+		c->more = true;
+	else
+		c->texts[c->n++] = text;
+}
+
+/* RFC 9110 section 11.4: a scheme, a space, and what it takes. */
+static struct slice without_scheme(const struct header *header)
+{
+	size_t space = slice_index(header->value, ' ');
+
+	return space < header->value.len ? slice_trim(slice_after(header->value, space))
+					 : header->value;
+}
+
+static bool is_cookie(struct slice name)
+{
+	return slice_equal_nocase(name, SLICE("cookie"));
+}
+
+static struct slice query_of(struct slice path)
+{
+	return slice_after(path, slice_index(path, '?'));
+}
+
+void credentials_read(const struct head *head, struct credentials *c)
+{
+	struct slice rest = query_of(head->path);
+	struct credential_query parameter;
+
+	c->n = 0;
+	c->more = false;
+	for (size_t i = 0; i < head->nheaders; i++)
+		if (credential_field(head->headers[i].name) && !is_cookie(head->headers[i].name))
+			credentials_add(c, without_scheme(&head->headers[i]));
+	while (credential_query_next(&rest, &parameter))
+		if (credential_parameter(parameter.name))
+			credentials_add(c, parameter.value);
+}
+
+bool credentials_issued_field(const struct header *header)
+{
+	struct slice id;
+
+	return key_text_read(without_scheme(header), &id);
+}
+
+bool credentials_issued_query(struct slice path)
+{
+	struct slice rest = query_of(path), id;
+	struct credential_query parameter;
+
+	while (credential_query_next(&rest, &parameter))
+		if (key_text_read(parameter.value, &id))
+			return true;
+	return false;
+}
+
+/* ---- whose it is ---- */
+
+static void subject_add_group(struct subject *s, struct slice group)
+{
+	for (size_t i = 0; i < s->ngroups; i++)
+		if (slice_equal(s->groups[i], group))
+			return;
+	if (s->ngroups < SUBJECT_GROUPS)
+		s->groups[s->ngroups++] = group;
+}
+
+static void subject_try_key(
+	const struct subject_means *means, struct slice text, uint64_t now_s, struct subject *s)
+{
+	const struct issued_key *key;
+	enum key_state state = key_table_check(means->keys, text, means->digest, now_s, &key);
+
+	if (state == KEY_VALID && s->key && s->key != key)
+		state = KEY_SEVERAL;
+	if (state != KEY_VALID) {
+		s->refused = true;
+		s->state = state;
+	} else {
+		s->key = key;
+	}
+}
+
+static void subject_try(const struct subject_means *means, const struct credentials *c,
+	uint64_t now_s, struct subject *s)
+{
+	bool service = false;
+	struct slice id;
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (means->keys && key_text_read(c->texts[i], &id))
+			subject_try_key(means, c->texts[i], now_s, s);
+		else if (means->is_service && means->is_service(means->context, c->texts[i]))
+			service = true;
+	}
+	if (s->refused)
+		s->key = NULL;
+	s->credential = service	       ? RULE_CREDENTIAL_SERVICE
+			: s->key       ? RULE_CREDENTIAL_ISSUED
+			: c->n         ? RULE_CREDENTIAL_OTHER
+				       : RULE_CREDENTIAL_NONE;
+}
+
+void subject_find(const struct subject_means *means, const struct address *address,
+	const struct credentials *c, uint64_t now_s, struct subject *s)
+{
+	*s = (struct subject){.state = KEY_VALID};
+	subject_try(means, c, now_s, s);
+	for (size_t i = 0; s->key && i < s->key->ngroups; i++)
+		subject_add_group(s, slice_of_string(s->key->groups[i]));
+	if (s->ngroups < SUBJECT_GROUPS) {
+		struct slice of_address[SUBJECT_GROUPS];
+		size_t n = policy_groups(means->policy, address, of_address, SUBJECT_GROUPS);
+
+		for (size_t i = 0; i < n; i++)
+			subject_add_group(s, of_address[i]);
+	}
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Who a call is from: by a key that was issued here, or else by its address alone; and the groups
+ * that either is in. Nothing else that a client says identifies it. */
+#ifndef POLICY_SUBJECT_H
+#define POLICY_SUBJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/slice.h"
+#include "http/head.h"
+#include "policy/key_table.h"
+#include "policy/policy.h"
+#include "policy/rule.h"
+
+#define SUBJECT_GROUPS	    64
+#define SUBJECT_CREDENTIALS 8 /* that are looked at, of one request */
+
+/* What a request presents, without the scheme in front ("Bearer"). */
+struct credentials {
+	struct slice texts[SUBJECT_CREDENTIALS];
+	size_t n;
+	bool more; /* than these */
+};
+
+/* Those of the fields, and of the query. */
+void credentials_read(const struct head *head, struct credentials *credentials);
+/* Whether a field, or a parameter of the query, holds what has the form of a key issued here: it is
+ * nobody else's business. */
+bool credentials_issued_field(const struct header *header);
+bool credentials_issued_query(struct slice path);
+
+/* By what subjects are found. */
+struct subject_means {
+	struct policy *policy;
+	const struct key_table *keys; /* NULL: none are issued, and nothing is taken for one */
+	key_digest_fn digest;
+	/* Whether that text is the key of one of our backends. */
+	bool (*is_service)(void *context, struct slice text);
+	void *context;
+};
+
+struct subject {
+	const struct issued_key *key; /* valid; or NULL: it is found by its address */
+	enum rule_credential credential;
+	/* One has the form of a key issued here, and is not valid; or there are several. */
+	bool refused;
+	enum key_state state;
+	struct slice groups[SUBJECT_GROUPS]; /* as long as the means are */
+	size_t ngroups;
+};
+
+void subject_find(const struct subject_means *means, const struct address *address,
+	const struct credentials *credentials, uint64_t now_s, struct subject *subject);
+
+#endif

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "proxy/exchange_policy.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "policy/call.h"
+#include "proxy/exchange.h"
+
+/* A body whose size is not told is asked about again when it has grown to twice as much. */
+#define ASKED_FIRST 65536
+
+struct exchange_policy {
+	bool decided;
+	struct policy_facts facts;
+	struct policy_verdict verdict; /* once decided */
+	uint64_t ask_at;	       /* bytes of the body */
+	/* The subject, for longer than the keys may stay. */
+	bool by_key, refused;
+	enum key_state state;
+	char key_id[KEY_ID + 1], name[KEY_NAME + 1];
+	struct slice groups[SUBJECT_GROUPS];
+	struct buf text; /* the groups, separated by commas */
+};
+
+/* ---- the subject ---- */
+
+static int keep_subject(struct exchange_policy *p, const struct subject *s)
+{
+	size_t total = 0;
+	char *at;
+
+	p->refused = s->refused;
+	p->state = s->state;
+	p->by_key = s->key != NULL;
+	if (s->key) {
+		memcpy(p->key_id, s->key->id, sizeof(p->key_id));
+		memcpy(p->name, s->key->name, sizeof(p->name));
+	}
+	for (size_t i = 0; i < s->ngroups; i++)
+		total += s->groups[i].len + 1;
+	at = buf_reserve(&p->text, total + 1);
+	if (!at)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->ngroups; i++) {
+		p->groups[i] = slice_of(at, s->groups[i].len);
+		memcpy(at, s->groups[i].data, s->groups[i].len);
+		at += s->groups[i].len;
+		*at++ = ',';
+	}
+	buf_commit(&p->text, total ? total - 1 : 0);
+	p->facts.groups = p->groups;
+	p->facts.ngroups = s->ngroups;
+	p->facts.key_id = slice_of(p->key_id, p->by_key ? KEY_ID : 0);
+	return 0;
+}
+
+/* The advice is for who runs the appliance: the client must not have that key. */
+static void warn_of_service_key(struct exchange *ex)
+{
+	struct worker *worker = ex->worker;
+	uint64_t left_out;
+
+	counter_add(worker->counters, COUNTER_KEY_SERVICE, 1);
+	if (log_limit(&worker->policy.service_log, &left_out))
+		log_warning("%s presents the service key of a backend: rotate it, and issue a key with "
+			    "sallyport keys new (%" PRIu64 " more were not logged)",
+			address_format(&ex->source.address).text, left_out);
+}
+
+static unsigned minute_of_week(void)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (!localtime_r(&now, &tm))
+		return 0;
+	return (unsigned)((tm.tm_wday + 6) % 7 * 24 * 60 + tm.tm_hour * 60 + tm.tm_min);
+}
+
+/* ---- the verdict ---- */
+
+static bool deny(struct exchange *ex, const struct policy_verdict *verdict)
+{
+	char message[384];
+
+	counter_add(ex->worker->counters, COUNTER_RULE_DENIED, 1);
+	if (verdict->rule && verdict->rule->message)
+		snprintf(message, sizeof(message), "%s", verdict->rule->message);
+	else
+		snprintf(message, sizeof(message),
+			"This call is denied by the policy of your network (rule \"%s\"%s).",
+			verdict->rule ? verdict->rule->name : RULE_DEFAULT_NAME,
+			verdict->unknown ? ", for it cannot be told whether the call is allowed" : "");
+	exchange_fail(ex, ENDING_POLICY, &(struct ending_detail){NULL, message, 0});
+	return true;
+}
+
+static bool ask(struct exchange *ex)
+{
+	struct exchange_policy *p = ex->policy;
+
+	p->decided = policy_decide(ex->worker->policy.file->policy, &p->facts, &p->verdict);
+	if (!p->decided)
+		return false;
+	if (p->verdict.shadow)
+		counter_add(ex->worker->counters, COUNTER_RULE_SHADOWED, 1);
+	return p->verdict.deny && deny(ex, &p->verdict);
+}
+
+static bool reject_key(struct exchange *ex)
+{
+	char message[160];
+
+	counter_add(ex->worker->counters, COUNTER_KEY_REJECTED, 1);
+	snprintf(message, sizeof(message),
+		"Access denied due to invalid subscription key: the key is %s.",
+		ex->policy->state == KEY_WRONG	   ? key_state_name(KEY_UNKNOWN)
+		: ex->policy->state == KEY_SEVERAL ? "not the only one"
+						   : key_state_name(ex->policy->state));
+	exchange_fail(ex, ENDING_KEY, &(struct ending_detail){NULL, message, 0});
+	return true;
+}
+
+static int begin(struct exchange *ex, const struct head *head)
+{
+	struct subject_means means = worker_policy_means(ex->worker);
+	struct credentials credentials;
+	struct subject subject;
+
+	ex->policy = calloc(1, sizeof(*ex->policy));
+	if (!ex->policy)
+		return -ENOMEM;
+	credentials_read(head, &credentials);
+	subject_find(&means, &ex->source.address, &credentials,
+		ex->started_realtime_ns / NS_PER_S, &subject);
+	call_head(&ex->policy->facts, &ex->source.address, &subject, &ex->match,
+		slice_of_string(ex->sni));
+	ex->policy->facts.minute = minute_of_week();
+	ex->policy->ask_at = ASKED_FIRST;
+	return keep_subject(ex->policy, &subject);
+}
+
+bool exchange_policy_head(struct exchange *ex, const struct head *head)
+{
+	struct policy_facts *facts;
+
+	if (begin(ex, head)) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+		return true;
+	}
+	facts = &ex->policy->facts;
+	if (ex->policy->by_key)
+		counter_add(ex->worker->counters, COUNTER_KEY_ACCEPTED, 1);
+	if (facts->credential == RULE_CREDENTIAL_SERVICE)
+		warn_of_service_key(ex);
+	if (ex->policy->refused)
+		return reject_key(ex);
+	if (head->framing == HEAD_NO_BODY)
+		call_no_body(facts);
+	if (head->framing == HEAD_LENGTH) {
+		facts->size = head->length;
+		facts->size_final = true;
+	}
+	return ask(ex);
+}
+
+bool exchange_policy_body(struct exchange *ex)
+{
+	struct exchange_policy *p = ex->policy;
+
+	if (!p || p->decided)
+		return false;
+	if (ex->request_whole) {
+		call_body(&p->facts,
+			ex->request ? request_reader_facts(reader_request(ex->request)) : NULL,
+			ex->request_bytes);
+		if (ask(ex))
+			return true;
+		assert(p->decided);
+		return false;
+	}
+	if (p->facts.size_final || ex->request_bytes < p->ask_at)
+		return false;
+	p->ask_at = 2 * ex->request_bytes;
+	p->facts.size = ex->request_bytes;
+	return ask(ex);
+}
+
+/* ---- what goes on ---- */
+
+bool exchange_policy_hides_field(const struct exchange *ex, const struct header *header)
+{
+	return ex->policy && ex->policy->by_key && credentials_issued_field(header);
+}
+
+bool exchange_policy_hides_query(const struct exchange *ex)
+{
+	return ex->policy && ex->policy->by_key && credentials_issued_query(ex->head->path);
+}
+
+/* ---- the record ---- */
+
+static const char *credential_name(enum rule_credential credential)
+{
+	static const char *const names[] = {"none", "issued", "service", "other"};
+
+	return names[credential];
+}
+
+static void hide_content(struct event *event)
+{
+	event->input_messages = event->output_messages = event->tools = SLICE_NONE;
+	event->input_messages_truncated = event->output_messages_truncated = EVENT_UNSET;
+	event->tools_truncated = EVENT_UNSET;
+	event->input_messages_cut = event->output_messages_cut = (struct event_number){0};
+}
+
+void exchange_policy_event(const struct exchange *ex, struct event *event)
+{
+	const struct exchange_policy *p = ex->policy;
+
+	if (!p)
+		return;
+	event->subject_found_by = p->by_key ? SLICE("key") : SLICE("address");
+	event->subject_name = slice_of_string(p->name);
+	event->subject_key = slice_of_string(p->key_id);
+	event->subject_groups = buf_slice(&p->text);
+	event->subject_credential = p->refused ? slice_of_string(key_state_name(p->state))
+					       : slice_of_string(credential_name(p->facts.credential));
+	if (!p->decided)
+		return;
+	event->rule_name = slice_of_string(
+		p->verdict.rule ? p->verdict.rule->name : RULE_DEFAULT_NAME);
+	if (p->verdict.shadow)
+		event->rule_shadow = slice_of_string(p->verdict.shadow->name);
+	if (p->verdict.unknown)
+		event->rule_unknown = EVENT_YES;
+	if (p->verdict.log != RULE_LOG_CONTENT)
+		hide_content(event);
+}
+
+bool exchange_policy_records(const struct exchange *ex)
+{
+	const struct exchange_policy *p = ex->policy;
+
+	if (!p || !p->decided || p->verdict.deny || p->verdict.log != RULE_LOG_NONE)
+		return true;
+	counter_add(ex->worker->counters, COUNTER_RULE_UNRECORDED, 1);
+	return false;
+}
+
+void exchange_policy_free(struct exchange *ex)
+{
+	if (!ex->policy)
+		return;
+	buf_free(&ex->policy->text);
+	free(ex->policy);
+	ex->policy = NULL;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "proxy/worker_policy.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "proxy/worker.h"
+#include "tls/issue.h"
+
+static int read_fd(struct worker *worker, const char *name, size_t max, struct buf *text, struct why *why)
+{
+	int fd = role_fd(worker->context, name), error;
+
+	if (fd < 0)
+		return why_set(why, ENOENT, "the parent handed over no %s", name);
+	error = file_read_fd(fd, max, text, why);
+	close(fd);
+	return error;
+}
+
+/* An empty file: no keys are issued here. */
+static int parse_keys(const char *path, struct slice text, struct key_table **keys, struct why *why)
+{
+	*keys = NULL;
+	return text.len ? key_table_parse(path, text, keys, why) : 0;
+}
+
+int worker_policy_open(struct worker *worker, struct why *why)
+{
+	const struct config_policy_files *files = &worker->config->policy;
+	struct worker_policy *policy = &worker->policy;
+	struct buf text = BUF_EMPTY;
+	int error = read_fd(worker, "policy", POLICY_FILE_MAX, &text, why);
+
+	/* The hours of rules are those of this place; its file cannot be opened later. */
+	tzset();
+	if (!error)
+		error = policy_file_parse(files->file ? files->file : "policy", buf_slice(&text),
+			&policy->file, NULL, NULL, NULL, why);
+	buf_clear(&text);
+	if (!error)
+		error = read_fd(worker, "issued_keys", KEY_FILE_MAX, &text, why);
+	if (!error)
+		error = parse_keys(files->keys_file, buf_slice(&text), &policy->keys, why);
+	buf_free(&text);
+	return error;
+}
+
+void worker_policy_keys(struct worker *worker, int fd)
+{
+	struct buf text = BUF_EMPTY;
+	struct key_table *keys = NULL;
+	struct why why = {""};
+	int error = file_read_fd(fd, KEY_FILE_MAX, &text, &why);
+
+	close(fd);
+	if (!error)
+		error = parse_keys("issued keys", buf_slice(&text), &keys, &why);
+	buf_free(&text);
+	if (error) {
+		/* The parent has read them: it is memory that is missing. */
+		log_error("the keys of before stay: %s", why.text);
+		return;
+	}
+	key_table_free(worker->policy.keys);
+	worker->policy.keys = keys;
+}
+
+void worker_policy_close(struct worker *worker)
+{
+	policy_file_free(worker->policy.file);
+	key_table_free(worker->policy.keys);
+}
+
+static bool is_service(void *context, struct slice text)
+{
+	const struct worker *worker = context;
+	bool found = false;
+
+	for (size_t i = 0; i < worker->config->nbackends; i++) {
+		struct slice key;
+
+		if (!worker->keys[i])
+			continue;
+		key = secret_text(worker->keys[i]);
+		if (key.len == text.len && CRYPTO_memcmp(key.data, text.data, key.len) == 0)
+			found = true;
+	}
+	return found;
+}
+
+struct subject_means worker_policy_means(struct worker *worker)
+{
+	return (struct subject_means){
+		.policy = worker->policy.file->policy,
+		.keys = worker->policy.keys,
+		.digest = issue_digest,
+		.is_service = is_service,
+		.context = worker,
+	};
+}

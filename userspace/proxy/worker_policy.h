@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The policy that a worker goes by, and the keys that were issued here. The policy is that of its
+ * configuration, for as long as the worker lives; the keys change meanwhile. */
+#ifndef PROXY_WORKER_POLICY_H
+#define PROXY_WORKER_POLICY_H
+
+#include "base/log_limit.h"
+#include "config/policy_file.h"
+#include "policy/key_table.h"
+#include "policy/subject.h"
+
+struct worker;
+
+struct worker_policy {
+	struct policy_file *file;
+	struct key_table *keys; /* NULL: none are issued here */
+	struct log_limit service_log;
+};
+
+/* Reads both from the descriptors that were handed over, while files are within reach. 0, or
+ * negative errno with why: worker_policy_close is right after both. */
+int worker_policy_open(struct worker *worker, struct why *why);
+/* The keys from now on; the descriptor is taken. Calls that have begun keep whom they are from. */
+void worker_policy_keys(struct worker *worker, int fd);
+void worker_policy_close(struct worker *worker);
+/* By what the subject of a call is found now. */
+struct subject_means worker_policy_means(struct worker *worker);
+
+#endif
