@@ -99,6 +99,18 @@ def test_what_is_broken_is_named(lab, gate):
         gate.namespace.ip("rule", "add", "pref", rule.split(":")[0], *rule.split(":")[1].split()[2:])
 
 
+def test_a_spool_that_its_disk_has_no_room_for(lab, gate):
+    _, checks = selftest(gate, "--no-call")
+    assert checks["record"]["result"] == "good", checks["record"]
+    gate.write_config({"audit": {"spool_size": "1TiB"}})
+    gate.reload()
+    wait_for(lambda: selftest(gate, "--no-call")[1]["record"]["result"] == "note", "the note", 60)
+    checks = selftest(gate, "--no-call")[1]
+    assert "audit.spool_size is 1048576 MiB" in checks["record"]["seen"], checks["record"]
+    gate.write_config({"audit": {"spool_size": None}})
+    gate.reload()
+
+
 def test_a_certificate_of_another_authority_is_not_ours(lab, gate):
     """Clients would be told of an authority that signs nothing."""
     kept = gate.ca_path + ".kept"
