@@ -274,6 +274,8 @@ def test_the_first_boot_asks_nothing_and_inspects(machine, prompt):
     assert client.chat(AZURE, prompt).status == 200
     streamed = client.chat(AZURE, prompt, fields={"stream": True})
     assert streamed.status == 200 and streamed.body.endswith(b"data: [DONE]\n\n")
+    # What is no call is forwarded
+    client.tcp(network.OTHER).close()
 
 
 def test_events_reach_a_collector_outside(machine, collector, prompt):
@@ -362,7 +364,7 @@ def restart_with(machine, *drives):
     machine.wait_good()
 
 
-def test_an_upgrade_is_tried_and_kept_and_a_bad_one_is_taken_back(machine, collector, prompt):
+def test_an_upgrade_is_tried_and_kept_and_a_bad_one_is_taken_back(lab, machine, collector, prompt):
     # Given a later version, and one whose daemon does not start
     later, bad = (os.path.join(machine.directory, name) for name in ("later.img", "bad.img"))
     marker = os.path.join(machine.directory, "marker")
@@ -388,6 +390,10 @@ def test_an_upgrade_is_tried_and_kept_and_a_bad_one_is_taken_back(machine, colle
     # The bad one is left again without anybody's doing
     machine.ssh("sudo sallyport-slot try /dev/vdd")
     machine.reboot()
+    # Nobody inspects, and nothing is forwarded meanwhile
+    machine.wait_said("failed   daemon")
+    with pytest.raises(TimeoutError), lab.network.client.inside():
+        socket.create_connection((network.OTHER, 443), timeout=5)
     machine.wait_said("sallyport-slot: this root is not good: a")
     machine.wait_good("b")
     assert machine.ssh("sudo sallyport-slot").stdout == "running: b\ngood: b\n"
