@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct breaker_rules rules = {
 		.failures = 1, .open_ns = 10, .open_max_ns = 100, .pause_max_ns = 60000000000};
 	struct slice rest = slice_of((const char *)data, size);
-	struct health_row row = {.key = 1};
+	struct standing_row row = {.key = 1};
 	struct reading reading = {0};
 	const uint64_t now_ns = 1000;
 	uint64_t until_ns;
@@ -41,12 +41,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_limit(&reading.tokens);
 	demand(reading.pause_ns <= READING_LONGEST_NS);
 	demand(reading.pauses || !reading.pause_ns);
-	breaker_record(&row, &rules, OUTCOME_ANSWERED, &reading, false, now_ns);
+	breaker_record(&row, &rules, BACKEND_ANSWERED, &reading, false, now_ns);
 	demand(breaker_state(&row, now_ns, &until_ns) <= BREAKER_LOW);
-	breaker_record(&row, &rules, OUTCOME_THROTTLED, &reading, false, now_ns);
+	breaker_record(&row, &rules, BACKEND_THROTTLED, &reading, false, now_ns);
 	demand(breaker_state(&row, now_ns, &until_ns) == BREAKER_PAUSED);
 	demand(until_ns > now_ns && until_ns <= now_ns + rules.pause_max_ns);
-	demand(breaker_record(&row, &rules, OUTCOME_FAILED, &reading, false, now_ns));
+	demand(breaker_record(&row, &rules, BACKEND_FAILED, &reading, false, now_ns));
 	demand(breaker_state(&row, now_ns, &until_ns) == BREAKER_OPEN);
 	demand(until_ns > now_ns && until_ns <= now_ns + rules.pause_max_ns);
 	return 0;

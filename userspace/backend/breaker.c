@@ -60,19 +60,19 @@ const char *breaker_state_name(enum breaker_state state)
 
 static const struct {
 	const char *name;
-	enum outcome whole;
-} outcomes[OUTCOME_COUNT] = {
-#define OUTCOME_ROW(ID, name, WHOLE) [OUTCOME_##ID] = {name, OUTCOME_##WHOLE},
-	OUTCOMES(OUTCOME_ROW)
-#undef OUTCOME_ROW
+	enum backend_outcome whole;
+} outcomes[BACKEND_COUNT] = {
+#define BACKEND_OUTCOME_ROW(ID, name, WHOLE) [BACKEND_##ID] = {name, BACKEND_##WHOLE},
+	BACKEND_OUTCOMES(BACKEND_OUTCOME_ROW)
+#undef BACKEND_OUTCOME_ROW
 };
 
-const char *outcome_name(enum outcome outcome)
+const char *backend_outcome_name(enum backend_outcome outcome)
 {
-	return outcome < OUTCOME_COUNT ? outcomes[outcome].name : "unknown";
+	return outcome < BACKEND_COUNT ? outcomes[outcome].name : "unknown";
 }
 
-enum outcome outcome_of_whole(enum outcome outcome)
+enum backend_outcome backend_outcome_of_whole(enum backend_outcome outcome)
 {
 	return outcomes[outcome].whole;
 }
@@ -80,7 +80,7 @@ enum outcome outcome_of_whole(enum outcome outcome)
 /* ---- what it says ---- */
 
 enum breaker_state breaker_state(
-	const struct health_row *row, uint64_t now_ns, uint64_t *until_ns)
+	const struct standing_row *row, uint64_t now_ns, uint64_t *until_ns)
 {
 	uint64_t open, paused, low, probe;
 
@@ -110,7 +110,7 @@ enum breaker_state breaker_state(
 	return low > now_ns ? BREAKER_LOW : BREAKER_CLOSED;
 }
 
-uint32_t breaker_part(const struct health_row *row, uint64_t now_ns)
+uint32_t breaker_part(const struct standing_row *row, uint64_t now_ns)
 {
 	uint64_t closed = row ? load(&row->closed_ns) : 0;
 
@@ -120,7 +120,7 @@ uint32_t breaker_part(const struct health_row *row, uint64_t now_ns)
 	       (uint32_t)((now_ns - closed) * (1000 - SLOW_START_LEAST) / BREAKER_SLOW_START_NS);
 }
 
-bool breaker_probe(struct health_row *row, uint64_t now_ns)
+bool breaker_probe(struct standing_row *row, uint64_t now_ns)
 {
 	uint64_t before = load(&row->probe_ns), open = load(&row->open_until_ns);
 
@@ -132,7 +132,7 @@ bool breaker_probe(struct health_row *row, uint64_t now_ns)
 /* ---- what it learns ---- */
 
 /* Counts a call in the window of now. True: too many of its calls have failed. */
-static bool window_count(struct health_row *row, const struct breaker_rules *rules, bool failed,
+static bool window_count(struct standing_row *row, const struct breaker_rules *rules, bool failed,
 	uint64_t now_ns)
 {
 	uint64_t number = (now_ns / WINDOW_NS & 0xffffffffu), before = load(&row->window), after;
@@ -152,8 +152,8 @@ static bool window_count(struct health_row *row, const struct breaker_rules *rul
 	return rules->percent && calls >= rules->calls && failures * 100 >= calls * rules->percent;
 }
 
-static void open_it(struct health_row *row, const struct breaker_rules *rules,
-	enum outcome outcome, const struct reading *reading, uint64_t before, uint64_t now_ns)
+static void open_it(struct standing_row *row, const struct breaker_rules *rules,
+	enum backend_outcome outcome, const struct reading *reading, uint64_t before, uint64_t now_ns)
 {
 	uint64_t ns = doubled(rules->open_ns, load(&row->trips), rules->open_max_ns);
 
@@ -172,7 +172,7 @@ static void open_it(struct health_row *row, const struct breaker_rules *rules,
 	store(&row->probe_ns, 0);
 }
 
-static void close_it(struct health_row *row, uint64_t now_ns)
+static void close_it(struct standing_row *row, uint64_t now_ns)
 {
 	store(&row->trips, 0);
 	store(&row->failures, 0);
@@ -197,7 +197,7 @@ static uint64_t low_ns(const struct reading_limit *limit)
 	return ns < LOW_MAX_NS ? ns : LOW_MAX_NS;
 }
 
-static void take_limits(struct health_row *row, const struct reading *reading, uint64_t now_ns)
+static void take_limits(struct standing_row *row, const struct reading *reading, uint64_t now_ns)
 {
 	uint64_t requests = low_ns(&reading->requests), tokens = low_ns(&reading->tokens);
 
@@ -211,56 +211,56 @@ static void take_limits(struct health_row *row, const struct reading *reading, u
 		store(&row->low_until_ns, 0);
 }
 
-static void take_reading(struct health_row *row, const struct breaker_rules *rules,
-	enum outcome outcome, const struct reading *reading, uint64_t now_ns)
+static void take_reading(struct standing_row *row, const struct breaker_rules *rules,
+	enum backend_outcome outcome, const struct reading *reading, uint64_t now_ns)
 {
 	uint64_t ns = reading && reading->pauses ? reading->pause_ns : 0;
 
-	if (reading && outcome == OUTCOME_ANSWERED)
+	if (reading && outcome == BACKEND_ANSWERED)
 		take_limits(row, reading, now_ns);
-	if (outcome == OUTCOME_THROTTLED && !ns)
+	if (outcome == BACKEND_THROTTLED && !ns)
 		ns = doubled(THROTTLE_NS, add(&row->throttles) - 1, rules->pause_max_ns);
-	if ((outcome != OUTCOME_THROTTLED && outcome != OUTCOME_FAILED) || !ns)
+	if ((outcome != BACKEND_THROTTLED && outcome != BACKEND_FAILED) || !ns)
 		return;
 	raise_to(&row->paused_until_ns,
 		now_ns + (ns < rules->pause_max_ns ? ns : rules->pause_max_ns));
 }
 
-static bool is_failure(enum outcome outcome)
+static bool is_failure(enum backend_outcome outcome)
 {
-	return outcome == OUTCOME_FAILED || outcome == OUTCOME_SLOW || outcome == OUTCOME_LOST ||
-	       outcome == OUTCOME_UNREACHED;
+	return outcome == BACKEND_FAILED || outcome == BACKEND_SLOW || outcome == BACKEND_LOST ||
+	       outcome == BACKEND_UNREACHED;
 }
 
 /* A credential does not become good by trying it once more. */
-static bool is_final(enum outcome outcome)
+static bool is_final(enum backend_outcome outcome)
 {
-	return outcome == OUTCOME_CREDENTIAL || outcome == OUTCOME_FORBIDDEN;
+	return outcome == BACKEND_CREDENTIAL || outcome == BACKEND_FORBIDDEN;
 }
 
-static void count(struct health_row *row, enum outcome outcome)
+static void count(struct standing_row *row, enum backend_outcome outcome)
 {
 	add(&row->calls);
-	if (outcome == OUTCOME_THROTTLED)
+	if (outcome == BACKEND_THROTTLED)
 		add(&row->throttled);
-	else if (outcome != OUTCOME_ANSWERED)
+	else if (outcome != BACKEND_ANSWERED)
 		add(&row->failed);
 }
 
-bool breaker_record(struct health_row *row, const struct breaker_rules *rules,
-	enum outcome outcome, const struct reading *reading, bool probe, uint64_t now_ns)
+bool breaker_record(struct standing_row *row, const struct breaker_rules *rules,
+	enum backend_outcome outcome, const struct reading *reading, bool probe, uint64_t now_ns)
 {
 	uint64_t open = load(&row->open_until_ns);
 	bool failed = is_failure(outcome), tries = probe && open, many, opens;
 
-	if (outcome == OUTCOME_NONE) {
+	if (outcome == BACKEND_NONE) {
 		if (tries)
 			store(&row->probe_ns, 0);
 		return false;
 	}
 	count(row, outcome);
 	take_reading(row, rules, outcome, reading, now_ns);
-	if (outcome == OUTCOME_ANSWERED)
+	if (outcome == BACKEND_ANSWERED)
 		store(&row->throttles, 0);
 	/* What was under way when it was opened says nothing new. */
 	if (open && !tries)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The breaker of one row of health: a backend, or a deployment of it, that fails is not asked for a
+/* The breaker of one row of standing: a backend, or a deployment of it, that fails is not asked for a
  * while; then one call of one worker tries it, and what comes of that decides. */
 #ifndef BACKEND_BREAKER_H
 #define BACKEND_BREAKER_H
@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backend/health.h"
-#include "backend/outcome.h"
+#include "backend/standing.h"
+#include "backend/backend_outcome.h"
 #include "backend/reading.h"
 
 /* Who tries holds the place so long at most; should he die, another one goes on. */
@@ -35,23 +35,23 @@ enum breaker_state {
 
 /* What the state is called in events and on the command line. */
 const char *breaker_state_name(enum breaker_state state);
-const char *outcome_name(enum outcome outcome);
+const char *backend_outcome_name(enum backend_outcome outcome);
 /* What it says of the backend as a whole. */
-enum outcome outcome_of_whole(enum outcome outcome);
+enum backend_outcome backend_outcome_of_whole(enum backend_outcome outcome);
 
 /* row NULL: nothing is known, so it is closed. *until_ns: when that may change by itself; 0: it does
  * not. */
 enum breaker_state breaker_state(
-	const struct health_row *row, uint64_t now_ns, uint64_t *until_ns);
+	const struct standing_row *row, uint64_t now_ns, uint64_t *until_ns);
 /* The part of its weight that a backend gets, in thousandths: less than all after a recovery. */
-uint32_t breaker_part(const struct health_row *row, uint64_t now_ns);
+uint32_t breaker_part(const struct standing_row *row, uint64_t now_ns);
 
 /* Becomes the one that tries. False: somebody else does, or nobody has to any more. */
-bool breaker_probe(struct health_row *row, uint64_t now_ns);
+bool breaker_probe(struct standing_row *row, uint64_t now_ns);
 
 /* What came of an attempt; probe: of the one that tried. reading: what its head said of limits, or
  * NULL. True: the breaker was opened, or closed again, by this. */
-bool breaker_record(struct health_row *row, const struct breaker_rules *rules,
-	enum outcome outcome, const struct reading *reading, bool probe, uint64_t now_ns);
+bool breaker_record(struct standing_row *row, const struct breaker_rules *rules,
+	enum backend_outcome outcome, const struct reading *reading, bool probe, uint64_t now_ns);
 
 #endif

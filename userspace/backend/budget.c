@@ -11,7 +11,7 @@ static uint64_t balance_of(uint64_t kept)
 	return kept ? kept - 1 : (uint64_t)BUDGET_MOST * ATTEMPT;
 }
 
-static void budget_add(struct health_budget *budget, uint64_t thousandths)
+static void budget_add(struct standing_budget *budget, uint64_t thousandths)
 {
 	uint64_t before = atomic_load(&budget->balance), after;
 
@@ -23,7 +23,7 @@ static void budget_add(struct health_budget *budget, uint64_t thousandths)
 }
 
 /* What time has brought since somebody asked last. */
-static void budget_fill(struct health_budget *budget, uint64_t now_ns)
+static void budget_fill(struct standing_budget *budget, uint64_t now_ns)
 {
 	uint64_t before = atomic_load(&budget->filled_ns);
 	uint64_t each_ns = NS_PER_S / BUDGET_PER_S, n;
@@ -39,13 +39,13 @@ static void budget_fill(struct health_budget *budget, uint64_t now_ns)
 	budget_add(budget, (n < BUDGET_MOST ? n : BUDGET_MOST) * ATTEMPT);
 }
 
-void budget_earn(struct health_budget *budget, uint32_t percent, uint64_t now_ns)
+void budget_earn(struct standing_budget *budget, uint32_t percent, uint64_t now_ns)
 {
 	budget_fill(budget, now_ns);
 	budget_add(budget, (uint64_t)percent * ATTEMPT / 100);
 }
 
-bool budget_spend(struct health_budget *budget, uint64_t now_ns)
+bool budget_spend(struct standing_budget *budget, uint64_t now_ns)
 {
 	uint64_t before;
 

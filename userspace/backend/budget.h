@@ -7,14 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backend/health.h"
+#include "backend/standing.h"
 
 #define BUDGET_PER_S 10	 /* further attempts a second, however few calls there are */
 #define BUDGET_MOST  500 /* further attempts at once */
 
 /* A call came: percent of it is a further attempt that may be made. */
-void budget_earn(struct health_budget *budget, uint32_t percent, uint64_t now_ns);
+void budget_earn(struct standing_budget *budget, uint32_t percent, uint64_t now_ns);
 /* Takes a further attempt. False: there is none, which is counted. */
-bool budget_spend(struct health_budget *budget, uint64_t now_ns);
+bool budget_spend(struct standing_budget *budget, uint64_t now_ns);
 
 #endif

@@ -7,12 +7,12 @@
 
 /* ---- one member ---- */
 
-struct choice_view pool_view(const struct health *health, struct slice backend,
+struct choice_view pool_view(const struct standing *standing, struct slice backend,
 	struct slice deployment, uint64_t now_ns)
 {
-	const struct health_row *whole = health_find(health, backend, SLICE_NONE);
-	const struct health_row *part =
-		deployment.len ? health_find(health, backend, deployment) : NULL;
+	const struct standing_row *whole = standing_find(standing, backend, SLICE_NONE);
+	const struct standing_row *part =
+		deployment.len ? standing_find(standing, backend, deployment) : NULL;
 	struct choice_view view, other;
 
 	view.state = breaker_state(whole, now_ns, &view.until_ns);
@@ -46,7 +46,7 @@ static uint64_t mix(uint64_t x)
 static double score(
 	const struct pool_member *member, const struct choice_view *view, uint64_t number)
 {
-	uint64_t bits = mix(mix(number) ^ health_hash(member->name)) >> 11;
+	uint64_t bits = mix(mix(number) ^ standing_hash(member->name)) >> 11;
 	double weight = (double)member->weight * view->part;
 
 	return -log(((double)bits + 1) / 9007199254740993.0) / weight;
@@ -114,14 +114,14 @@ struct choice choice_of(const struct pool *pool, const struct choice_view *views
 
 /* The rows that know of calls of that deployment at that backend. */
 struct rows {
-	struct health_row *row[2]; /* NULL: nothing is known there */
+	struct standing_row *row[2]; /* NULL: nothing is known there */
 };
 
 static struct rows rows_of(
-	const struct health *health, struct slice backend, struct slice deployment)
+	const struct standing *standing, struct slice backend, struct slice deployment)
 {
-	return (struct rows){{health_find(health, backend, SLICE_NONE),
-		deployment.len ? health_find(health, backend, deployment) : NULL}};
+	return (struct rows){{standing_find(standing, backend, SLICE_NONE),
+		deployment.len ? standing_find(standing, backend, deployment) : NULL}};
 }
 
 /* Claims each of the rows that is to be tried. False: somebody else tries one of them. */
@@ -138,13 +138,13 @@ static bool claim(const struct rows *rows, uint64_t now_ns)
 		if (claimed[i])
 			continue;
 		if (i && claimed[0])
-			breaker_record(rows->row[0], NULL, OUTCOME_NONE, NULL, true, now_ns);
+			breaker_record(rows->row[0], NULL, BACKEND_NONE, NULL, true, now_ns);
 		return false;
 	}
 	return claimed[0] || claimed[1];
 }
 
-struct choice pool_choose(struct health *health, const struct pool *pool,
+struct choice pool_choose(struct standing *standing, const struct pool *pool,
 	const struct choice_query *query, uint64_t now_ns)
 {
 	struct choice_view views[POOL_MEMBERS];
@@ -152,12 +152,12 @@ struct choice pool_choose(struct health *health, const struct pool *pool,
 	struct rows rows;
 
 	for (unsigned i = 0; i < pool->n; i++)
-		views[i] = pool_view(health, pool->members[i].name, query->deployment, now_ns);
+		views[i] = pool_view(standing, pool->members[i].name, query->deployment, now_ns);
 	for (;;) {
 		choice = choice_of(pool, views, query, now_ns);
 		if (choice.member < 0 || !choice.probe)
 			return choice;
-		rows = rows_of(health, pool->members[choice.member].name, query->deployment);
+		rows = rows_of(standing, pool->members[choice.member].name, query->deployment);
 		if (claim(&rows, now_ns))
 			return choice;
 		/* Another worker was faster. */
@@ -168,32 +168,32 @@ struct choice pool_choose(struct health *health, const struct pool *pool,
 
 /* An answer that says nothing of limits is no reason to remember the name of a deployment, which
  * the client may have invented. */
-static struct health_row *part_row(struct health *health, struct slice backend,
-	struct slice deployment, enum outcome outcome, const struct reading *reading,
+static struct standing_row *part_row(struct standing *standing, struct slice backend,
+	struct slice deployment, enum backend_outcome outcome, const struct reading *reading,
 	uint64_t now_ns)
 {
-	bool known_whole = outcome_of_whole(outcome) == outcome;
+	bool known_whole = backend_outcome_of_whole(outcome) == outcome;
 
-	if (known_whole && (outcome != OUTCOME_ANSWERED || !reading))
-		return health_find(health, backend, deployment);
-	return health_take(health, backend, deployment, now_ns);
+	if (known_whole && (outcome != BACKEND_ANSWERED || !reading))
+		return standing_find(standing, backend, deployment);
+	return standing_take(standing, backend, deployment, now_ns);
 }
 
-bool pool_record(struct health *health, const struct pool *pool, const struct choice *choice,
-	struct slice deployment, enum outcome outcome, const struct reading *reading,
+bool pool_record(struct standing *standing, const struct pool *pool, const struct choice *choice,
+	struct slice deployment, enum backend_outcome outcome, const struct reading *reading,
 	uint64_t now_ns)
 {
 	struct slice name = pool->members[choice->member].name;
 	bool parts = deployment.len > 0;
-	struct health_row *part =
-		parts ? part_row(health, name, deployment, outcome, reading, now_ns) : NULL;
-	bool changed = breaker_record(health_take(health, name, SLICE_NONE, now_ns), &pool->rules,
-		parts ? outcome_of_whole(outcome) : outcome, parts ? NULL : reading, choice->probe,
+	struct standing_row *part =
+		parts ? part_row(standing, name, deployment, outcome, reading, now_ns) : NULL;
+	bool changed = breaker_record(standing_take(standing, name, SLICE_NONE, now_ns), &pool->rules,
+		parts ? backend_outcome_of_whole(outcome) : outcome, parts ? NULL : reading, choice->probe,
 		now_ns);
 
 	/* What has no connection, or no credential, is the same for every deployment. */
-	if (part && (outcome == OUTCOME_UNREACHED || outcome == OUTCOME_CREDENTIAL))
-		outcome = OUTCOME_NONE;
+	if (part && (outcome == BACKEND_UNREACHED || outcome == BACKEND_CREDENTIAL))
+		outcome = BACKEND_NONE;
 	if (part)
 		changed |= breaker_record(
 			part, &pool->rules, outcome, reading, choice->probe, now_ns);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backend/health.h"
+#include "backend/standing.h"
 #include "backend/pool.h"
 
 /* What the choice knows of one member. */
@@ -38,17 +38,17 @@ struct choice choice_of(const struct pool *pool, const struct choice_view *views
 	const struct choice_query *query, uint64_t now_ns);
 
 /* Looks at the members, chooses, and claims the probe if it has to be one. */
-struct choice pool_choose(struct health *health, const struct pool *pool,
+struct choice pool_choose(struct standing *standing, const struct pool *pool,
 	const struct choice_query *query, uint64_t now_ns);
 
 /* What came of an attempt. True: the member is taken out by it, or in again. */
-bool pool_record(struct health *health, const struct pool *pool, const struct choice *choice,
-	struct slice deployment, enum outcome outcome, const struct reading *reading,
+bool pool_record(struct standing *standing, const struct pool *pool, const struct choice *choice,
+	struct slice deployment, enum backend_outcome outcome, const struct reading *reading,
 	uint64_t now_ns);
 
 /* What is known of a member for calls of that deployment: the worse of what is known of the backend
  * and of the deployment. */
-struct choice_view pool_view(const struct health *health, struct slice backend,
+struct choice_view pool_view(const struct standing *standing, struct slice backend,
 	struct slice deployment, uint64_t now_ns);
 
 #endif

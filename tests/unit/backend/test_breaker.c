@@ -22,74 +22,74 @@ static const struct breaker_rules rules = {
 	.pause_max_ns = 30 * NS_PER_S,
 };
 
-static enum breaker_state state_at(const struct health_row *row, uint64_t now_ns)
+static enum breaker_state state_at(const struct standing_row *row, uint64_t now_ns)
 {
 	uint64_t until_ns;
 
 	return breaker_state(row, now_ns, &until_ns);
 }
 
-static bool take(struct health_row *row, enum outcome outcome, uint64_t now_ns)
+static bool take(struct standing_row *row, enum backend_outcome outcome, uint64_t now_ns)
 {
 	return breaker_record(row, &rules, outcome, NULL, false, now_ns);
 }
 
-static bool take_probe(struct health_row *row, enum outcome outcome, uint64_t now_ns)
+static bool take_probe(struct standing_row *row, enum backend_outcome outcome, uint64_t now_ns)
 {
 	return breaker_record(row, &rules, outcome, NULL, true, now_ns);
 }
 
 static void test_failures_in_a_row_open_it(void **state)
 {
-	struct health_row row = {0};
+	struct standing_row row = {0};
 
 	(void)state;
-	assert_false(take(&row, OUTCOME_FAILED, T0));
-	assert_false(take(&row, OUTCOME_LOST, T0));
-	assert_false(take(&row, OUTCOME_ANSWERED, T0));
-	assert_false(take(&row, OUTCOME_SLOW, T0));
-	assert_false(take(&row, OUTCOME_UNREACHED, T0));
+	assert_false(take(&row, BACKEND_FAILED, T0));
+	assert_false(take(&row, BACKEND_LOST, T0));
+	assert_false(take(&row, BACKEND_ANSWERED, T0));
+	assert_false(take(&row, BACKEND_SLOW, T0));
+	assert_false(take(&row, BACKEND_UNREACHED, T0));
 	assert_int_equal(state_at(&row, T0), BREAKER_CLOSED);
-	assert_true(take(&row, OUTCOME_FAILED, T0));
+	assert_true(take(&row, BACKEND_FAILED, T0));
 	assert_int_equal(state_at(&row, T0 + 10 * NS_PER_S - 1), BREAKER_OPEN);
 	assert_int_equal(state_at(&row, T0 + 10 * NS_PER_S), BREAKER_HALF_OPEN);
 }
 
 static void test_the_ratio_opens_it(void **state)
 {
-	struct health_row row = {0};
+	struct standing_row row = {0};
 
 	(void)state;
 	for (int i = 0; i < 9; i++) {
-		assert_false(take(&row, OUTCOME_ANSWERED, T0));
-		assert_false(take(&row, OUTCOME_FAILED, T0));
+		assert_false(take(&row, BACKEND_ANSWERED, T0));
+		assert_false(take(&row, BACKEND_FAILED, T0));
 	}
-	assert_false(take(&row, OUTCOME_ANSWERED, T0));
-	assert_true(take(&row, OUTCOME_FAILED, T0));
+	assert_false(take(&row, BACKEND_ANSWERED, T0));
+	assert_true(take(&row, BACKEND_FAILED, T0));
 }
 
 static void test_an_older_window_does_not_count(void **state)
 {
-	struct health_row row = {0};
+	struct standing_row row = {0};
 
 	(void)state;
 	for (int i = 0; i < 9; i++) {
-		take(&row, OUTCOME_ANSWERED, T0);
-		take(&row, OUTCOME_FAILED, T0);
+		take(&row, BACKEND_ANSWERED, T0);
+		take(&row, BACKEND_FAILED, T0);
 	}
-	assert_false(take(&row, OUTCOME_ANSWERED, T0 + 10 * NS_PER_S));
-	assert_false(take(&row, OUTCOME_FAILED, T0 + 10 * NS_PER_S));
+	assert_false(take(&row, BACKEND_ANSWERED, T0 + 10 * NS_PER_S));
+	assert_false(take(&row, BACKEND_FAILED, T0 + 10 * NS_PER_S));
 }
 
 static void test_one_tries(void **state)
 {
-	struct health_row row = {0};
+	struct standing_row row = {0};
 	uint64_t now = T0 + 10 * NS_PER_S;
 
 	(void)state;
 	assert_false(breaker_probe(&row, T0)); /* nobody has to */
 	for (int i = 0; i < 3; i++)
-		take(&row, OUTCOME_FAILED, T0);
+		take(&row, BACKEND_FAILED, T0);
 	assert_false(breaker_probe(&row, now - 1));
 	assert_true(breaker_probe(&row, now));
 	assert_false(breaker_probe(&row, now));
@@ -102,47 +102,47 @@ static void test_one_tries(void **state)
 
 static void test_a_probe_decides(void **state)
 {
-	struct health_row row = {0};
+	struct standing_row row = {0};
 	uint64_t now = T0 + 10 * NS_PER_S;
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		take(&row, OUTCOME_FAILED, T0);
+		take(&row, BACKEND_FAILED, T0);
 	assert_true(breaker_probe(&row, now));
 	/* What was under way before says nothing. */
-	assert_false(take(&row, OUTCOME_ANSWERED, now));
-	assert_false(take(&row, OUTCOME_FAILED, now));
+	assert_false(take(&row, BACKEND_ANSWERED, now));
+	assert_false(take(&row, BACKEND_FAILED, now));
 	assert_int_equal(state_at(&row, now), BREAKER_OPEN);
-	assert_true(take_probe(&row, OUTCOME_FAILED, now));
+	assert_true(take_probe(&row, BACKEND_FAILED, now));
 	/* Twice as long, and then no longer than the most. */
 	assert_int_equal(state_at(&row, now + 20 * NS_PER_S - 1), BREAKER_OPEN);
 	now += 20 * NS_PER_S;
 	assert_true(breaker_probe(&row, now));
-	assert_true(take_probe(&row, OUTCOME_SLOW, now));
+	assert_true(take_probe(&row, BACKEND_SLOW, now));
 	now += 40 * NS_PER_S;
 	assert_true(breaker_probe(&row, now));
-	assert_true(take_probe(&row, OUTCOME_UNREACHED, now));
+	assert_true(take_probe(&row, BACKEND_UNREACHED, now));
 	assert_int_equal(state_at(&row, now + 60 * NS_PER_S - 1), BREAKER_OPEN);
 	now += 60 * NS_PER_S;
 	/* A client that leaves decides nothing: the next one tries. */
 	assert_true(breaker_probe(&row, now));
-	assert_false(take_probe(&row, OUTCOME_NONE, now));
+	assert_false(take_probe(&row, BACKEND_NONE, now));
 	assert_true(breaker_probe(&row, now));
-	assert_true(take_probe(&row, OUTCOME_ANSWERED, now));
+	assert_true(take_probe(&row, BACKEND_ANSWERED, now));
 	assert_int_equal(state_at(&row, now), BREAKER_CLOSED);
 }
 
 static void test_it_comes_back_slowly(void **state)
 {
-	struct health_row row = {0};
+	struct standing_row row = {0};
 	uint64_t now = T0 + 10 * NS_PER_S;
 
 	(void)state;
 	assert_int_equal(breaker_part(&row, T0), 1000);
 	for (int i = 0; i < 3; i++)
-		take(&row, OUTCOME_FAILED, T0);
+		take(&row, BACKEND_FAILED, T0);
 	assert_true(breaker_probe(&row, now));
-	take_probe(&row, OUTCOME_ANSWERED, now);
+	take_probe(&row, BACKEND_ANSWERED, now);
 	assert_int_equal(breaker_part(&row, now), 100);
 	assert_int_equal(breaker_part(&row, now + BREAKER_SLOW_START_NS / 2), 550);
 	assert_int_equal(breaker_part(&row, now + BREAKER_SLOW_START_NS), 1000);
@@ -152,52 +152,52 @@ static void test_a_pause_is_kept(void **state)
 {
 	const struct reading seven = {.pauses = true, .pause_ns = 7 * NS_PER_S};
 	const struct reading day = {.pauses = true, .pause_ns = READING_LONGEST_NS};
-	struct health_row row = {0};
+	struct standing_row row = {0};
 
 	(void)state;
-	breaker_record(&row, &rules, OUTCOME_THROTTLED, &seven, false, T0);
+	breaker_record(&row, &rules, BACKEND_THROTTLED, &seven, false, T0);
 	assert_int_equal(state_at(&row, T0 + 7 * NS_PER_S - 1), BREAKER_PAUSED);
 	assert_int_equal(state_at(&row, T0 + 7 * NS_PER_S), BREAKER_CLOSED);
-	breaker_record(&row, &rules, OUTCOME_THROTTLED, &day, false, T0);
+	breaker_record(&row, &rules, BACKEND_THROTTLED, &day, false, T0);
 	assert_int_equal(state_at(&row, T0 + 30 * NS_PER_S - 1), BREAKER_PAUSED);
 	assert_int_equal(state_at(&row, T0 + 30 * NS_PER_S), BREAKER_CLOSED);
 }
 
 static void test_a_pause_without_a_time_doubles(void **state)
 {
-	struct health_row row = {0};
+	struct standing_row row = {0};
 
 	(void)state;
-	take(&row, OUTCOME_THROTTLED, T0);
+	take(&row, BACKEND_THROTTLED, T0);
 	assert_int_equal(state_at(&row, T0 + NS_PER_S), BREAKER_CLOSED);
-	take(&row, OUTCOME_THROTTLED, T0);
+	take(&row, BACKEND_THROTTLED, T0);
 	assert_int_equal(state_at(&row, T0 + NS_PER_S), BREAKER_PAUSED);
 	assert_int_equal(state_at(&row, T0 + 2 * NS_PER_S), BREAKER_CLOSED);
-	take(&row, OUTCOME_ANSWERED, T0 + 2 * NS_PER_S);
-	take(&row, OUTCOME_THROTTLED, T0 + 2 * NS_PER_S);
+	take(&row, BACKEND_ANSWERED, T0 + 2 * NS_PER_S);
+	take(&row, BACKEND_THROTTLED, T0 + 2 * NS_PER_S);
 	assert_int_equal(state_at(&row, T0 + 3 * NS_PER_S), BREAKER_CLOSED);
 }
 
 static void test_the_trip_time_is_what_was_asked_for(void **state)
 {
 	const struct reading two = {.pauses = true, .pause_ns = 2 * NS_PER_S};
-	struct health_row row = {0};
+	struct standing_row row = {0};
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		breaker_record(&row, &rules, OUTCOME_FAILED, &two, false, T0);
+		breaker_record(&row, &rules, BACKEND_FAILED, &two, false, T0);
 	assert_int_equal(state_at(&row, T0 + 2 * NS_PER_S - 1), BREAKER_OPEN);
 	assert_int_equal(state_at(&row, T0 + 2 * NS_PER_S), BREAKER_HALF_OPEN);
 }
 
 static void test_a_credential_opens_it_at_once(void **state)
 {
-	struct health_row row = {0}, other = {0};
+	struct standing_row row = {0}, other = {0};
 
 	(void)state;
-	assert_true(take(&row, OUTCOME_CREDENTIAL, T0));
-	assert_true(take(&other, OUTCOME_FORBIDDEN, T0));
-	assert_int_equal(row.reason, OUTCOME_CREDENTIAL);
+	assert_true(take(&row, BACKEND_CREDENTIAL, T0));
+	assert_true(take(&other, BACKEND_FORBIDDEN, T0));
+	assert_int_equal(row.reason, BACKEND_CREDENTIAL);
 }
 
 static void test_nearly_empty(void **state)
@@ -208,25 +208,25 @@ static void test_nearly_empty(void **state)
 		.tokens = {.has_remaining = true, .remaining = 9000, .has_limit = true,
 			.limit = 100000},
 	};
-	struct health_row row = {0};
+	struct standing_row row = {0};
 
 	(void)state;
-	breaker_record(&row, &rules, OUTCOME_ANSWERED, &reading, false, T0);
+	breaker_record(&row, &rules, BACKEND_ANSWERED, &reading, false, T0);
 	assert_int_equal(state_at(&row, T0 + 5 * NS_PER_S - 1), BREAKER_LOW);
 	assert_int_equal(state_at(&row, T0 + 5 * NS_PER_S), BREAKER_CLOSED);
 	/* Something is left again: that is known before the reset. */
 	reading.requests.remaining = 1;
-	breaker_record(&row, &rules, OUTCOME_ANSWERED, &reading, false, T0 + 1);
+	breaker_record(&row, &rules, BACKEND_ANSWERED, &reading, false, T0 + 1);
 	assert_int_equal(state_at(&row, T0 + 1), BREAKER_CLOSED);
 	reading.tokens.remaining = 999; /* of a hundred thousand */
-	breaker_record(&row, &rules, OUTCOME_ANSWERED, &reading, false, T0 + 2);
+	breaker_record(&row, &rules, BACKEND_ANSWERED, &reading, false, T0 + 2);
 	assert_int_equal(state_at(&row, T0 + 2), BREAKER_LOW);
 }
 
 static void test_a_budget_is_bounded(void **state)
 {
-	struct health *health = health_new();
-	struct health_budget *budget = health_budget(health, SLICE("chat"));
+	struct standing *standing = standing_new();
+	struct standing_budget *budget = standing_budget(standing, SLICE("chat"));
 	unsigned spent = 0;
 
 	(void)state;
@@ -245,7 +245,7 @@ static void test_a_budget_is_bounded(void **state)
 	for (spent = 0; budget_spend(budget, T0 + 3600 * NS_PER_S);)
 		spent++;
 	assert_int_equal(spent, BUDGET_MOST);
-	health_free(health);
+	standing_free(standing);
 }
 
 int main(void)

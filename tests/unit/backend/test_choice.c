@@ -40,55 +40,55 @@ static uint64_t random_next(void)
 	return random_state;
 }
 
-static struct choice choose(struct health *health, uint64_t tried, uint64_t affinity, uint64_t now)
+static struct choice choose(struct standing *standing, uint64_t tried, uint64_t affinity, uint64_t now)
 {
 	const struct choice_query query = {.deployment = SLICE("gpt-4o"),
 		.tried = tried,
 		.affinity = affinity,
 		.random = random_next()};
 
-	return pool_choose(health, &pool, &query, now);
+	return pool_choose(standing, &pool, &query, now);
 }
 
 static void record(
-	struct health *health, int member, enum outcome outcome, bool probe, uint64_t now)
+	struct standing *standing, int member, enum backend_outcome outcome, bool probe, uint64_t now)
 {
 	const struct choice choice = {.member = member, .probe = probe};
 
-	pool_record(health, &pool, &choice, SLICE("gpt-4o"), outcome, NULL, now);
+	pool_record(standing, &pool, &choice, SLICE("gpt-4o"), outcome, NULL, now);
 }
 
 static void test_the_lowest_priority_that_is_alive(void **state)
 {
-	struct health *health = health_new();
+	struct standing *standing = standing_new();
 
 	(void)state;
-	assert_int_equal(choose(health, 0, 0, T0).member, 0);
-	assert_int_not_equal(choose(health, 1 << 0, 0, T0).member, 0);
-	record(health, 0, OUTCOME_THROTTLED, false, T0);
-	assert_in_range(choose(health, 0, 0, T0).member, 1, 2); /* spill-over … */
-	assert_int_equal(choose(health, 0, 0, T0 + NS_PER_S).member, 0); /* … and return */
-	assert_int_equal(choose(health, 7, 0, T0).member, -1);
-	health_free(health);
+	assert_int_equal(choose(standing, 0, 0, T0).member, 0);
+	assert_int_not_equal(choose(standing, 1 << 0, 0, T0).member, 0);
+	record(standing, 0, BACKEND_THROTTLED, false, T0);
+	assert_in_range(choose(standing, 0, 0, T0).member, 1, 2); /* spill-over … */
+	assert_int_equal(choose(standing, 0, 0, T0 + NS_PER_S).member, 0); /* … and return */
+	assert_int_equal(choose(standing, 7, 0, T0).member, -1);
+	standing_free(standing);
 }
 
 static void test_a_deployment_that_throttles_is_not_the_backend(void **state)
 {
 	const struct choice_query other = {.deployment = SLICE("gpt-4o-mini")};
 	const struct choice_query none = {.random = 1};
-	struct health *health = health_new();
+	struct standing *standing = standing_new();
 
 	(void)state;
-	record(health, 0, OUTCOME_THROTTLED, false, T0);
-	assert_int_not_equal(choose(health, 0, 0, T0).member, 0);
-	assert_int_equal(pool_choose(health, &pool, &other, T0).member, 0);
-	assert_int_equal(pool_choose(health, &pool, &none, T0).member, 0);
+	record(standing, 0, BACKEND_THROTTLED, false, T0);
+	assert_int_not_equal(choose(standing, 0, 0, T0).member, 0);
+	assert_int_equal(pool_choose(standing, &pool, &other, T0).member, 0);
+	assert_int_equal(pool_choose(standing, &pool, &none, T0).member, 0);
 	/* What is not reached is not reached for anybody. */
 	for (int i = 0; i < 3; i++)
-		record(health, 0, OUTCOME_UNREACHED, false, T0);
-	assert_int_not_equal(pool_choose(health, &pool, &other, T0).member, 0);
-	assert_int_not_equal(pool_choose(health, &pool, &none, T0).member, 0);
-	health_free(health);
+		record(standing, 0, BACKEND_UNREACHED, false, T0);
+	assert_int_not_equal(pool_choose(standing, &pool, &other, T0).member, 0);
+	assert_int_not_equal(pool_choose(standing, &pool, &none, T0).member, 0);
+	standing_free(standing);
 }
 
 static void test_nearly_empty_is_asked_when_nobody_else_is_there(void **state)
@@ -119,101 +119,101 @@ static void test_when_nobody_is_alive_it_says_when(void **state)
 static void test_one_call_tries_a_backend_that_was_dead(void **state)
 {
 	const struct choice_query careful = {.deployment = SLICE("gpt-4o"), .no_probe = true};
-	struct health *health = health_new();
+	struct standing *standing = standing_new();
 	uint64_t later = T0 + 10 * NS_PER_S;
 	struct choice choice;
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		record(health, 0, OUTCOME_FAILED, false, T0);
-	assert_int_not_equal(choose(health, 0, 0, later - 1).member, 0);
-	assert_int_not_equal(pool_choose(health, &pool, &careful, later).member, 0);
-	choice = choose(health, 0, 0, later);
+		record(standing, 0, BACKEND_FAILED, false, T0);
+	assert_int_not_equal(choose(standing, 0, 0, later - 1).member, 0);
+	assert_int_not_equal(pool_choose(standing, &pool, &careful, later).member, 0);
+	choice = choose(standing, 0, 0, later);
 	assert_int_equal(choice.member, 0);
 	assert_true(choice.probe);
-	assert_int_not_equal(choose(health, 0, 0, later).member, 0);
-	record(health, 0, OUTCOME_ANSWERED, true, later);
-	choice = choose(health, 0, 0, later);
+	assert_int_not_equal(choose(standing, 0, 0, later).member, 0);
+	record(standing, 0, BACKEND_ANSWERED, true, later);
+	choice = choose(standing, 0, 0, later);
 	assert_int_equal(choice.member, 0);
 	assert_false(choice.probe);
-	health_free(health);
+	standing_free(standing);
 }
 
 /* Both the backend and the deployment are to be tried: the one call does it for both. */
 static void test_one_probe_is_for_both_rows(void **state)
 {
-	struct health *health = health_new();
+	struct standing *standing = standing_new();
 	uint64_t later = T0 + 10 * NS_PER_S;
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		record(health, 0, OUTCOME_FAILED, false, T0);
-		record(health, 0, OUTCOME_UNREACHED, false, T0);
+		record(standing, 0, BACKEND_FAILED, false, T0);
+		record(standing, 0, BACKEND_UNREACHED, false, T0);
 	}
-	assert_int_equal(choose(health, 0, 0, later).member, 0);
-	assert_int_not_equal(choose(health, 0, 0, later).member, 0);
-	record(health, 0, OUTCOME_FAILED, true, later);
+	assert_int_equal(choose(standing, 0, 0, later).member, 0);
+	assert_int_not_equal(choose(standing, 0, 0, later).member, 0);
+	record(standing, 0, BACKEND_FAILED, true, later);
 	/* It was reached: other deployments are asked again. */
-	assert_int_not_equal(choose(health, 0, 0, later).member, 0);
-	assert_int_equal(pool_choose(health, &pool,
+	assert_int_not_equal(choose(standing, 0, 0, later).member, 0);
+	assert_int_equal(pool_choose(standing, &pool,
 				 &(struct choice_query){.deployment = SLICE("other")}, later)
 				 .member,
 		0);
-	health_free(health);
+	standing_free(standing);
 }
 
 static void test_weights(void **state)
 {
-	struct health *health = health_new();
+	struct standing *standing = standing_new();
 	unsigned asked[3] = {0};
 
 	(void)state;
 	for (int i = 0; i < 10000; i++)
-		asked[choose(health, 1, 0, T0).member]++;
+		asked[choose(standing, 1, 0, T0).member]++;
 	assert_int_equal(asked[0], 0);
 	assert_in_range(asked[1], 7300, 7700);
 	assert_in_range(asked[2], 2300, 2700);
-	health_free(health);
+	standing_free(standing);
 }
 
 static void test_a_backend_that_recovered_gets_its_part_slowly(void **state)
 {
-	struct health *health = health_new();
+	struct standing *standing = standing_new();
 	unsigned asked[3] = {0};
 	uint64_t later = T0 + 10 * NS_PER_S;
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		record(health, 1, OUTCOME_FAILED, false, T0);
-	while (choose(health, 1, 0, later).member != 1)
+		record(standing, 1, BACKEND_FAILED, false, T0);
+	while (choose(standing, 1, 0, later).member != 1)
 		;
-	record(health, 1, OUTCOME_ANSWERED, true, later);
+	record(standing, 1, BACKEND_ANSWERED, true, later);
 	for (int i = 0; i < 10000; i++)
-		asked[choose(health, 1, 0, later).member]++;
+		asked[choose(standing, 1, 0, later).member]++;
 	assert_in_range(asked[1], 2108, 2508); /* 0.3 of 1.3 */
-	health_free(health);
+	standing_free(standing);
 }
 
 static void test_the_same_affinity_goes_to_the_same_backend(void **state)
 {
-	struct health *health = health_new();
+	struct standing *standing = standing_new();
 	unsigned moved = 0, east = 0;
 
 	(void)state;
 	for (uint64_t key = 1; key <= 1000; key++) {
-		int before = choose(health, 1, key, T0).member;
+		int before = choose(standing, 1, key, T0).member;
 
-		assert_int_equal(choose(health, 1, key, T0).member, before);
+		assert_int_equal(choose(standing, 1, key, T0).member, before);
 		east += before == 1;
-		record(health, 2, OUTCOME_THROTTLED, false, T0);
-		moved += before == 1 && choose(health, 1, key, T0).member != 1;
-		assert_int_equal(choose(health, 1, key, T0).member, 1); /* it yields */
-		health_free(health);
-		health = health_new();
+		record(standing, 2, BACKEND_THROTTLED, false, T0);
+		moved += before == 1 && choose(standing, 1, key, T0).member != 1;
+		assert_int_equal(choose(standing, 1, key, T0).member, 1); /* it yields */
+		standing_free(standing);
+		standing = standing_new();
 	}
 	assert_int_equal(moved, 0);
 	assert_in_range(east, 700, 800);
-	health_free(health);
+	standing_free(standing);
 }
 
 /* ---- the model check ---- */
@@ -265,15 +265,15 @@ static void check_chosen(const struct model *m, const struct choice *choice, uin
 }
 
 /* One call: attempts until one is answered, or nobody is left, or the budget is spent. */
-static bool model_call(struct health *health, const struct pool *of, struct model *models,
+static bool model_call(struct standing *standing, const struct pool *of, struct model *models,
 	uint64_t now, unsigned *spent)
 {
-	struct health_budget *budget = health_budget(health, of->name);
+	struct standing_budget *budget = standing_budget(standing, of->name);
 	struct choice_query query = {.random = random_next()};
 
 	budget_earn(budget, of->retry_percent, now);
 	for (;;) {
-		struct choice choice = pool_choose(health, of, &query, now);
+		struct choice choice = pool_choose(standing, of, &query, now);
 		struct model *m;
 
 		if (choice.member < 0)
@@ -283,13 +283,13 @@ static bool model_call(struct health *health, const struct pool *of, struct mode
 		check_chosen(m, &choice, now);
 		m->probed |= choice.probe;
 		if (query.tried && !budget_spend(budget, now)) {
-			pool_record(health, of, &choice, SLICE_NONE, OUTCOME_NONE, NULL, now);
+			pool_record(standing, of, &choice, SLICE_NONE, BACKEND_NONE, NULL, now);
 			m->probed = false;
 			return false;
 		}
 		*spent += query.tried != 0;
-		pool_record(health, of, &choice, SLICE_NONE,
-			m->down ? OUTCOME_FAILED : OUTCOME_ANSWERED, NULL, now);
+		pool_record(standing, of, &choice, SLICE_NONE,
+			m->down ? BACKEND_FAILED : BACKEND_ANSWERED, NULL, now);
 		model_take(m, m->down, choice.probe, now);
 		if (!m->down)
 			return true;
@@ -306,7 +306,7 @@ static void test_a_model_of_thousands_of_calls(void **state)
 		.n = MODEL_N,
 		.rules = pool.rules,
 		.retry_percent = 20};
-	struct health *health = health_new();
+	struct standing *standing = standing_new();
 	struct model models[MODEL_N] = {{0}};
 	unsigned spent = 0, answered = 0, lost = 0;
 	uint64_t now = T0;
@@ -321,7 +321,7 @@ static void test_a_model_of_thousands_of_calls(void **state)
 			models[random_next() % MODEL_N].down ^= true;
 		for (int i = 0; i < MODEL_N; i++)
 			alive |= !models[i].down && !models[i].open_until_ns;
-		if (model_call(health, &of, models, now, &spent))
+		if (model_call(standing, &of, models, now, &spent))
 			answered++;
 		else
 			lost += alive; /* one was there, and was not found */
@@ -332,7 +332,7 @@ static void test_a_model_of_thousands_of_calls(void **state)
 	assert_int_equal(lost, 0);
 	assert_true(answered > MODEL_STEPS / 2);
 	assert_true(spent > 100);
-	health_free(health);
+	standing_free(standing);
 }
 
 int main(void)

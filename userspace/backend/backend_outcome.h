@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* How one attempt at a backend came out, as far as the choice of the next one is concerned. */
-#ifndef BACKEND_OUTCOME_H
-#define BACKEND_OUTCOME_H
+#ifndef BACKEND_BACKEND_OUTCOME_H
+#define BACKEND_BACKEND_OUTCOME_H
 
 /* X(ID, "name", WHOLE): name is told in events and by `sallyport backends`. WHOLE: what it says of the
  * backend as a whole, apart from the deployment that was asked: one that throttles, or fails, was
  * reached and knows the credential. */
-#define OUTCOMES(X)                                                                           \
+#define BACKEND_OUTCOMES(X)                                                                           \
 	X(NONE, "none", NONE)		       /* nothing is known: the client left */         \
 	X(ANSWERED, "answered", ANSWERED)      /* also by an error that is the client's doing */ \
 	X(THROTTLED, "throttled", ANSWERED)    /* 429 */                                       \
@@ -17,11 +17,11 @@
 	X(FORBIDDEN, "forbidden", ANSWERED)    /* 403: not with this credential */             \
 	X(CREDENTIAL, "credential", CREDENTIAL) /* 401, or its quota is used up for good */
 
-enum outcome {
-#define OUTCOME_ID(ID, ...) OUTCOME_##ID,
-	OUTCOMES(OUTCOME_ID)
-#undef OUTCOME_ID
-	OUTCOME_COUNT
+enum backend_outcome {
+#define BACKEND_OUTCOME_ID(ID, ...) BACKEND_##ID,
+	BACKEND_OUTCOMES(BACKEND_OUTCOME_ID)
+#undef BACKEND_OUTCOME_ID
+	BACKEND_COUNT
 };
 
 #endif
