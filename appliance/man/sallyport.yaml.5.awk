@@ -146,6 +146,7 @@ END {
 	print ".El"
 	print ".Sh SEE ALSO"
 	print ".Xr sallyport 1 ,"
+	print ".Xr sallyport-policy 5 ,"
 	print ".Xr sallyport-datapath 7 ,"
 	print ".Xr sallyport-collector 8 ,"
 	print ".Xr sallyportd 8"

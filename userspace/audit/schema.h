@@ -77,6 +77,17 @@
 	X(NUMBER, input_messages_cut, "gen_ai.input.messages.cut") /* bytes not in them */         \
 	X(NUMBER, output_messages_cut, "gen_ai.output.messages.cut") /* likewise */               \
 	X(TEXT, request_user, "gen_ai.request.user")                                               \
+	/* Whom the call is from: by what that was found, whose key it has, its public id, the groups \
+	 * (separated by commas), what was presented (none, issued, service, other; unknown, wrong,  \
+	 * expired, revoked, several: of a key that was issued here, or looks so). */             \
+	X(TEXT, subject_found_by, "subject.found_by") /* key, address */                          \
+	X(TEXT, subject_name, "subject.name")                                                      \
+	X(TEXT, subject_key, "subject.key_id")                                                     \
+	X(TEXT, subject_groups, "subject.groups")                                                  \
+	X(TEXT, subject_credential, "subject.credential")                                          \
+	X(TEXT, rule_name, "rule.name")		/* of policy.file, that decided; or default */     \
+	X(TEXT, rule_shadow, "rule.shadow")	/* that would have denied */                       \
+	X(FLAG, rule_unknown, "rule.unknown")	/* what the rule asks of it is never known */      \
 	X(FLAG, body_readable, "body.readable")                                                    \
 	X(TEXT, body_problem, "body.problem")	/* why it is not readable */                       \
 	X(NUMBER, timing_tls_client, "timing.tls_client") /* all timings: ns */                    \

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/replace.h"
 
 static int read_both(const char *certificate, int key_fd, struct ca **ca, struct why *why)
 {
@@ -52,81 +53,6 @@ int ca_files_read_own(const struct ca_files *files, struct ca **ca, struct why *
 	return error;
 }
 
-static int write_whole(int fd, struct slice content)
-{
-	while (content.len) {
-		ssize_t n = write(fd, content.data, content.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		content = slice_after(content, (size_t)n);
-	}
-	return fsync(fd) ? -errno : 0;
-}
-
-/* The content under a name of its own beside the file, which is thus never there in part. */
-static int write_beside(
-	const char *path, mode_t mode, struct slice content, char **temporary, struct why *why)
-{
-	int fd, error;
-
-	if (asprintf(temporary, "%s.XXXXXX", path) < 0) {
-		*temporary = NULL;
-		return why_set(why, ENOMEM, "out of memory");
-	}
-	fd = mkostemp(*temporary, O_CLOEXEC); /* O_EXCL, 0600 */
-	if (fd < 0) {
-		error = why_set(why, errno, "%s: cannot be created: %s", path, strerror(errno));
-		free(*temporary);
-		*temporary = NULL;
-		return error;
-	}
-	error = fchmod(fd, mode) ? -errno : write_whole(fd, content);
-	if (close(fd) && !error)
-		error = -errno;
-	return error ? why_set(why, -error, "%s: cannot be written: %s", path, strerror(-error))
-		     : 0;
-}
-
-static int put_in_place(const char *temporary, const char *path, bool force, struct why *why)
-{
-	/* link(2) never replaces. */
-	if (force ? rename(temporary, path) == 0 : link(temporary, path) == 0)
-		return 0;
-	if (errno == EEXIST)
-		return why_set(why, EEXIST, "%s: is there already (--force replaces it)", path);
-	return why_set(why, errno, "%s: cannot be put in place: %s", path, strerror(errno));
-}
-
-static int make_directory(const char *path, struct why *why)
-{
-	char *copy = strdup(path);
-	char *directory = copy ? dirname(copy) : NULL;
-	int error = 0;
-
-	if (!copy)
-		return why_set(why, ENOMEM, "out of memory");
-	if (mkdir(directory, 0755) && errno != EEXIST)
-		error = why_set(why, errno, "%s: cannot be made: %s", directory, strerror(errno));
-	free(copy);
-	return error;
-}
-
-static void sync_directory(const char *path)
-{
-	char *copy = strdup(path);
-	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	/* Both files are complete already: without this a crash may lose them, not more. */
-	if (fd >= 0) {
-		fsync(fd);
-		close(fd);
-	}
-	free(copy);
-}
-
 /* Whether both paths are one file, however they are spelled: the same name in the same directory, which
  * is there. */
 static bool is_one_file(const char *a, const char *b)
@@ -164,9 +90,9 @@ int ca_files_write(const struct ca_files *files, const struct ca *ca, bool force
 		error = why_set(why, ENOMEM, "out of memory");
 		goto out;
 	}
-	error = make_directory(files->key, why);
+	error = replace_directory(files->key, why);
 	if (!error)
-		error = make_directory(files->certificate, why);
+		error = replace_directory(files->certificate, why);
 	/* The certificate would be put in the key's place. */
 	if (!error && is_one_file(files->key, files->certificate))
 		error = why_set(why, EINVAL,
@@ -174,16 +100,16 @@ int ca_files_write(const struct ca_files *files, const struct ca *ca, bool force
 			"for both",
 			files->key);
 	if (!error)
-		error = write_beside(files->key, 0600, buf_slice(&key), &key_temporary, why);
+		error = replace_write(files->key, 0600, buf_slice(&key), &key_temporary, why);
 	if (!error)
-		error = write_beside(files->certificate, 0644, buf_slice(&certificates),
+		error = replace_write(files->certificate, 0644, buf_slice(&certificates),
 			&certificate_temporary, why);
 	if (!error)
-		error = put_in_place(key_temporary, files->key, force, why);
+		error = replace_place(key_temporary, files->key, force, why);
 	if (!error)
-		error = put_in_place(certificate_temporary, files->certificate, force, why);
-	sync_directory(files->key);
-	sync_directory(files->certificate);
+		error = replace_place(certificate_temporary, files->certificate, force, why);
+	replace_sync(files->key);
+	replace_sync(files->certificate);
 out:
 	/* Gone already where they were renamed. */
 	if (key_temporary)
@@ -200,20 +126,12 @@ out:
 int ca_files_write_certificate(const struct ca_files *files, const struct ca *ca, struct why *why)
 {
 	struct buf certificates = BUF_EMPTY;
-	char *temporary = NULL;
 	int error;
 
 	if (ca_write_certificates(ca, &certificates))
 		error = why_set(why, ENOMEM, "out of memory");
 	else
-		error = write_beside(
-			files->certificate, 0644, buf_slice(&certificates), &temporary, why);
-	if (!error)
-		error = put_in_place(temporary, files->certificate, true, why);
-	sync_directory(files->certificate);
-	if (temporary && error)
-		unlink(temporary);
-	free(temporary);
+		error = replace_file(files->certificate, 0644, buf_slice(&certificates), why);
 	buf_free(&certificates);
 	return error;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/ca_files.h"
 #include "cli/command.h"
+#include "cli/policy_case.h"
 #include "cli/say.h"
 #include "cli/selftest.h"
 #include "config/config.h"
@@ -18,7 +19,9 @@ static const char usage[] =
 	"each problem is a line \"file:line: key: expected ..., found ...\".\n"
 	"\n"
 	"  --text-only  not whether this machine has the interface, files and users it names, and\n"
-	"               the kernel settings that a router needs, and whether clients will take the CA\n";
+	"               the kernel settings that a router needs, and whether clients will take the CA\n"
+	"\n"
+	"The tests of policy.file are asked in either case.\n";
 
 static void tell(void *context, const char *problem)
 {
@@ -73,6 +76,30 @@ static size_t check_authority(const char *path)
 	return told.problems;
 }
 
+/* Its text, unless that was told of already, and what the file itself says that it does. */
+static size_t check_policy(const struct config *config, bool told)
+{
+	const char *path = config->policy.file;
+	struct policy_file *file = NULL;
+	struct buf text = BUF_EMPTY;
+	size_t problems = 0, count;
+	struct why why;
+
+	if (config_read(path, &text, &why) < 0) {
+		if (!told)
+			tell(NULL, why.text);
+		problems = !told;
+	} else if (policy_file_parse(path, buf_slice(&text), &file, told ? NULL : tell, NULL,
+			   &count, NULL)) {
+		problems = told ? 0 : count;
+	} else {
+		problems = policy_case_tests(path, config, file, tell, NULL);
+	}
+	buf_free(&text);
+	policy_file_free(file);
+	return problems;
+}
+
 /* The number of problems, each told. What keys mean together, and on this machine, is looked at only
  * when each makes sense by itself. */
 static size_t check_file(const char *path, bool text_only)
@@ -86,6 +113,8 @@ static size_t check_file(const char *path, bool text_only)
 		tell(NULL, why.text);
 	else if (config_parse_all(path, buf_slice(&text), &config, tell, NULL, &problems) == 0)
 		problems = text_only ? 0 : config_check_system(path, config, tell, NULL);
+	if (config && config->policy.file)
+		problems += check_policy(config, !text_only);
 	if (config && !text_only && !access(config->tls.ca_certificate, F_OK))
 		problems += check_authority(config->tls.ca_certificate);
 	if (config && !text_only)

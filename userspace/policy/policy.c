@@ -22,6 +22,7 @@ enum index {
 
 struct policy {
 	const struct rule_set *set;
+	bool hides;
 	struct matcher index[INDEX_COUNT];
 	struct matcher groups; /* which groups an address is in */
 	struct bits in_groups; /* likewise: scratch */
@@ -96,6 +97,9 @@ struct policy *policy_new(const struct rule_set *set)
 	if (!p)
 		return NULL;
 	p->set = set;
+	p->hides = set->fallback.log != RULE_LOG_CONTENT;
+	for (size_t i = 0; i < set->nrules; i++)
+		p->hides |= set->rules[i].log != RULE_LOG_CONTENT;
 	if (!fill(p))
 		return p;
 	policy_free(p);
@@ -214,6 +218,11 @@ size_t policy_groups(
 		i = next_of(&p->in_groups, i + 1))
 		groups[n++] = slice_of_string(p->set->groups[i].name);
 	return n;
+}
+
+bool policy_hides(const struct policy *p)
+{
+	return p->hides;
 }
 
 /* Of a rule that may fit. */

@@ -29,6 +29,10 @@ void policy_free(struct policy *policy);
 size_t policy_groups(struct policy *policy, const struct address *address, struct slice *groups,
 	size_t max);
 
+/* Whether there is a rule by which the content of calls is not recorded: of one that is not decided,
+ * it is not either. */
+bool policy_hides(const struct policy *policy);
+
 /* False: it depends on what is not known yet of the body. When that is final, it is true always. */
 bool policy_decide(
 	struct policy *policy, const struct policy_facts *facts, struct policy_verdict *verdict);

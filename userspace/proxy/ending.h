@@ -38,6 +38,10 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"The request's body cannot be inspected.")                                       \
 	X(REQUEST_UNFIT, "request_not_forwardable", CLIENT, 400, true, true, REQUEST_REFUSED,    \
 		"The request cannot be forwarded.")                                              \
+	X(POLICY, "policy_denied", CLIENT, 403, true, true, NONE,                                \
+		"This call is denied by the policy of your network.")                            \
+	X(KEY, "invalid_subscription_key", CLIENT, 401, true, true, NONE,                        \
+		"Access denied due to invalid subscription key.")                                \
 	/* the origin's doing */                                                                 \
 	X(ORIGIN_UNAVAILABLE, "origin_unreachable", ORIGIN, 502, false, false, NONE,             \
 		"The origin cannot be reached.")                                                 \

@@ -138,6 +138,7 @@ static void exchange_free(struct garbage *garbage)
 	struct exchange *ex = list_entry(garbage, struct exchange, garbage);
 
 	exchange_free_response(ex);
+	exchange_policy_free(ex);
 	reader_free(ex->request);
 	buf_wipe(&ex->request_unread);
 	buf_wipe(&ex->body);
@@ -359,6 +360,8 @@ struct exchange *exchange_start(struct client *client, const struct head *head, 
 		exchange_fail(ex, wrong, NULL);
 		return client->exchange;
 	}
+	if (exchange_policy_head(ex, head))
+		return client->exchange;
 	if (head->expect_continue && head->framing != HEAD_NO_BODY) {
 		h1_write_status_line(stream_out(&client->stream), 100, SLICE_NONE);
 		h1_write_end_of_head(stream_out(&client->stream));

@@ -11,6 +11,7 @@
 #include "proxy/client.h"
 #include "proxy/deadline.h"
 #include "proxy/ending.h"
+#include "proxy/exchange_policy.h"
 
 /* How the response's body is delimited for the client. */
 enum exchange_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
@@ -34,6 +35,7 @@ struct exchange {
 	const struct config_host *host;
 	const struct config_backend *backend; /* NULL: the origin the client named */
 	struct operation_match match;
+	struct exchange_policy *policy; /* NULL before its head was taken */
 	bool request_whole;
 	struct reader *request;		/* NULL: the operation is none whose body is read */
 	struct buf request_unread;	/* came, but was not read yet */

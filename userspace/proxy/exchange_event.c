@@ -224,12 +224,15 @@ int exchange_record(struct exchange *ex)
 	struct address_text address;
 	char status[16];
 
+	if (!exchange_policy_records(ex))
+		return 0;
 	exchange_event_connection(ex, &event);
 	exchange_event_request(ex, &event);
 	exchange_event_response(ex, &event);
 	exchange_event_usage(ex, &event);
 	exchange_event_timing(ex, &event);
 	exchange_event_source(ex, &event, &source);
+	exchange_policy_event(ex, &event);
 	if (ex->attempts) {
 		address = address_port_format(&ex->origin_address);
 		event.backend_address = slice_of_string(address.text);

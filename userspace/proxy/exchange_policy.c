@@ -233,6 +233,9 @@ void exchange_policy_event(const struct exchange *ex, struct event *event)
 	event->subject_groups = buf_slice(&p->text);
 	event->subject_credential = p->refused ? slice_of_string(key_state_name(p->state))
 					       : slice_of_string(credential_name(p->facts.credential));
+	if (p->decided ? p->verdict.log != RULE_LOG_CONTENT
+		       : policy_hides(ex->worker->policy.file->policy))
+		hide_content(event);
 	if (!p->decided)
 		return;
 	event->rule_name = slice_of_string(
@@ -241,8 +244,6 @@ void exchange_policy_event(const struct exchange *ex, struct event *event)
 		event->rule_shadow = slice_of_string(p->verdict.shadow->name);
 	if (p->verdict.unknown)
 		event->rule_unknown = EVENT_YES;
-	if (p->verdict.log != RULE_LOG_CONTENT)
-		hide_content(event);
 }
 
 bool exchange_policy_records(const struct exchange *ex)

@@ -170,7 +170,7 @@ static void exchange_body_read(struct exchange *ex, struct slice span)
 {
 	ex->request_bytes += span.len;
 	/* Before the last of it goes on: what is not whole the origin does not act on. */
-	if (exchange_refuses_body(ex))
+	if (exchange_refuses_body(ex) || exchange_policy_body(ex))
 		return;
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
@@ -298,6 +298,7 @@ static int exchange_write_headers(struct exchange *ex, struct buf *out)
 			slice_equal_nocase(header->name, SLICE("content-length")) ||
 			slice_equal_nocase(header->name, SLICE("expect")) ||
 			(keyed && exchange_is_credential(header)) ||
+			exchange_policy_hides_field(ex, header) ||
 			(readable &&
 				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
 			continue;
@@ -334,7 +335,7 @@ static int exchange_write_request(struct exchange *ex, size_t *written)
 
 	exchange_choose_edit(ex, &splice);
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
-	error = worker_key(ex->worker, ex->backend)
+	error = worker_key(ex->worker, ex->backend) || exchange_policy_hides_query(ex)
 			? credential_strip_query(ex->head->path, &target)
 			: buf_append_slice(&target, ex->head->path);
 	if (!error)

@@ -19,6 +19,7 @@
 #include "kernel/heartbeat.h"
 #include "proxy/edit_memory.h"
 #include "proxy/origin.h"
+#include "proxy/worker_policy.h"
 #include "supervise/role.h"
 #include "tls/client_leg.h"
 #include "tls/leaf.h"
@@ -46,6 +47,7 @@ struct worker {
 	struct origins *origins;
 	struct recorder *recorder;
 	struct edit_memory edits;
+	struct worker_policy policy;
 	struct bypass_events *bypass_events;
 	const struct source_table *sources; /* totals of the source addresses */
 	struct secret **keys; /* the service key of each backend of the configuration, or NULL */

@@ -382,6 +382,7 @@ static void worker_close(void *state)
 	for (size_t i = 0; worker->keys && i < worker->config->nbackends; i++)
 		secret_free(worker->keys[i]);
 	free(worker->keys);
+	worker_policy_close(worker);
 	free(worker);
 }
 
@@ -415,6 +416,8 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	error = hangups_open(&worker->hangups, worker->loop, why);
 	if (!error)
 		error = worker_read_keys(worker, why);
+	if (!error)
+		error = worker_policy_open(worker, why);
 	if (!error)
 		error = worker_open_tls(worker, why);
 	if (!error) {
@@ -453,6 +456,9 @@ static void worker_message(void *state, struct ipc_message *message)
 
 	if (message->type == CONTROL_SIGNER && message->nfds == 1) {
 		worker_meet_signer(worker, message->fds[0]);
+		message->fds[0] = -1;
+	} else if (message->type == CONTROL_ISSUED_KEYS && message->nfds == 1) {
+		worker_policy_keys(worker, message->fds[0]);
 		message->fds[0] = -1;
 	}
 }

@@ -79,7 +79,7 @@ static void unknown_and_repeated_keys(void **state)
 	ASSERT_REFUSED(
 		{INSIDE "nonsense: 1\n",
 			"f:2: nonsense: expected one of the keys appliance, datapath, admission, accounting, endpoints, tls, "
-			"tcp, http, origin, audit, processes, hosts, backends"},
+			"tcp, http, origin, audit, policy, processes, hosts, backends"},
 		{INSIDE "appliance:\n  nme: x\n",
 			"f:3: appliance.nme: expected one of the keys name, run_directory, workers; is "
 			"it name?"},

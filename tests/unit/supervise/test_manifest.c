@@ -174,9 +174,9 @@ static void another_version_is_refused_before_anything_else(void **state)
 
 	(void)state;
 	memcpy(at + AT_VERSION, &next, sizeof(next));
-	expect_refused(buf_slice(&bytes), "its version is 3");
+	expect_refused(buf_slice(&bytes), "its version is 4");
 	/* Whatever its records are like. */
-	expect_refused(slice_first(buf_slice(&bytes), 13), "takes over version 2 only");
+	expect_refused(slice_first(buf_slice(&bytes), 13), "takes over version 3 only");
 	memcpy(at + AT_VERSION, &before, sizeof(before));
 	expect_refused(buf_slice(&bytes), "its version is 1, and ");
 	expect_refused(buf_slice(&bytes), "restart instead");
@@ -244,7 +244,9 @@ static void what_does_not_fit_together_is_refused(void **state)
 		CHANGED(CURRENT, draining, 1, "record 4 (generation)"),
 		CHANGED(CURRENT, draining, 2, "record 4 (generation)"),
 		CHANGED(CURRENT, fds[1], -1, "record 4 (generation)"),
-		CHANGED(CURRENT, kind, MANIFEST_LISTENER, "record 5 (key)"),
+		CHANGED(CURRENT, fds[2], -1, "record 4 (generation)"),
+		CHANGED(CURRENT, fds[3], -1, "record 4 (generation)"),
+		CHANGED(CURRENT, kind, MANIFEST_LISTENER, "record 4 (listener)"),
 		CHANGED(KEY, kind, MANIFEST_LISTENER, "record 5 (listener)"),
 		CHANGED(SIGNER, role, ROLE_KINDS, "record 7 (process)"),
 		CHANGED(SIGNER, index, 1, "record 7 (process)"),
