@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "cli/command.h"
 #include "cli/json_print.h"
 #include "cli/observed.h"
+#include "cli/option.h"
 #include "cli/say.h"
 #include "cli/selftest_check.h"
 #include "cli/selftest_result.h"
@@ -74,7 +74,7 @@ static int print_json(const struct finding *findings, bool good)
 
 struct options {
 	const char *path;
-	bool json, call, quiet;
+	bool json, no_call, quiet;
 };
 
 /* One at a time: two would take each other's interfaces. The lock goes with the process. */
@@ -97,7 +97,8 @@ static bool run_checks(const struct selftest *s, const struct options *options,
 	bool good = true;
 
 	for (size_t i = 0; i < nselftest_checks; i++) {
-		if (selftest_checks[i].run == selftest_call && !options->call)
+		if (options->no_call && (selftest_checks[i].run == selftest_call ||
+						selftest_checks[i].run == selftest_call_ipv6))
 			finding_set(&findings[i], SELFTEST_SKIPPED, "no call is made (--no-call)");
 		else
 			selftest_checks[i].run(s, &findings[i]);
@@ -157,37 +158,11 @@ out:
 
 int cmd_selftest(int argc, char **argv)
 {
-	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-		{"json", no_argument, NULL, 'j'}, {"no-call", no_argument, NULL, 'n'},
-		{"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0}};
-	struct options selftest = {.path = CONFIG_DEFAULT_PATH, .call = true};
-	int option;
+	struct options selftest = {.path = CONFIG_DEFAULT_PATH};
+	const struct option_row rows[] = {{'c', "config", NULL, &selftest.path},
+		{'j', "json", &selftest.json, NULL}, {'n', "no-call", &selftest.no_call, NULL},
+		{'q', "quiet", &selftest.quiet, NULL}};
+	int status = option_read(argc, argv, usage, rows, 4);
 
-	while ((option = getopt_long(argc, argv, "c:jnqh", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			selftest.path = optarg;
-			break;
-		case 'j':
-			selftest.json = true;
-			break;
-		case 'n':
-			selftest.call = false;
-			break;
-		case 'q':
-			selftest.quiet = true;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			fputs(usage, stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
-	return selftest_run(&selftest);
+	return status >= 0 ? status : selftest_run(&selftest);
 }

@@ -14,6 +14,7 @@ const struct selftest_check selftest_checks[] = {
 	{"workers", "are the workers alive", selftest_workers},
 	{"endpoints", "is there anything to steer", selftest_endpoints},
 	{"call", "does a call by the kernel's whole way reach the appliance", selftest_call},
+	{"call-ipv6", "does a call over IPv6 do so as well", selftest_call_ipv6},
 	{"ca", "do strict clients take the authority", selftest_ca},
 	{"dns", "do the configured names have addresses", selftest_dns},
 	{"private-endpoint", "does a private endpoint lead past the appliance", selftest_private},
