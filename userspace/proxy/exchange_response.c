@@ -379,7 +379,7 @@ static int exchange_response_turn(void *user)
 	return 0;
 }
 
-static void exchange_origin_drained(void *user)
+static void exchange_origin_flushed(void *user)
 {
 	struct exchange *ex = user;
 
@@ -395,7 +395,7 @@ const struct upstream_user exchange_upstream_user = {
 	.response = {exchange_take_head, exchange_take_body, exchange_take_trailers,
 		exchange_response_room, exchange_response_aborted},
 	.turn = exchange_response_turn,
-	.drained = exchange_origin_drained,
+	.flushed = exchange_origin_flushed,
 };
 
 void exchange_watch_origin(struct exchange *ex)

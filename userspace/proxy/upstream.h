@@ -21,7 +21,7 @@ struct upstream_user {
 	 * when the slot was released. */
 	int (*turn)(void *user);
 	/* The request has room again, or all that was written of it is sent. */
-	void (*drained)(void *user);
+	void (*flushed)(void *user);
 };
 
 struct upstream_ops {

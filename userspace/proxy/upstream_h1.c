@@ -327,7 +327,7 @@ struct upstream_slot *upstream_h1_take(
 	return &h1->slot;
 }
 
-void upstream_h1_drained(struct upstream_h1 *h1)
+void upstream_h1_flushed(struct upstream_h1 *h1)
 {
-	h1->slot.handler->drained(h1->slot.user);
+	h1->slot.handler->flushed(h1->slot.user);
 }

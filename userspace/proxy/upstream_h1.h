@@ -41,7 +41,7 @@ struct upstream_slot *upstream_h1_take(
 
 /* What the stream tells while the slot is used. */
 void upstream_h1_readable(struct upstream_h1 *h1);
-void upstream_h1_drained(struct upstream_h1 *h1);
+void upstream_h1_flushed(struct upstream_h1 *h1);
 void upstream_h1_failed(struct upstream_h1 *h1, int error);
 
 #endif
