@@ -66,7 +66,8 @@
 	S(pattern, PATTERN, pattern, REQUIRED, "")                                                \
 	S(provider, CHOICE, provider, REQUIRED, "azure|openai")                                   \
 	S(backend, BACKEND, backend, NULL, "")                                                    \
-	S(fail, CHOICE, fail, "default", "closed|open|default")
+	S(fail, CHOICE, fail, "default", "closed|open|default")                                   \
+	L(exempt_sources, PREFIX, exempt_sources, NULL, "")
 
 #define KEYS_BACKEND(S, L)                                                                        \
 	S(name, NAME, name, REQUIRED, "")                                                         \

@@ -164,6 +164,7 @@ static void client_unlisted(struct client *client, const struct hello_verdict *v
 		[HELLO_ENCRYPTED_DNS] = {COUNTER_BYPASS_ENCRYPTED_DNS,
 			COUNTER_REFUSED_ENCRYPTED_DNS},
 		[HELLO_NOT_TLS] = {COUNTER_BYPASS_NOT_TLS, COUNTER_REFUSED_NOT_TLS},
+		[HELLO_EXEMPT] = {.spliced = COUNTER_BYPASS_EXEMPT},
 	};
 	struct worker *worker = client->worker;
 	struct linger reset = {.l_onoff = 1};
@@ -247,8 +248,8 @@ static void client_intercept(struct client *client)
 /* The hello is whole: ours, or somebody else's business. */
 static void client_decide(struct client *client, const struct clienthello *hello)
 {
-	struct hello_verdict verdict = hello_policy_of(
-		client->worker->config, hello, &client->destination.address, true);
+	struct hello_verdict verdict = hello_policy_of_source(client->worker->config, hello,
+		&client->source.address, &client->destination.address);
 
 	if (!verdict.host) {
 		client_unlisted(client, &verdict, slice_of(hello->named, hello->named_len));
