@@ -170,6 +170,13 @@ def test_events_reach_a_collector_outside(client, collector, prompt):
     assert event["source.ip"] == network.CLIENT and event["observer.name"] == "gate"
 
 
+def test_what_cloud_init_was_given_is_done(machine):
+    assert "status: done" in machine.ssh("cloud-init status --wait --long", check=False).stdout
+    assert "masquerade" in machine.ssh("sudo nft list table ip sallyport_outside").stdout
+    assert f"from {network.INSIDE} lookup 200" in machine.ssh("ip rule").stdout
+    assert machine.ssh("systemctl --failed --plain --no-legend").stdout == ""
+
+
 def test_ssh_is_for_the_outside_and_has_no_password(lab, machine):
     assert machine.ssh("id -un").stdout == "operator\n"
     settings = machine.ssh("sudo sshd -T").stdout
