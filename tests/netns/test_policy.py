@@ -30,6 +30,7 @@ rules:
     message: Ask for another model.
   - {name: quiet, groups: [quiet], action: allow, log: metadata}
   - {name: silent, groups: [silent], action: allow, log: none}
+  - {name: kept, operations: [responses], store: true, tools: [mcp, shell], action: deny}
   - {name: big, size_above: 100KiB, action: deny}
 tests:
   - {name: o1 is not for the lab, source: %s, url: "https://api.openai.com/v1/chat/completions",
@@ -111,6 +112,25 @@ def test_others_pass_and_a_shadow_is_told(gate, client, prompt):
     event = gate.event(prompt)
     assert (event["event.action"], event["rule.name"], event["rule.shadow"]) == ("allow", "default", "watched")
     assert gate.counters()["rule.shadowed"] == before + 1
+
+
+@pytest.mark.parametrize("fields, denied", [
+    ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, True),
+    ({"tools": [{"type": "mcp"}], "store": False}, False),
+    ({"tools": [{"type": "web_search"}]}, False),
+    ({"tools": [{"type": "function", "name": "f"}, {"type": "shell"}], "store": True}, True),
+])
+def test_what_responses_may_use(gate, client, fields, denied):
+    got = client.call(OPENAI, "/v1/responses", json.dumps({"model": "gpt-4", "input": "x", **fields}))
+    assert (got.status == 403) == denied, got
+
+
+def test_nothing_is_known_of_what_is_not_read(gate, client, prompt):
+    """A model that is denied is not passed in a body that nobody reads."""
+    got = client.call(AZURE, "/openai/v1/chat/completions", "{}" + prompt)
+    assert got.status == 400  # http.unreadable
+    got = client.call(OPENAI, "/v1/audio/transcriptions", prompt, headers={"Content-Type": "multipart/form-data"})
+    assert got.status != 403  # no-o1 is of chat
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -46,6 +46,21 @@ static inline bool slice_starts_with(struct slice s, struct slice prefix)
 		(prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
 }
 
+/* Whether a text fits a pattern, without case: "word", "beginning*", "*end", or "*" for any but none. */
+static inline bool slice_matches(struct slice pattern, struct slice text)
+{
+	if (!text.len)
+		return false;
+	if (pattern.len && pattern.data[pattern.len - 1] == '*')
+		return text.len >= pattern.len - 1 &&
+		       strncasecmp(text.data, pattern.data, pattern.len - 1) == 0;
+	if (pattern.len && pattern.data[0] == '*')
+		return text.len >= pattern.len - 1 &&
+		       strncasecmp(text.data + text.len - (pattern.len - 1), pattern.data + 1,
+			       pattern.len - 1) == 0;
+	return slice_equal_nocase(pattern, text);
+}
+
 /* What is left of s after its first n bytes; n is clamped to the length. */
 static inline struct slice slice_after(struct slice s, size_t n)
 {

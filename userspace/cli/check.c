@@ -8,7 +8,7 @@
 #include "cli/command.h"
 #include "cli/policy_case.h"
 #include "cli/say.h"
-#include "cli/selftest.h"
+#include "cli/selftest_check.h"
 #include "config/config.h"
 #include "kernel/subnet.h"
 

@@ -60,7 +60,7 @@ static int read_body(struct policy_case *c)
 		call_no_body(&c->facts);
 		return 0;
 	}
-	if (c->match.operation && c->match.operation->read) {
+	if (c->match.operation && c->match.operation->family) {
 		c->request = request_reader_new(c->match.operation, 0);
 		if (!c->request)
 			return -ENOMEM;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "config/fill.h"
 #include "config/policy_keys.h"
+#include "openai/operation.h"
 #include "policy/condition.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -159,6 +160,23 @@ static void check_ranges(const struct fill *f, const struct rule_set *set)
 	}
 }
 
+/* A name that is none would make a rule that never fits. */
+static void check_operations(const struct fill *f, const struct rule_set *set)
+{
+	for (size_t i = 0; i < set->nrules; i++)
+		for (size_t k = 0; k < set->rules[i].noperations; k++) {
+			struct slice name = slice_of_string(set->rules[i].operations[k]);
+
+			if (!operation_is_named(name) && !slice_matches(name, SLICE("unknown")))
+				problem_set(f->problems, EINVAL,
+					"%s:%u: rules[%zu].operations[%zu]: expected the name of an "
+					"operation such as chat, responses or files, or unknown, found "
+					"\"%s\"",
+					f->name, set->rules[i].line, i, k,
+					log_quote(name).text);
+		}
+}
+
 static bool has_rule(const struct rule_set *set, const char *name)
 {
 	for (size_t i = 0; i < set->nrules; i++)
@@ -198,6 +216,7 @@ static int check_all(const struct fill *f, const struct policy_file *p)
 				f->name, p->set.rules[i].line, i, RULE_DEFAULT_NAME);
 	check_reach(f, &p->set);
 	check_ranges(f, &p->set);
+	check_operations(f, &p->set);
 	check_tests(f, p);
 	return check_names(f, &p->set);
 }

@@ -26,6 +26,12 @@
 	L(api_versions, GLOB, api_versions, NULL, "")                                             \
 	L(dialects, CHOICE, dialects, NULL, "azure|azure-v1|openai")                              \
 	S(stream, CHOICE, stream, "any", "any|false|true")                                        \
+	S(store, CHOICE, store, "any", "any|false|true")                                          \
+	S(background, CHOICE, background, "any", "any|false|true")                                \
+	L(service_tiers, GLOB, service_tiers, NULL, "")                                           \
+	L(tools, CHOICE, tools, NULL,                                                             \
+		"function|custom|mcp|web_search|file_search|code_interpreter|image_generation|computer|" \
+		"shell|other")                                                                    \
 	S(size_above, SIZE, size_above, NULL, "1..1TiB")                                          \
 	S(size_below, SIZE, size_below, NULL, "1..1TiB")                                          \
 	S(output_above, U64, output_above, NULL, "1..1000000000000")                              \

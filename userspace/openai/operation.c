@@ -4,13 +4,21 @@
 /* The first row that fits wins. */
 static const struct operation operations[] = {
 	{OPERATION_CHAT, "chat", "chat/completions", "POST", .deployment = true, .streams = true,
-		.read = true, .stateless = true, .usage_excludes_data = true},
+		.family = FAMILY_CHAT, .asks_usage = true, .stateless = true,
+		.usage_excludes_data = true},
 	{OPERATION_STORED_CHAT, "stored_chat", "chat/completions", .subtree = true},
 	{OPERATION_COMPLETION, "text_completion", "completions", "POST", .deployment = true,
-		.streams = true, .read = true, .stateless = true},
+		.streams = true, .family = FAMILY_COMPLETION, .asks_usage = true, .stateless = true},
 	{OPERATION_EMBEDDINGS, "embeddings", "embeddings", "POST", .deployment = true,
-		.stateless = true},
-	{OPERATION_RESPONSES, "responses", "responses", .subtree = true, .streams = true},
+		.family = FAMILY_EMBEDDINGS, .stateless = true},
+	{OPERATION_RESPONSES, "responses", "responses", "POST", .streams = true,
+		.family = FAMILY_RESPONSES},
+	{OPERATION_RESPONSES_COMPACT, "responses_compact", "responses/compact", "POST",
+		.family = FAMILY_RESPONSES, .stateless = true},
+	{OPERATION_RESPONSES_COUNT, "responses_input_tokens", "responses/input_tokens", "POST",
+		.family = FAMILY_RESPONSES, .counts_only = true, .stateless = true},
+	{OPERATION_STORED_RESPONSE, "stored_response", "responses", .subtree = true,
+		.streams = true},
 	{OPERATION_CONVERSATIONS, "conversations", "conversations", .subtree = true},
 	{OPERATION_REALTIME, "realtime", "realtime", .subtree = true},
 	{OPERATION_TRANSCRIPTION, "transcription", "audio/transcriptions", "POST",
@@ -18,14 +26,15 @@ static const struct operation operations[] = {
 	{OPERATION_TRANSLATION, "translation", "audio/translations", "POST", .deployment = true,
 		.stateless = true},
 	{OPERATION_SPEECH, "speech", "audio/speech", "POST", .deployment = true, .streams = true,
-		.stateless = true},
+		.family = FAMILY_SPEECH, .stateless = true},
 	{OPERATION_IMAGE_GENERATION, "image_generation", "images/generations", "POST",
-		.deployment = true, .streams = true, .stateless = true},
+		.deployment = true, .streams = true, .family = FAMILY_IMAGES, .stateless = true},
 	{OPERATION_IMAGE_EDIT, "image_edit", "images/edits", "POST", .deployment = true,
 		.streams = true, .stateless = true},
 	{OPERATION_IMAGE_VARIATION, "image_variation", "images/variations", "POST",
 		.stateless = true},
-	{OPERATION_MODERATION, "moderation", "moderations", "POST", .stateless = true},
+	{OPERATION_MODERATION, "moderation", "moderations", "POST", .family = FAMILY_MODERATION,
+		.counts_only = true, .stateless = true},
 	{OPERATION_MODELS, "models", "models", .subtree = true},
 	{OPERATION_FILES, "files", "files", .subtree = true},
 	{OPERATION_UPLOADS, "uploads", "uploads", .subtree = true},
@@ -192,4 +201,15 @@ bool operation_allows_usage(const struct operation_match *m)
 			return false;
 	}
 	return memcmp(m->api_version.data, first, sizeof(first) - 1) >= 0;
+}
+
+bool operation_is_named(struct slice pattern)
+{
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+		struct slice name = slice_of_string(operations[i].name);
+
+		if (slice_matches(pattern, name))
+			return true;
+	}
+	return false;
 }

@@ -24,13 +24,15 @@ struct response_reader;
 
 /* streamed: the answer is text/event-stream (by its Content-Type, not by what was asked).
  * content_max: most bytes kept of the texts in output_messages; 0 keeps none. NULL without memory.
- * The operation must be one with `read`. */
+ * The operation must be one with a family. */
 struct response_reader *response_reader_new(
 	const struct operation *operation, size_t content_max, bool streamed);
 void response_reader_free(struct response_reader *reader);
 /* Not streamed: a piece of the body (content coding undone). 0, or -EBADMSG once it is not
  * readable; then it need not be fed any further, and what was read before stays. */
 int response_reader_body(struct response_reader *reader, struct slice piece);
+/* What was done beside looking at the bytes that came, as of base/work.h, since the last call. */
+uint64_t response_reader_spent(struct response_reader *reader);
 /* Streamed: the data of one event. Returns a set of enum response_event_flags. */
 unsigned response_reader_event(struct response_reader *reader, struct slice data);
 /* An event that was too long to be read went by: counted, and not readable. */

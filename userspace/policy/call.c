@@ -55,6 +55,12 @@ void call_body(struct policy_facts *f, const struct request_facts *request, uint
 	f->body = request->readable ? RULE_BODY_READ : RULE_BODY_UNREADABLE;
 	f->model = request->model;
 	f->stream = request->stream == REQUEST_TRUE;
+	f->background = request->background == REQUEST_TRUE;
+	/* Responses are stored unless the client says otherwise. */
+	f->store = request->store == REQUEST_TRUE ||
+		   (request->store == REQUEST_ABSENT && slice_equal(f->operation, SLICE("responses")));
+	f->service_tier = request->service_tier.len ? request->service_tier : SLICE("auto");
+	f->tools = request->tool_kinds;
 	f->output_given = tokens_of(&request->max_tokens, &f->output);
 	if (f->output_given && request->n.present && tokens_of(&request->n, &choices) &&
 		__builtin_mul_overflow(f->output, choices, &f->output))

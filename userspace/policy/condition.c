@@ -5,30 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "openai/request_tool.h"
+
 #define DAY (24 * 60)
 
 /* ---- texts ---- */
 
-bool condition_matches(struct slice pattern, struct slice text)
-{
-	if (!text.len)
-		return false;
-	if (pattern.len && pattern.data[pattern.len - 1] == '*') {
-		pattern.len--;
-		return slice_equal_nocase(slice_first(text, pattern.len), pattern);
-	}
-	if (pattern.len && pattern.data[0] == '*') {
-		pattern = slice_after(pattern, 1);
-		return text.len >= pattern.len &&
-		       slice_equal_nocase(slice_after(text, text.len - pattern.len), pattern);
-	}
-	return slice_equal_nocase(pattern, text);
-}
-
 static enum fit any_text(char *const *patterns, size_t n, struct slice text)
 {
 	for (size_t i = 0; i < n; i++)
-		if (condition_matches(slice_of_string(patterns[i]), text))
+		if (slice_matches(slice_of_string(patterns[i]), text))
 			return FIT_YES;
 	return FIT_NO;
 }
@@ -254,6 +240,83 @@ static int stream_found(const struct policy_facts *f, struct buf *out)
 	return put_fact(out, condition_body(f), f->stream ? SLICE("true") : SLICE("false"));
 }
 
+static bool store_set(const struct rule *r)
+{
+	return r->store != RULE_ANY;
+}
+
+static enum fit store_fit(const struct rule *r, const struct policy_facts *f)
+{
+	return flag_fit(r->store, f->store, f);
+}
+
+static int store_found(const struct policy_facts *f, struct buf *out)
+{
+	return put_fact(out, condition_body(f), f->store ? SLICE("true") : SLICE("false"));
+}
+
+static bool background_set(const struct rule *r)
+{
+	return r->background != RULE_ANY;
+}
+
+static enum fit background_fit(const struct rule *r, const struct policy_facts *f)
+{
+	return flag_fit(r->background, f->background, f);
+}
+
+static int background_found(const struct policy_facts *f, struct buf *out)
+{
+	return put_fact(out, condition_body(f), f->background ? SLICE("true") : SLICE("false"));
+}
+
+static bool service_tiers_set(const struct rule *r)
+{
+	return r->nservice_tiers;
+}
+
+static enum fit service_tiers_fit(const struct rule *r, const struct policy_facts *f)
+{
+	enum fit known = condition_body(f);
+
+	return known == FIT_YES ? any_text(r->service_tiers, r->nservice_tiers, f->service_tier)
+				: known;
+}
+
+static int service_tiers_found(const struct policy_facts *f, struct buf *out)
+{
+	return put_fact(out, condition_body(f), f->service_tier);
+}
+
+static bool tools_set(const struct rule *r)
+{
+	return r->ntools;
+}
+
+static enum fit tools_fit(const struct rule *r, const struct policy_facts *f)
+{
+	enum fit known = condition_body(f);
+
+	for (size_t i = 0; known == FIT_YES && i < r->ntools; i++)
+		if (f->tools >> r->tools[i] & 1)
+			return FIT_YES;
+	return known == FIT_YES ? FIT_NO : known;
+}
+
+static int tools_found(const struct policy_facts *f, struct buf *out)
+{
+	enum fit known = condition_body(f);
+	int error = 0;
+
+	if (known != FIT_YES || !f->tools)
+		return put_fact(out, known, SLICE_NONE);
+	for (unsigned i = 0; i < REQUEST_TOOLS && !error; i++)
+		if (f->tools >> i & 1)
+			error = buf_printf(out, "%s%s", f->tools & ((1u << i) - 1) ? ", " : "",
+				request_tool_name((enum request_tool)i));
+	return error;
+}
+
 static bool size_set(const struct rule *r)
 {
 	return r->size_above || r->size_below;
@@ -363,6 +426,10 @@ const struct condition conditions[CONDITION_COUNT] = {
 	CONDITION(api_versions, true),
 	CONDITION(dialects, false),
 	CONDITION(stream, false),
+	CONDITION(store, false),
+	CONDITION(background, false),
+	CONDITION(service_tiers, false),
+	CONDITION(tools, false),
 	CONDITION(size, false),
 	CONDITION(output, false),
 	CONDITION(bodies, false),

@@ -28,7 +28,7 @@ struct condition {
 	int (*found)(const struct policy_facts *facts, struct buf *text);
 };
 
-#define CONDITION_COUNT 14
+#define CONDITION_COUNT 18
 extern const struct condition conditions[CONDITION_COUNT];
 
 /* What never is known because of its body, or is not yet; FIT_YES: all of it is known. */
@@ -41,7 +41,5 @@ enum fit condition_all(const struct rule *rule, const struct policy_facts *facts
 
 /* Whether the rule has any. */
 bool condition_any(const struct rule *rule);
-/* Whether a text fits a pattern (rule.h). */
-bool condition_matches(struct slice pattern, struct slice text);
 
 #endif

@@ -11,15 +11,6 @@
 #include "base/slice.h"
 #include "policy/rule.h"
 
-/* Of what a client lists itself, so many are looked at. */
-#define FACTS_LIST_MAX 32
-
-struct facts_list {
-	struct slice items[FACTS_LIST_MAX];
-	size_t n;
-	bool more; /* than these: what else there is, is not known */
-};
-
 struct policy_facts {
 	/* Known with the head of the request. */
 	struct address source;
@@ -44,8 +35,7 @@ struct policy_facts {
 	bool output_given;
 	uint64_t output; /* the most tokens that the answer may have, of all choices together */
 	struct slice service_tier;
-	struct facts_list tools, mcp_servers;
-	unsigned modalities; /* bits by enum rule_modality */
+	unsigned tools; /* a bit for each enum request_tool that is offered */
 };
 
 #endif

@@ -41,13 +41,6 @@ enum rule_body {
 	RULE_BODY_UNREAD,     /* of an operation whose bodies are not read, or of none we know */
 };
 
-enum rule_modality {
-	RULE_MODALITY_TEXT,
-	RULE_MODALITY_IMAGE,
-	RULE_MODALITY_AUDIO,
-	RULE_MODALITY_FILE,
-};
-
 enum rule_dialect { RULE_DIALECT_AZURE, RULE_DIALECT_AZURE_V1, RULE_DIALECT_OPENAI };
 
 /* Minutes since midnight, 0 to 1440; to is not of it. from > to: over midnight. from == to: all day. */
@@ -86,14 +79,10 @@ struct rule {
 	int stream, store, background; /* enum rule_flag */
 	uint64_t size_above, size_below; /* bytes of the body; 0: not set */
 	uint64_t output_above, output_below; /* tokens allowed; what is not limited is above all */
-	char **tools; /* types: function, web_search, mcp … */
+	int *tools; /* enum request_tool: that the model may use */
 	size_t ntools;
-	char **mcp_servers; /* hosts of their URLs, or connector ids */
-	size_t nmcp_servers;
 	char **service_tiers;
 	size_t nservice_tiers;
-	int *modalities; /* enum rule_modality */
-	size_t nmodalities;
 	int *bodies; /* enum rule_body */
 	size_t nbodies;
 	int *days; /* 0: Monday */

@@ -30,9 +30,9 @@ static void exchange_event_connection(const struct exchange *ex, struct event *e
 	event->tls_client_version = slice_of_string(ex->tls_version);
 	event->tls_client_resumed = event_flag(ex->tls_resumed);
 	event->server_address = slice_of_string(
-		ex->origin_target.host ? ex->origin_target.host : ex->sni);
+		ex->attempt.target.host ? ex->attempt.target.host : ex->sni);
 	event->server_port =
-		ex->origin_target.port ? ex->origin_target.port : ex->destination.port;
+		ex->attempt.target.port ? ex->attempt.target.port : ex->destination.port;
 	if (ex->backend) {
 		event->backend_name = slice_of_string(ex->backend->name);
 		event->backend_region = slice_of_string(ex->backend->region);
@@ -46,7 +46,47 @@ static void exchange_event_connection(const struct exchange *ex, struct event *e
 	}
 }
 
-static void exchange_event_request(struct exchange *ex, struct event *event)
+/* Memory of a text of the event. */
+struct tool_types {
+	char text[24 * REQUEST_TOOLS];
+};
+
+/* The kinds of tools that are offered, as a JSON array; empty: none. */
+static struct slice exchange_tool_types(unsigned kinds, struct tool_types *types)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < REQUEST_TOOLS; i++)
+		if (kinds & 1u << i)
+			len += (size_t)snprintf(types->text + len, sizeof(types->text) - len, "%s\"%s\"",
+				len ? "," : "[", request_tool_name((enum request_tool)i));
+	if (len)
+		types->text[len++] = ']';
+	return slice_of(types->text, len);
+}
+
+static enum event_flag exchange_event_flag(enum request_flag flag)
+{
+	return flag == REQUEST_TRUE ? EVENT_YES : flag == REQUEST_FALSE ? EVENT_NO : EVENT_UNSET;
+}
+
+/* What the request asks for besides its words. */
+static void exchange_event_wishes(
+	const struct request_facts *facts, struct event *event, struct tool_types *types)
+{
+	event->request_effort = facts->effort;
+	event->request_service_tier = facts->service_tier;
+	event->request_previous = facts->previous_response_id;
+	event->request_cache_key = facts->prompt_cache_key;
+	event->request_safety = facts->safety_identifier;
+	event->request_store = exchange_event_flag(facts->store);
+	event->request_background = exchange_event_flag(facts->background);
+	event->request_tool_types = exchange_tool_types(facts->tool_kinds, types);
+	event->conversation = facts->conversation;
+}
+
+static void exchange_event_request(
+	struct exchange *ex, struct event *event, struct tool_types *types)
 {
 	const struct request_facts *facts;
 
@@ -59,10 +99,10 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 	event->request_model = ex->match.deployment;
 	if (ex->match.operation)
 		event->operation = slice_of_string(ex->match.operation->name);
-	if (!ex->request)
+	if (!ex->request.reader)
 		return;
-	reader_conclude(ex->request);
-	facts = request_reader_facts(reader_request(ex->request));
+	reader_conclude(ex->request.reader);
+	facts = request_reader_facts(reader_request(ex->request.reader));
 	event->body_readable = event_flag(facts->readable);
 	event->body_problem = slice_of_string(facts->problem);
 	event->request_stream = event_flag(facts->stream == REQUEST_TRUE);
@@ -71,6 +111,7 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 	if (ex->match.dialect == DIALECT_AZURE_V1)
 		event->azure_deployment = facts->model;
 	event->request_user = facts->user;
+	exchange_event_wishes(facts, event, types);
 	if (facts->max_tokens.present && facts->max_tokens.value >= 0 &&
 		facts->max_tokens.value < 1e15)
 		event->request_max_tokens = event_number((uint64_t)facts->max_tokens.value);
@@ -85,6 +126,8 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 	event->tools = facts->tools;
 	if (facts->tools.len)
 		event->tools_truncated = event_flag(facts->tools_truncated);
+	if (facts->tools_cut)
+		event->tools_cut = event_number(facts->tools_cut);
 }
 
 static struct event_number exchange_header_number(const struct head *head, struct slice name)
@@ -104,7 +147,7 @@ static struct event_number exchange_header_number(const struct head *head, struc
 
 static void exchange_event_response_head(const struct exchange *ex, struct event *event)
 {
-	const struct head *head = ex->response_head;
+	const struct head *head = ex->attempt.head;
 	const struct header *id;
 
 	if (!head)
@@ -124,20 +167,23 @@ static void exchange_event_response_head(const struct exchange *ex, struct event
  * cut off, while the origin worked on it. */
 static bool exchange_was_served(const struct exchange *ex)
 {
-	if (ex->response_head)
+	if (ex->attempt.head)
 		return ex->status >= 200 && ex->status <= 299;
-	return ex->request_whole &&
+	return exchange_request_is_whole(ex) &&
 	       (ex->ending == ENDING_CLIENT_CLOSED || ex->ending == ENDING_SHUTDOWN);
 }
 
 /* Where the usage came from is said always: a sum over events must know what it adds up. */
 static void exchange_event_usage(const struct exchange *ex, struct event *event)
 {
+	const struct reader *response = ex->attempt.response.reader;
 	const struct response_facts *facts =
-		ex->response ? response_reader_facts(reader_response(ex->response)) : NULL;
+		response ? response_reader_facts(reader_response(response)) : NULL;
 	uint64_t input, output;
 
 	event->usage_source = SLICE("none");
+	if (ex->match.operation && ex->match.operation->counts_only)
+		return;
 	if (facts && facts->has_usage) {
 		event->usage_source = ex->drained ? SLICE("drained") : SLICE("provider");
 		event->input_tokens = (struct event_number){facts->input_tokens, facts->has_input};
@@ -147,10 +193,10 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 		event->reasoning_tokens = event_number(facts->reasoning_tokens);
 		return;
 	}
-	if (!ex->request || !exchange_was_served(ex))
+	if (!ex->request.reader || !exchange_was_served(ex))
 		return;
-	input = request_estimate_tokens(reader_request(ex->request));
-	output = facts ? response_estimate_tokens(reader_response(ex->response)) : 0;
+	input = request_estimate_tokens(reader_request(ex->request.reader));
+	output = facts ? response_estimate_tokens(reader_response(response)) : 0;
 	event->usage_source = SLICE("estimated");
 	event->input_tokens = event_number(input);
 	event->output_tokens = event_number(output);
@@ -159,19 +205,21 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 
 static void exchange_event_response(struct exchange *ex, struct event *event)
 {
+	struct reader *response = ex->attempt.response.reader;
 	const struct response_facts *facts;
 
 	if (ex->status)
 		event->status = event_number((uint64_t)ex->status);
 	exchange_event_response_head(ex, event);
-	if (!ex->response)
+	if (!response)
 		return;
-	reader_conclude(ex->response);
-	facts = response_reader_facts(reader_response(ex->response));
+	reader_conclude(response);
+	facts = response_reader_facts(reader_response(response));
 	event->response_id = facts->id;
 	event->response_model = facts->model;
 	event->finish_reasons = facts->finish_reasons;
 	event->system_fingerprint = facts->system_fingerprint;
+	event->response_service_tier = facts->service_tier;
 	event->output_messages = facts->output_messages;
 	event->output_messages_truncated = event_flag(facts->output_truncated);
 	if (facts->output_cut)
@@ -190,17 +238,34 @@ static void exchange_event_timing(const struct exchange *ex, struct event *event
 {
 	event->timing_tls_client = event_number(ex->handshake_ns);
 	event->timing_total = event_number(clock_monotonic_ns() - ex->started_ns);
-	if (ex->connect_ns)
-		event->timing_origin_connect = event_number(ex->connect_ns);
+	if (ex->tries && ex->tried[ex->tries - 1].connect_ns)
+		event->timing_origin_connect = event_number(ex->tried[ex->tries - 1].connect_ns);
 	if (ex->first_byte_ns)
 		event->timing_first_byte = event_number(ex->first_byte_ns);
-	event->bytes_request = event_number(ex->request_bytes);
+	event->bytes_request = event_number(replay_end(&ex->replay));
 	event->bytes_response = event_number(ex->response_bytes);
-	event->attempts = event_number(ex->attempts);
-	if (ex->edit_refused)
-		event->request_edit = SLICE("usage_refused");
-	else if (ex->injected)
+	if (ex->attempt.edit == ATTEMPT_EDITED)
 		event->request_edit = SLICE("usage");
+}
+
+/* The last origin that there was a connection to. */
+static void exchange_event_tries(
+	const struct exchange *ex, struct event *event, struct address_text *text)
+{
+	unsigned connected = 0;
+
+	for (unsigned i = 0; i < ex->tries; i++) {
+		const struct attempt_record *tried = &ex->tried[i];
+
+		if (tried->left == ATTEMPT_EDIT_REFUSED)
+			event->request_edit = SLICE("usage_refused");
+		if (!tried->address.port)
+			continue;
+		connected++;
+		*text = address_port_format(&tried->address);
+		event->backend_address = slice_of_string(text->text);
+	}
+	event->attempts = event_number(connected);
 }
 
 /* As published last; a source that was never seen before this call may not be there yet. */
@@ -221,22 +286,20 @@ int exchange_record(struct exchange *ex)
 {
 	struct event event = {.time_ns = ex->started_realtime_ns};
 	struct source_event_text source;
+	struct tool_types types;
 	struct address_text address;
 	char status[16];
 
 	if (!exchange_policy_records(ex))
 		return 0;
 	exchange_event_connection(ex, &event);
-	exchange_event_request(ex, &event);
+	exchange_event_request(ex, &event, &types);
 	exchange_event_response(ex, &event);
 	exchange_event_usage(ex, &event);
 	exchange_event_timing(ex, &event);
 	exchange_event_source(ex, &event, &source);
+	exchange_event_tries(ex, &event, &address);
 	exchange_policy_event(ex, &event);
-	if (ex->attempts) {
-		address = address_port_format(&ex->origin_address);
-		event.backend_address = slice_of_string(address.text);
-	}
 	if (ex->error_type) {
 		event.error_type = slice_of_string(ex->error_type);
 		event.error_message = slice_of_string(ex->why.text);

@@ -170,25 +170,26 @@ bool exchange_policy_head(struct exchange *ex, const struct head *head)
 	return ask(ex);
 }
 
-bool exchange_policy_body(struct exchange *ex)
+bool exchange_policy_body(struct exchange *ex, size_t more)
 {
+	const struct reader *reader = ex->request.reader;
 	struct exchange_policy *p = ex->policy;
+	uint64_t bytes = replay_end(&ex->replay) + more;
 
 	if (!p || p->decided)
 		return false;
-	if (ex->request_whole) {
+	if (exchange_request_is_whole(ex)) {
 		call_body(&p->facts,
-			ex->request ? request_reader_facts(reader_request(ex->request)) : NULL,
-			ex->request_bytes);
+			reader ? request_reader_facts(reader_request(reader)) : NULL, bytes);
 		if (ask(ex))
 			return true;
 		assert(p->decided);
 		return false;
 	}
-	if (p->facts.size_final || ex->request_bytes < p->ask_at)
+	if (p->facts.size_final || bytes < p->ask_at)
 		return false;
-	p->ask_at = 2 * ex->request_bytes;
-	p->facts.size = ex->request_bytes;
+	p->ask_at = 2 * bytes;
+	p->facts.size = bytes;
 	return ask(ex);
 }
 
@@ -218,7 +219,8 @@ static void hide_content(struct event *event)
 	event->input_messages = event->output_messages = event->tools = SLICE_NONE;
 	event->input_messages_truncated = event->output_messages_truncated = EVENT_UNSET;
 	event->tools_truncated = EVENT_UNSET;
-	event->input_messages_cut = event->output_messages_cut = (struct event_number){0};
+	event->input_messages_cut = event->output_messages_cut = event->tools_cut =
+		(struct event_number){0};
 }
 
 void exchange_policy_event(const struct exchange *ex, struct event *event)

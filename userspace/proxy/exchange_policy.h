@@ -15,8 +15,8 @@ struct exchange_policy;
 
 /* The head was read. True: the call is denied, and answered. */
 bool exchange_policy_head(struct exchange *exchange, const struct head *head);
-/* So much of the body was read, or all of it. True: likewise. */
-bool exchange_policy_body(struct exchange *exchange);
+/* So many bytes more of the body were read, or the last of them. True: likewise. */
+bool exchange_policy_body(struct exchange *exchange, size_t more);
 /* Whether a field goes on to the origin, as far as policy says, and whether the query must be taken
  * for one with credentials: a key that was issued here is nobody else's. */
 bool exchange_policy_hides_field(const struct exchange *exchange, const struct header *header);

@@ -19,6 +19,7 @@
 #include "kernel/heartbeat.h"
 #include "proxy/edit_memory.h"
 #include "proxy/origin.h"
+#include "proxy/replay.h"
 #include "proxy/worker_policy.h"
 #include "supervise/role.h"
 #include "tls/client_leg.h"
@@ -30,6 +31,8 @@ struct bypass_events;
 
 /* One read of a socket; a TLS record is at most 16 KiB. */
 #define WORKER_READ_SIZE 32768
+/* A head that goes on has no more fields than it had, and these. */
+#define WORKER_FIELDS_MORE 8
 
 struct worker {
 	struct role_context *context;
@@ -48,6 +51,9 @@ struct worker {
 	struct recorder *recorder;
 	struct edit_memory edits;
 	struct worker_policy policy;
+	struct replay_total replays;
+	struct header *fields; /* http.headers_max and WORKER_FIELDS_MORE, of the head that is made
+				* right now */
 	struct bypass_events *bypass_events;
 	const struct source_table *sources; /* totals of the source addresses */
 	struct secret **keys; /* the service key of each backend of the configuration, or NULL */
@@ -55,7 +61,6 @@ struct worker {
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
 	ev_io signer_input, accept4, accept6;
 	ev_prepare turn_end;
-	struct shares shares; /* of the work of a turn */
 	ev_timer accept_pause, beat;
 	struct heartbeat *heartbeat;
 	struct list clients, bypasses, exchanges;

@@ -361,7 +361,6 @@ static void worker_close(void *state)
 	worker_beat_no_more(worker);
 	heartbeat_unmap(worker->heartbeat);
 	ev_timer_stop(worker->loop, &worker->accept_pause);
-	shares_close(&worker->shares);
 	if (ev_is_active(&worker->turn_end)) {
 		ev_ref(worker->loop);
 		ev_prepare_stop(worker->loop, &worker->turn_end);
@@ -382,6 +381,7 @@ static void worker_close(void *state)
 	for (size_t i = 0; worker->keys && i < worker->config->nbackends; i++)
 		secret_free(worker->keys[i]);
 	free(worker->keys);
+	free(worker->fields);
 	worker_policy_close(worker);
 	free(worker);
 }
@@ -399,7 +399,6 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	worker->config = context->config;
 	worker->counters = context->counters;
 	worker->signer = -1;
-	shares_open(&worker->shares, worker->loop);
 	turn_open(&worker->turn, worker->loop);
 	list_init(&worker->clients);
 	list_init(&worker->bypasses);
@@ -413,7 +412,11 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	ev_prepare_init(&worker->turn_end, worker_turn_end);
 	worker->turn_end.data = worker;
 
-	error = hangups_open(&worker->hangups, worker->loop, why);
+	worker->replays.most = worker->config->http.held_max;
+	worker->fields = calloc(
+		worker->config->http.headers_max + WORKER_FIELDS_MORE, sizeof(*worker->fields));
+	error = worker->fields ? hangups_open(&worker->hangups, worker->loop, why)
+			       : why_set(why, ENOMEM, "out of memory");
 	if (!error)
 		error = worker_read_keys(worker, why);
 	if (!error)

@@ -78,13 +78,14 @@ static void rules_that_contradict_each_other(void **state)
 		"- {name: b, action: deny, size_above: 10, size_below: 10}\n"
 		"- {name: a, action: allow, output_above: 5, output_below: 4}\n"
 		"- {name: all, action: allow}\n"
-		"- {name: default, action: deny, models: [y]}\n"
+		"- {name: default, action: deny, operations: [chats]}\n"
 		"tests:\n"
 		"- {name: t, source: 10.0.0.0/8, url: u, expect: deny, rule: none, shadow: a}\n",
 		"p:3: rules[1].size_below: expected more", "p:4: rules[2].output_below: expected more",
 		"p:4: rules[2].name: expected each name once, found \"a\" also in line 2",
 		"p:5: rules[3]: expected conditions, or no rule after it",
 		"p:6: rules[4].name: expected another name",
+		"p:6: rules[4].operations[0]: expected the name of an operation",
 		"p:8: tests[0].source: expected one address", "p:8: tests[0].rule: expected the name of a rule");
 }
 

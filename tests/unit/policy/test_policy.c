@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "config/policy_file.h"
+#include "openai/request_tool.h"
 #include "policy/condition.h"
 #include "policy/policy.h"
 
@@ -108,6 +109,10 @@ static void conditions_of_a_rule_all_hold(void **state)
 		"  size_below: 2KiB\n"
 		"  output_below: 100\n"
 		"  dialects: [openai]\n"
+		"  tools: [mcp, shell]\n"
+		"  store: false\n"
+		"  background: false\n"
+		"  service_tiers: [flex]\n"
 		"  credentials: [issued]\n"
 		"  days: [mon]\n"
 		"  hours: \"08:00-18:00\"\n");
@@ -120,8 +125,22 @@ static void conditions_of_a_rule_all_hold(void **state)
 	f.credential = RULE_CREDENTIAL_ISSUED;
 	f.output_given = true;
 	f.output = 99;
+	f.tools = 1u << REQUEST_TOOL_MCP | 1u << REQUEST_TOOL_FUNCTION;
+	f.service_tier = SLICE("flex");
 	good = f;
 	assert_decided(file, &f, "allow by r");
+	f.tools = 1u << REQUEST_TOOL_FUNCTION;
+	assert_decided(file, &f, "deny by default");
+	f = good;
+	f.store = true;
+	assert_decided(file, &f, "deny by default");
+	f = good;
+	f.background = true;
+	assert_decided(file, &f, "deny by default");
+	f = good;
+	f.service_tier = SLICE("auto");
+	assert_decided(file, &f, "deny by default");
+	f = good;
 	f.ngroups = 1;
 	assert_decided(file, &f, "deny by default");
 	f = good;
@@ -308,6 +327,7 @@ static unsigned any(unsigned n)
 
 static const char *const words[] = {"a", "ab", "abc", "b", "bc", "c", "abcabc"};
 static const char *const patterns[] = {"a", "ab*", "*bc", "a*", "*c", "abc", "b", "*", "*bcabc"};
+static const char *const operations[] = {"chat", "*completion", "image*", "unknown", "*"};
 static const char *const networks[] = {"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "10.1.2.0/23",
 	"\"2001:db8::/33\"", "0.0.0.0/0"};
 static const char *const addresses[] = {"10.1.2.3", "10.1.3.1", "10.2.0.1", "11.0.0.1", "2001:db8::1",
@@ -318,7 +338,7 @@ static const char *const addresses[] = {"10.1.2.3", "10.1.3.1", "10.2.0.1", "11.
 static void write_rules(struct buf *yaml, unsigned n)
 {
 	static const char *const actions[] = {"allow", "deny", "shadow"};
-	static const char *const keys[] = {"groups", "keys", "operations", "models", "hosts",
+	static const char *const keys[] = {"groups", "keys", "service_tiers", "models", "hosts",
 		"api_versions"};
 
 	buf_printf(yaml, "default: {action: %s}\nrules:\n", any(2) ? "deny" : "allow");
@@ -329,6 +349,8 @@ static void write_rules(struct buf *yaml, unsigned n)
 			if (any(4) == 0)
 				buf_printf(yaml, ", %s: [\"%s\"]", keys[k],
 					k < 2 ? ANY(words) : ANY(patterns));
+		if (any(4) == 0)
+			buf_printf(yaml, ", operations: [\"%s\"]", ANY(operations));
 		if (any(3) == 0)
 			buf_printf(yaml, ", sources: [%s]", ANY(networks));
 		if (any(6) == 0)
@@ -340,7 +362,8 @@ static void write_rules(struct buf *yaml, unsigned n)
 static struct policy_facts any_call(struct slice groups[2])
 {
 	struct policy_facts f = {
-		.operation = slice_of_string(ANY(words)),
+		.operation = any(2) ? SLICE("text_completion") : slice_of_string(ANY(operations)),
+		.service_tier = slice_of_string(ANY(words)),
 		.host = slice_of_string(ANY(words)),
 		.api_version = slice_of_string(ANY(words)),
 		.key_id = slice_of_string(ANY(words)),
