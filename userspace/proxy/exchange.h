@@ -13,7 +13,6 @@
 #include "proxy/deadline.h"
 #include "proxy/edit_memory.h"
 #include "proxy/ending.h"
-#include "proxy/exchange_policy.h"
 #include "proxy/intake.h"
 #include "proxy/replay.h"
 
@@ -78,6 +77,9 @@ struct exchange {
 	const char *error_type;		/* of ending; NULL: none */
 	struct why why;
 };
+
+struct event;
+struct exchange_policy;
 
 struct exchange *exchange_of(struct list *node);
 
@@ -157,6 +159,21 @@ void exchange_end_by_mark(struct exchange *exchange);
 void exchange_watch_origin(struct exchange *exchange);
 /* Hands over what waited behind the end mark. 0 or -ENOMEM. */
 int exchange_join_tail(struct exchange *exchange);
+
+/* exchange_policy.c: who the call is from, and whether it may be made: asked when its head was read,
+ * and again, where that does not tell, when its body was, before the last of it goes on. */
+/* The head was read. True: the call is denied, and answered. */
+bool exchange_policy_head(struct exchange *exchange, const struct head *head);
+/* So many bytes more of the body were read, or the last of them. True: likewise. */
+bool exchange_policy_body(struct exchange *exchange, size_t more);
+/* Whether a field goes on to the origin, as far as policy says, and whether the query must be taken
+ * for one with credentials: a key that was issued here is nobody else's. */
+bool exchange_policy_hides_field(const struct exchange *exchange, const struct header *header);
+bool exchange_policy_hides_query(const struct exchange *exchange);
+/* What the event says of it; and whether there is an event at all. */
+void exchange_policy_event(const struct exchange *exchange, struct event *event);
+bool exchange_policy_records(const struct exchange *exchange);
+void exchange_policy_free(struct exchange *exchange);
 
 /* exchange_event.c: once. 0, or -EAGAIN: the exchange's waiter waits for room in the audit ring. */
 int exchange_record(struct exchange *exchange);

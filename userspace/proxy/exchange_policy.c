@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "proxy/exchange_policy.h"
-
+/* Who a call is from, and whether it may be made. */
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "audit/event.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "policy/call.h"
@@ -129,7 +129,7 @@ static bool reject_key(struct exchange *ex)
 
 static int begin(struct exchange *ex, const struct head *head)
 {
-	struct subject_means means = worker_policy_means(ex->worker);
+	struct subject_means means = worker_policy_means(&ex->worker->policy);
 	struct credentials credentials;
 	struct subject subject;
 

@@ -8,12 +8,12 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "proxy/worker.h"
 #include "tls/issue.h"
 
-static int read_fd(struct worker *worker, const char *name, size_t max, struct buf *text, struct why *why)
+static int read_fd(struct role_context *context, const char *name, size_t max, struct buf *text,
+	struct why *why)
 {
-	int fd = role_fd(worker->context, name), error;
+	int fd = role_fd(context, name), error;
 
 	if (fd < 0)
 		return why_set(why, ENOENT, "the parent handed over no %s", name);
@@ -29,13 +29,15 @@ static int parse_keys(const char *path, struct slice text, struct key_table **ke
 	return text.len ? key_table_parse(path, text, keys, why) : 0;
 }
 
-int worker_policy_open(struct worker *worker, struct why *why)
+int worker_policy_open(struct worker_policy *policy, struct role_context *context,
+	struct secret *const *service_keys, struct why *why)
 {
-	const struct config_policy_files *files = &worker->config->policy;
-	struct worker_policy *policy = &worker->policy;
+	const struct config_policy_files *files = &context->config->policy;
 	struct buf text = BUF_EMPTY;
-	int error = read_fd(worker, "policy", POLICY_FILE_MAX, &text, why);
+	int error = read_fd(context, "policy", POLICY_FILE_MAX, &text, why);
 
+	policy->service_keys = service_keys;
+	policy->nservice_keys = context->config->nbackends;
 	/* The hours of rules are those of this place; its file cannot be opened later. */
 	tzset();
 	if (!error)
@@ -43,14 +45,14 @@ int worker_policy_open(struct worker *worker, struct why *why)
 			&policy->file, NULL, NULL, NULL, why);
 	buf_clear(&text);
 	if (!error)
-		error = read_fd(worker, "issued_keys", KEY_FILE_MAX, &text, why);
+		error = read_fd(context, "issued_keys", KEY_FILE_MAX, &text, why);
 	if (!error)
 		error = parse_keys(files->keys_file, buf_slice(&text), &policy->keys, why);
 	buf_free(&text);
 	return error;
 }
 
-void worker_policy_keys(struct worker *worker, int fd)
+void worker_policy_keys(struct worker_policy *policy, int fd)
 {
 	struct buf text = BUF_EMPTY;
 	struct key_table *keys = NULL;
@@ -66,40 +68,40 @@ void worker_policy_keys(struct worker *worker, int fd)
 		log_error("the keys of before stay: %s", why.text);
 		return;
 	}
-	key_table_free(worker->policy.keys);
-	worker->policy.keys = keys;
+	key_table_free(policy->keys);
+	policy->keys = keys;
 }
 
-void worker_policy_close(struct worker *worker)
+void worker_policy_close(struct worker_policy *policy)
 {
-	policy_file_free(worker->policy.file);
-	key_table_free(worker->policy.keys);
+	policy_file_free(policy->file);
+	key_table_free(policy->keys);
 }
 
 static bool is_service(void *context, struct slice text)
 {
-	const struct worker *worker = context;
+	const struct worker_policy *policy = context;
 	bool found = false;
 
-	for (size_t i = 0; i < worker->config->nbackends; i++) {
+	for (size_t i = 0; i < policy->nservice_keys; i++) {
 		struct slice key;
 
-		if (!worker->keys[i])
+		if (!policy->service_keys[i])
 			continue;
-		key = secret_text(worker->keys[i]);
+		key = secret_text(policy->service_keys[i]);
 		if (key.len == text.len && CRYPTO_memcmp(key.data, text.data, key.len) == 0)
 			found = true;
 	}
 	return found;
 }
 
-struct subject_means worker_policy_means(struct worker *worker)
+struct subject_means worker_policy_means(struct worker_policy *policy)
 {
 	return (struct subject_means){
-		.policy = worker->policy.file->policy,
-		.keys = worker->policy.keys,
+		.policy = policy->file->policy,
+		.keys = policy->keys,
 		.digest = issue_digest,
 		.is_service = is_service,
-		.context = worker,
+		.context = policy,
 	};
 }

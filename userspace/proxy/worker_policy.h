@@ -5,25 +5,28 @@
 #define PROXY_WORKER_POLICY_H
 
 #include "base/log_limit.h"
+#include "base/secret.h"
 #include "config/policy_file.h"
 #include "policy/key_table.h"
 #include "policy/subject.h"
-
-struct worker;
+#include "supervise/role.h"
 
 struct worker_policy {
 	struct policy_file *file;
 	struct key_table *keys; /* NULL: none are issued here */
+	struct secret *const *service_keys; /* of the backends; NULL entries are passed over */
+	size_t nservice_keys;
 	struct log_limit service_log;
 };
 
-/* Reads both from the descriptors that were handed over, while files are within reach. 0, or
- * negative errno with why: worker_policy_close is right after both. */
-int worker_policy_open(struct worker *worker, struct why *why);
+/* Reads both from the descriptors that were handed over, while files are within reach; the service
+ * keys are borrowed. 0, or negative errno with why: worker_policy_close is right after both. */
+int worker_policy_open(struct worker_policy *policy, struct role_context *context,
+	struct secret *const *service_keys, struct why *why);
 /* The keys from now on; the descriptor is taken. Calls that have begun keep whom they are from. */
-void worker_policy_keys(struct worker *worker, int fd);
-void worker_policy_close(struct worker *worker);
+void worker_policy_keys(struct worker_policy *policy, int fd);
+void worker_policy_close(struct worker_policy *policy);
 /* By what the subject of a call is found now. */
-struct subject_means worker_policy_means(struct worker *worker);
+struct subject_means worker_policy_means(struct worker_policy *policy);
 
 #endif

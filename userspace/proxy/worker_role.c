@@ -382,7 +382,7 @@ static void worker_close(void *state)
 		secret_free(worker->keys[i]);
 	free(worker->keys);
 	free(worker->fields);
-	worker_policy_close(worker);
+	worker_policy_close(&worker->policy);
 	free(worker);
 }
 
@@ -420,7 +420,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	if (!error)
 		error = worker_read_keys(worker, why);
 	if (!error)
-		error = worker_policy_open(worker, why);
+		error = worker_policy_open(&worker->policy, context, worker->keys, why);
 	if (!error)
 		error = worker_open_tls(worker, why);
 	if (!error) {
@@ -461,7 +461,7 @@ static void worker_message(void *state, struct ipc_message *message)
 		worker_meet_signer(worker, message->fds[0]);
 		message->fds[0] = -1;
 	} else if (message->type == CONTROL_ISSUED_KEYS && message->nfds == 1) {
-		worker_policy_keys(worker, message->fds[0]);
+		worker_policy_keys(&worker->policy, message->fds[0]);
 		message->fds[0] = -1;
 	}
 }

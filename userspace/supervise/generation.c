@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "supervise/event_ring.h"
 #include "supervise/parent.h"
 #include "supervise/policy_files.h"
+#include "supervise/text_memfd.h"
 
 /* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
  * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
@@ -111,21 +111,6 @@ void generation_unpublish(const struct generation *generation)
 		unlink(path);
 }
 
-int generation_hold(struct slice text, struct why *why)
-{
-	int fd = memfd_create("sallyport-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (fd < 0)
-		return why_set(why, errno, "configuration: cannot make its memory file: %m");
-	if (pwrite(fd, text.data, text.len, 0) != (ssize_t)text.len ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
-			0) {
-		close(fd);
-		return why_set(why, EIO, "configuration: cannot keep its text");
-	}
-	return fd;
-}
-
 static int open_certificate(const struct config *config, struct why *why)
 {
 	int fd = open(config->tls.ca_certificate, O_RDONLY | O_CLOEXEC);
@@ -143,7 +128,7 @@ static int open_files(struct generation *generation, struct slice text, struct w
 
 	if (error)
 		return error;
-	generation->config_fd = generation_hold(text, why);
+	generation->config_fd = text_memfd(text, why);
 	if (generation->config_fd < 0)
 		return generation->config_fd;
 	generation->ca_certificate = open_certificate(config, why);
@@ -156,7 +141,8 @@ static int open_files(struct generation *generation, struct slice text, struct w
 		if (generation->keys[i] < 0)
 			return generation->keys[i];
 	}
-	return policy_files_open(generation, why);
+	return policy_files_open(
+		&config->policy, &generation->policy_fd, &generation->issued_fd, why);
 }
 
 struct generation *generation_adopt(

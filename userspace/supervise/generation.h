@@ -48,8 +48,6 @@ struct generation {
  * and the text are the caller's; else negative errno, and the text may have been filled. */
 int generation_load(const char *path, struct config **config, struct buf *text);
 
-/* A sealed memory file with that text; or negative errno with why. */
-int generation_hold(struct slice text, struct why *why);
 /* Leaves the configuration that is in force in the run directory, for the command line
  * (CONFIG_RUNNING_FILE); a failure is logged. And takes it away. */
 void generation_publish(const struct generation *generation, const char *config_path);

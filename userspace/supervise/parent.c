@@ -391,8 +391,8 @@ static void watch(struct parent *parent)
 		ev_timer_start(parent->loop, &parent->watchdog);
 	}
 	parent_schedule_rotation(parent);
-	parent->policy_watch = policy_watch_new(parent);
-	if (!parent->policy_watch)
+	parent->keys_watch = keys_watch_new(parent);
+	if (!parent->keys_watch)
 		log_error("policy.keys_file: no memory to watch it: keys that change need a reload");
 }
 
@@ -567,7 +567,7 @@ static void finish(struct parent *parent)
 	worker_watch_free(parent->worker_watch);
 	scout_watch_free(parent->scout_watch);
 	guard_watch_free(parent->guard_watch);
-	policy_watch_free(parent->policy_watch);
+	keys_watch_free(parent->keys_watch);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);
 	if (parent->counters_path)

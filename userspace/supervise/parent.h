@@ -12,7 +12,7 @@
 #include "supervise/role.h"
 #include "supervise/guard_watch.h"
 #include "supervise/scout_watch.h"
-#include "supervise/policy_files.h"
+#include "supervise/keys_watch.h"
 #include "supervise/selftest_watch.h"
 #include "supervise/upgrade.h"
 #include "supervise/worker_watch.h"
@@ -52,7 +52,7 @@ struct parent {
 	struct worker_watch *worker_watch;
 	struct scout_watch *scout_watch;
 	struct guard_watch *guard_watch;
-	struct policy_watch *policy_watch; /* NULL before the loop runs */
+	struct keys_watch *keys_watch; /* NULL before the loop runs */
 	int tickets; /* the memory of ticket_keys; -1: not made yet */
 	struct ticket_keys *ticket_keys;
 	struct worker_listeners listeners;

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "supervise/parent.h"
-#include "supervise/policy_files.h"
+#include "supervise/keys_watch.h"
 
 #define RELOAD_S 60.
 /* Fewer workers: a handshake under way with a listener that goes away gets this long. */
@@ -130,7 +130,7 @@ static void commit(struct parent *parent)
 	generation_publish(parent->current, parent->options->config_path);
 	parent_schedule_rotation(parent);
 	accounting_reconfigure(parent->accounting, parent->current->config);
-	policy_watch_reconfigure(parent->policy_watch);
+	keys_watch_reconfigure(parent->keys_watch);
 	parent->retiring = old;
 	if (fewer) {
 		ev_timer_set(&parent->settle, SETTLE_S, 0.);
