@@ -145,7 +145,7 @@ static int reader_section(const struct reader *r, const struct section *section,
 	return 0;
 }
 
-/* hosts or backends: a list of sections. */
+/* hosts, backends or pools: a list of sections. */
 static int reader_entries(const struct reader *r, const struct section *section,
 	const char *raw, size_t raw_size, size_t count, char *out, size_t size, size_t *out_count)
 {
@@ -201,6 +201,29 @@ static int reader_name(const struct reader *r)
 	return r->config->appliance.name ? 0 : reader_memory(r);
 }
 
+/* The backends, and the pools, which refer to them. */
+static int reader_pools(const struct reader *r, const struct raw *raw)
+{
+	struct config *c = r->config;
+	int error;
+
+	if (raw->hosts_count > LIST_MAX || raw->backends_count > LIST_MAX ||
+		raw->pools_count > LIST_MAX)
+		return problem_set(r->problems, EINVAL,
+			"%s:1: expected at most %d hosts, backends and pools", r->name, LIST_MAX);
+	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
+	c->pools = calloc(raw->pools_count + 1, sizeof(*c->pools));
+	if (!c->backends || !c->pools)
+		return reader_memory(r);
+	error = reader_entries(r, &section_backend, (const char *)raw->backends,
+		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
+		sizeof(*c->backends), &c->nbackends);
+	return error ? error
+		     : reader_entries(r, &section_pool, (const char *)raw->pools,
+			       sizeof(*raw->pools), raw->pools_count, (char *)c->pools,
+			       sizeof(*c->pools), &c->npools);
+}
+
 static int reader_config(const struct reader *r, const struct raw *raw)
 {
 	struct config *c = r->config;
@@ -216,16 +239,8 @@ static int reader_config(const struct reader *r, const struct raw *raw)
 		if (error < 0)
 			return error;
 	}
-	if (raw->hosts_count > LIST_MAX || raw->backends_count > LIST_MAX)
-		return problem_set(r->problems, EINVAL, "%s:1: expected at most %d hosts and backends",
-			r->name, LIST_MAX);
-	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
-	if (!c->backends)
-		return reader_memory(r);
 	/* Before the hosts, which refer to them. */
-	error = reader_entries(r, &section_backend, (const char *)raw->backends,
-		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
-		sizeof(*c->backends), &c->nbackends);
+	error = reader_pools(r, raw);
 	if (error == 0 && !node_find(r->root, "hosts"))
 		error = reader_default_hosts(r);
 	else if (error == 0) {
@@ -393,6 +408,9 @@ void config_free(struct config *config)
 		section_free(&section_host, &config->hosts[i]);
 	for (size_t i = 0; i < config->nbackends; i++)
 		section_free(&section_backend, &config->backends[i]);
+	for (size_t i = 0; i < config->npools; i++)
+		section_free(&section_pool, &config->pools[i]);
+	free(config->pools);
 	free(config->hosts);
 	free(config->backends);
 	free(config);
