@@ -11,8 +11,6 @@
 #ifndef CONFIG_KEYS_H
 #define CONFIG_KEYS_H
 
-#define REQUIRED "\1"
-
 #define KEYS_APPLIANCE(S, L)                                                                      \
 	S(name, TEXT, name, NULL, "")                                                             \
 	S(run_directory, PATH, run_directory, "/run/sallyport", "")                               \
