@@ -96,6 +96,9 @@ struct choice choice_of(const struct pool *pool, const struct choice_view *views
 {
 	struct choice choice = {.member = best_of(pool, views, query, false)};
 
+	/* Without another one to turn to, a client that is let through loses nothing. */
+	if (pool->n == 1)
+		return (struct choice){.member = query->tried & 1 ? -1 : 0};
 	if (choice.member < 0)
 		choice.member = best_of(pool, views, query, true);
 	if (choice.member >= 0) {

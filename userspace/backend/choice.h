@@ -33,7 +33,8 @@ struct choice {
 	uint64_t wait_ns; /* without a member: until the first of them may be asked; 0: never */
 };
 
-/* The choice itself, by views of all members. Does not claim a probe. */
+/* The choice itself, by views of all members. Does not claim a probe. The only member of a pool is
+ * asked whatever is known of it. */
 struct choice choice_of(const struct pool *pool, const struct choice_view *views,
 	const struct choice_query *query, uint64_t now_ns);
 
