@@ -49,6 +49,7 @@
 	X(BYPASS_INVALID, "bypass.invalid", "connections spliced although TLS named what is no host name, or ends as listed names do") \
 	X(BYPASS_ECH, "bypass.ech", "connections spliced whose unlisted name may be a cover (ECH, or its imitation)") \
 	X(BYPASS_ENCRYPTED_DNS, "bypass.encrypted_dns", "connections to known resolvers spliced") \
+	X(BYPASS_EXEMPT, "bypass.exempt", "connections spliced because hosts.exempt_sources has their source") \
 	X(BYPASS_RECORDED, "bypass.recorded", "events of connections that were spliced, or refused by policy") \
 	X(BYPASS_LEFT_OUT, "bypass.left_out", "such connections without an event of their own, for their rate: an event has their number") \
 	X(REFUSED_UNLISTED, "refused.unlisted", "steered connections refused by endpoints.unlisted") \
