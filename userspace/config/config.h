@@ -137,6 +137,7 @@ struct config_pool {
 	uint64_t pause_max_ns;	/* a backend that asks for a longer pause gets this one: 60 s */
 	uint32_t retry_budget;	/* further attempts for a hundred calls: 20 */
 	uint64_t retry_ns;	/* no further attempt begins this long after the call: 60 s */
+	uint64_t first_output_ns; /* a backend whose output has not begun by then is left; 0: never */
 };
 
 struct config_tls {

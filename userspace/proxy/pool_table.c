@@ -53,6 +53,7 @@ static void entry_fill_pool(
 		.pause_max_ns = pool->pause_max_ns,
 	};
 	entry->retry_ns = pool->retry_ns;
+	entry->first_output_ns = pool->first_output_ns;
 }
 
 struct pool_table *pool_table_new(const struct config *config)
