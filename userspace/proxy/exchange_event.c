@@ -85,6 +85,8 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 	event->tools = facts->tools;
 	if (facts->tools.len)
 		event->tools_truncated = event_flag(facts->tools_truncated);
+	if (facts->tools_cut)
+		event->tools_cut = event_number(facts->tools_cut);
 }
 
 static struct event_number exchange_header_number(const struct head *head, struct slice name)
