@@ -76,6 +76,7 @@
 	X(FLAG, tools_truncated, "gen_ai.tools.truncated")                                         \
 	X(NUMBER, input_messages_cut, "gen_ai.input.messages.cut") /* bytes not in them */         \
 	X(NUMBER, output_messages_cut, "gen_ai.output.messages.cut") /* likewise */               \
+	X(NUMBER, tools_cut, "gen_ai.tools.cut") /* likewise */                                   \
 	X(TEXT, request_user, "gen_ai.request.user")                                               \
 	X(FLAG, body_readable, "body.readable")                                                    \
 	X(TEXT, body_problem, "body.problem")	/* why it is not readable */                       \
@@ -119,7 +120,7 @@
 	X(NUMBER, datapath_begin, "datapath.begin") /* of datapath.open: ns since 1970 */          \
 	X(NUMBER, datapath_end, "datapath.end")                                                    \
 	X(NUMBER, datapath_passed, "datapath.passed") /* connections that passed unseen */         \
-	X(TEXT, bypass_reason, "bypass.reason") /* unlisted, no_sni, invalid, ech … */             \
+	X(TEXT, bypass_reason, "bypass.reason") /* unlisted, exempt, no_sni, invalid, ech … */     \
 	X(NUMBER, bypass_left_out, "bypass.left_out") /* connections of source.ip without an event */ \
 	/* end */
 

@@ -14,6 +14,7 @@
 #include "io/socket.h"
 #include "proxy/bypass.h"
 #include "proxy/bypass_event.h"
+#include "proxy/downstream_h1.h"
 #include "proxy/exchange.h"
 
 #define CLIENT_MAGIC 0xc11e47u
@@ -26,21 +27,26 @@
 
 static void client_close(struct client *client, bool reset);
 static void client_resume(struct client *client);
-static void client_exchange_done(struct client *client, bool keep);
+static void client_exchange_done(struct client *client);
+static int client_flush(struct client *client);
+static void client_abort_response(void *to, const struct message_fault *fault);
 static void client_hung_up(struct hangup *hangup);
 static void client_ready(void *owner);
 static void client_readable(void *owner);
-static void client_drained(void *owner);
+static void client_flushed(void *owner);
 static void client_failed(void *owner, int error);
 
 static const struct stream_handler client_handler = {
 	.ready = client_ready,
 	.readable = client_readable,
-	.drained = client_drained,
+	.flushed = client_flushed,
 	.failed = client_failed,
 };
 
 static const struct client_ops client_ops = {
+	.response = {downstream_h1_head, downstream_h1_body, downstream_h1_trailers,
+		downstream_h1_room, client_abort_response},
+	.flush = client_flush,
 	.exchange_done = client_exchange_done,
 	.resume = client_resume,
 	.close = client_close,
@@ -100,7 +106,7 @@ void downstream_close(struct client *client, bool reset)
 	client_close(client, reset);
 }
 
-static void client_expect(struct client *client, uint64_t deadline_ns)
+static void client_arm(struct client *client, uint64_t deadline_ns)
 {
 	client->deadline.repeat = (double)deadline_ns / (double)NS_PER_S;
 	ev_timer_again(client->worker->loop, &client->deadline);
@@ -119,10 +125,10 @@ static void client_set_deadline(struct client *client)
 		/* It is slow to read, but alive, or its kernel finds out. */
 		ev_timer_stop(client->worker->loop, &client->deadline);
 	} else if (!h1_reader_in_message(client->reader)) {
-		client_expect(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
+		client_arm(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
 	} else if (client->deadline.repeat * (double)NS_PER_S != (double)http->head_ns ||
 		   !ev_is_active(&client->deadline)) {
-		client_expect(client, http->head_ns);
+		client_arm(client, http->head_ns);
 	}
 }
 
@@ -158,6 +164,7 @@ static void client_unlisted(struct client *client, const struct hello_verdict *v
 		[HELLO_ENCRYPTED_DNS] = {COUNTER_BYPASS_ENCRYPTED_DNS,
 			COUNTER_REFUSED_ENCRYPTED_DNS},
 		[HELLO_NOT_TLS] = {COUNTER_BYPASS_NOT_TLS, COUNTER_REFUSED_NOT_TLS},
+		[HELLO_EXEMPT] = {.spliced = COUNTER_BYPASS_EXEMPT},
 	};
 	struct worker *worker = client->worker;
 	struct linger reset = {.l_onoff = 1};
@@ -215,7 +222,7 @@ static void client_leaf_done(void *context, struct leaf *leaf, const char *error
 		client_close(client, true);
 		return;
 	}
-	client->leaf = leaf_hold(leaf);
+	client->leaf = leaf_ref(leaf);
 	ssl = tls_client_leg_accept(worker->client_leg, leaf);
 	if (!ssl || stream_open(&client->stream, &worker->turn, client->fd, ssl,
 			    worker->config->http.window, &client_handler, client) < 0) {
@@ -241,8 +248,8 @@ static void client_intercept(struct client *client)
 /* The hello is whole: ours, or somebody else's business. */
 static void client_decide(struct client *client, const struct clienthello *hello)
 {
-	struct hello_verdict verdict = hello_policy_of(
-		client->worker->config, hello, &client->destination.address, true);
+	struct hello_verdict verdict = hello_policy_of_source(client->worker->config, hello,
+		&client->source.address, &client->destination.address);
 
 	if (!verdict.host) {
 		client_unlisted(client, &verdict, slice_of(hello->named, hello->named_len));
@@ -356,6 +363,7 @@ void downstream_new(struct worker *worker, int fd)
 	client->ops = &client_ops;
 	client->worker = worker;
 	client->fd = fd;
+	client->minor = 1;
 	client->accepted_ns = clock_monotonic_ns();
 	error = client_addresses(client);
 	if (!error && address_is_loopback(&client->destination.address)) {
@@ -375,7 +383,7 @@ void downstream_new(struct worker *worker, int fd)
 	ev_io_init(&client->peek, client_peek, fd, EV_READ);
 	ev_init(&client->deadline, client_timed_out);
 	client->peek.data = client->deadline.data = client;
-	client_expect(client, worker->config->tls.handshake_ns);
+	client_arm(client, worker->config->tls.handshake_ns);
 	ev_io_start(worker->loop, &client->peek);
 	/* The hello often waits already: a turn of the loop less. */
 	client_peek(worker->loop, &client->peek, EV_READ);
@@ -468,7 +476,7 @@ static void client_linger(struct client *client)
 		return;
 	}
 	stream_shutdown(&client->stream);
-	client_expect(client, CLIENT_LINGER_NS);
+	client_arm(client, CLIENT_LINGER_NS);
 }
 
 static bool client_takes_input(const struct client *client)
@@ -485,13 +493,21 @@ static void client_head(struct client *client, const struct head *head, bool fin
 {
 	if (!head->keep_alive || client->worker->draining)
 		client->close_after = true;
+	client->minor = head->minor;
+	client->request_whole = fin;
 	client->exchange = exchange_start(client, head, fin);
+	if (head->expect_continue && !fin && client_takes_input(client) &&
+		downstream_h1_continue(client) < 0)
+		client_close(client, false);
 }
 
 static void client_refuse_request(struct client *client, const struct h1_error *error)
 {
+	const struct message_fault fault = {
+		MESSAGE_MALFORMED, 0, error->name, error->text, error->status};
+
 	if (client->exchange)
-		exchange_body_error(client->exchange, error);
+		exchange_body_error(client->exchange, &fault);
 	else
 		client->exchange = exchange_refuse(client, ENDING_REQUEST_MALFORMED,
 			&(struct ending_detail){error->name, error->text, error->status});
@@ -515,10 +531,12 @@ static size_t client_parse(struct client *client, struct slice input)
 			client_head(client, event.head, event.fin);
 			break;
 		case H1_TRAILERS:
-			exchange_trailers(client->exchange, &event);
-			/* fall through */
+			client->request_whole = true;
+			exchange_trailers(client->exchange, event.trailers, event.ntrailers);
+			break;
 		case H1_BODY:
 		case H1_END:
+			client->request_whole = event.fin;
 			exchange_body(client->exchange, event.span, event.fin);
 			break;
 		case H1_ERROR:
@@ -616,12 +634,24 @@ static void client_resume(struct client *client)
 	client_set_deadline(client);
 }
 
-static void client_exchange_done(struct client *client, bool keep)
+static int client_flush(struct client *client)
+{
+	return stream_flush(&client->stream);
+}
+
+static void client_abort_response(void *to, const struct message_fault *fault)
+{
+	(void)fault;
+	client_close(to, true);
+}
+
+static void client_exchange_done(struct client *client)
 {
 	client->exchange = NULL;
+	client->request_whole = false;
 	/* A worker that drains closes only where the response said so: else the client may be sending
 	 * its next request already, and that is served first. */
-	if (!keep || client->close_after) {
+	if (client->close_after) {
 		client_linger(client);
 		return;
 	}
@@ -634,14 +664,14 @@ static void client_exchange_done(struct client *client, bool keep)
 	client_resume(client);
 }
 
-static void client_drained(void *owner)
+static void client_flushed(void *owner)
 {
 	struct client *client = owner;
 
 	if (client->state == CLIENT_LINGERING)
 		client_linger(client);
 	else if (client->exchange)
-		exchange_client_drained(client->exchange);
+		exchange_client_flushed(client->exchange);
 	else
 		client_resume(client);
 }
