@@ -264,3 +264,27 @@ def test_hostile_text_is_escaped(collector):
     for character in "\u202e\u2066\u200b\x1b\U000e0041":
         assert character.encode() not in raw
     assert json.loads(raw)["events"][0]["prompt"] == HOSTILE
+
+
+def test_commands_record_what_they_show(filled):
+    run = lambda *argv: subprocess.run([f"{BUILD}/sallyport", argv[0], "--store", filled.store, *argv[1:]],
+                                       capture_output=True, text=True, timeout=60)
+    session = filled.session()
+    some = filled.ask("events?content=0", session)["events"][0]["event.id"]
+    for argv in (["events", "--action", "deny"], ["show", some], ["search", "gate"], ["export", "--format", "csv"],
+                 ["usage"], ["usage", "--sources"], ["audit", "verify"]):
+        done = run(*argv)
+        assert done.returncode == 0, done.stderr
+    copy = f"{filled.directory}/copy"
+    assert run("audit", "backup", copy).returncode == 0
+    looks = filled.ask("access", session)["looks"]
+    assert [(l["what"], l["by"]) for l in looks] == [
+        (what, "command") for what in ("backup", "export", "search", "show", "list")]
+    assert looks[3]["detail"].endswith(some) and "--action deny" in looks[4]["detail"]
+    assert os.stat(f"{copy}/access.db").st_mode & 0o777 == 0o600
+    # What cannot be recorded is not shown.
+    subprocess.run(["sqlite3", f"{filled.store}/access.db",
+                    "CREATE TRIGGER no BEFORE INSERT ON look BEGIN SELECT RAISE(ABORT, 'no'); END"], check=True)
+    done = run("events")
+    assert done.returncode == 1 and "nothing is shown" in done.stderr and "4111" not in done.stdout
+    assert run("usage").returncode == 0

@@ -190,6 +190,16 @@ static int review_words(struct review *review, int argc, char **argv)
 	return -EINVAL;
 }
 
+/* The arguments, for the record of who looked; cut where they are endless. */
+static void review_say(struct review *review, int argc, char **argv)
+{
+	size_t len = 0;
+
+	for (int i = 1; i < argc && len < sizeof(review->said); i++)
+		len += (size_t)snprintf(review->said + len, sizeof(review->said) - len, "%s%s",
+			i > 1 ? " " : "", argv[i]);
+}
+
 int review_read(struct review *review, int argc, char **argv, const char *usage)
 {
 	struct option options[REVIEW_OPTIONS + 2] = {0};
@@ -204,6 +214,7 @@ int review_read(struct review *review, int argc, char **argv, const char *usage)
 			(int)(FILTER_FIELDS + i)};
 	options[REVIEW_OPTIONS] = (struct option){"help", no_argument, NULL, 'h'};
 	review->now_ns = clock_realtime_ns();
+	review_say(review, argc, argv);
 	optind = 1;
 	while (!error && (found = getopt_long(argc, argv, "h", options, NULL)) != -1)
 		error = review_take(review, found, optarg, usage);

@@ -160,7 +160,7 @@ int cmd_usage(int argc, char **argv)
 		review.filter.outcome = NULL;
 	if (usage_split(&u, review.by) < 0)
 		return 2;
-	query = query_open(review.store, &why);
+	query = review_open(&review, NULL, &why);
 	if (!query) {
 		error = -EIO;
 	} else {

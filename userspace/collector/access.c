@@ -104,6 +104,23 @@ int access_record(struct access *access, const struct access_look *look, struct 
 	return step == SQLITE_DONE ? 0 : access_error(access, why);
 }
 
+int access_copy(struct access *access, const char *directory, struct why *why)
+{
+	mode_t before = umask(077);
+	sqlite3_stmt *copy = NULL;
+	char path[4200];
+	int error = 0;
+
+	snprintf(path, sizeof(path), "%s/access.db", directory);
+	if (sqlite3_prepare_v2(access->database, "VACUUM INTO ?", -1, &copy, NULL) == SQLITE_OK)
+		sqlite3_bind_text(copy, 1, path, -1, SQLITE_STATIC);
+	if (!copy || sqlite3_step(copy) != SQLITE_DONE)
+		error = why_set(why, EIO, "%s: %s", path, sqlite3_errmsg(access->database));
+	sqlite3_finalize(copy);
+	umask(before);
+	return error;
+}
+
 int access_looks(struct access *access, int64_t below, uint64_t limit,
 	int (*row)(void *context, const struct access_look *look), void *context, struct why *why)
 {
