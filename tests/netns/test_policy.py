@@ -11,7 +11,7 @@ import pytest
 
 from lab.appliance import AZURE, OPENAI
 from lab.client import azure_path, chat_body
-from lab.network import CLIENT
+from lab.network import CLIENT, REGION_A
 from lab.process import wait_for
 
 V1 = "/v1/chat/completions"
@@ -283,6 +283,33 @@ def test_a_call_that_is_left_undecided_shows_no_content(gate, client, prompt):
         connection.reset()
     event = gate.wait_events(1, lambda event: event.get("subject.name") == "leaves")[0]
     assert "rule.name" not in event and prompt not in json.dumps(event)
+
+
+def test_the_subject_stands_in_every_event(gate, lab, client, prompt):
+    """Also of what never came to a rule: a request that is refused, a connection that is not ours to read,
+    a client that does not trust us."""
+    key = issue(gate, "new", "--name", "upgrader", "--group", "dev")
+    got = client.call(OPENAI, "/v1/realtime", method="GET",
+                      headers={"Connection": "upgrade", "Upgrade": "websocket", "api-key": key})
+    assert got.status == 501
+    event = gate.wait_events(1, lambda event: event.get("subject.name") == "upgrader")[0]
+    assert event["subject.groups"] == "dev,lab" and event["error.type"] == "upgrade_refused"
+    with client.tls(OPENAI) as connection:
+        connection.send("GARBAGE\r\n\r\n")
+        assert connection.response().status == 400
+    event = gate.wait_events(1, lambda event: event.get("http.response.status_code") == 400
+                             and event["event.kind"] == "exchange" and "url.path" not in event)[0]
+    assert (event["subject.found_by"], event["subject.groups"]) == ("address", "lab")
+    stranger = lab.client(gate)
+    stranger.ca = lab.certificates.root_path
+    with pytest.raises(OSError):
+        stranger.tls(OPENAI).close()
+    event = gate.wait_for_events(lambda events: events, lambda event: event["event.kind"] == "handshake")[0]
+    assert event["subject.groups"] == "lab"
+    with client.tcp(REGION_A) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        event = gate.wait_for_events(lambda events: events, lambda event: event["event.kind"] == "bypass")[0]
+    assert (event["subject.found_by"], event["subject.groups"]) == ("address", "lab")
 
 
 def test_explain_says_why(gate, tmp_path):

@@ -20,13 +20,13 @@ function client(options = {}) {
   if (dialect === "azure")
     return new AzureOpenAI({
       endpoint: `https://${host}`,
-      apiKey: "sdk-key",
+      apiKey: process.env.SDK_KEY ?? "sdk-key",
       apiVersion: "2024-10-21",
       deployment: "gpt-4o",
       ...options,
     });
   const baseURL = dialect === "openai" ? `https://${host}/v1` : `https://${host}/openai/v1`;
-  return new OpenAI({ baseURL, apiKey: "sk-sdk-key", ...options });
+  return new OpenAI({ baseURL, apiKey: process.env.SDK_KEY ?? "sk-sdk-key", ...options });
 }
 
 async function collect(stream) {
@@ -45,6 +45,15 @@ const calls = {
   async chat() {
     const answer = await client().chat.completions.create({ model: "gpt-4o", messages });
     return { text: answer.choices[0].message.content, model: answer.model, usage: answer.usage };
+  },
+  // What an application hears of a call that is denied.
+  async denied() {
+    try {
+      const answer = await client().chat.completions.create({ model: "gpt-4o", messages });
+      return { text: answer.choices[0].message.content };
+    } catch (error) {
+      return { name: error.constructor.name, status: error.status, code: error.code, message: error.message };
+    }
   },
   async stream() {
     return collect(

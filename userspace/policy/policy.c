@@ -28,6 +28,7 @@ struct policy {
 	struct bits in_groups; /* likewise: scratch */
 	/* Of the call that is looked at: which rules may fit yet; which do as far as is indexed. */
 	struct bits maybe, sure, found;
+	struct bits all;
 };
 
 /* ---- making it ---- */
@@ -74,7 +75,7 @@ static int add_group(struct policy *p, const struct rule_group *group, uint32_t 
 static int fill(struct policy *p)
 {
 	const struct rule_set *set = p->set;
-	struct bits *const all[] = {&p->maybe, &p->sure, &p->found};
+	struct bits *const all[] = {&p->maybe, &p->sure, &p->found, &p->all};
 	int error = matcher_init(&p->groups, set->ngroups);
 
 	for (size_t i = 0; i < INDEX_COUNT && !error; i++)
@@ -83,8 +84,10 @@ static int fill(struct policy *p)
 		error = bits_make(all[i], set->nrules);
 	if (!error)
 		error = bits_make(&p->in_groups, set->ngroups);
-	for (size_t i = 0; i < set->nrules && !error; i++)
+	for (size_t i = 0; i < set->nrules && !error; i++) {
+		bits_set(&p->all, i);
 		error = add_rule(p, &set->rules[i], (uint32_t)i);
+	}
 	for (size_t i = 0; i < set->ngroups && !error; i++)
 		error = add_group(p, &set->groups[i], (uint32_t)i);
 	return error;
@@ -117,6 +120,7 @@ void policy_free(struct policy *p)
 	bits_free(&p->maybe);
 	bits_free(&p->sure);
 	bits_free(&p->found);
+	bits_free(&p->all);
 	free(p);
 }
 
@@ -192,10 +196,8 @@ static void narrow_all(struct policy *p, const struct policy_facts *f)
 	struct slice model;
 	bool model_known = condition_model(f, &model) == FIT_YES;
 
-	clear(&p->maybe);
-	for (size_t i = 0; i < p->set->nrules; i++)
-		bits_set(&p->maybe, i);
-	memcpy(p->sure.words, p->maybe.words, p->maybe.n * sizeof(*p->maybe.words));
+	memcpy(p->maybe.words, p->all.words, p->all.n * sizeof(*p->all.words));
+	memcpy(p->sure.words, p->all.words, p->all.n * sizeof(*p->all.words));
 	narrow_groups(p, f);
 	narrow_source(p, f);
 	narrow_text(p, INDEX_KEY, f->key_id, true);

@@ -131,6 +131,8 @@ void bypass_events_add(struct bypass_events *events, const struct bypass_event *
 		.destination_ip = seen->destination.address,
 		.destination_port = seen->destination.port,
 		.tls_server_name = seen->name,
+		.subject_found_by = SLICE("address"),
+		.subject_groups = seen->groups,
 		.bypass_reason = slice_of_string(hello_kind_name(seen->kind)),
 	};
 

@@ -23,6 +23,7 @@ struct bypass_event {
 	bool refused; /* else it is spliced */
 	struct address_port source, destination;
 	struct slice name; /* as the client sent it; empty: none */
+	struct slice groups; /* of the source, separated by commas */
 };
 
 /* The loop, the recorder and the counters stay the caller's. NULL: no memory. */

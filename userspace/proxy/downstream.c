@@ -169,7 +169,8 @@ static void client_unlisted(struct client *client, const struct hello_verdict *v
 	struct worker *worker = client->worker;
 	struct linger reset = {.l_onoff = 1};
 	struct bypass_event event = {verdict->kind, verdict->policy != CONFIG_POLICY_PASS,
-		client->source, client->destination, name};
+		client->source, client->destination, name,
+		worker_policy_groups(&client->worker->policy, &client->source.address)};
 
 	client_looked(client);
 	counter_add(worker->counters,

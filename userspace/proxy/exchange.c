@@ -371,6 +371,7 @@ struct exchange *exchange_start(struct client *client, const struct head *head, 
 		return NULL;
 	wrong = exchange_take_head(ex, head);
 	if (wrong != ENDING_NONE) {
+		exchange_policy_know(ex, head);
 		exchange_fail(ex, wrong, NULL);
 		return client->exchange;
 	}

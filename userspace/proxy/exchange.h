@@ -210,6 +210,8 @@ int exchange_join_tail(struct exchange *exchange);
 
 /* exchange_policy.c: who the call is from, and whether it may be made: asked when its head was read,
  * and again, where that does not tell, when its body was, before the last of it goes on. */
+/* The head is refused for another reason: only who the call is from. */
+void exchange_policy_know(struct exchange *exchange, const struct head *head);
 /* The head was read. True: the call is denied, and answered. */
 bool exchange_policy_head(struct exchange *exchange, const struct head *head);
 /* So many bytes more of the body were read, or the last of them. True: likewise. */

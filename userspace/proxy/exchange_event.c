@@ -329,6 +329,9 @@ void exchange_record_handshake(struct client *client, const char *type, const ch
 		.server_port = client->destination.port,
 		.error_type = slice_of_string(type),
 		.error_message = slice_of_string(message),
+		.subject_found_by = SLICE("address"),
+		.subject_groups =
+			worker_policy_groups(&client->worker->policy, &client->source.address),
 	};
 
 	/* There is no exchange that could wait. */

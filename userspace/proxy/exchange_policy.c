@@ -146,6 +146,12 @@ static int begin(struct exchange *ex, const struct head *head)
 	return keep_subject(ex->policy, &subject);
 }
 
+void exchange_policy_know(struct exchange *ex, const struct head *head)
+{
+	if (begin(ex, head))
+		exchange_policy_free(ex); /* the event says what is known without */
+}
+
 bool exchange_policy_head(struct exchange *ex, const struct head *head)
 {
 	struct policy_facts *facts;
@@ -227,8 +233,12 @@ void exchange_policy_event(const struct exchange *ex, struct event *event)
 {
 	const struct exchange_policy *p = ex->policy;
 
-	if (!p)
+	if (!p) {
+		event->subject_found_by = SLICE("address");
+		event->subject_groups =
+			worker_policy_groups(&ex->worker->policy, &ex->source.address);
 		return;
+	}
 	event->subject_found_by = p->by_key ? SLICE("key") : SLICE("address");
 	event->subject_name = slice_of_string(p->name);
 	event->subject_key = slice_of_string(p->key_id);

@@ -76,6 +76,19 @@ void worker_policy_close(struct worker_policy *policy)
 {
 	policy_file_free(policy->file);
 	key_table_free(policy->keys);
+	buf_free(&policy->groups);
+}
+
+struct slice worker_policy_groups(struct worker_policy *policy, const struct address *address)
+{
+	struct slice groups[SUBJECT_GROUPS];
+	size_t n = policy_groups(policy->file->policy, address, groups, SUBJECT_GROUPS);
+
+	buf_clear(&policy->groups);
+	for (size_t i = 0; i < n; i++)
+		if (buf_printf(&policy->groups, "%s%.*s", i ? "," : "", SLICE_ARG(groups[i])) < 0)
+			return SLICE_NONE;
+	return buf_slice(&policy->groups);
 }
 
 static bool is_service(void *context, struct slice text)

@@ -17,6 +17,7 @@ struct worker_policy {
 	struct secret *const *service_keys; /* of the backends; NULL entries are passed over */
 	size_t nservice_keys;
 	struct log_limit service_log;
+	struct buf groups; /* of the address that was asked for last */
 };
 
 /* Reads both from the descriptors that were handed over, while files are within reach; the service
@@ -26,6 +27,9 @@ int worker_policy_open(struct worker_policy *policy, struct role_context *contex
 /* The keys from now on; the descriptor is taken. Calls that have begun keep whom they are from. */
 void worker_policy_keys(struct worker_policy *policy, int fd);
 void worker_policy_close(struct worker_policy *policy);
+/* The groups of whoever calls from that address, separated by commas; until the next call. Without
+ * memory there are none. */
+struct slice worker_policy_groups(struct worker_policy *policy, const struct address *address);
 /* By what the subject of a call is found now. */
 struct subject_means worker_policy_means(struct worker_policy *policy);
 
