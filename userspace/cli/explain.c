@@ -165,8 +165,8 @@ static void print_condition(
 
 static void print_rule(const struct rule *rule, const struct policy_facts *facts)
 {
-	static const char *const results[] = {"no", "not known yet", "never known, which counts "
-								      "against the call", "fits"};
+	static const char *const results[] = {
+		"no", "not known yet", "never known, which counts against the call", "fits"};
 	bool any = false;
 
 	for (size_t i = 0; i < CONDITION_COUNT; i++)

@@ -55,7 +55,7 @@ void matcher_free(struct matcher *m)
 	free(m->entries);
 	free(m->slots);
 	bits_free(&m->silent);
-	*m = (struct matcher){NULL};
+	*m = (struct matcher){.entries = NULL};
 }
 
 static uint64_t hash_of(const struct matcher *m, enum kind kind, uint8_t bits, struct slice text)
