@@ -313,7 +313,7 @@ static struct exchange *exchange_new(struct client *client)
 									     : DIALECT_OPENAI;
 	exchange_pool_open(ex);
 	replay_open(&ex->replay, &ex->worker->replays);
-	share_init(&ex->share, &ex->worker->shares, exchange_go_on);
+	share_init(&ex->share, &ex->worker->turn, exchange_go_on);
 	ex->waiter.wake = exchange_is_recorded;
 	ev_init(&ex->timer, exchange_timed_out);
 	ex->timer.data = ex;
