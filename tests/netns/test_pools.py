@@ -309,3 +309,29 @@ def test_a_response_is_made_twice_only_where_that_is_harmless(regions, pool, pro
     got, region = respond(gate, prompt, **fields)
     assert (got.status, region) == ((200, "west") if elsewhere else (500, "east"))
     assert regions.count() == 1 + elsewhere
+
+
+@pytest.mark.parametrize("fields, prompts", [
+    ({"prompt_cache_key": "one"}, ["{} a", "{} b"]), ({}, ["y" * 5000 + " {} a", "y" * 5000 + " {} b"]),
+], ids=["key", "beginning"])
+def test_what_belongs_together_stays_together_and_yields(regions, pool, prompt, fields, prompts):
+    gate = pool(of=("east", "west"))
+
+    def ask(i):
+        got = gate.caller.chat(POOL, prompts[i % 2].format(f"{prompt} {i}"), fields=fields)
+        assert got.status == 200
+        return got.header("x-ms-region")
+
+    first = {ask(i) for i in range(12)}
+    assert len(first) == 1
+    region, = (r for r in regions.all if {r.name} == first)
+    region.meets(status=429, retry_after=2)
+    assert {ask(i) for i in range(4)} == {"east", "west"} - first
+    region.meets()
+    wait_for(lambda: state(gate, region.name) == "closed", "the end of the pause")
+    assert {ask(i) for i in range(4)} == first
+
+
+def test_short_prompts_go_by_weight(regions, pool, prompt):
+    gate = pool(of=("east", "west"))
+    assert {answered(gate, prompt).header("x-ms-region") for _ in range(20)} == {"east", "west"}

@@ -17,6 +17,10 @@
 /* So much of a body is looked through for what it refers to. */
 #define REFERS_MAX (256 * 1024)
 
+/* Shorter prompts are not cached by the provider; of longer ones this much is compared. */
+#define PROMPT_LONG	 4096
+#define PROMPT_BEGINNING 2048
+
 /* A deployment's name in the path, or else the model's in the body. */
 static struct slice exchange_deployment(const struct exchange *ex)
 {
@@ -38,6 +42,24 @@ static bool exchange_has_others(const struct exchange *ex)
 }
 
 /* ---- the choice ---- */
+
+/* What calls have in common that the same backend should answer; 0: nothing. */
+static uint64_t exchange_affinity(const struct exchange *ex)
+{
+	enum config_affinity kind = ex->pool.entry->affinity;
+	const struct request_facts *facts;
+
+	if (kind == CONFIG_AFFINITY_OFF || ex->pool.entry->pool.n < 2 || !ex->request.reader)
+		return 0;
+	facts = request_reader_facts(reader_request(ex->request.reader));
+	if (facts->prompt_cache_key.len)
+		return standing_hash(facts->prompt_cache_key);
+	if (facts->conversation.len)
+		return standing_hash(facts->conversation);
+	if (kind != CONFIG_AFFINITY_PROMPT || facts->messages.len < PROMPT_LONG)
+		return 0;
+	return standing_hash(slice_first(facts->messages, PROMPT_BEGINNING));
+}
 
 void exchange_pool_open(struct exchange *ex)
 {
@@ -144,6 +166,7 @@ bool exchange_choose_backend(struct exchange *ex)
 			pool->tried = ~(1ULL << pool->owner);
 	}
 	query.tried = pool->tried;
+	query.affinity = exchange_affinity(ex);
 	choice = pool_choose(ex->worker->standing, &pool->entry->pool, &query, now);
 	if (choice.member < 0) {
 		pool->wait_ns = choice.wait_ns;
