@@ -155,7 +155,6 @@ enum schema_id {
 struct schema_field {
 	enum schema_kind kind;
 	struct slice name;
-	size_t offset; /* of the member in struct event */
 };
 
 /* Indexed by enum schema_id, in the order in which an encoded record holds its fields. */
