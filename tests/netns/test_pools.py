@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Pools: a call is answered as long as one region is alive and nothing of an answer has passed."""
 
+import hashlib
 import json
 import re
 
@@ -335,3 +336,41 @@ def test_what_belongs_together_stays_together_and_yields(regions, pool, prompt, 
 def test_short_prompts_go_by_weight(regions, pool, prompt):
     gate = pool(of=("east", "west"))
     assert {answered(gate, prompt).header("x-ms-region") for _ in range(20)} == {"east", "west"}
+
+
+MAPS = {"models": ["gpt-4o=gpt-4o-of-west"], "api_versions": ["2024-10-21=2024-06-01"]}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_deployment_has_another_name_elsewhere(regions, pool, prompt, stream):
+    """In the path: the client's bytes but for the names."""
+    regions.east.meets(status=429)
+    gate = pool(of=("east", "west"), west={"priority": 2, **MAPS})
+    answered(gate, prompt, target=azure_path() + "&also=gpt-4o", fields={"stream": stream})
+    sent = regions.east.origin.request()
+    got = regions.west.origin.request()
+    assert sent.target == "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21&also=gpt-4o"
+    assert got.target == ("/openai/deployments/gpt-4o-of-west/chat/completions?api-version=2024-06-01"
+                          "&also=gpt-4o")
+    assert got.json()["messages"] == sent.json()["messages"]
+    assert gate.event(prompt)["azure.deployment"] == "gpt-4o"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("pad", [0, 200_000], ids=["short", "long"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_model_has_another_name_elsewhere(regions, pool, prompt, chunked, pad, stream):
+    """In the body, also behind a long prompt: the client's bytes but for the name."""
+    regions.east.meets(status=429)
+    gate = pool(of=("east", "west"), west={"priority": 2, **MAPS})
+    fields = ', "stream": true, "stream_options": {"include_usage": true}' if stream else ""
+    body = (f'{{ "messages" : [{{"role":"user","content":"{prompt}{"x" * pad}"}}]{fields},\n'
+            '  "user": "gpt-4o", "model"\t:\t"gpt-4o" , "top_p": 1.0 }')
+    with gate.caller.tls(POOL) as connection:
+        connection.request("POST", "/openai/v1/chat/completions", POOL, {"api-key": "k"}, body, chunked=chunked)
+        assert connection.response().status == 200
+    assert regions.east.origin.request().body.decode() == body[:65536]
+    got = regions.west.origin.request()
+    wanted = body.replace('"model"\t:\t"gpt-4o"', '"model"\t:\t"gpt-4o-of-west"')
+    assert got.body_sha256 == hashlib.sha256(wanted.encode()).hexdigest()
+    assert gate.event(prompt)["gen_ai.request.model"] == "gpt-4o"

@@ -122,6 +122,10 @@ struct config_backend {
 	char *region;		/* for events; may be NULL */
 	uint32_t priority;	/* in its pools: the lowest that is alive is asked … */
 	uint32_t weight;	/* … each of these as often as its weight says; 1 */
+	char **models;		/* "name=other": what a model or deployment is called there */
+	size_t nmodels;
+	char **api_versions;	/* likewise */
+	size_t napi_versions;
 };
 
 #define CONFIG_POOL_MAX 64 /* backends of a pool */

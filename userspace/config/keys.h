@@ -79,7 +79,9 @@
 	S(key_header, CHOICE, key_header, "api-key", "api-key|bearer")                            \
 	S(region, NAME, region, NULL, "")                                                         \
 	S(priority, U32, priority, "1", "1..1000")                                                \
-	S(weight, U32, weight, "1", "1..1000")
+	S(weight, U32, weight, "1", "1..1000")                                                    \
+	L(models, MAPPING, models, NULL, "")                                                      \
+	L(api_versions, MAPPING, api_versions, NULL, "")
 
 #define KEYS_POOL(S, L)                                                                           \
 	S(name, NAME, name, REQUIRED, "")                                                         \

@@ -164,6 +164,15 @@ void exchange_finish(struct exchange *exchange);
 /* The request is sent once more, to ex->backend; why: the try before has been left. */
 void exchange_try_again(struct exchange *exchange, enum attempt_left why);
 
+/* exchange_map.c: what the backend calls the model and the API's version: whether it calls any of them
+ * other than its clients; in the path and query, which are appended to out (0 or -ENOMEM), and in the
+ * body; whether the body is held because
+ * its model is not known yet. */
+bool exchange_maps(const struct exchange *exchange);
+int exchange_map_target(const struct exchange *exchange, struct buf *out);
+void exchange_map_body(struct exchange *exchange);
+bool exchange_awaits_model(const struct exchange *exchange);
+
 /* exchange_pool.c: finds the pool of the exchange's host. */
 void exchange_pool_open(struct exchange *exchange);
 /* Chooses the backend of the next try. False: nobody is to be asked now. */
