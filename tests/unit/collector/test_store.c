@@ -143,7 +143,7 @@ static void commit(struct store *store)
 
 struct seen {
 	unsigned rows;
-	char text[4096];
+	char text[16384];
 	size_t len;
 };
 
@@ -673,18 +673,25 @@ static void send_random(struct store *store, uint64_t number, unsigned random)
 	static const char *const models[] = {"gpt-4o-2024-08-06", "gpt-4o-2024-11-20", "o3"};
 	static const char *const operations[] = {"chat", "embeddings", "text_completion"};
 	static const char *const ips[] = {"192.0.2.1", "192.0.2.9", "2001:db8::1"};
+	static const char *const users[] = {"ada", "joan", "edsger"};
+	static const char *const errors[] = {"content.card", "limit.tokens"};
 	struct event event = {.kind = SLICE("exchange"),
 		.observer = SLICE("gate"),
 		.response_model = slice_of_string(models[random % 3]),
 		.operation = slice_of_string(operations[random / 3 % 3]),
 		.outcome = random / 9 % 4 ? SLICE("success") : SLICE("failure"),
-		.request_user = SLICE("u"),
+		.action = random / 5 % 3 ? SLICE("allow") : SLICE("deny"),
+		.error_type = random / 5 % 3 ? SLICE_NONE : slice_of_string(errors[random % 2]),
+		.request_user = random % 11 ? slice_of_string(users[random / 7 % 3]) : SLICE_NONE,
+		.tls_server_name = SLICE("h"),
 		.time_ns = 1700000000000000000u + (uint64_t)(random / 36 % 4000) * (DAY_NS / 1000)};
 
 	if (random % 7) {
 		event.input_tokens = event_number(random % 1000);
 		event.total_tokens = event_number(random % 1000);
 	}
+	if (random % 5)
+		event.status = event_number(random % 2 ? 200 : 403);
 	assert_int_equal(address_parse(ips[random / 144000 % 3], &event.source_ip), 0);
 	send_one(store, number, &event);
 }
@@ -706,12 +713,39 @@ static void ask_usage(
 		(unsigned long long)total.total_tokens);
 }
 
+/* With filters that some sums know. */
+static void sums_agree_filtered(struct query *query)
+{
+	static const char *const by_verdict[] = {"action", "error"}, *const by_user[] = {"user", "status"},
+				 *const by_model[] = {"model", "day"};
+	const struct query_filter filters[] = {{.action = "deny"}, {.error = "limit.tokens"},
+		{.status = 403}, {.user = "ada"}, {.status = 403, .user = "joan"},
+		{.action = "allow", .status = 200}, {.operation = "chat"}, {.outcome = "failure"}};
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		const char *const *const asked[] = {by_verdict, by_user, by_model};
+
+		for (size_t j = 0; j < 3; j++) {
+			struct query_filter rows = filters[i];
+			struct seen by_sums, by_rows;
+
+			rows.host = "h";
+			ask_usage(query, asked[j], filters[i], &by_sums);
+			ask_usage(query, asked[j], rows, &by_rows);
+			assert_string_equal(by_sums.text, by_rows.text);
+		}
+	}
+}
+
 /* Sums answer as the rows do, which are asked by a condition that says nothing new. */
 static void sums_agree_with_rows(void **state)
 {
 	static const char *const by_hour[] = {"model", "operation"},
 				 *const by_day[] = {"ip", "family"},
-				 *const by_time[] = {"day", "model"};
+				 *const by_time[] = {"day", "model"},
+				 *const by_verdict[] = {"action", "error"},
+				 *const by_status[] = {"status", "day"},
+				 *const by_user[] = {"user", "status"};
 	static const uint64_t begin = 1700000000000000000u;
 	static const uint64_t times[][2] = {{0, 0},
 		{begin + DAY_NS / 3, begin + 2 * DAY_NS + 12345}, {begin + DAY_NS, 0},
@@ -735,17 +769,76 @@ static void sums_agree_with_rows(void **state)
 				.outcome = completions ? "success" : NULL};
 			struct query_filter rows = sums;
 			struct seen by_sums, by_rows;
-			const char *const *const asked[] = {by_hour, by_day, by_time};
+			const char *const *const asked[] = {
+				by_hour, by_day, by_time, by_verdict, by_status, by_user};
 
-			/* All of IPv4 and IPv6, which the hourly sums know not; and with a name as well
-			 * the daily ones. */
-			rows.user = "u";
-			for (size_t j = 0; j < 3; j++) {
+			/* No sums know the host, which all of them called. */
+			rows.host = "h";
+			for (size_t j = 0; j < 6; j++) {
 				ask_usage(query, asked[j], sums, &by_sums);
 				ask_usage(query, asked[j], rows, &by_rows);
 				assert_string_equal(by_sums.text, by_rows.text);
 			}
 		}
+	sums_agree_filtered(query);
+	query_close(query);
+}
+
+static void exec(struct fixture *f, const char *sql)
+{
+	for (int day = 0; day < 5; day++) {
+		char path[160];
+		sqlite3 *database;
+
+		snprintf(path, sizeof(path), "%s/%s", f->path,
+			layout_day_name((int32_t)(1700000000 / 86400 + day)).text);
+		if (sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK)
+			sqlite3_exec(database, sql, NULL, NULL, NULL);
+		sqlite3_close(database);
+	}
+}
+
+/* A file of before there were sums by verdict and by user: its rows answer, and when it is written to
+ * again it gets them, with what it has. */
+static void older_files_get_new_sums(void **state)
+{
+	static const char *const by_user[] = {"user", "status"}, *const by_verdict[] = {"action", "error"};
+	struct fixture *f = *state;
+	struct query_filter all = {0};
+	struct seen users[3], verdicts[3];
+	struct query *query;
+	unsigned random = 1;
+	struct why why;
+
+	for (uint64_t i = 1; i <= 300; i++) {
+		random = random * 1103515245u + 12345u;
+		send_random(f->store, i, random >> 8);
+	}
+	commit(f->store);
+	query = query_open(f->path, &why);
+	ask_usage(query, by_user, all, &users[0]);
+	ask_usage(query, by_verdict, all, &verdicts[0]);
+	store_close(f->store);
+	exec(f, "DROP TABLE hourly_user; DROP TABLE hourly_verdict");
+	ask_usage(query, by_user, all, &users[1]);
+	ask_usage(query, by_verdict, all, &verdicts[1]);
+	assert_string_equal(users[0].text, users[1].text);
+	assert_string_equal(verdicts[0].text, verdicts[1].text);
+	assert_int_equal(store_open(f->path, &f->store, &why), 0);
+	random = 1;
+	for (uint64_t i = 1; i <= 300; i++) { /* the same again: no event is new */
+		random = random * 1103515245u + 12345u;
+		send_random(f->store, i, random >> 8);
+	}
+	commit(f->store);
+	/* It is the sums that answer: what is put into them shows. */
+	ask_usage(query, by_user, all, &users[2]);
+	ask_usage(query, by_verdict, all, &verdicts[2]);
+	assert_string_equal(users[0].text, users[2].text);
+	assert_string_equal(verdicts[0].text, verdicts[2].text);
+	exec(f, "UPDATE hourly_user SET calls = calls + 1");
+	ask_usage(query, by_user, all, &users[2]);
+	assert_string_not_equal(users[0].text, users[2].text);
 	query_close(query);
 }
 
@@ -845,7 +938,7 @@ static void a_slow_reader_holds_no_view(void **state)
 
 static void a_question_has_an_end(void **state)
 {
-	static const char *const by[] = {"status", "user"};
+	static const char *const by[] = {"status", "host"};
 	const struct query_filter filter = {0};
 	struct fixture *f = *state;
 	struct seen seen = {0};
@@ -1142,6 +1235,7 @@ int main(void)
 		TEST(a_history_is_stored_once),
 		TEST(dictionaries_are_learned_and_taken_along),
 		TEST(sums_agree_with_rows),
+		TEST(older_files_get_new_sums),
 		TEST(who_was_denied_and_why),
 		TEST(a_limit_keeps_the_totals),
 		TEST(a_slow_reader_holds_no_view),
