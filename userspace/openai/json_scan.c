@@ -43,7 +43,7 @@ struct json_scan {
 	const char *piece;
 
 	unsigned depth;
-	bool object[JSON_SCAN_DEPTH];
+	uint64_t objects[JSON_SCAN_DEPTH / 64]; /* a bit for each container: it is an object */
 	struct frame frames[JSON_SCAN_WATCHED];
 
 	struct json_value value; /* the scalar, or key of the member, that is being read */
@@ -127,6 +127,17 @@ static uint64_t offset_of(const struct json_scan *s, const char *p)
 	return s->fed + (uint64_t)(p - s->piece);
 }
 
+static bool is_object(const struct json_scan *s, unsigned depth)
+{
+	return s->objects[depth / 64] >> depth % 64 & 1;
+}
+
+static void set_object(struct json_scan *s, unsigned depth, bool object)
+{
+	s->objects[depth / 64] &= ~(1ULL << depth % 64);
+	s->objects[depth / 64] |= (uint64_t)object << depth % 64;
+}
+
 static struct frame *frame_of(struct json_scan *s)
 {
 	return s->depth && s->depth <= JSON_SCAN_WATCHED ? &s->frames[s->depth - 1] : NULL;
@@ -141,7 +152,7 @@ static uint8_t find_node(struct json_scan *s, struct frame *parent)
 		return JSON_ROOT;
 	if (!parent || !parent->node)
 		return 0;
-	if (!s->object[s->depth - 1])
+	if (!is_object(s, s->depth - 1))
 		return json_rules_element(&s->rules, parent->node);
 	found = json_rules_member(
 		&s->rules, parent->node, slice_of(s->key, s->key_len), &parent->seen);
@@ -174,7 +185,7 @@ static void begin_container(struct json_scan *s, bool object)
 		s->problem = JSON_TOO_DEEP;
 		return;
 	}
-	s->object[s->depth++] = object;
+	set_object(s, s->depth++, object);
 	s->state = object ? STATE_FIRST_KEY : STATE_FIRST_ELEMENT;
 	frame = frame_of(s);
 	if (!frame)
@@ -238,7 +249,7 @@ static void end_value(struct json_scan *s, const char *p)
 static void end_container(struct json_scan *s, const char *p)
 {
 	const struct frame *frame = frame_of(s);
-	bool object = s->object[--s->depth];
+	bool object = is_object(s, --s->depth);
 
 	s->value.node = frame ? frame->node : 0;
 	if (s->value.node)
@@ -421,7 +432,7 @@ static const char *read_first(struct json_scan *s, const char *p, const char *en
 static const char *read_structure_byte(struct json_scan *s, const char *p, const char *end)
 {
 	char c = *p;
-	bool object = s->depth && s->object[s->depth - 1];
+	bool object = s->depth && is_object(s, s->depth - 1);
 
 	switch (s->state) {
 	case STATE_FIRST_ELEMENT:
