@@ -19,7 +19,8 @@ const iso = (s) => new Date(s * 1000).toISOString().replace(/\.\d+/, "");
 export function useRange(query) {
   const since = query.get("since") || "24h", until = query.get("until") || "";
   const now = Date.now() / 1000;
-  const from = (when(since) || Date.now() - 86400e3) / 1000, to = until ? when(until) / 1000 : now;
+  // Times that only the collector understands ("today") are shown as a day.
+  const to = (until && when(until) / 1000) || now, from = when(since) / 1000 || to - 86400;
   const [by, step] = grain(to - from);
   return { since, until, from, to, by, step };
 }
