@@ -100,6 +100,7 @@
 	S(head_timeout, DURATION, head_ns, "10s", "1s..10m")                                      \
 	S(idle_timeout, DURATION, idle_ns, "300s", "1s..1d")                                      \
 	S(body_timeout, DURATION, body_ns, "60s", "1s..1d")                                       \
+	S(unread_timeout, DURATION, unread_ns, "1h", "0s..7d")                                    \
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(edit_window, SIZE, edit_window, "1MiB", "0..64MiB")                                     \

@@ -37,7 +37,8 @@ struct deadline_view {
 enum deadline_kind {
 	DEADLINE_NONE,	      /* nobody, or somebody with a deadline of their own */
 	DEADLINE_CLIENT_BODY, /* the client: more of the request */
-	DEADLINE_ORIGIN_ROOM, /* the origin: to take what waits */
+	DEADLINE_CLIENT_ROOM, /* the client: to take what waits */
+	DEADLINE_ORIGIN_ROOM, /* the origin: likewise */
 	DEADLINE_ORIGIN_HEAD,
 	DEADLINE_ORIGIN_BODY,
 	DEADLINE_ORIGIN_END, /* after the end mark: the end of the message, which should be there */

@@ -38,11 +38,12 @@ static void exchange_event_connection(const struct exchange *ex, struct event *e
 		event->backend_region = slice_of_string(ex->backend->region);
 	}
 	if (ex->client) {
-		event->bytes_client_in = event_number(
-			ex->client->stream.read_bytes - ex->client_read_bytes);
-		event->bytes_client_out = event_number(
-			ex->client->stream.written_bytes - ex->client_written_bytes +
-			buf_len(&ex->client->stream.out));
+		const struct stream *stream = &ex->client->connection->stream;
+
+		event->bytes_client_in = event_number(stream->read_bytes - ex->client_read_bytes);
+		event->bytes_client_out = event_number(stream->written_bytes -
+						       ex->client_written_bytes +
+						       buf_len(&stream->out));
 	}
 }
 
