@@ -82,8 +82,7 @@ static int h1_write_fields(struct buf *out, const struct head *head)
 	for (size_t i = 0; i < head->nheaders && !error; i++) {
 		const struct header *field = &head->headers[i];
 
-		if (!field->hop_by_hop &&
-			!slice_equal_nocase(field->name, SLICE("content-length")))
+		if (!slice_equal_nocase(field->name, SLICE("content-length")))
 			error = h1_write_header(out, field->name, field->value);
 	}
 	return error;
@@ -244,13 +243,14 @@ static bool h1_takes_input(const struct downstream_h1 *h1)
 	return h1->next != NEXT_NONE && stream_room(h1_stream(h1));
 }
 
-static void h1_request_head(struct downstream_h1 *h1, const struct head *head, bool fin)
+static void h1_request_head(struct downstream_h1 *h1, const struct h1_head *wire, bool fin)
 {
+	const struct head *head = &wire->head;
 	struct client *client = h1->slot.connection;
 
-	if (!head->keep_alive || client->worker->draining)
+	if (!wire->keep_alive || client->worker->draining)
 		h1->next = NEXT_NONE;
-	h1->minor = head->minor;
+	h1->minor = wire->minor;
 	h1->request_whole = fin;
 	exchange_start(&h1->slot, head, fin);
 	if (head->expect_continue && !fin && h1_takes_input(h1) && h1_write_continue(h1) < 0)
@@ -285,7 +285,7 @@ static size_t h1_parse(struct downstream_h1 *h1, struct slice input)
 		case H1_MORE:
 			return total;
 		case H1_HEAD:
-			h1_request_head(h1, event.head, event.fin);
+			h1_request_head(h1, event.wire, event.fin);
 			break;
 		case H1_TRAILERS:
 			h1->request_whole = true;

@@ -89,7 +89,7 @@ static int exchange_hand_over_head(struct exchange *ex, const struct head *head)
 	if (ex->mask)
 		out.reason = SLICE_NONE;
 	if (head->framing != HEAD_NO_BODY && !exchange_promises_length(ex))
-		out.framing = HEAD_CHUNKED;
+		out.framing = HEAD_STREAMED;
 	if (!error)
 		error = ex->client->ops->response.head(
 			ex->client, &out, head->framing == HEAD_NO_BODY);
