@@ -176,6 +176,7 @@ struct config_http {
 	enum config_unreadable unreadable;
 	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
+	bool tell_backend;	/* to clients, in x-sallyport-backend: false */
 };
 
 struct config_origin {

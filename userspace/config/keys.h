@@ -123,7 +123,8 @@
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
 	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
-	S(inject_usage, BOOL, inject_usage, "true", "")
+	S(inject_usage, BOOL, inject_usage, "true", "")                                           \
+	S(tell_backend, BOOL, tell_backend, "false", "")
 
 #define KEYS_ORIGIN(S, L)                                                                         \
 	S(connect_timeout, DURATION, connect_ns, "5s", "100ms..10m")                              \

@@ -392,6 +392,10 @@ void exchange_try_again(struct exchange *ex, enum attempt_left why)
 
 void exchange_attempt_over(struct exchange *ex, const struct attempt_end *end)
 {
+	if (end->left != ATTEMPT_EDIT_REFUSED)
+		ex->attempt.record->error_type = end->detail && end->detail->name
+							 ? end->detail->name
+							 : ending_row(end->ending)->name;
 	if (exchange_may_try_again(ex, end)) {
 		if (end->left == ATTEMPT_STALE)
 			counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
