@@ -79,7 +79,9 @@
 	S(key_header, CHOICE, key_header, "api-key", "api-key|bearer")                            \
 	S(region, NAME, region, NULL, "")                                                         \
 	S(priority, U32, priority, "1", "1..1000")                                                \
-	S(weight, U32, weight, "1", "1..1000")
+	S(weight, U32, weight, "1", "1..1000")                                                    \
+	L(models, MAPPING, models, NULL, "")                                                      \
+	L(api_versions, MAPPING, api_versions, NULL, "")
 
 #define KEYS_POOL(S, L)                                                                           \
 	S(name, NAME, name, REQUIRED, "")                                                         \
@@ -90,7 +92,8 @@
 	S(pause_max, DURATION, pause_max_ns, "60s", "1s..1h")                                     \
 	S(retry_budget, U32, retry_budget, "20", "0..100")                                        \
 	S(retry_time, DURATION, retry_ns, "60s", "0s..1h")                                        \
-	S(first_output_timeout, DURATION, first_output_ns, "0s", "0s..1d")
+	S(first_output_timeout, DURATION, first_output_ns, "0s", "0s..1d")                        \
+	S(affinity, CHOICE, affinity, "prompt", "prompt|key|off")
 
 #define KEYS_TLS(S, L)                                                                            \
 	S(ca_certificate, PATH, ca_certificate, "/etc/sallyport/ca.pem", "")                      \
@@ -114,6 +117,7 @@
 	S(head_timeout, DURATION, head_ns, "10s", "1s..10m")                                      \
 	S(idle_timeout, DURATION, idle_ns, "300s", "1s..1d")                                      \
 	S(body_timeout, DURATION, body_ns, "60s", "1s..1d")                                       \
+	S(unread_timeout, DURATION, unread_ns, "1h", "0s..7d")                                    \
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(edit_window, SIZE, edit_window, "1MiB", "0..64MiB")                                     \
@@ -122,7 +126,8 @@
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
 	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
-	S(inject_usage, BOOL, inject_usage, "true", "")
+	S(inject_usage, BOOL, inject_usage, "true", "")                                           \
+	S(tell_backend, BOOL, tell_backend, "false", "")
 
 #define KEYS_ORIGIN(S, L)                                                                         \
 	S(connect_timeout, DURATION, connect_ns, "5s", "100ms..10m")                              \

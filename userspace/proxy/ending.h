@@ -21,6 +21,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 	/* the client's doing */                                                                 \
 	X(CLIENT_CLOSED, "client_closed", CLIENT, 0, false, false, EXCHANGE_ABANDONED,           \
 		"The client closed the connection before the end.")                              \
+	X(CLIENT_STALLED, "client_stalled", CLIENT, 0, false, false, CLIENT_STALLED,             \
+		"The client took nothing of its answer for too long.")                           \
 	X(REQUEST_MALFORMED, "request_malformed", CLIENT, 400, true, true, REQUEST_MALFORMED,    \
 		"The request is malformed.")                                                     \
 	X(REQUEST_TIMEOUT, "request_timeout", CLIENT, 408, true, true, REQUEST_TIMEOUT,          \
@@ -61,6 +63,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"The origin ended its stream before the stream's own end mark.")                 \
 	X(BACKENDS_BUSY, "backends_throttled", ORIGIN, 429, false, false, NONE,                  \
 		"Every backend is over its limit.")                                              \
+	X(OWNER_DOWN, "owner_unavailable", ORIGIN, 503, false, false, NONE,                      \
+		"The backend that keeps what this call refers to is not available.")             \
 	X(BACKENDS_DOWN, "backends_unavailable", ORIGIN, 503, false, false, NONE,                \
 		"No backend is available.")                                                      \
 	/* ours */                                                                               \

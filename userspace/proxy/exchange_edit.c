@@ -33,8 +33,9 @@ bool exchange_may_edit(const struct exchange *ex)
 size_t exchange_hold_max(const struct exchange *ex)
 {
 	const struct config_http *http = &ex->worker->config->http;
-	bool edit = exchange_may_edit(ex) &&
-		    request_may_inject_later(reader_request(ex->request.reader)) &&
+	bool edit = ((exchange_may_edit(ex) &&
+			     request_may_inject_later(reader_request(ex->request.reader))) ||
+			    exchange_awaits_model(ex)) &&
 		    (ex->head->framing != HEAD_LENGTH || ex->head->length <= http->edit_window);
 
 	return edit && http->edit_window > http->request_window && replay_may_grow(&ex->replay)
@@ -92,7 +93,7 @@ uint64_t exchange_settle_edit(struct exchange *ex)
 bool exchange_judges(const struct exchange *ex, const struct head *head)
 {
 	return ex->attempt.edit == ATTEMPT_EDITED && replay_is_whole(&ex->replay) &&
-	       ex->phase == EXCHANGE_AWAITING && ex->client &&
+	       (ex->phase == EXCHANGE_AWAITING || ex->phase == EXCHANGE_JUDGING) && ex->client &&
 	       (head->status == 400 || head->status == 422);
 }
 

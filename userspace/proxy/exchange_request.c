@@ -241,7 +241,7 @@ static size_t exchange_choose_fields(struct exchange *ex, const struct header *k
 	for (size_t i = 0; i < head->nheaders; i++) {
 		const struct header *header = &head->headers[i];
 
-		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("host")) ||
+		if (slice_equal_nocase(header->name, SLICE("host")) ||
 			(key && exchange_is_credential(header)) ||
 			(readable &&
 				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
@@ -260,7 +260,7 @@ static size_t exchange_choose_fields(struct exchange *ex, const struct header *k
 static void exchange_frame_request(const struct exchange *ex, struct head *head)
 {
 	if (ex->attempt.edit == ATTEMPT_MAY_EDIT)
-		head->framing = HEAD_CHUNKED;
+		head->framing = HEAD_STREAMED;
 	else if (head->framing == HEAD_LENGTH)
 		head->length += (uint64_t)edits_growth(&ex->attempt.edits);
 }
@@ -270,15 +270,19 @@ static int exchange_send_head(struct exchange *ex)
 {
 	const struct upstream_slot *slot = ex->attempt.slot;
 	bool keyed = worker_key(ex->worker, ex->backend);
-	struct buf key = BUF_EMPTY, target = BUF_EMPTY;
+	struct buf key = BUF_EMPTY, mapped = BUF_EMPTY, target = BUF_EMPTY;
 	struct head head = *ex->head;
 	struct header field;
 	int error = 0;
 
-	if (keyed) {
+	if (exchange_maps(ex)) {
+		error = exchange_map_target(ex, &mapped);
+		head.path = buf_slice(&mapped);
+	}
+	if (!error && keyed)
 		error = exchange_key_field(ex, &key, &field);
-		if (!error)
-			error = credential_strip_query(ex->head->path, &target);
+	if (!error && keyed) {
+		error = credential_strip_query(head.path, &target);
 		head.path = buf_slice(&target);
 	}
 	head.headers = ex->worker->fields;
@@ -288,6 +292,7 @@ static int exchange_send_head(struct exchange *ex)
 		error = slot->ops->request.head(
 			ex->attempt.slot, &head, ex->head->framing == HEAD_NO_BODY);
 	buf_wipe(&target);
+	buf_wipe(&mapped);
 	buf_wipe(&key);
 	return error;
 }
@@ -315,6 +320,7 @@ static void exchange_connected(
 	}
 	attempt_connected(&ex->attempt, slot);
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
+	exchange_map_body(ex);
 	exchange_choose_edit(ex);
 	error = exchange_send_head(ex);
 	if (!error && ex->head->framing != HEAD_NO_BODY)
@@ -392,6 +398,10 @@ void exchange_try_again(struct exchange *ex, enum attempt_left why)
 
 void exchange_attempt_over(struct exchange *ex, const struct attempt_end *end)
 {
+	if (end->left != ATTEMPT_EDIT_REFUSED)
+		ex->attempt.record->error_type = end->detail && end->detail->name
+							 ? end->detail->name
+							 : ending_row(end->ending)->name;
 	if (exchange_may_try_again(ex, end)) {
 		if (end->left == ATTEMPT_STALE)
 			counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
