@@ -152,6 +152,7 @@ END {
 	print ".Xr sallyport 1 ,"
 	print ".Xr sallyport-policy 5 ,"
 	print ".Xr sallyport-datapath 7 ,"
+	print ".Xr sallyport-errors 7 ,"
 	print ".Xr sallyport-collector 8 ,"
 	print ".Xr sallyportd 8"
 }

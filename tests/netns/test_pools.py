@@ -7,11 +7,15 @@ import re
 
 import pytest
 
+from lab import network
+from lab.certificates import DAY
 from lab.client import azure_path, chat_body
 from lab.load import Load
 from lab.process import wait_for
 from lab.regions import KEY, POOL, Regions
+from lab.rogue import rogue_origin
 
+ROGUE = "rogue-pools.openai.azure.com"
 FILES = "/openai/files?api-version=2024-10-21"
 
 
@@ -80,6 +84,55 @@ def test_another_backend_answers(regions, pool, prompt, trouble, stream):
     assert event["gen_ai.usage.source"] == "provider"
 
 
+def attempts(event):
+    """What the event tells of each, without its times."""
+    return [{name: value for name, value in made.items() if name != "first_byte"}
+            for made in json.loads(event["attempts.made"])]
+
+
+def test_every_attempt_is_told(regions, pool, prompt):
+    regions.east.meets(status=429)
+    regions.north.down()
+    gate = pool(west={"priority": 3}, north={"priority": 2})
+    gate.write_config({"http": {"tell_backend": True}})
+    gate.reload()
+    assert answered(gate, prompt).header("x-sallyport-backend") == "west"
+    event = gate.event(prompt)
+    assert attempts(event) == [
+        {"connected": True, "backend": "east", "region": "east", "address": f"{regions.east.address}:443",
+         "status": 429, "left": "throttled"},
+        {"connected": False, "backend": "north", "region": "north", "error": "origin_unreachable",
+         "left": "unreached"},
+        {"connected": True, "backend": "west", "region": "west", "address": f"{regions.west.address}:443",
+         "status": 200},
+    ]
+    assert event["attempts"] == 2
+
+
+def test_one_attempt_needs_no_list(regions, pool, prompt):
+    gate = pool()
+    assert answered(gate, prompt).header("x-sallyport-backend") is None
+    assert "attempts.made" not in gate.event(prompt)
+
+
+def test_an_error_without_a_body(lab, regions, pool, prompt):
+    answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    gate = pool(of=("east", "west"), west={"priority": 2},
+                east={"host": ROGUE, "addresses": [network.PLAIN]})
+    with rogue_origin(lab, ROGUE, lambda *_: answer):
+        answered(gate, prompt)
+    assert attempts(gate.event(prompt))[0]["status"] == 503
+
+
+def test_an_error_before_all_of_the_request_was_sent(regions, pool, prompt):
+    regions.east.meets(status=429, early=1)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    body = json.dumps({"input": prompt + "x" * 600_000})
+    target = azure_path("text-embedding-3-small", "embeddings")
+    assert gate.caller.call(POOL, target, body).status == 200
+    assert regions.west.origin.request().body_bytes == len(body)
+
+
 def test_a_region_that_is_not_there(regions, pool, prompt):
     regions.east.down()
     gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 2})
@@ -128,6 +181,57 @@ def test_what_is_the_clients_doing_stays_with_it(regions, pool, prompt):
     assert gate.caller.chat(POOL, prompt).status == 404
     assert regions.west.count() == 0
     assert backends(gate).keys() == {("east", ""), ("west", "")}
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500])
+def test_a_key_that_is_not_for_files_is_one_for_models(regions, pool, prompt, status):
+    """Nobody can take a backend out by calls that it refuses."""
+    regions.east.meets(status=status)
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 1})
+    gate.caller.call(POOL, FILES, method="GET", headers={"api-key": "k"})
+    regions.east.meets()
+    assert answered(gate, prompt).header("x-ms-region") == "east"
+    assert state(gate, "east", "") == state(gate, "east") == "closed"
+
+
+def test_what_belongs_to_the_clients_key_goes_with_it(regions, pool, prompt):
+    gate = pool(of=("east",))
+    answered(gate, prompt, headers={"OpenAI-Organization": "org-1", "openai-project": "p", "x-mine": "1"})
+    got = regions.east.origin.request()
+    assert got.all("openai-organization") == got.all("openai-project") == []
+    assert got.header("x-mine") == "1"
+
+
+def test_a_region_whose_certificate_has_expired(lab, regions, pool, prompt):
+    expired = lab.certificates.root.issue(regions.east.host, start=-2 * DAY, end=-DAY)
+    lab.certificates.install(regions.east.host, *expired)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    assert answered(gate, prompt).header("x-ms-region") == "west"
+    assert regions.east.count() == 0
+
+
+def test_a_region_that_moves(lab, regions, pool, prompt):
+    """By the DNS: calls follow, and nothing fails meanwhile."""
+    lab.names.ttl, before = 1, lab.names.ttl
+    try:
+        lab.names.set(regions.east.host, regions.east.address)
+        gate = lab.appliance({"endpoints": {"ttl_floor": "1s"}})
+        config = regions.config(gate, of=("east", "west"), west={"priority": 2})
+        del config["backends"][0]["addresses"]
+        gate.write_config(config)
+        try:
+            gate.start()
+            gate.caller = lab.client(gate)
+            assert answered(gate, f"{prompt} before").header("x-ms-region") == "east"
+            lab.names.set(regions.east.host, regions.north.address)
+            regions.east.down()
+            answered(gate, f"{prompt} meanwhile")
+            wait_for(lambda: answered(gate, f"{prompt} after").header("x-ms-region") == "north", "the move")
+            gate.stop()
+        finally:
+            gate.close()
+    finally:
+        lab.names.ttl = before
 
 
 def test_a_pause_is_kept_and_then_over(regions, pool, prompt):

@@ -49,8 +49,11 @@ static int read_table(struct keys_file *file, bool changes, struct why *why)
 	struct buf text = BUF_EMPTY;
 	int fd, error;
 
-	if (changes && access(file->path, F_OK) < 0 && errno == ENOENT)
+	if (changes && access(file->path, F_OK) < 0 && errno == ENOENT) {
+		/* Were it lost, the keys of before would be so with the first that is made now. */
+		say("%s is not there, and is made", file->path);
 		return make_table(file, why);
+	}
 	fd = file_secret_open(file->path, 0, why);
 	if (fd < 0)
 		return fd;
