@@ -151,6 +151,11 @@ static int peer_append(struct peer *peer, struct slice record)
 			return -ENOSPC; /* and peer->taken is where the last write had come to */
 		error = spool_append(s->spool, peer->number, record);
 	}
+	if (error == -ENOSPC) {
+		/* Some of what is spooled may have been acknowledged. */
+		collector_link_settle(s->link);
+		error = spool_append(s->spool, peer->number, record);
+	}
 	switch (error) {
 	case 0:
 		s->appended++;
@@ -430,8 +435,10 @@ static void on_acknowledged(void *context, uint64_t records, const struct spool_
 	struct shipper *s = context;
 
 	record_gauges_acknowledged(&s->gauges, records, end);
-	if (s->blocked)
+	if (s->blocked) {
+		collector_link_settle(s->link);
 		shipper_timer_now(s, &s->intake);
+	}
 	if (s->finishing && !collector_link_busy(s->link))
 		role_exit(s->context);
 }
