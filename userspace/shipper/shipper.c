@@ -389,7 +389,7 @@ static void on_intake(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	if (s->patient_until_ns && !intake_is_due(s)) {
-		shipper_timer(s, timer, INTAKE_WAIT);
+		shipper_timer(s, timer, INTAKE_PATIENCE / 4);
 		return;
 	}
 	s->patient_until_ns = 0;
