@@ -96,6 +96,18 @@ struct config_endpoints {
 	uint64_t grace_ns;	/* an address stays an endpoint this long after it left the DNS: 10 min */
 };
 
+enum config_credential_from {
+	CONFIG_CREDENTIAL_FILE,
+	CONFIG_CREDENTIAL_SYSTEMD,
+};
+
+/* What calls to a backend are made with. The keeper has it, and workers have the value of now. */
+struct config_credential {
+	char *name;
+	enum config_credential_from from;
+	char *file;		/* FILE: one line, opened by the parent */
+};
+
 enum config_provider { CONFIG_PROVIDER_AZURE, CONFIG_PROVIDER_OPENAI };
 
 /* A name, or pattern "*.openai.azure.com" (one label), whose calls are inspected. */
@@ -113,7 +125,8 @@ struct config_backend {
 	struct address_port *addresses;	/* overrides the resolver; port 0: port below */
 	size_t naddresses;
 	uint16_t port;		/* 443 */
-	char *key_file;		/* service key, opened by the parent; NULL: the client's passes */
+	char *key_file;		/* the short form of a credential from a file */
+	struct config_credential *credential; /* NULL: the client's passes; key_file's, too */
 	enum { CONFIG_KEY_API_KEY, CONFIG_KEY_BEARER } key_header;
 	char *region;		/* for events; may be NULL */
 };
@@ -196,7 +209,7 @@ struct config_identity {
 };
 
 struct config_processes {
-	struct config_identity worker, signer, shipper, scout; /* "user", "user:group" or numbers */
+	struct config_identity worker, signer, shipper, scout, keeper; /* "user", "user:group" or numbers */
 	uint64_t drain_ns;	/* SIGTERM: exchanges in flight have this long: 30 s */
 };
 
@@ -210,6 +223,8 @@ struct config {
 	size_t nhosts;
 	struct config_backend *backends;
 	size_t nbackends;
+	struct config_credential *credentials; /* as listed, then those of key_file */
+	size_t ncredentials;
 	struct config_tls tls;
 	struct config_tcp tcp;
 	struct config_http http;
@@ -249,6 +264,18 @@ enum config_fail config_fail_of(const struct config *config, const struct config
 void config_fail_modes(const struct config *config, bool modes[2]);
 /* Whether a host of either configuration has another mode in the other. */
 bool config_fail_differs(const struct config *a, const struct config *b);
+
+/* The file that the parent opens for a credential; NULL: it has none. The text is valid as long as
+ * path, which is filled where the credential does not name the file itself. */
+#define CONFIG_PATH_SIZE 4096
+const char *config_credential_path(
+	const struct config_credential *credential, char path[CONFIG_PATH_SIZE]);
+
+/* "file", "key-vault" …: the word of the configuration. */
+const char *config_credential_from(const struct config_credential *credential);
+/* In appliance.run_directory, while the daemon runs: an array of JSON objects that tells of each
+ * credential what `sallyport status` shows. */
+#define CREDENTIAL_REPORT_FILE "credentials"
 
 /* Where the events go, for people: the address, or the path of the socket. */
 struct log_quoted config_collector_name(const struct config_audit *audit);

@@ -76,8 +76,14 @@
 	L(addresses, ADDRESS_PORT, addresses, NULL, "0")                                          \
 	S(port, U16, port, "443", "1..65535")                                                     \
 	S(key_file, PATH, key_file, NULL, "")                                                     \
+	S(credential, CREDENTIAL, credential, NULL, "")                                           \
 	S(key_header, CHOICE, key_header, "api-key", "api-key|bearer")                            \
 	S(region, NAME, region, NULL, "")
+
+#define KEYS_CREDENTIAL(S, L)                                                                     \
+	S(name, NAME, name, REQUIRED, "")                                                         \
+	S(from, CHOICE, from, REQUIRED, "file|systemd")                                           \
+	S(file, PATH, file, NULL, "")
 
 #define KEYS_TLS(S, L)                                                                            \
 	S(ca_certificate, PATH, ca_certificate, "/etc/sallyport/ca.pem", "")                      \
@@ -145,6 +151,7 @@
 	S(signer, IDENTITY, signer, "sallyport-signer", "")                                       \
 	S(shipper, IDENTITY, shipper, "sallyport-shipper", "")                                    \
 	S(scout, IDENTITY, scout, "sallyport-scout", "")                                          \
+	S(keeper, IDENTITY, keeper, "sallyport-keeper", "")                                       \
 	S(drain_timeout, DURATION, drain_ns, "30s", "0s..1h")
 
 /* The sections that are one mapping, and the type and member of struct config they fill. */

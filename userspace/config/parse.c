@@ -145,7 +145,7 @@ static int reader_section(const struct reader *r, const struct section *section,
 	return 0;
 }
 
-/* hosts or backends: a list of sections. */
+/* hosts, backends or credentials: a list of sections. */
 static int reader_entries(const struct reader *r, const struct section *section,
 	const char *raw, size_t raw_size, size_t count, char *out, size_t size, size_t *out_count)
 {
@@ -201,6 +201,42 @@ static int reader_name(const struct reader *r)
 	return r->config->appliance.name ? 0 : reader_memory(r);
 }
 
+/* backends[].key_file is a credential without a name of its own: it has the backend's. */
+static int reader_key_files(const struct reader *r)
+{
+	struct config *c = r->config;
+
+	for (size_t i = 0; i < c->nbackends; i++) {
+		struct config_backend *backend = &c->backends[i];
+		struct config_credential *made = &c->credentials[c->ncredentials];
+
+		if (!backend->key_file || backend->credential || !backend->name)
+			continue;
+		c->ncredentials++;
+		made->from = CONFIG_CREDENTIAL_FILE;
+		made->name = strdup(backend->name);
+		made->file = strdup(backend->key_file);
+		if (!made->name || !made->file)
+			return reader_memory(r);
+		backend->credential = made;
+	}
+	return 0;
+}
+
+static int reader_credentials(const struct reader *r, const struct raw *raw)
+{
+	struct config *c = r->config;
+
+	/* With room for those of key_file: backends point into the list. */
+	c->credentials = calloc((size_t)raw->credentials_count + raw->backends_count + 1,
+		sizeof(*c->credentials));
+	if (!c->credentials)
+		return reader_memory(r);
+	return reader_entries(r, &section_credential, (const char *)raw->credentials,
+		sizeof(*raw->credentials), raw->credentials_count, (char *)c->credentials,
+		sizeof(*c->credentials), &c->ncredentials);
+}
+
 static int reader_config(const struct reader *r, const struct raw *raw)
 {
 	struct config *c = r->config;
@@ -216,16 +252,22 @@ static int reader_config(const struct reader *r, const struct raw *raw)
 		if (error < 0)
 			return error;
 	}
-	if (raw->hosts_count > LIST_MAX || raw->backends_count > LIST_MAX)
-		return problem_set(r->problems, EINVAL, "%s:1: expected at most %d hosts and backends",
-			r->name, LIST_MAX);
+	if (raw->hosts_count > LIST_MAX || raw->backends_count > LIST_MAX ||
+		raw->credentials_count > LIST_MAX)
+		return problem_set(r->problems, EINVAL,
+			"%s:1: expected at most %d hosts, backends and credentials", r->name, LIST_MAX);
 	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
 	if (!c->backends)
 		return reader_memory(r);
-	/* Before the hosts, which refer to them. */
+	/* Each before those who refer to them. */
+	error = reader_credentials(r, raw);
+	if (error < 0)
+		return error;
 	error = reader_entries(r, &section_backend, (const char *)raw->backends,
 		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
 		sizeof(*c->backends), &c->nbackends);
+	if (error == 0)
+		error = reader_key_files(r);
 	if (error == 0 && !node_find(r->root, "hosts"))
 		error = reader_default_hosts(r);
 	else if (error == 0) {
@@ -393,7 +435,10 @@ void config_free(struct config *config)
 		section_free(&section_host, &config->hosts[i]);
 	for (size_t i = 0; i < config->nbackends; i++)
 		section_free(&section_backend, &config->backends[i]);
+	for (size_t i = 0; i < config->ncredentials; i++)
+		section_free(&section_credential, &config->credentials[i]);
 	free(config->hosts);
 	free(config->backends);
+	free(config->credentials);
 	free(config);
 }

@@ -37,31 +37,70 @@ static unsigned entry_line(
 	return value ? value->line : entry ? entry->line : 1;
 }
 
+/* Each name of a list once. names: of the first; stride: from one to the next. */
+static int rules_once(const struct rules *r, const char *list, const char *key,
+	char *const *names, size_t n, size_t stride)
+{
+#define NAME_OF(i) (*(char *const *)((const char *)names + (i) * stride))
+	for (size_t i = 0; i < n; i++)
+		for (size_t before = 0; before < i; before++)
+			if (strcmp(NAME_OF(i), NAME_OF(before)) == 0)
+				return problem_set(r->problems, EINVAL,
+					"%s:%u: %s[%zu].%s: expected each %s once, found \"%s\" also "
+					"in line %u",
+					r->name, entry_line(r, list, i, key), list, i, key, key,
+					NAME_OF(i), entry_line(r, list, before, key));
+#undef NAME_OF
+	return 0;
+}
+
 static int rules_names(const struct rules *r)
 {
 	const struct config *c = r->config;
+	int error;
 
 	if (c->nhosts == 0)
 		return refuse(r, "hosts", NULL, "expected at least one host, found an empty list");
-	for (size_t i = 0; i < c->nhosts; i++)
-		for (size_t before = 0; before < i; before++)
-			if (strcmp(c->hosts[i].pattern, c->hosts[before].pattern) == 0)
-				return problem_set(r->problems, EINVAL,
-					"%s:%u: hosts[%zu].pattern: expected each pattern once, "
-					"found \"%s\" also in line %u",
-					r->name, entry_line(r, "hosts", i, "pattern"), i,
-					c->hosts[i].pattern,
-					entry_line(r, "hosts", before, "pattern"));
-	for (size_t i = 0; i < c->nbackends; i++)
-		for (size_t before = 0; before < i; before++)
-			if (strcmp(c->backends[i].name, c->backends[before].name) == 0)
-				return problem_set(r->problems, EINVAL,
-					"%s:%u: backends[%zu].name: expected each name once, found "
-					"\"%s\" also in line %u",
-					r->name, entry_line(r, "backends", i, "name"), i,
-					c->backends[i].name,
-					entry_line(r, "backends", before, "name"));
-	return 0;
+	error = rules_once(r, "hosts", "pattern", &c->hosts[0].pattern, c->nhosts,
+		sizeof(c->hosts[0]));
+	if (!error && c->nbackends)
+		error = rules_once(r, "backends", "name", &c->backends[0].name, c->nbackends,
+			sizeof(c->backends[0]));
+	if (!error && c->ncredentials)
+		error = rules_once(r, "credentials", "name", &c->credentials[0].name,
+			c->ncredentials, sizeof(c->credentials[0]));
+	return error;
+}
+
+static int rules_credential(const struct rules *r, size_t i)
+{
+	const struct config_credential *credential = &r->config->credentials[i];
+	bool file = credential->from == CONFIG_CREDENTIAL_FILE;
+
+	if (file == (credential->file != NULL))
+		return 0;
+	return problem_set(r->problems, EINVAL, "%s:%u: credentials[%zu].file: expected %s", r->name,
+		entry_line(r, "credentials", i, "file"), i,
+		file ? "the file of a credential that is from: file, found nothing"
+		     : "no file for a credential that is not from: file, found one");
+}
+
+static int rules_credentials(const struct rules *r)
+{
+	const struct config *c = r->config;
+	int error = 0;
+
+	for (size_t i = 0; i < c->nbackends && !error; i++)
+		if (c->backends[i].key_file && c->backends[i].credential &&
+			c->backends[i].credential->file != c->backends[i].key_file &&
+			strcmp(c->backends[i].credential->name, c->backends[i].name) != 0)
+			error = problem_set(r->problems, EINVAL,
+				"%s:%u: backends[%zu].credential: expected a credential or a "
+				"key_file, found both",
+				r->name, entry_line(r, "backends", i, "credential"), i);
+	for (size_t i = 0; i < c->ncredentials && !error; i++)
+		error = rules_credential(r, i);
+	return error;
 }
 
 /* Under a wildcard the client names the resource: it would get the key of ours. */
@@ -72,11 +111,11 @@ static int rules_keys(const struct rules *r)
 	for (size_t i = 0; i < c->nhosts; i++) {
 		const struct config_backend *backend = c->hosts[i].backend;
 
-		if (*c->hosts[i].pattern != '*' || !backend || !backend->key_file || backend->host)
+		if (*c->hosts[i].pattern != '*' || !backend || !backend->credential || backend->host)
 			continue;
 		return problem_set(r->problems, EINVAL,
 			"%s:%u: hosts[%zu].backend: expected a backend with a host, or without a "
-			"key_file, for a pattern with \"*\", found \"%s\", whose key would go to "
+			"key_file or credential, for a pattern with \"*\", found \"%s\", whose key would go to "
 			"whatever name under \"%s\" a client asks for; give that backend its host, or "
 			"list the names one by one",
 			r->name, entry_line(r, "hosts", i, "backend"), i, backend->name,
@@ -192,29 +231,35 @@ static int rules_tls(const struct rules *r)
 	return 0;
 }
 
-/* Who may read the CA's key has a uid of his own: processes of one uid can look at each other. */
+/* Who holds the CA's key or the services' has a uid of its own: processes of one uid can look at
+ * each other. */
 static int rules_processes(const struct rules *r)
 {
 	const struct config_processes *p = &r->config->processes;
 	const struct {
-		const char *key;
+		const char *key, *holds;
 		const struct config_identity *identity;
-	} others[] = {{"worker", &p->worker}, {"shipper", &p->shipper}, {"scout", &p->scout}};
+	} all[] = {{"signer", "the CA's key", &p->signer},
+		{"keeper", "the services' keys", &p->keeper}, {"worker", NULL, &p->worker},
+		{"shipper", NULL, &p->shipper}, {"scout", NULL, &p->scout}};
 
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (others[i].identity->uid != p->signer.uid || others[i].identity->missing || p->signer.missing)
-			continue;
-		return refuse(r, "processes", others[i].key,
-			"expected another user than that of signer, who holds the CA's key, found \"%s\"",
-			log_quote(slice_of_string(others[i].identity->name)).text);
-	}
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		for (size_t before = 0; before < i && all[before].holds; before++) {
+			if (all[i].identity->uid != all[before].identity->uid ||
+				all[i].identity->missing || all[before].identity->missing)
+				continue;
+			return refuse(r, "processes", all[i].key,
+				"expected another user than that of %s, who holds %s, found \"%s\"",
+				all[before].key, all[before].holds,
+				log_quote(slice_of_string(all[i].identity->name)).text);
+		}
 	return 0;
 }
 
 void rules_check(const char *name, const struct node *root, const struct config *config,
 	struct problems *problems)
 {
-	static int (*const rules[])(const struct rules *) = {rules_names, rules_keys, rules_datapath,
+	static int (*const rules[])(const struct rules *) = {rules_names, rules_credentials, rules_keys, rules_datapath,
 		rules_admission, rules_tls, rules_audit, rules_processes};
 	const struct rules r = {name, root, config, problems};
 

@@ -319,6 +319,17 @@ static int scalar_backend(
 	return -EINVAL;
 }
 
+static int scalar_credential(
+	const char *text, const struct config *config, struct config_credential **out)
+{
+	for (size_t i = 0; i < config->ncredentials; i++)
+		if (config->credentials[i].name && strcmp(config->credentials[i].name, text) == 0) {
+			*out = &config->credentials[i];
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int scalar_identity_parse(const char *text, struct config_identity *out)
 {
 	struct config_identity identity = {0};
@@ -393,6 +404,8 @@ int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 		return scalar_identity_parse(text, out);
 	case SCALAR_BACKEND:
 		return scalar_backend(text, config, out);
+	case SCALAR_CREDENTIAL:
+		return scalar_credential(text, config, out);
 	default:
 		return scalar_string(kind, text, out);
 	}
@@ -431,18 +444,22 @@ static void expect_choice(const char *range, struct scalar_expected *e)
 	e->text[at] = '\0';
 }
 
-static void expect_backend(const struct config *config, struct scalar_expected *e)
+/* "the name of a backend (a, b)". */
+static void expect_name(const char *what, const char *const *names, size_t n, size_t stride,
+	struct scalar_expected *e)
 {
 	size_t at;
 
-	if (!config || !config->nbackends) {
-		snprintf(e->text, sizeof(e->text), "the name of a backend, and there is none");
+	if (!n) {
+		snprintf(e->text, sizeof(e->text), "the name of a %s, and there is none", what);
 		return;
 	}
-	at = (size_t)snprintf(e->text, sizeof(e->text), "the name of a backend (");
-	for (size_t i = 0; i < config->nbackends; i++) {
-		const char *name = config->backends[i].name;
+	at = (size_t)snprintf(e->text, sizeof(e->text), "the name of a %s (", what);
+	for (size_t i = 0; i < n; i++) {
+		const char *name = *(const char *const *)((const char *)names + i * stride);
 
+		if (!name)
+			continue;
 		if (at + strlen(name) + 8 > sizeof(e->text)) {
 			at += (size_t)sprintf(e->text + at, "...");
 			break;
@@ -450,6 +467,22 @@ static void expect_backend(const struct config *config, struct scalar_expected *
 		at += (size_t)sprintf(e->text + at, "%s%s", i ? ", " : "", name);
 	}
 	sprintf(e->text + at, ")");
+}
+
+static void expect_backend(const struct config *config, struct scalar_expected *e)
+{
+	size_t n = config ? config->nbackends : 0;
+
+	expect_name("backend", n ? (const char *const *)&config->backends[0].name : NULL, n,
+		sizeof(struct config_backend), e);
+}
+
+static void expect_credential(const struct config *config, struct scalar_expected *e)
+{
+	size_t n = config ? config->ncredentials : 0;
+
+	expect_name("credential", n ? (const char *const *)&config->credentials[0].name : NULL, n,
+		sizeof(struct config_credential), e);
 }
 
 struct scalar_expected scalar_expect(
@@ -479,6 +512,8 @@ struct scalar_expected scalar_expect(
 		expect_choice(range, &e);
 	else if (kind == SCALAR_BACKEND)
 		expect_backend(config, &e);
+	else if (kind == SCALAR_CREDENTIAL)
+		expect_credential(config, &e);
 	else if (kind == SCALAR_DURATION)
 		snprintf(e.text, sizeof(e.text), "a duration from %s to %s, such as \"30s\"", from, to);
 	else if (kind == SCALAR_SIZE)

@@ -73,12 +73,19 @@ static const cyaml_schema_field_t host_fields[] = {
 static const cyaml_schema_field_t backend_fields[] = {
 	KEYS_BACKEND(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
 #undef RAW
+#define RAW raw_credential
+static const cyaml_schema_field_t credential_fields[] = {
+	KEYS_CREDENTIAL(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+#undef RAW
 
 static const cyaml_schema_value_t host_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_host, host_fields),
 };
 static const cyaml_schema_value_t backend_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_backend, backend_fields),
+};
+static const cyaml_schema_value_t credential_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_credential, credential_fields),
 };
 
 static const cyaml_schema_field_t raw_fields[] = {
@@ -88,6 +95,8 @@ static const cyaml_schema_field_t raw_fields[] = {
 	CYAML_FIELD_SEQUENCE("hosts", FLAGS, struct raw, hosts, &host_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE(
 		"backends", FLAGS, struct raw, backends, &backend_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("credentials", FLAGS, struct raw, credentials, &credential_entry, 0,
+		CYAML_UNLIMITED),
 	CYAML_FIELD_END};
 
 const cyaml_schema_value_t schema = {
@@ -183,6 +192,11 @@ static const struct key host_keys[] = {KEYS_HOST(ROW_SCALAR, ROW_LIST)};
 static const struct key backend_keys[] = {KEYS_BACKEND(ROW_SCALAR, ROW_LIST)};
 #undef RAW
 #undef OUT
+#define RAW raw_credential
+#define OUT config_credential
+static const struct key credential_keys[] = {KEYS_CREDENTIAL(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
 
 const struct section sections[SECTION_COUNT] = {
 #define SECTION_ROW(section, KEYS)                                                                \
@@ -192,6 +206,8 @@ const struct section sections[SECTION_COUNT] = {
 };
 const struct section section_host = {"hosts", host_keys, COUNT(host_keys), 0, 0};
 const struct section section_backend = {"backends", backend_keys, COUNT(backend_keys), 0, 0};
+const struct section section_credential = {
+	"credentials", credential_keys, COUNT(credential_keys), 0, 0};
 
 /* --- the tree against the schema --- */
 

@@ -25,6 +25,7 @@
 SECTIONS(RAW_SECTION)
 RAW_SECTION(host, HOST)
 RAW_SECTION(backend, BACKEND)
+RAW_SECTION(credential, CREDENTIAL)
 
 struct raw {
 #define RAW_MEMBER(section, KEYS) struct raw_##section section;
@@ -34,6 +35,8 @@ struct raw {
 	unsigned hosts_count;
 	struct raw_backend *backends;
 	unsigned backends_count;
+	struct raw_credential *credentials;
+	unsigned credentials_count;
 };
 
 extern const cyaml_schema_value_t schema;
@@ -51,12 +54,13 @@ struct section {
 	const char *name;
 	const struct key *keys;
 	size_t nkeys;
-	size_t raw, out; /* offsets in struct raw and struct config; 0 for the two below */
+	size_t raw, out; /* offsets in struct raw and struct config; 0 for the three below */
 };
 
 #define SECTION_COUNT 11
 extern const struct section sections[SECTION_COUNT];
-extern const struct section section_host, section_backend; /* elements of hosts and backends */
+/* Elements of hosts, backends and credentials. */
+extern const struct section section_host, section_backend, section_credential;
 
 /* Holds the tree against the schema: every key known, every value of the right shape. Tells of what
  * is not, as "name:line: key: expected …, found …", and marks it as refused. */

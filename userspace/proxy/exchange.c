@@ -139,6 +139,7 @@ static void exchange_free(struct garbage *garbage)
 
 	exchange_free_response(ex);
 	reader_free(ex->request);
+	secret_free(ex->credential.secret);
 	buf_wipe(&ex->request_unread);
 	buf_wipe(&ex->body);
 	buf_wipe(&ex->judged);

@@ -50,6 +50,7 @@ struct exchange {
 	struct buf trailers;		/* the last chunk and the trailers, as they are sent */
 
 	/* the origin */
+	struct credential credential;	/* of the attempt; its secret is shared */
 	struct origin_target origin_target;
 	struct origin_request *opening;
 	struct origin_connection *connection;

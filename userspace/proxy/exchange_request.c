@@ -268,11 +268,11 @@ static bool exchange_is_credential(const struct header *header)
 
 static int exchange_write_key(struct exchange *ex, struct buf *out)
 {
-	struct slice key = secret_text(worker_key(ex->worker, ex->backend));
+	struct slice key = secret_text(ex->credential.secret);
 	struct buf bearer = BUF_EMPTY;
 	int error;
 
-	if (ex->backend->key_header == CONFIG_KEY_API_KEY)
+	if (!ex->credential.bearer)
 		return h1_write_header(out, SLICE("api-key"), key);
 	error = buf_append_slice(&bearer, SLICE("Bearer "));
 	if (!error)
@@ -286,7 +286,7 @@ static int exchange_write_key(struct exchange *ex, struct buf *out)
 static int exchange_write_headers(struct exchange *ex, struct buf *out)
 {
 	const struct head *head = ex->head;
-	bool keyed = worker_key(ex->worker, ex->backend);
+	bool keyed = ex->credential.kind == CREDENTIAL_OURS;
 	/* What is to be hidden, a chunk or an echo of the key, has to be readable. */
 	bool readable = ex->may_inject || keyed;
 	int error = 0;
@@ -334,7 +334,7 @@ static int exchange_write_request(struct exchange *ex, size_t *written)
 
 	exchange_choose_edit(ex, &splice);
 	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
-	error = worker_key(ex->worker, ex->backend)
+	error = ex->credential.kind == CREDENTIAL_OURS
 			? credential_strip_query(ex->head->path, &target)
 			: buf_append_slice(&target, ex->head->path);
 	if (!error)
@@ -407,11 +407,31 @@ static void exchange_connected(
 		ex->client->ops->resume(ex->client);
 }
 
+/* The credential of now: an exchange keeps the one that it sent, to hide it in what comes back. */
+static bool exchange_take_credential(struct exchange *ex)
+{
+	struct credential credential = worker_credential(ex->worker, ex->backend);
+	struct why why;
+
+	if (credential.secret)
+		secret_share(credential.secret);
+	secret_free(ex->credential.secret);
+	ex->credential = credential;
+	if (credential.kind != CREDENTIAL_MISSING)
+		return true;
+	why_set(&why, EACCES, "The appliance has no credential for the backend %s now: %s",
+		ex->backend->name, credential.why);
+	exchange_fail(ex, ENDING_CREDENTIAL_MISSING, &(struct ending_detail){NULL, why.text, 0});
+	return false;
+}
+
 static void exchange_open_origin(struct exchange *ex, bool fresh)
 {
 	const struct config_backend *backend = ex->backend;
 
 	exchange_enter(ex, EXCHANGE_CONNECTING);
+	if (!exchange_take_credential(ex))
+		return;
 	ex->origin_target = (struct origin_target){
 		.host = backend && backend->host ? backend->host : ex->sni,
 		.port = backend && backend->port ? backend->port : ex->destination.port,

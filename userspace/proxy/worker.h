@@ -8,6 +8,7 @@
 
 #include "audit/recorder.h"
 #include "audit/source_board.h"
+#include "backend/credentials.h"
 #include "backend/resolver.h"
 #include "base/list.h"
 #include "base/log_limit.h"
@@ -48,10 +49,10 @@ struct worker {
 	struct edit_memory edits;
 	struct bypass_events *bypass_events;
 	const struct source_board *board; /* totals of the source addresses */
-	struct secret **keys; /* the service key of each backend of the configuration, or NULL */
-	int signer;
+	struct credentials *credentials; /* of the configuration, by index */
+	int signer, keeper;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
-	ev_io signer_input, accept4, accept6;
+	ev_io signer_input, keeper_input, accept4, accept6;
 	ev_prepare turn_end;
 	struct shares shares; /* of the work of a turn */
 	ev_timer accept_pause, beat;
@@ -62,8 +63,20 @@ struct worker {
 	char scratch[WORKER_READ_SIZE]; /* of the one who reads right now */
 };
 
-/* The service key for that backend (NULL: none); NULL when the client's credential passes. */
-const struct secret *worker_key(
+/* What a call to a backend is made with. */
+struct credential {
+	enum {
+		CREDENTIAL_CLIENTS, /* the client's own passes */
+		CREDENTIAL_OURS,
+		CREDENTIAL_MISSING, /* it is to be ours, and there is none now */
+	} kind;
+	struct secret *secret; /* OURS: to be shared by who needs it beyond this turn */
+	bool bearer;	       /* OURS: as Authorization: Bearer, else as api-key */
+	const char *why;       /* MISSING: for a person, valid in this turn */
+};
+
+/* As of now: the next call may get another one. backend NULL: the origin that the client named. */
+struct credential worker_credential(
 	const struct worker *worker, const struct config_backend *backend);
 /* A connection or an exchange ended: a draining worker with none left exits. */
 void worker_ended(struct worker *worker);

@@ -17,8 +17,8 @@
 #include "supervise/directory.h"
 #include "supervise/parent.h"
 
-/* The named descriptors of one process: those of the worker, and one per backend. */
-#define FDS_FIXED 16
+/* The named descriptors of one process: the worker has most. */
+#define FDS_MOST 16
 /* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
  * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
 #define PATIENCE	 10
@@ -146,23 +146,13 @@ static int open_files(struct generation *generation, struct slice text, struct w
 	if (generation->config_fd < 0)
 		return generation->config_fd;
 	generation->ca_certificate = open_certificate(config, why);
-	if (generation->ca_certificate < 0)
-		return generation->ca_certificate;
-	for (size_t i = 0; i < config->nbackends; i++) {
-		if (!config->backends[i].key_file)
-			continue;
-		generation->keys[i] = file_secret_open(config->backends[i].key_file, 0, why);
-		if (generation->keys[i] < 0)
-			return generation->keys[i];
-	}
-	return 0;
+	return generation->ca_certificate < 0 ? generation->ca_certificate : 0;
 }
 
 struct generation *generation_adopt(
 	struct parent *parent, struct config *config, unsigned workers, struct why *why)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
-	size_t nkeys = config ? config->nbackends : 0;
 
 	if (!generation) {
 		config_free(config);
@@ -173,11 +163,10 @@ struct generation *generation_adopt(
 	generation->draining = !config;
 	generation->config_fd = generation->ca_certificate = -1;
 	list_append(&parent->generations, &generation->node);
-	generation->keys = malloc((nkeys + 1) * sizeof(*generation->keys));
+	generation->credentials = calloc(
+		(config ? config->ncredentials : 0) + 1, sizeof(*generation->credentials));
 	generation->slots = calloc(GENERATION_WORKER + workers, sizeof(*generation->slots));
-	for (size_t i = 0; generation->keys && i < nkeys; i++)
-		generation->keys[i] = -1;
-	if (!generation->keys || !generation->slots) {
+	if (!generation->credentials || !generation->slots) {
 		generation_free(generation);
 		why_set(why, ENOMEM, "no memory for the configuration");
 		return NULL;
@@ -185,6 +174,7 @@ struct generation *generation_adopt(
 	generation->nslots = GENERATION_WORKER + workers;
 	slot_init(&generation->slots[GENERATION_SIGNER], parent, generation, ROLE_SIGNER, 0);
 	slot_init(&generation->slots[GENERATION_SCOUT], parent, generation, ROLE_SCOUT, 0);
+	slot_init(&generation->slots[GENERATION_KEEPER], parent, generation, ROLE_KEEPER, 0);
 	for (unsigned i = 0; i < workers; i++)
 		slot_init(&generation->slots[GENERATION_WORKER + i], parent, generation,
 			ROLE_WORKER, i);
@@ -217,10 +207,7 @@ void generation_free(struct generation *generation)
 	}
 	close_fd(generation->config_fd);
 	close_fd(generation->ca_certificate);
-	for (size_t i = 0;
-		generation->keys && generation->config && i < generation->config->nbackends; i++)
-		close_fd(generation->keys[i]);
-	free(generation->keys);
+	free(generation->credentials);
 	free(generation->slots);
 	config_free(generation->config);
 	free(generation);
@@ -252,36 +239,17 @@ bool generation_is_ready(const struct generation *generation)
 
 /* The list of descriptors for one start: those made for it are closed afterwards. */
 struct package {
-	struct process_fd *fds;
+	struct process_fd fds[FDS_MOST];
 	size_t nfds;
-	int *made;
+	int made[FDS_MOST];
 	size_t nmade;
-	char **names; /* those of key:… */
-	size_t nnames;
 	int error;
 };
-
-static int package_open(struct package *package, const struct config *config)
-{
-	size_t most = FDS_FIXED + config->nbackends;
-
-	*package = (struct package){
-		.fds = calloc(most, sizeof(*package->fds)),
-		.made = calloc(most, sizeof(*package->made)),
-		.names = calloc(most, sizeof(*package->names)),
-	};
-	return package->fds && package->made && package->names ? 0 : -ENOMEM;
-}
 
 static void package_close(struct package *package)
 {
 	for (size_t i = 0; i < package->nmade; i++)
 		close(package->made[i]);
-	for (size_t i = 0; i < package->nnames; i++)
-		free(package->names[i]);
-	free(package->names);
-	free(package->made);
-	free(package->fds);
 }
 
 static void pack(struct package *package, const char *name, int fd)
@@ -319,24 +287,8 @@ static void pack_judge(struct package *package, const struct datapath *datapath)
 	pack_made(package, "judgements", judgements);
 }
 
-static void pack_keys(struct package *package, const struct generation *generation)
-{
-	for (size_t i = 0; i < generation->config->nbackends; i++) {
-		char *name;
-
-		if (generation->keys[i] < 0)
-			continue;
-		if (asprintf(&name, "key:%s", generation->config->backends[i].name) < 0) {
-			package->error = -ENOMEM;
-			return;
-		}
-		package->names[package->nnames++] = name;
-		pack_copy(package, name, generation->keys[i]);
-	}
-}
-
 static void pack_worker(struct package *package, const struct slot *slot,
-	const struct handout_ring *ring, int life, int signer)
+	const struct handout_ring *ring, int life)
 {
 	const struct handout *handout = &slot->parent->handout;
 	const struct handout_listener *listener = &handout->listeners[slot->index];
@@ -352,8 +304,6 @@ static void pack_worker(struct package *package, const struct slot *slot,
 	if (slot->parent->census)
 		pack_copy(package, "board", census_board(slot->parent->census));
 	pack_made(package, "life", life);
-	pack_made(package, "signer", signer);
-	pack_keys(package, slot->generation);
 }
 
 static struct process_start start_of(struct slot *slot, const struct control_boot *boot)
@@ -418,35 +368,58 @@ void slot_introduce(struct slot *shipper, uint32_t from)
 	}
 }
 
-static void introduce_to_signer(struct slot *signer, uint32_t worker, int socket)
+/* Who serves the workers over a socket each, and what a worker is told when there is another one. */
+static const struct server {
+	unsigned slot;
+	const char *name; /* of the worker's descriptor at its start */
+	uint32_t told;
+} servers[] = {
+	{GENERATION_SIGNER, "signer", CONTROL_SIGNER},
+	{GENERATION_KEEPER, "keeper", CONTROL_KEEPER},
+};
+#define SERVERS (sizeof(servers) / sizeof(servers[0]))
+
+static void introduce_to_server(struct slot *server, uint32_t worker, int socket)
 {
 	struct control_peer peer = {.number = worker};
 
-	if (signer->process)
-		process_send(signer->process, CONTROL_PEER, &peer, sizeof(peer), &socket, 1);
+	if (server->process)
+		process_send(server->process, CONTROL_PEER, &peer, sizeof(peer), &socket, 1);
+}
+
+/* The workers' ends go into the package; ends[i] are for the servers, the caller's to close. */
+static int pack_servers(struct package *package, int ends[SERVERS], struct why *why)
+{
+	for (size_t i = 0; i < SERVERS; i++) {
+		int pair[2], error = ipc_pair(pair);
+
+		if (error)
+			return why_set(why, -error, "worker: no socket to the %s: %s",
+				servers[i].name, strerror(-error));
+		pack_made(package, servers[i].name, pair[0]);
+		ends[i] = pair[1];
+	}
+	return 0;
 }
 
 static int start_worker(struct slot *slot, struct package *package, struct why *why)
 {
 	struct parent *parent = slot->parent;
-	int life, pair[2], error = ipc_pair(pair);
-	struct handout_ring *ring;
+	int life, ends[SERVERS] = {-1, -1}, error = pack_servers(package, ends, why);
+	struct handout_ring *ring = error ? NULL
+					  : handout_ring_make(&parent->handout, slot->number,
+						    slot->generation->config->audit.ring_bytes,
+						    &life, why);
 
-	if (error)
-		return why_set(
-			why, -error, "worker: no socket to the signer: %s", strerror(-error));
-	ring = handout_ring_make(&parent->handout, slot->number,
-		slot->generation->config->audit.ring_bytes, &life, why);
-	if (!ring) {
-		close(pair[0]);
-		close(pair[1]);
-		return -ENOMEM;
+	if (ring) {
+		pack_worker(package, slot, ring, life);
+		error = start(slot, package, why);
+		if (error)
+			handout_ring_free(ring);
+	} else if (!error) {
+		error = -ENOMEM;
 	}
-	pack_worker(package, slot, ring, life, pair[0]);
-	error = start(slot, package, why);
-	if (error) {
-		handout_ring_free(ring);
-	} else {
+	if (!error) {
 		/* Whoever died by accident is back within the timeout of its stamp: until it can
 		 * write one, connections wait in its listener. Not for one that dies again and
 		 * again, with whom they would wait in vain. */
@@ -454,11 +427,36 @@ static int start_worker(struct slot *slot, struct package *package, struct why *
 			vitals_vouch(parent->vitals, slot->index);
 		if (parent->shipper.process)
 			introduce_to_shipper(parent->shipper.process, ring);
-		introduce_to_signer(
-			&slot->generation->slots[GENERATION_SIGNER], slot->number, pair[1]);
+		for (size_t i = 0; i < SERVERS; i++)
+			introduce_to_server(&slot->generation->slots[servers[i].slot],
+				slot->number, ends[i]);
 	}
-	close(pair[1]);
+	for (size_t i = 0; i < SERVERS; i++)
+		close_fd(ends[i]);
 	return error;
+}
+
+/* Workers that are there already get to know the server that has just started. */
+static void introduce_workers(struct slot *slot, const struct server *server)
+{
+	struct generation *generation = slot->generation;
+
+	for (unsigned i = GENERATION_WORKER; i < generation->nslots; i++) {
+		struct slot *worker = &generation->slots[i];
+		int pair[2];
+
+		if (!worker->process)
+			continue;
+		if (ipc_pair(pair)) {
+			/* Without it this worker is of no use: it starts anew. */
+			process_kill(worker->process);
+			continue;
+		}
+		introduce_to_server(slot, worker->number, pair[1]);
+		process_send(worker->process, server->told, NULL, 0, &pair[0], 1);
+		close(pair[0]);
+		close(pair[1]);
+	}
 }
 
 static int start_signer(struct slot *slot, struct package *package, struct why *why)
@@ -477,23 +475,20 @@ static int start_signer(struct slot *slot, struct package *package, struct why *
 		pack_made(package, "ca_certificate", certificate);
 	if (!error)
 		error = start(slot, package, why);
-	for (unsigned i = GENERATION_WORKER; i < generation->nslots && !error; i++) {
-		struct slot *worker = &generation->slots[i];
-		int pair[2];
-
-		if (!worker->process)
-			continue;
-		if (ipc_pair(pair)) {
-			/* Without a signer this worker is of no use: it starts anew. */
-			process_kill(worker->process);
-			continue;
-		}
-		introduce_to_signer(slot, worker->number, pair[1]);
-		process_send(worker->process, CONTROL_SIGNER, NULL, 0, &pair[0], 1);
-		close(pair[0]);
-		close(pair[1]);
-	}
+	if (!error)
+		introduce_workers(slot, &servers[0]);
 	return error;
+}
+
+static int start_keeper(struct slot *slot, struct package *package, struct why *why)
+{
+	int error = start(slot, package, why);
+
+	if (error)
+		return error;
+	credential_watch_tell(slot->generation);
+	introduce_workers(slot, &servers[1]);
+	return 0;
 }
 
 /* The spool has one owner: the lock is of the description that is handed over, so it ends with the
@@ -588,17 +583,17 @@ void slot_init(struct slot *slot, struct parent *parent, struct generation *gene
 
 int slot_start(struct slot *slot, struct why *why)
 {
-	struct package package;
-	int error = package_open(&package, slot->generation->config);
+	struct package package = {.nfds = 0};
+	int error;
 
 	slot->number = slot->parent->next_number++;
 	slot->temporary = false;
-	if (error)
-		why_set(why, -error, "no memory to start a process");
-	else if (slot->kind == ROLE_WORKER)
+	if (slot->kind == ROLE_WORKER)
 		error = start_worker(slot, &package, why);
 	else if (slot->kind == ROLE_SIGNER)
 		error = start_signer(slot, &package, why);
+	else if (slot->kind == ROLE_KEEPER)
+		error = start_keeper(slot, &package, why);
 	else if (slot->kind == ROLE_SHIPPER)
 		error = start_shipper(slot, &package, why);
 	else

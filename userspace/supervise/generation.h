@@ -5,6 +5,7 @@
 #define SUPERVISE_GENERATION_H
 
 #include <ev.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/list.h"
@@ -27,21 +28,28 @@ struct slot {
 	ev_timer restart;
 };
 
+/* What the parent knows of a credential: never its value. */
+struct credential_place {
+	struct stat file;		/* that was handed to the keeper last; all 0: none */
+	struct control_credential told; /* by the keeper */
+};
+
 struct generation {
 	struct list node; /* in parent->generations */
 	struct config *config;
 	int config_fd; /* its text */
 	int ca_certificate;
-	int *keys; /* of the backends, by index; -1: none */
+	struct credential_place *credentials; /* by index */
 	bool draining;
 	bool relieved; /* only for a worker that another one has taken the place of */
-	struct slot *slots; /* signer, scout, then the workers */
+	struct slot *slots; /* signer, scout, keeper, then the workers */
 	unsigned nslots;
 };
 
 #define GENERATION_SIGNER 0
 #define GENERATION_SCOUT  1
-#define GENERATION_WORKER 2 /* + index */
+#define GENERATION_KEEPER 2
+#define GENERATION_WORKER 3 /* + index */
 
 /* Reads a configuration file and checks it against the system; what is wrong is logged. 0: *config
  * and the text are the caller's; else negative errno, and the text may have been filled. */

@@ -91,6 +91,8 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 		parent_step(slot->parent);
 	} else if (slot->kind == ROLE_SIGNER && message->type == CONTROL_LIMITED) {
 		tell_limited(slot->parent, message);
+	} else if (slot->kind == ROLE_KEEPER && message->type == CONTROL_CREDENTIAL) {
+		credential_report_take(slot->parent, slot, message);
 	} else if (slot->kind == ROLE_SHIPPER && message->type == CONTROL_PEER_GONE) {
 		forget_ring(slot->parent, message);
 	} else {
@@ -179,18 +181,24 @@ static unsigned running(struct parent *parent, enum role_kind kind)
 	return n;
 }
 
-/* The signer of a retired generation serves until its last worker is gone. */
+static void drain_server(struct slot *slot)
+{
+	if (slot->process && !process_is_draining(slot->process))
+		process_drain(slot->process, 0);
+}
+
+/* The signer and the keeper of a retired generation serve until its last worker is gone. */
 static void clear_retired(struct parent *parent)
 {
 	list_for_each_safe (node, &parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
-		struct process *signer = generation->slots[GENERATION_SIGNER].process;
 
 		if (!generation->draining)
 			continue;
-		if (signer && !process_is_draining(signer) &&
-			!generation_running(generation, ROLE_WORKER))
-			process_drain(signer, 0);
+		if (!generation_running(generation, ROLE_WORKER)) {
+			drain_server(&generation->slots[GENERATION_SIGNER]);
+			drain_server(&generation->slots[GENERATION_KEEPER]);
+		}
 		if (!generation_running(generation, ROLE_KINDS) &&
 			parent->shipper.generation != generation)
 			generation_free(generation);
@@ -241,6 +249,7 @@ void parent_step(struct parent *parent)
 		parent->stage = PARENT_STOPPING_REST;
 		drain_all(parent, ROLE_SCOUT, 0);
 		drain_all(parent, ROLE_SIGNER, 0);
+		drain_all(parent, ROLE_KEEPER, 0);
 		/* fall through */
 	case PARENT_STOPPING_REST:
 		step_last(parent);
@@ -344,6 +353,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	datapath_endpoint_sweep(parent->datapath, clock_monotonic_ns());
 	endpoints_look(&parent->endpoints, parent->census, clock_monotonic_ns());
 	upgrade_count(parent);
+	credential_watch_look(parent->credential_watch);
 	if (parent->current)
 		selftest_watch_look(&parent->selftest,
 			parent->current->config->appliance.run_directory, parent->census);
@@ -446,6 +456,8 @@ int parent_attach(struct parent *parent, const struct config *config, struct why
 	if (!error)
 		error = guard_watch_new(parent, &parent->guard_watch, why);
 	if (!error)
+		error = credential_watch_new(parent, &parent->credential_watch, why);
+	if (!error)
 		error = handout_listeners_place(&parent->handout, parent->datapath, why);
 	if (!error)
 		error = handout_listeners_grow(
@@ -547,8 +559,10 @@ static int run(struct parent *parent, struct why *why)
 static void finish(struct parent *parent)
 {
 	ev_timer_stop(parent->loop, &parent->shipper.restart);
-	if (parent->current)
+	if (parent->current) {
 		generation_unpublish(parent->current);
+		credential_report_remove(parent);
+	}
 	list_for_each_safe (node, &parent->generations)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);
@@ -557,6 +571,7 @@ static void finish(struct parent *parent)
 	vitals_free(parent->vitals);
 	scout_watch_free(parent->scout_watch);
 	guard_watch_free(parent->guard_watch);
+	credential_watch_free(parent->credential_watch);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);
 	if (parent->counters_path)

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "supervise/census.h"
 #include "supervise/endpoints.h"
+#include "supervise/credential_report.h"
+#include "supervise/credential_watch.h"
 #include "supervise/generation.h"
 #include "supervise/handout.h"
 #include "supervise/role.h"
@@ -50,6 +52,7 @@ struct parent {
 	struct vitals *vitals;
 	struct scout_watch *scout_watch;
 	struct guard_watch *guard_watch;
+	struct credential_watch *credential_watch;
 	struct handout handout;
 	struct census *census;
 	struct list generations;

@@ -127,6 +127,7 @@ static void commit(struct parent *parent)
 	parent->pending = NULL;
 	parent->swapping = false;
 	generation_publish(parent->current, parent->options->config_path);
+	credential_report_write(parent);
 	parent_schedule_rotation(parent);
 	census_reconfigure(parent->census, parent->current->config);
 	parent->retiring = old;

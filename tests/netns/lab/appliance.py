@@ -12,7 +12,7 @@ import socket
 from . import network
 from .process import Process, children_of, wait_for
 
-USERS = {"worker": 64101, "signer": 64102, "shipper": 64103, "scout": 64104}
+USERS = {"worker": 64101, "signer": 64102, "shipper": 64103, "scout": 64104, "keeper": 64105}
 
 # Fields of an event that hold JSON.
 JSON_FIELDS = {
