@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where workers may not go. A file of its own: it needs an appliance that it starts itself."""
 
+import contextlib
 import errno
+import socket
 
 from lab import network
 from lab.appliance import USERS
@@ -44,3 +46,106 @@ def test_workers_may_not_go_where_the_machine_gets_its_secrets(lab, appliance, p
     assert "prohibit" in gate.namespace.ip("rule")
     gate.stop()
     assert "prohibit" not in gate.namespace.ip("rule")
+
+
+LOCAL = ["127.0.0.1", "127.9.9.9", "::1", network.INSIDE, network.INSIDE6, network.OUTSIDE, network.OUTSIDE6,
+         METADATA, HOST_AGENT]
+PORT, RESOLVER_PORT, BACKEND_PORT = 8099, 5399, 8443
+
+
+@contextlib.contextmanager
+def services(namespace):
+    """What listens on every address of the appliance, TCP and UDP."""
+    opened = []
+    with namespace.inside(), contextlib.ExitStack() as closed:
+        for port in (53, PORT, RESOLVER_PORT, BACKEND_PORT):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                opened.append(closed.enter_context(socket.socket(socket.AF_INET6, kind)))
+                opened[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                opened[-1].bind(("::", port))
+                if kind == socket.SOCK_STREAM:
+                    opened[-1].listen()
+        yield
+
+
+def reach(namespace, user, targets):
+    """What becomes of a datagram to, and of a connection with, each of (address, port)."""
+    program = f"""
+import errno, os, socket
+os.setgid({user}); os.setuid({user})
+for address, port in {targets!r}:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(family, kind) as s:
+            s.settimeout(20)
+            try:
+                s.connect((address, port))
+                s.send(b"x")
+                print("yes")
+            except OSError as error:
+                print(errno.errorcode.get(error.errno, error))
+"""
+    said = namespace.run("/usr/bin/python3", "-c", program).stdout.split()
+    return {target: tuple(said[2 * i: 2 * i + 2]) for i, target in enumerate(targets)}
+
+
+def tables(gate):
+    return [line for line in gate.namespace.run("nft", "list", "tables").stdout.splitlines()
+            if "sallyport_egress_" in line]
+
+
+def test_workers_may_not_go_to_the_machine_itself(appliance):
+    gate = appliance({
+        "endpoints": {"resolvers": [network.DNS + ":53", f"127.0.0.1:{RESOLVER_PORT}", f"[::1]:{RESOLVER_PORT}"]},
+        "backends": [{"name": "here", "host": "res-a.openai.azure.com", "port": BACKEND_PORT,
+                      "addresses": ["127.0.0.1", f"[::1]:{BACKEND_PORT}"]}],
+    }, start=False)
+    place = gate.namespace
+    for address in (METADATA, HOST_AGENT):
+        place.ip("addr", "add", address + "/32", "dev", "lo")
+    try:
+        gate.write_config()
+        gate.make_ca()
+        gate.start_daemon()
+        forbidden = [(address, port) for address in LOCAL for port in (PORT, 53)]
+        forbidden += [(METADATA, RESOLVER_PORT), (network.INSIDE, BACKEND_PORT)]
+        resolvers = [("127.0.0.1", RESOLVER_PORT), ("::1", RESOLVER_PORT)]
+        backends = [("127.0.0.1", BACKEND_PORT), ("::1", BACKEND_PORT)]
+        everywhere = forbidden + resolvers + backends
+
+        def refused():
+            found = reach(place, USERS["worker"], everywhere)
+            assert {found[target] for target in forbidden} == {("EPERM", "ECONNREFUSED")}, found
+            assert {found[target] for target in resolvers} == {("yes", "yes")}, found
+            assert {found[target] for target in backends} == {("EPERM", "yes")}, found
+
+        with services(place):
+            refused()
+            assert set(reach(place, USERS["shipper"], everywhere).values()) == {("yes", "yes")}
+            gate.reload()
+            refused()
+            # Without resolvers of ours it is the port of the DNS.
+            gate.write_config({"endpoints": {"resolvers": None}})
+            gate.reload()
+            found = reach(place, USERS["worker"], [("127.0.0.53", 53), ("::1", 53), ("127.0.0.1", RESOLVER_PORT)])
+            assert list(found.values()) == [("yes", "yes")] * 2 + [("EPERM", "ECONNREFUSED")], found
+            gate.daemon.kill()
+            assert len(tables(gate)) == 2
+            gate.start_daemon()
+            assert len(tables(gate)) == 2
+            gate.stop()
+            assert not tables(gate)
+            assert set(reach(place, USERS["worker"], everywhere).values()) == {("yes", "yes")}
+    finally:
+        for address in (METADATA, HOST_AGENT):
+            place.ip("addr", "del", address + "/32", "dev", "lo")
+
+
+def test_a_worker_cannot_use_its_listener_to_go_where_it_may_not(appliance):
+    """connect(2) to AF_UNSPEC makes of a socket that listens one that connects: it is the workers', not
+    the daemon's, by what the rules go by."""
+    gate = appliance()
+    with open(f"/proc/{gate.daemon.pid}/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file if ":" in line]
+    owners = {row[7] for row in rows if row[3] == "0A" and 15100 <= int(row[1].split(":")[1], 16) < 15102}
+    assert owners == {str(USERS["worker"])}

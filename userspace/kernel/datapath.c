@@ -380,7 +380,7 @@ void datapath_close(struct datapath *datapath)
 	if (datapath->routed) {
 		route_remove(datapath->netlink, &datapath->route, AF_INET);
 		route_remove(datapath->netlink, &datapath->route, AF_INET6);
-		egress_remove(datapath->netlink);
+		egress_remove(datapath->netlink, datapath->inside);
 	}
 	if (datapath->netlink >= 0)
 		close(datapath->netlink);

@@ -8,6 +8,7 @@
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
+#include "kernel/egress_local.h"
 #include "kernel/netlink.h"
 
 #define RULES_MAX 16
@@ -86,10 +87,16 @@ static void remove_family(int netlink, int family)
 		netlink_do(netlink, &found.deletions[i]);
 }
 
-void egress_remove(int netlink)
+static void remove_all(int netlink)
 {
 	remove_family(netlink, AF_INET);
 	remove_family(netlink, AF_INET6);
+}
+
+void egress_remove(int netlink, const char *inside)
+{
+	remove_all(netlink);
+	egress_local_remove(inside);
 }
 
 /* ---- those that are wanted ---- */
@@ -105,14 +112,17 @@ int egress_set(int netlink, const struct config *config, struct why *why)
 	const struct egress_rule collector = {
 		config->audit.collector.address, config->audit.collector.port, false};
 	uint32_t uid = config->processes.worker.uid;
-	int error = 0;
+	int error = egress_local_set(config, why);
 
-	egress_remove(netlink);
+	if (error)
+		return error;
+
+	remove_all(netlink);
 	if (!uid || config->processes.worker.missing)
 		return 0;
 	for (size_t i = 0; i < sizeof(always) / sizeof(*always) && !error; i++)
 		error = rule_do(netlink, &always[i], uid);
-	/* Of a collector on this machine the kernel's own table, which comes first, decides. */
+	/* Of a collector on this machine egress_local decides. */
 	if (!error && collector.port && uid != config->processes.shipper.uid)
 		error = rule_do(netlink, &collector, uid);
 	return error ? why_set(why, -error, "policy routing: cannot forbid the workers' user what is "

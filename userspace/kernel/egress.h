@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Where a worker that is not what it was may not go: the machine's identity and secrets are handed
  * out at addresses that any process can reach, and so is the collector. Policy rules by the user of
- * the workers (ip-rule(8), uidrange … prohibit) make connect(2) there fail with EACCES. */
+ * the workers (ip-rule(8), uidrange … prohibit) make connect(2) there fail with EACCES. What is on this
+ * machine itself is refused by egress_local.h, which these two bring along. */
 #ifndef KERNEL_EGRESS_H
 #define KERNEL_EGRESS_H
 
@@ -15,7 +16,7 @@
  * be one of its own: for root, or one that the shipper shares, there is less or nothing to forbid.
  * 0, or negative errno with why. */
 int egress_set(int netlink, const struct config *config, struct why *why);
-/* Removes all rules of ours. */
-void egress_remove(int netlink);
+/* Removes all rules of ours, of the instance with that datapath.inside. */
+void egress_remove(int netlink, const char *inside);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,6 +31,18 @@ static int listener_prepare(int fd, int family)
 	return 0;
 }
 
+/* The socket of the workers' user, as the rules that say where they may go know them by: a worker could
+ * connect with it (connect(2) to AF_UNSPEC ends the listening). */
+static int socket_of(uid_t uid, int family)
+{
+	uid_t before = (uid_t)setfsuid(uid);
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error = errno;
+
+	setfsuid(before);
+	errno = error;
+	return fd;
+}
+
 int datapath_listener(const struct config *config, unsigned worker, int family, struct why *why)
 {
 	unsigned port = config->datapath.listen_base + worker;
@@ -49,7 +62,7 @@ int datapath_listener(const struct config *config, unsigned worker, int family, 
 	if (port > UINT16_MAX || worker >= WORKERS_MAX)
 		return why_set(why, EINVAL, "worker %u has no port: datapath.listen_base is %u",
 			worker, config->datapath.listen_base);
-	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket_of(config->processes.worker.uid, family);
 	if (fd < 0)
 		return errno == EAFNOSUPPORT ? -EAFNOSUPPORT
 					     : why_set(why, errno, "socket: %s", strerror(errno));

@@ -151,6 +151,7 @@ static void keep_member(struct json_scan *scan, struct json_keep *keep)
 static void enter_messages(struct request_reader *r, struct json_scan *scan, enum json_type type)
 {
 	newest_free(&r->newest);
+	buf_free(&r->messages); /* of a member of the same name before */
 	r->in_message = false;
 	r->in_list = type == JSON_ARRAY && r->newest.max;
 	if (!r->in_list)

@@ -177,7 +177,8 @@ class Network:
             appliance.run("ip", "link", "set", interface, "xdp", "off", check=False)
             appliance.run("tc", "qdisc", "del", "dev", interface, "clsact", check=False)
         for family in ("ip", "ip6"):
-            appliance.run("nft", "delete", "table", family, "sallyport_" + INSIDE_INTERFACE, check=False)
+            for table in ("sallyport_", "sallyport_egress_"):
+                appliance.run("nft", "delete", "table", family, table + INSIDE_INTERFACE, check=False)
         for family in ("-4", "-6"):
             rules = appliance.run("ip", family, "rule", "show").stdout
             for line in rules.splitlines():

@@ -288,11 +288,16 @@ static void facts_before_the_problem_stay(void **state)
 
 static void of_two_members_with_one_name_the_last_is_kept(void **state)
 {
-	struct request_reader *r =
-		read_whole("{\"messages\":[1],\"messages\":[2,3],\"model\":\"a\","
-			   "\"model\":\"b\"}");
+	/* Of a list that is cut, the rest is put together behind what memory there is. */
+	struct slice cut = SLICE("{\"messages\":\"old\",\"messages\":[\"aaaaaaaaaaaaaaaa\","
+				 "\"cccccccccccccccc\"]}");
+	struct request_reader *r = read_pieces(&chat, 32, cut, SIZE_MAX);
 
 	(void)state;
+	assert_text(request_reader_facts(r)->messages, "[\"cccccccccccccccc\"]");
+	request_reader_free(r);
+	r = read_whole("{\"messages\":[1],\"messages\":[2,3],\"model\":\"a\","
+			   "\"model\":\"b\"}");
 	assert_text(request_reader_facts(r)->messages, "[2,3]");
 	assert_text(request_reader_facts(r)->model, "b");
 	assert_int_equal(request_reader_end(r), -EBADMSG);
