@@ -223,8 +223,9 @@ struct config {
 	size_t nhosts;
 	struct config_backend *backends;
 	size_t nbackends;
-	struct config_credential *credentials; /* as listed, then those of key_file */
-	size_t ncredentials;
+	/* As listed in the file, then those of key_file, in the order of their backends. */
+	struct config_credential *credentials;
+	size_t ncredentials, nlisted_credentials;
 	struct config_tls tls;
 	struct config_tcp tcp;
 	struct config_http http;

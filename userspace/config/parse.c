@@ -226,15 +226,18 @@ static int reader_key_files(const struct reader *r)
 static int reader_credentials(const struct reader *r, const struct raw *raw)
 {
 	struct config *c = r->config;
+	int error;
 
 	/* With room for those of key_file: backends point into the list. */
 	c->credentials = calloc((size_t)raw->credentials_count + raw->backends_count + 1,
 		sizeof(*c->credentials));
 	if (!c->credentials)
 		return reader_memory(r);
-	return reader_entries(r, &section_credential, (const char *)raw->credentials,
+	error = reader_entries(r, &section_credential, (const char *)raw->credentials,
 		sizeof(*raw->credentials), raw->credentials_count, (char *)c->credentials,
 		sizeof(*c->credentials), &c->ncredentials);
+	c->nlisted_credentials = c->ncredentials;
+	return error;
 }
 
 static int reader_config(const struct reader *r, const struct raw *raw)

@@ -68,7 +68,7 @@ static int rules_names(const struct rules *r)
 			sizeof(c->backends[0]));
 	if (!error && c->ncredentials)
 		error = rules_once(r, "credentials", "name", &c->credentials[0].name,
-			c->ncredentials, sizeof(c->credentials[0]));
+			c->nlisted_credentials, sizeof(c->credentials[0]));
 	return error;
 }
 
@@ -85,19 +85,35 @@ static int rules_credential(const struct rules *r, size_t i)
 		     : "no file for a credential that is not from: file, found one");
 }
 
+/* key_file is the short form of a credential that has the backend's name. */
+static int rules_key_file(const struct rules *r, size_t i)
+{
+	const struct config *c = r->config;
+	const struct config_backend *backend = &c->backends[i];
+
+	if (!backend->key_file)
+		return 0;
+	if (backend->credential < &c->credentials[c->nlisted_credentials])
+		return problem_set(r->problems, EINVAL,
+			"%s:%u: backends[%zu].credential: expected a credential or a key_file, found "
+			"both",
+			r->name, entry_line(r, "backends", i, "credential"), i);
+	for (size_t k = 0; k < c->nlisted_credentials; k++)
+		if (strcmp(c->credentials[k].name, backend->name) == 0)
+			return problem_set(r->problems, EINVAL,
+				"%s:%u: backends[%zu].name: expected another name than that of a "
+				"credential, for a backend with a key_file, found \"%s\"",
+				r->name, entry_line(r, "backends", i, "name"), i, backend->name);
+	return 0;
+}
+
 static int rules_credentials(const struct rules *r)
 {
 	const struct config *c = r->config;
 	int error = 0;
 
 	for (size_t i = 0; i < c->nbackends && !error; i++)
-		if (c->backends[i].key_file && c->backends[i].credential &&
-			c->backends[i].credential->file != c->backends[i].key_file &&
-			strcmp(c->backends[i].credential->name, c->backends[i].name) != 0)
-			error = problem_set(r->problems, EINVAL,
-				"%s:%u: backends[%zu].credential: expected a credential or a "
-				"key_file, found both",
-				r->name, entry_line(r, "backends", i, "credential"), i);
+		error = rules_key_file(r, i);
 	for (size_t i = 0; i < c->ncredentials && !error; i++)
 		error = rules_credential(r, i);
 	return error;

@@ -132,13 +132,10 @@ static void check_credential(struct system_check *s, unsigned line, const char *
 static void check_credentials(struct system_check *s, const struct config *c)
 {
 	const struct node *entry = s->root ? node_find(s->root, "credentials") : NULL;
-	size_t listed = c->ncredentials;
 	char key[64];
 
-	for (size_t i = 0; i < c->nbackends; i++)
-		listed -= c->backends[i].key_file != NULL;
 	entry = entry ? entry->first : NULL;
-	for (size_t i = 0; i < listed; i++, entry = entry ? entry->next : NULL) {
+	for (size_t i = 0; i < c->nlisted_credentials; i++, entry = entry ? entry->next : NULL) {
 		const char *name = c->credentials[i].file ? "file" : "name";
 		const struct node *value = node_find(entry, name);
 

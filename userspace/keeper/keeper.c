@@ -96,11 +96,14 @@ static void on_grace(struct ev_loop *loop, ev_timer *timer, int events)
 static void take_failure(struct keeper *keeper, size_t i, const char *why, bool retry)
 {
 	struct held *held = &keeper->held[i];
+	bool again = strcmp(held->error, why) == 0;
 
 	counter_add(keeper->context->counters, COUNTER_CREDENTIAL_FAILED, 1);
 	held_fail(held, why, retry, 0, 0, clock_monotonic_ns());
-	log_error("credential %s: %s%s", credential_of(keeper, i)->name, why,
-		held->value ? "; the last good value stays in use" : "");
+	/* The same trouble each minute is told once: by the log as by the event. */
+	if (!again)
+		log_error("credential %s: %s%s", credential_of(keeper, i)->name, why,
+			held->value ? "; the last good value stays in use" : "");
 	tell(keeper, i, false);
 }
 

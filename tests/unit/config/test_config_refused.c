@@ -79,7 +79,7 @@ static void unknown_and_repeated_keys(void **state)
 	ASSERT_REFUSED(
 		{INSIDE "nonsense: 1\n",
 			"f:2: nonsense: expected one of the keys appliance, datapath, admission, accounting, endpoints, tls, "
-			"tcp, http, origin, audit, processes, hosts, backends"},
+			"tcp, http, origin, audit, processes, hosts, backends, credentials"},
 		{INSIDE "appliance:\n  nme: x\n",
 			"f:3: appliance.nme: expected one of the keys name, run_directory, workers; is "
 			"it name?"},
@@ -271,14 +271,14 @@ static void a_key_that_would_follow_a_wildcard(void **state)
 			       "hosts:\n  - pattern: \"*.openai.azure.com\"\n    provider: azure\n"
 			       "    backend: east\n",
 			       "f:6: hosts[0].backend: expected a backend with a host, or without a "
-			       "key_file, for a pattern with \"*\", found \"east\", whose key would go "
+			       "key_file or credential, for a pattern with \"*\", found \"east\", whose key would go "
 			       "to whatever name under \"*.openai.azure.com\" a client asks for; give that "
 			       "backend its host, or list the names one by one"},
 		/* An address of its own does not help: who answers there is named by the client too. */
 		{INSIDE "backends: [{name: east, key_file: /k, addresses: [10.0.0.1]}]\n"
 			"hosts: [{pattern: \"*.a.b\", provider: azure, backend: east}]\n",
 			"f:3: hosts[0].backend: expected a backend with a host, or without a "
-			"key_file, for a pattern with \"*\", found \"east\", whose key would go to "
+			"key_file or credential, for a pattern with \"*\", found \"east\", whose key would go to "
 			"whatever name under \"*.a.b\" a client asks for; give that backend its host, or "
 			"list the names one by one"});
 }
@@ -349,7 +349,37 @@ static void identities(void **state)
 		{INSIDE "processes: {worker: -1}\n", "f:2: processes.worker: " USER "\"-1\""},
 		{INSIDE "processes:\n  signer: 1000\n  scout: \"1000:1001\"\n",
 			"f:4: processes.scout: expected another user than that of signer, who holds "
-			"the CA's key, found \"1000:1001\""});
+			"the CA's key, found \"1000:1001\""},
+		{INSIDE "processes:\n  keeper: 1000\n  worker: 1000\n",
+			"f:4: processes.worker: expected another user than that of keeper, who holds "
+			"the services' keys, found \"1000\""},
+		{INSIDE "processes:\n  keeper: 1000\n  signer: 1000\n",
+			"f:3: processes.keeper: expected another user than that of signer, who holds "
+			"the CA's key, found \"1000\""});
+}
+
+static void credentials_that_make_no_sense(void **state)
+{
+	ASSERT_REFUSED({INSIDE "credentials: [{name: a, from: file}]\n",
+			       "f:2: credentials[0].file: expected the file of a credential that is "
+			       "from: file, found nothing"},
+		{INSIDE "credentials:\n  - name: a\n    from: systemd\n    file: /k\n",
+			"f:5: credentials[0].file: expected no file for a credential that is not from: "
+			"file, found one"},
+		{INSIDE "credentials:\n  - {name: a, from: systemd}\n  - {name: a, from: systemd}\n",
+			"f:4: credentials[1].name: expected each name once, found \"a\" also in line "
+			"3"},
+		{INSIDE "credentials: [{name: a, from: systemd}]\n"
+			"backends:\n  - name: x\n    credential: b\n",
+			"f:5: backends[0].credential: expected the name of a credential (a), found "
+			"\"b\""},
+		{INSIDE "credentials: [{name: a, from: systemd}]\n"
+			"backends:\n  - name: x\n    credential: a\n    key_file: /k\n",
+			"f:5: backends[0].credential: expected a credential or a key_file, found both"},
+		{INSIDE "credentials: [{name: x, from: systemd}]\n"
+			"backends:\n  - name: x\n    key_file: /k\n",
+			"f:4: backends[0].name: expected another name than that of a credential, for a "
+			"backend with a key_file, found \"x\""});
 }
 
 static void told(void *context, const char *problem)
@@ -485,6 +515,7 @@ int main(void)
 		cmocka_unit_test(backends_that_are_not_there),
 		cmocka_unit_test(keys_that_contradict_each_other),
 		cmocka_unit_test(identities),
+		cmocka_unit_test(credentials_that_make_no_sense),
 		cmocka_unit_test(all_that_is_wrong_is_told_at_once),
 		cmocka_unit_test(a_file_that_everybody_may_write_to_is_refused),
 		cmocka_unit_test(too_much),
