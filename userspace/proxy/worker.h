@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "audit/recorder.h"
-#include "audit/source_board.h"
+#include "audit/source_table.h"
 #include "backend/credentials.h"
 #include "backend/resolver.h"
 #include "base/list.h"
@@ -48,7 +48,7 @@ struct worker {
 	struct recorder *recorder;
 	struct edit_memory edits;
 	struct bypass_events *bypass_events;
-	const struct source_board *board; /* totals of the source addresses */
+	const struct source_table *sources; /* totals of the source addresses */
 	struct credentials *credentials; /* of the configuration, by index */
 	int signer, keeper;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */

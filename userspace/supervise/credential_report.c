@@ -107,16 +107,16 @@ static void tell_change(struct parent *parent, const char *name,
 
 	snprintf(subject, sizeof(subject), "credential %s", name);
 	if (is_bad(now->state) && (now->state != before->state))
-		census_state(parent->census, subject, state_name(now->state), now->error);
+		accounting_state(parent->accounting, subject, state_name(now->state), now->error);
 	else if (now->renewed)
-		census_state(parent->census, subject, "renewed", "another value has come");
+		accounting_state(parent->accounting, subject, "renewed", "another value has come");
 	else if (now->state == CREDENTIAL_STATE_FRESH && is_bad(before->state))
-		census_state(parent->census, subject, state_name(now->state),
+		accounting_state(parent->accounting, subject, state_name(now->state),
 			"it can be had again");
 }
 
 void credential_report_take(
-	struct parent *parent, const struct slot *keeper, const struct ipc_message *message)
+	struct parent *parent, const struct service *keeper, const struct ipc_message *message)
 {
 	struct generation *generation = keeper->generation;
 	struct control_credential now, *before;

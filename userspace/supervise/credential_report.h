@@ -7,11 +7,11 @@
 #include "base/ipc.h"
 
 struct parent;
-struct slot;
+struct service;
 
-/* A CONTROL_CREDENTIAL of the keeper in that slot. */
+/* A CONTROL_CREDENTIAL of the keeper in that place. */
 void credential_report_take(
-	struct parent *parent, const struct slot *keeper, const struct ipc_message *message);
+	struct parent *parent, const struct service *keeper, const struct ipc_message *message);
 /* Writes the file for the configuration in force. */
 void credential_report_write(const struct parent *parent);
 /* Takes it away. */

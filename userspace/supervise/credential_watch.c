@@ -45,7 +45,7 @@ static void tell(struct generation *generation, size_t i, const char *path)
 			"systemd handed over no credentials: add LoadCredential=%s:FILE to the service",
 			generation->config->credentials[i].name);
 	snprintf(told.why, sizeof(told.why), "%.*s", (int)sizeof(told.why) - 1, why.text);
-	process_send(generation->slots[GENERATION_KEEPER].process, CONTROL_FILE, &told, sizeof(told),
+	process_send(generation->services[GENERATION_KEEPER].process, CONTROL_FILE, &told, sizeof(told),
 		&fd, fd >= 0);
 	if (fd >= 0)
 		close(fd);
@@ -56,7 +56,7 @@ static void look(struct generation *generation, bool all)
 {
 	const struct config *config = generation->config;
 
-	if (!config || generation->relieved || !generation->slots[GENERATION_KEEPER].process)
+	if (!config || generation->relieved || !generation->services[GENERATION_KEEPER].process)
 		return;
 	for (size_t i = 0; i < config->ncredentials; i++) {
 		struct stat *seen = &generation->credentials[i].file;
@@ -76,7 +76,7 @@ static void look(struct generation *generation, bool all)
 void credential_watch_tell(struct generation *generation)
 {
 	look(generation, true);
-	credential_watch_look(generation->slots[0].parent->credential_watch);
+	credential_watch_look(generation->services[0].parent->credential_watch);
 }
 
 /* Adding one that is there already changes nothing. */
