@@ -36,6 +36,21 @@ def test_the_newest_words_are_kept(gate, client, prompt):
     assert event["gen_ai.input.messages.cut"] == sum(len(json.dumps(m)) for m in missing)
 
 
+@pytest.mark.parametrize("path, field", [("chat/completions", "messages"), ("completions", "prompt")])
+def test_one_long_message_keeps_its_beginning_and_its_end(gate, client, prompt, path, field):
+    text = prompt + " beginning " + "".join(f"{i} " for i in range(150_000)) + "the end."
+    said = [{"content": text, "role": "user"}] if field == "messages" else [text]
+    assert client.call(AZURE, azure_path(operation=path), json.dumps({field: said})).status == 200
+    event = gate.event(prompt)
+    kept = json.loads(event["gen_ai.input.messages"])
+    beginning, end = (kept[0]["content"] if field == "messages" else kept[0]).split("…")
+    assert text.startswith(beginning) and text.endswith(end)
+    assert min(len(beginning), len(end)) > 100_000
+    assert field == "prompt" or kept[0]["role"] == "user"
+    assert event["gen_ai.input.messages.truncated"] is True
+    assert event["gen_ai.input.messages.cut"] == len(text) - len(beginning + end)
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_long_answer_keeps_its_beginning_and_its_end(gate, client, prompt, streamed):
     got = client.chat(AZURE, prompt, fields={"stream": streamed}, headers={"x-test-events": "60000"})

@@ -76,6 +76,7 @@
 	X(FLAG, tools_truncated, "gen_ai.tools.truncated")                                         \
 	X(NUMBER, input_messages_cut, "gen_ai.input.messages.cut") /* bytes not in them */         \
 	X(NUMBER, output_messages_cut, "gen_ai.output.messages.cut") /* likewise */               \
+	X(NUMBER, tools_cut, "gen_ai.tools.cut") /* likewise */                                   \
 	X(TEXT, request_user, "gen_ai.request.user")                                               \
 	X(FLAG, body_readable, "body.readable")                                                    \
 	X(TEXT, body_problem, "body.problem")	/* why it is not readable */                       \

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "openai/ends.h"
+#include "openai/json_scan.h"
 
 /* Shorter strings are part of what is around them. */
 #define STRING_MIN 256
@@ -17,6 +18,14 @@ struct abridge_part {
 	struct buf before;
 	struct ends text;
 };
+
+/* A string that is shortened keeps more than 16 times the bytes of its mark. */
+size_t abridge_within(size_t bytes)
+{
+	size_t closing = JSON_SCAN_DEPTH + 2, room = bytes > closing ? bytes - closing : 0;
+
+	return room - room / 16;
+}
 
 void abridge_init(struct abridge *a, size_t max)
 {
@@ -73,8 +82,10 @@ static void make_room(struct abridge *a)
 	while (a->kept > wanted) {
 		struct ends *text = longest(a);
 		size_t n = a->kept - wanted, half = ends_len(text) / 2;
-		size_t gone = half < SHORTEST ? 0 : ends_shed(text, n < half ? n : half);
+		size_t gone;
 
+		a->spent += a->nparts + half;
+		gone = half < SHORTEST ? 0 : ends_shed(text, n < half ? n : half);
 		a->kept -= gone;
 		a->cut += gone;
 		if (!gone) {

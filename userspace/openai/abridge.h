@@ -21,7 +21,12 @@ struct abridge {
 	bool in_string, escaped;
 	bool full;    /* no string is left to shorten: what comes is not kept */
 	uint64_t cut; /* bytes that are not kept */
+	uint64_t spent; /* what it did besides looking at what came, as of base/work.h: its owner takes it */
 };
+
+/* What is to be given to abridge_init for an outcome of at most so many bytes, the marks of cuts and
+ * what json_mend adds to one that is `full` among them; 0: there is no such. */
+size_t abridge_within(size_t bytes);
 
 void abridge_init(struct abridge *abridge, size_t max);
 void abridge_free(struct abridge *abridge);

@@ -13,6 +13,7 @@
 void newest_init(struct newest *n, size_t max)
 {
 	*n = (struct newest){.max = max};
+	abridge_init(&n->alone, abridge_within(max));
 }
 
 void newest_free(struct newest *n)
@@ -20,6 +21,7 @@ void newest_free(struct newest *n)
 	buf_free(&n->json);
 	buf_free(&n->lengths);
 	buf_free(&n->user);
+	abridge_free(&n->alone);
 	newest_init(n, n->max);
 }
 
@@ -68,6 +70,37 @@ static struct buf shortened(struct newest *n, struct slice element, size_t room)
 	return b;
 }
 
+/* What is kept of an element that was fed; empty where nothing of it fits. Afterwards the next may be. */
+static struct buf abridged_end(struct newest *n, struct abridge *abridge)
+{
+	struct buf b = BUF_EMPTY;
+
+	if (abridge_end(abridge, &b) < 0 || (abridge->full && json_mend(&b) < 0))
+		n->no_memory = true;
+	n->spent += abridge->spent + buf_len(&b);
+	n->cut += abridge->cut;
+	abridge_init(abridge, abridge->max);
+	return b;
+}
+
+/* The element, the longest of its strings without their middles, as JSON of at most room bytes; empty
+ * where nothing of it fits. */
+static struct buf abridged(struct newest *n, struct slice element, size_t room)
+{
+	struct abridge abridge;
+	struct buf b;
+
+	abridge_init(&abridge, abridge_within(room));
+	if (!abridge.max) {
+		n->cut += element.len;
+		return (struct buf)BUF_EMPTY;
+	}
+	abridge_feed(&abridge, element);
+	b = abridged_end(n, &abridge);
+	n->spent += element.len;
+	return b;
+}
+
 /* Puts what stands for the last element in its place; false: it is empty, and the element gone. */
 static bool last_replace(struct newest *n, size_t comma, struct buf *element)
 {
@@ -90,6 +123,15 @@ void newest_begin(struct newest *n)
 		n->no_memory = true;
 }
 
+void newest_overflow(struct newest *n, struct slice bytes)
+{
+	if (!abridge_begun(&n->alone)) {
+		abridge_feed(&n->alone, element_at(n, n->begun, SIZE_MAX));
+		n->json.end = n->json.start + n->begun + 1;
+	}
+	abridge_feed(&n->alone, bytes);
+}
+
 /* The bytes that the array would have now. */
 static size_t size_of(const struct newest *n)
 {
@@ -106,7 +148,9 @@ static void shed_begin(struct newest *n)
 
 	n->shed = true;
 	if (1 + length > quarter) {
-		b = shortened(n, element_at(n, 0, length), quarter);
+		/* Of the user's last message the end counts as well. */
+		b = n->last_user == 1 ? abridged(n, element_at(n, 0, length), quarter)
+				      : shortened(n, element_at(n, 0, length), quarter);
 		if (buf_len(&b)) {
 			memcpy(n->json.memory + n->json.start + 1, buf_slice(&b).data, buf_len(&b));
 			n->head = 1 + buf_len(&b);
@@ -130,7 +174,7 @@ static void shed_one(struct newest *n)
 	size_t length = first & ~USER;
 
 	if ((first & USER) && n->elements - waiting(n) + 1 == n->last_user)
-		n->user = shortened(n, element_at(n, n->tail, length), n->max / PART);
+		n->user = abridged(n, element_at(n, n->tail, length), n->max / PART);
 	else
 		n->cut += length;
 	n->tail += 1 + length;
@@ -144,12 +188,12 @@ static void shed_one(struct newest *n)
 	}
 }
 
-/* The newest element alone is too long: it keeps its beginning. */
+/* The newest element alone is too long. */
 static void shorten_last(struct newest *n)
 {
 	uint32_t first = first_length(n);
 	size_t length = first & ~USER, others = size_of(n) - length;
-	struct buf b = shortened(
+	struct buf b = abridged(
 		n, element_at(n, n->tail, length), n->max > others ? n->max - others : 0);
 	size_t kept = buf_len(&b);
 
@@ -179,9 +223,13 @@ void newest_add(struct newest *n, uint64_t written, bool user)
 	n->elements++;
 	if (n->no_memory)
 		return;
-	if (written > length) {
+	if (abridge_begun(&n->alone)) {
+		b = abridged_end(n, &n->alone);
+	} else if (written > length) {
 		n->cut += written - length;
 		b = shortened(n, element_at(n, n->begun, length), n->max);
+	}
+	if (written > length) {
 		length = buf_len(&b);
 		if (!last_replace(n, n->begun, &b)) {
 			n->elements--;
@@ -205,8 +253,13 @@ void newest_add_unfinished(struct newest *n)
 	n->elements++;
 	if (n->no_memory)
 		return;
-	if (buf_append_slice(&b, element) < 0 || json_mend(&b) < 0)
+	if (abridge_begun(&n->alone)) {
+		b = abridged_end(n, &n->alone);
+		if (json_mend(&b) < 0)
+			n->no_memory = true;
+	} else if (buf_append_slice(&b, element) < 0 || json_mend(&b) < 0) {
 		n->no_memory = true;
+	}
 	element.len = buf_len(&b);
 	if (!last_replace(n, n->begun, &b)) {
 		n->elements--;
@@ -214,6 +267,14 @@ void newest_add_unfinished(struct newest *n)
 	}
 	length_add(n, element.len, 0);
 	newest_fit(n);
+}
+
+uint64_t newest_spent(struct newest *n)
+{
+	uint64_t spent = n->spent + n->alone.spent;
+
+	n->spent = n->alone.spent = 0;
+	return spent;
 }
 
 void newest_end(struct newest *n, struct buf *array)

@@ -138,8 +138,10 @@ static void make_room(struct output *o)
 	while (o->kept > wanted) {
 		struct ends *text = longest(o);
 		size_t n = o->kept - wanted, half = ends_len(text) / 2;
-		size_t gone = half < SHORTEST ? 0 : ends_shed(text, n < half ? n : half);
+		size_t gone;
 
+		o->spent += o->nchoices * OUTPUT_TEXTS + o->ncalls * OUTPUT_CALL_TEXTS + half;
+		gone = half < SHORTEST ? 0 : ends_shed(text, n < half ? n : half);
 		o->kept -= gone;
 		o->cut_bytes += gone;
 		if (!gone) {

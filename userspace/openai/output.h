@@ -43,6 +43,7 @@ struct output {
 	bool full;	/* no text is left to shorten: what comes is not kept */
 	uint64_t cut_bytes; /* of text that are not kept */
 	uint64_t bytes; /* of text that was fed, kept or not */
+	uint64_t spent; /* on making room, as of base/work.h: its owner takes it */
 };
 
 /* max: most bytes of text (in its JSON form) that are kept, the longest texts by their beginnings

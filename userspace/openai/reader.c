@@ -57,6 +57,7 @@ static void request_feed(struct reader *r, struct slice piece, struct work *work
 	work_spend(work, piece.len);
 	if (request_reader_feed(r->request, piece) < 0)
 		r->failed = true;
+	work_spend(work, request_reader_spent(r->request));
 }
 
 static void request_fail(struct reader *r, const char *problem)
@@ -81,6 +82,7 @@ static void response_feed(struct reader *r, struct slice piece, struct work *wor
 	work_spend(work, piece.len);
 	if (response_reader_body(r->response, piece) < 0)
 		r->failed = true;
+	work_spend(work, response_reader_spent(r->response));
 }
 
 static void response_fail(struct reader *r, const char *problem)
@@ -114,6 +116,7 @@ static bool stream_event(
 		response_reader_skipped(r->response);
 	else if (event->data.data)
 		flags = response_reader_event(r->response, event->data);
+	work_spend(work, response_reader_spent(r->response));
 	if (flags & RESPONSE_EVENT_DONE) {
 		r->mark = event->raw.data;
 		reader_conclude(r);

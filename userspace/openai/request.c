@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "http/coding.h"
+#include "openai/abridge.h"
 #include "openai/json_mend.h"
 #include "openai/json_scan.h"
 #include "openai/json_text.h"
@@ -87,6 +88,14 @@ struct number_text {
 	char bytes[JSON_SCAN_NUMBER + 1];
 };
 
+/* A member of which the JSON is kept; once it is too long, it is abridged. */
+struct member {
+	struct buf into;
+	struct json_keep keep;
+	struct abridge abridge;
+	size_t max;
+};
+
 struct request_reader {
 	const struct operation *operation;
 	struct json_scan *scan;
@@ -95,8 +104,9 @@ struct request_reader {
 	struct number_text max_tokens, temperature, top_p, n;
 	bool new_limit; /* max_tokens is of "max_completion_tokens" */
 
-	struct buf text, messages, tools;
-	struct json_keep keep_text, keep_messages, keep_tools;
+	struct buf text;
+	struct json_keep keep_text;
+	struct member messages, tools; /* messages: or the older prompt */
 	struct newest newest; /* of "messages", while it is an array */
 	struct json_keep keep_message;
 	bool in_list, in_message, of_user;
@@ -140,22 +150,67 @@ static void doubt(void *context, enum json_doubt why)
 	unreadable(context, why == JSON_DOUBT_TWICE ? "duplicate key" : "ambiguous key");
 }
 
-/* Keeps the raw JSON of a member; of two with the same name the last. */
-static void keep_member(struct json_scan *scan, struct json_keep *keep)
+static void member_overflow(void *context, struct slice bytes)
 {
-	buf_clear(keep->into);
-	if (keep->max)
-		json_scan_keep_raw(scan, keep);
+	struct member *member = context;
+
+	if (!abridge_begun(&member->abridge))
+		abridge_feed(&member->abridge, buf_slice(&member->into));
+	abridge_feed(&member->abridge, bytes);
+	buf_clear(&member->into);
+	member->keep.max = 0;
+}
+
+static void member_init(struct member *member, size_t max)
+{
+	member->max = max;
+	abridge_init(&member->abridge, abridge_within(max));
+	member->keep = (struct json_keep){
+		.into = &member->into,
+		.overflow = member->abridge.max ? member_overflow : NULL,
+		.context = member,
+	};
+}
+
+static void member_free(struct member *member)
+{
+	buf_free(&member->into);
+	abridge_free(&member->abridge);
+}
+
+/* Of one of the same name before. */
+static void member_forget(struct member *member)
+{
+	buf_free(&member->into);
+	abridge_free(&member->abridge);
+	abridge_init(&member->abridge, abridge_within(member->max));
+	member->keep.max = member->max;
+}
+
+/* Keeps the raw JSON of a member; of two with the same name the last. */
+static void member_keep(struct json_scan *scan, struct member *member)
+{
+	member_forget(member);
+	if (member->max)
+		json_scan_keep_raw(scan, &member->keep);
+}
+
+static void message_overflow(void *context, struct slice bytes)
+{
+	struct request_reader *r = context;
+
+	newest_overflow(&r->newest, bytes);
+	r->keep_message.max = 0;
 }
 
 static void enter_messages(struct request_reader *r, struct json_scan *scan, enum json_type type)
 {
 	newest_free(&r->newest);
-	buf_free(&r->messages); /* of a member of the same name before */
+	member_forget(&r->messages);
 	r->in_message = false;
 	r->in_list = type == JSON_ARRAY && r->newest.max;
 	if (!r->in_list)
-		keep_member(scan, &r->keep_messages);
+		member_keep(scan, &r->messages);
 }
 
 static void enter_message(struct request_reader *r, struct json_scan *scan)
@@ -166,7 +221,11 @@ static void enter_message(struct request_reader *r, struct json_scan *scan)
 	r->in_message = true;
 	r->of_user = false;
 	r->keep_message = (struct json_keep){
-		.into = &r->newest.json, .max = buf_len(&r->newest.json) + r->newest.max};
+		.into = &r->newest.json,
+		.max = buf_len(&r->newest.json) + r->newest.max,
+		.overflow = r->newest.alone.max ? message_overflow : NULL,
+		.context = r,
+	};
 	json_scan_keep_raw(scan, &r->keep_message);
 }
 
@@ -208,10 +267,10 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		break;
 	case NODE_PROMPT:
 		if (!chat)
-			keep_member(scan, &r->keep_messages);
+			member_keep(scan, &r->messages);
 		break;
 	case NODE_TOOLS:
-		keep_member(scan, &r->keep_tools);
+		member_keep(scan, &r->tools);
 		break;
 	case NODE_DATA_SOURCES:
 		r->facts.data_sources = true;
@@ -354,8 +413,8 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 	r->operation = operation;
 	r->facts.readable = true;
 	r->keep_text = (struct json_keep){.into = &r->text, .max = TEXT_MAX};
-	r->keep_messages = (struct json_keep){.into = &r->messages, .max = content_max};
-	r->keep_tools = (struct json_keep){.into = &r->tools, .max = content_max};
+	member_init(&r->messages, content_max);
+	member_init(&r->tools, content_max);
 	newest_init(&r->newest, content_max);
 	r->scan = json_scan_new(&handler, r);
 	if (!r->scan) {
@@ -371,8 +430,8 @@ void request_reader_free(struct request_reader *r)
 		return;
 	json_scan_free(r->scan);
 	buf_free(&r->text);
-	buf_free(&r->messages);
-	buf_free(&r->tools);
+	member_free(&r->messages);
+	member_free(&r->tools);
 	newest_free(&r->newest);
 	free(r);
 }
@@ -385,6 +444,15 @@ int request_reader_feed(struct request_reader *r, struct slice piece)
 	if (problem)
 		unreadable(r, json_problem_name(problem));
 	return problem ? -EBADMSG : 0;
+}
+
+uint64_t request_reader_spent(struct request_reader *r)
+{
+	uint64_t spent = newest_spent(&r->newest) + r->messages.abridge.spent +
+			 r->tools.abridge.spent;
+
+	r->messages.abridge.spent = r->tools.abridge.spent = 0;
+	return spent;
 }
 
 void request_reader_fail(struct request_reader *r, const char *problem)
@@ -400,15 +468,24 @@ int request_problem_status(const char *problem)
 }
 
 /* The kept JSON, closed where it was cut or the body ended inside it. */
-static struct slice kept(
-	const struct request_reader *r, struct json_keep *keep, bool unfinished, bool *truncated)
+static struct slice member_end(
+	const struct request_reader *r, struct member *member, bool unfinished, bool *truncated, uint64_t *cut)
 {
-	*truncated = *truncated || keep->cut;
-	if ((keep->cut || unfinished) && json_mend(keep->into) < 0)
+	bool abridged = abridge_begun(&member->abridge);
+	bool open = unfinished || member->keep.cut;
+
+	if (abridged) {
+		open = open || member->abridge.full;
+		*cut = member->abridge.cut;
 		*truncated = true;
-	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(keep->into) < 0)
+		(void)abridge_end(&member->abridge, &member->into);
+	}
+	*truncated = *truncated || member->keep.cut;
+	if (open && json_mend(&member->into) < 0)
 		*truncated = true;
-	return buf_slice(keep->into);
+	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&member->into) < 0)
+		*truncated = true;
+	return buf_slice(&member->into);
 }
 
 static void end_list(struct request_reader *r)
@@ -419,10 +496,10 @@ static void end_list(struct request_reader *r)
 		newest_add_unfinished(&r->newest);
 	r->in_message = false;
 	if (!f->messages.data)
-		newest_end(&r->newest, &r->messages);
-	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&r->messages) < 0)
+		newest_end(&r->newest, &r->messages.into);
+	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&r->messages.into) < 0)
 		r->newest.no_memory = true;
-	f->messages = buf_slice(&r->messages);
+	f->messages = buf_slice(&r->messages.into);
 	f->messages_cut = r->newest.cut;
 	f->messages_truncated = r->newest.cut || r->newest.no_memory;
 }
@@ -437,9 +514,10 @@ int request_reader_end(struct request_reader *r)
 	if (r->in_list)
 		end_list(r);
 	else
-		f->messages = kept(
-			r, &r->keep_messages, problem != JSON_FINE, &f->messages_truncated);
-	f->tools = kept(r, &r->keep_tools, problem != JSON_FINE, &f->tools_truncated);
+		f->messages = member_end(r, &r->messages, problem != JSON_FINE,
+			&f->messages_truncated, &f->messages_cut);
+	f->tools = member_end(
+		r, &r->tools, problem != JSON_FINE, &f->tools_truncated, &f->tools_cut);
 	return f->readable ? 0 : -EBADMSG;
 }
 

@@ -29,12 +29,14 @@ struct request_facts {
 	struct request_number max_tokens; /* max_completion_tokens wins over max_tokens */
 	struct request_number temperature, top_p, n;
 	/* JSON of "messages" or "prompt"; as written, but for the blanks between messages. Beyond
-	 * content_max the middle of the messages is cut (newest.h), of anything else the end. */
+	 * content_max the middle of the messages is cut (newest.h), of anything else the middles of
+	 * the longest strings (abridge.h). */
 	struct slice messages;
 	bool messages_truncated;
-	uint64_t messages_cut;	 /* bytes that are not in messages, of an array of them */
+	uint64_t messages_cut;	 /* bytes that are not in messages */
 	struct slice tools;	 /* JSON of "tools", or the older "functions"; cut like messages */
 	bool tools_truncated;
+	uint64_t tools_cut;	 /* bytes that are not in tools */
 	uint64_t nmessages;  /* elements of "messages" */
 	bool readable;	     /* so far, and after request_reader_end for the whole body */
 	const char *problem; /* why it is not readable, one of a fixed set; else NULL */
@@ -51,6 +53,8 @@ void request_reader_free(struct request_reader *reader);
  * then it need not be fed any further, and what was read before stays. A body that is not readable
  * for another reason (duplicate keys, not an object) is read on, and the facts tell. */
 int request_reader_feed(struct request_reader *reader, struct slice piece);
+/* What was done beside looking at the bytes that were fed, as of base/work.h, since the last call. */
+uint64_t request_reader_spent(struct request_reader *reader);
 /* The body cannot be read, for a reason that lies outside of its JSON, one of a fixed set. */
 void request_reader_fail(struct request_reader *reader, const char *problem);
 /* The status (RFC 9110 section 15.5) that tells a client of facts.problem. */

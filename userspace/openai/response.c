@@ -366,6 +366,14 @@ int response_reader_body(struct response_reader *r, struct slice piece)
 	return problem ? -EBADMSG : 0;
 }
 
+uint64_t response_reader_spent(struct response_reader *r)
+{
+	uint64_t spent = r->output.spent + r->abridge.spent;
+
+	r->output.spent = r->abridge.spent = 0;
+	return spent;
+}
+
 void response_reader_end(struct response_reader *r)
 {
 	struct response_facts *f = &r->facts;

@@ -31,6 +31,8 @@ void response_reader_free(struct response_reader *reader);
 /* Not streamed: a piece of the body (content coding undone). 0, or -EBADMSG once it is not
  * readable; then it need not be fed any further, and what was read before stays. */
 int response_reader_body(struct response_reader *reader, struct slice piece);
+/* What was done beside looking at the bytes that came, as of base/work.h, since the last call. */
+uint64_t response_reader_spent(struct response_reader *reader);
 /* Streamed: the data of one event. Returns a set of enum response_event_flags. */
 unsigned response_reader_event(struct response_reader *reader, struct slice data);
 /* An event that was too long to be read went by: counted, and not readable. */

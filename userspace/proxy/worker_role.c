@@ -342,6 +342,7 @@ static void worker_close(void *state)
 	hangups_close(&worker->hangups);
 	turn_close(&worker->turn);
 	worker_close_keeper(worker);
+	free(worker->fields);
 	free(worker);
 }
 
@@ -372,7 +373,11 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	ev_prepare_init(&worker->turn_end, worker_turn_end);
 	worker->turn_end.data = worker;
 
-	error = hangups_open(&worker->hangups, worker->loop, why);
+	worker->replays.most = worker->config->http.held_max;
+	worker->fields = calloc(
+		worker->config->http.headers_max + WORKER_FIELDS_MORE, sizeof(*worker->fields));
+	error = worker->fields ? hangups_open(&worker->hangups, worker->loop, why)
+			       : why_set(why, ENOMEM, "out of memory");
 	if (!error)
 		error = worker_open_keeper(worker, role_fd(context, "keeper"), why);
 	if (!error)

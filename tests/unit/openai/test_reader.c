@@ -119,6 +119,34 @@ static void a_compressed_body_is_decoded_turn_by_turn(void **state)
 	buf_free(&body);
 }
 
+/* Thousands of strings, of which the longest is looked for again and again. */
+static void what_is_abridged_is_charged(void **state)
+{
+	const struct reader_options large = {
+		.operation = &chat, .content_max = 1536 << 10, .expansion_max = 64};
+	char unit[300];
+	struct head head = head_of(NULL, 0);
+	struct buf body;
+	struct reader *r;
+	struct outcome o;
+
+	(void)state;
+	memset(unit, 'x', sizeof(unit));
+	memcpy(unit, ",\"", 2);
+	unit[sizeof(unit) - 1] = '"';
+	body = repeated(SLICE("{\"messages\":[{\"role\":\"user\",\"content\":[\"\""),
+		slice_of(unit, sizeof(unit)), 12000, SLICE("]}]}"));
+	r = reader_open_request(&head, &large);
+	o = feed(r, buf_slice(&body), 16384);
+	assert_true(request_reader_facts(reader_request(r))->readable);
+	assert_true(o.work > 3 * (int64_t)buf_len(&body));
+	/* Room for a while is made at once. */
+	assert_in_range(o.most, 0, SHARE + (6 << 20));
+	reader_free(r);
+	buf_free(&o.passed);
+	buf_free(&body);
+}
+
 static void what_expands_too_much_is_not_read(void **state)
 {
 	static const struct {
@@ -306,6 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_compressed_body_is_decoded_turn_by_turn),
+		cmocka_unit_test(what_is_abridged_is_charged),
 		cmocka_unit_test(what_expands_too_much_is_not_read),
 		cmocka_unit_test(work_is_linear),
 		cmocka_unit_test(all_content_encoding_fields_count),

@@ -180,6 +180,53 @@ static void content_is_cut_into_valid_json(void **state)
 	}
 }
 
+/* What is too long loses its middle, whatever it is, and how much is known. */
+static void what_is_too_long_keeps_its_beginning_and_its_end(void **state)
+{
+	static const struct {
+		const struct operation *operation;
+		struct slice before, after;
+		bool tools;
+	} cases[] = {
+		{&chat, SLICE("{\"messages\":[{\"role\":\"user\",\"content\":\"begin"), SLICE(" end\"}]}"), false},
+		{&chat, SLICE("{\"messages\":[{\"content\":\"begin"), SLICE(" end\",\"role\":\"user\"}]}"), false},
+		{&chat, SLICE("{\"messages\":\"begin"), SLICE(" end\"}"), false},
+		{&completion, SLICE("{\"prompt\":\"begin"), SLICE(" end\"}"), false},
+		{&completion, SLICE("{\"prompt\":[\"a\",\"begin"), SLICE(" end\"]}"), false},
+		{&chat, SLICE("{\"tools\":[{\"function\":{\"description\":\"begin"), SLICE(" end\"}}]}"), true},
+		{&completion, SLICE("{\"prompt\":\"thrown away\",\"prompt\":\"begin"), SLICE(" end\"}"), false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t step = 7; step < 100000; step *= 9) {
+			struct buf body = BUF_EMPTY;
+			const struct request_facts *f;
+			struct request_reader *r;
+			yyjson_doc *doc;
+			struct slice kept;
+
+			buf_append_slice(&body, cases[i].before);
+			for (int n = 0; n < 50000; n++)
+				buf_append(&body, "x", 1);
+			buf_append_slice(&body, cases[i].after);
+			r = read_pieces(cases[i].operation, 4096, buf_slice(&body), step);
+			f = request_reader_facts(r);
+			kept = cases[i].tools ? f->tools : f->messages;
+			assert_true(kept.len <= 4096 && kept.len > 3000);
+			assert_true(cases[i].tools ? f->tools_truncated : f->messages_truncated);
+			assert_in_range(cases[i].tools ? f->tools_cut : f->messages_cut, 46000, 47100);
+			doc = yyjson_read(kept.data, kept.len, 0);
+			assert_non_null(doc);
+			yyjson_doc_free(doc);
+			assert_non_null(memmem(kept.data, kept.len, "begin", 5));
+			assert_non_null(memmem(kept.data, kept.len, "\xe2\x80\xa6", 3));
+			assert_non_null(memmem(kept.data, kept.len, "x end", 5));
+			request_reader_free(r);
+			buf_free(&body);
+		}
+}
+
 static void what_is_not_json_is_named(void **state)
 {
 	static const struct {
@@ -559,6 +606,7 @@ int main(void)
 		cmocka_unit_test(the_newer_limit_wins_wherever_it_stands),
 		cmocka_unit_test(prompts_and_functions_are_kept_too),
 		cmocka_unit_test(content_is_cut_into_valid_json),
+		cmocka_unit_test(what_is_too_long_keeps_its_beginning_and_its_end),
 		cmocka_unit_test(what_is_not_json_is_named),
 		cmocka_unit_test(keys_that_nobody_takes_for_others_are_fine),
 		cmocka_unit_test(kept_json_is_json_to_everybody),
