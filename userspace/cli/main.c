@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{"selftest", cmd_selftest, "is this machine inspecting? with what was seen, and the fix"},
 	{"health", cmd_health, "tell load balancers whether clients may come"},
 	{"drain", cmd_drain, "let load balancers send clients elsewhere, before maintenance"},
+	{"backends", cmd_backends, "show which backends are asked now, and what came of the calls"},
 	{"sources", cmd_sources, "show what the kernel counted of every source address"},
 	{"top", cmd_top, "show the same, live"},
 	{"metrics", cmd_metrics, "print or serve the same and all counters, for Prometheus"},
@@ -29,6 +30,7 @@ static const struct command commands[] = {
 	{"search", cmd_search, "calls in which words were said"},
 	{"show", cmd_show, "all of one call"},
 	{"export", cmd_export, "events as JSON lines or CSV"},
+	{"review", cmd_review, "a link to the page that shows all of these"},
 	{"audit", cmd_audit, "check that the record is whole and unchanged"},
 	{"version", cmd_version, "print the version"},
 };

@@ -100,6 +100,30 @@ static int parse_credentials(const struct fill *f, const struct raw *raw)
 	return error;
 }
 
+/* The backends, and the pools, which refer to them; and before both what backends refer to. */
+static int parse_pools(const struct fill *f, const struct raw *raw)
+{
+	struct config *c = f->config;
+	int error;
+
+	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
+	c->pools = calloc(raw->pools_count + 1, sizeof(*c->pools));
+	if (!c->backends || !c->pools)
+		return fill_memory(f);
+	error = parse_credentials(f, raw);
+	if (error)
+		return error;
+	error = fill_entries(f, &section_backend, (const char *)raw->backends,
+		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
+		sizeof(*c->backends), &c->nbackends);
+	if (!error)
+		error = parse_key_files(f);
+	return error ? error
+		     : fill_entries(f, &section_pool, (const char *)raw->pools,
+			       sizeof(*raw->pools), raw->pools_count, (char *)c->pools,
+			       sizeof(*c->pools), &c->npools);
+}
+
 static int parse_config(const struct fill *f, const struct raw *raw)
 {
 	struct config *c = f->config;
@@ -115,18 +139,8 @@ static int parse_config(const struct fill *f, const struct raw *raw)
 		if (error < 0)
 			return error;
 	}
-	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
-	if (!c->backends)
-		return fill_memory(f);
-	/* Each before those who refer to them. */
-	error = parse_credentials(f, raw);
-	if (error < 0)
-		return error;
-	error = fill_entries(f, &section_backend, (const char *)raw->backends,
-		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
-		sizeof(*c->backends), &c->nbackends);
-	if (error == 0)
-		error = parse_key_files(f);
+	/* Before the hosts, which refer to them. */
+	error = parse_pools(f, raw);
 	if (error == 0 && !node_find(f->root, "hosts"))
 		error = parse_default_hosts(f);
 	else if (error == 0) {
@@ -231,10 +245,13 @@ void config_free(struct config *config)
 		fill_free(&section_host, &config->hosts[i]);
 	for (size_t i = 0; i < config->nbackends; i++)
 		fill_free(&section_backend, &config->backends[i]);
+	for (size_t i = 0; i < config->npools; i++)
+		fill_free(&section_pool, &config->pools[i]);
+	free(config->pools);
 	for (size_t i = 0; i < config->ncredentials; i++)
 		fill_free(&section_credential, &config->credentials[i]);
+	free(config->credentials);
 	free(config->hosts);
 	free(config->backends);
-	free(config->credentials);
 	free(config);
 }

@@ -319,6 +319,17 @@ static int scalar_backend(
 	return -EINVAL;
 }
 
+static int scalar_pool(
+	const char *text, const struct config *config, struct config_pool **out)
+{
+	for (size_t i = 0; i < config->npools; i++)
+		if (config->pools[i].name && strcmp(config->pools[i].name, text) == 0) {
+			*out = &config->pools[i];
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int scalar_credential(
 	const char *text, const struct config *config, struct config_credential **out)
 {
@@ -404,6 +415,8 @@ int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 		return scalar_identity_parse(text, out);
 	case SCALAR_BACKEND:
 		return scalar_backend(text, config, out);
+	case SCALAR_POOL:
+		return scalar_pool(text, config, out);
 	case SCALAR_CREDENTIAL:
 		return scalar_credential(text, config, out);
 	default:
@@ -444,9 +457,10 @@ static void expect_choice(const char *range, struct scalar_expected *e)
 	e->text[at] = '\0';
 }
 
-/* "the name of a backend (a, b)". */
-static void expect_name(const char *what, const char *const *names, size_t n, size_t stride,
-	struct scalar_expected *e)
+/* "the name of a pool (a, b)": those that there are. */
+static void expect_name(struct scalar_expected *e, const char *what,
+	const char *(*name_of)(const struct config *config, size_t i), const struct config *config,
+	size_t n)
 {
 	size_t at;
 
@@ -456,7 +470,7 @@ static void expect_name(const char *what, const char *const *names, size_t n, si
 	}
 	at = (size_t)snprintf(e->text, sizeof(e->text), "the name of a %s (", what);
 	for (size_t i = 0; i < n; i++) {
-		const char *name = *(const char *const *)((const char *)names + i * stride);
+		const char *name = name_of(config, i);
 
 		if (!name)
 			continue;
@@ -469,20 +483,19 @@ static void expect_name(const char *what, const char *const *names, size_t n, si
 	sprintf(e->text + at, ")");
 }
 
-static void expect_backend(const struct config *config, struct scalar_expected *e)
+static const char *backend_name(const struct config *config, size_t i)
 {
-	size_t n = config ? config->nbackends : 0;
-
-	expect_name("backend", n ? (const char *const *)&config->backends[0].name : NULL, n,
-		sizeof(struct config_backend), e);
+	return config->backends[i].name;
 }
 
-static void expect_credential(const struct config *config, struct scalar_expected *e)
+static const char *pool_name(const struct config *config, size_t i)
 {
-	size_t n = config ? config->ncredentials : 0;
+	return config->pools[i].name;
+}
 
-	expect_name("credential", n ? (const char *const *)&config->credentials[0].name : NULL, n,
-		sizeof(struct config_credential), e);
+static const char *credential_name(const struct config *config, size_t i)
+{
+	return config->credentials[i].name;
 }
 
 struct scalar_expected scalar_expect(
@@ -511,9 +524,12 @@ struct scalar_expected scalar_expect(
 	else if (kind == SCALAR_CHOICE)
 		expect_choice(range, &e);
 	else if (kind == SCALAR_BACKEND)
-		expect_backend(config, &e);
+		expect_name(&e, "backend", backend_name, config, config ? config->nbackends : 0);
+	else if (kind == SCALAR_POOL)
+		expect_name(&e, "pool", pool_name, config, config ? config->npools : 0);
 	else if (kind == SCALAR_CREDENTIAL)
-		expect_credential(config, &e);
+		expect_name(&e, "credential", credential_name, config,
+			config ? config->ncredentials : 0);
 	else if (kind == SCALAR_DURATION)
 		snprintf(e.text, sizeof(e.text), "a duration from %s to %s, such as \"30s\"", from, to);
 	else if (kind == SCALAR_SIZE)

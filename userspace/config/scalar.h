@@ -29,6 +29,7 @@
 	X(ADDRESS_PORT, struct address_port)                                                      \
 	X(IDENTITY, struct config_identity)                                                       \
 	X(BACKEND, struct config_backend *) /* the name of one of config->backends */             \
+	X(POOL, struct config_pool *)	   /* of one of config->pools */                          \
 	X(CREDENTIAL, struct config_credential *) /* of one of config->credentials */
 
 enum scalar_kind {
@@ -41,7 +42,8 @@ enum scalar_kind {
 size_t scalar_size(enum scalar_kind kind);
 
 /* Parses text as kind within range (see keys.h) into *out, whose former content is forgotten;
- * strings are malloc'ed. config is where a BACKEND or a CREDENTIAL is looked up. 0, -EINVAL, -ENOMEM. */
+ * strings are malloc'ed. config is where a BACKEND, POOL or CREDENTIAL is looked up.
+ * 0, -EINVAL, -ENOMEM. */
 int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 	const struct config *config, void *out);
 /* Frees what scalar_parse allocated in *out. */

@@ -299,7 +299,8 @@ static void exchange_not_connected(struct exchange *ex, const struct origin_fail
 			       : failure->unverified ? ENDING_ORIGIN_UNVERIFIED
 						     : ENDING_ORIGIN_UNAVAILABLE;
 
-	exchange_attempt_over(ex, &(struct attempt_end){.ending = ending, .detail = &detail});
+	exchange_attempt_over(ex, &(struct attempt_end){.ending = ending, .detail = &detail,
+					  .outcome = BACKEND_UNREACHED});
 }
 
 static void exchange_connected(
@@ -336,10 +337,12 @@ static void exchange_connected(
 /* ---- the tries ---- */
 
 /* That of now: the exchange keeps what it sent, to hide it in what comes back. False: there is none,
- * and the exchange failed. */
+ * and the try is over. */
 static bool exchange_take_credential(struct exchange *ex)
 {
 	struct credential credential = worker_credential(ex->worker, ex->backend);
+	struct attempt_end end = {
+		.ending = ENDING_CREDENTIAL_MISSING, .outcome = BACKEND_UNREACHED};
 	struct why why;
 
 	if (credential.secret)
@@ -350,11 +353,13 @@ static bool exchange_take_credential(struct exchange *ex)
 		return true;
 	why_set(&why, EACCES, "The appliance has no credential for the backend %s now: %s",
 		ex->backend->name, credential.why);
-	exchange_fail(ex, ENDING_CREDENTIAL_MISSING, &(struct ending_detail){NULL, why.text, 0});
+	end.detail = &(struct ending_detail){NULL, why.text, 0};
+	ex->attempt.record->error_type = ending_row(end.ending)->name;
+	exchange_attempt_over(ex, &end);
 	return false;
 }
 
-static void exchange_try(struct exchange *ex, bool fresh)
+static void exchange_ask(struct exchange *ex, bool fresh)
 {
 	const struct config_backend *backend = ex->backend;
 	const struct origin_target target = {
@@ -363,18 +368,26 @@ static void exchange_try(struct exchange *ex, bool fresh)
 		.addresses = backend ? backend->addresses : NULL,
 		.naddresses = backend ? backend->naddresses : 0,
 	};
-	struct attempt_record *record;
+	struct attempt_record *record = &ex->tried[ex->tries++];
 
-	if (!exchange_take_credential(ex))
-		return;
-	record = &ex->tried[ex->tries++];
 	record->backend = backend;
 	exchange_enter(ex, EXCHANGE_CONNECTING);
+	ex->attempt.record = record;
+	if (!exchange_take_credential(ex))
+		return;
 	attempt_start(&ex->attempt, record, &target, ex->worker->origins, fresh,
 		&exchange_upstream_user, exchange_connected, ex);
 }
 
-/* Whether another try may follow on one that ended so. */
+static void exchange_try(struct exchange *ex, bool fresh)
+{
+	if (exchange_choose_backend(ex))
+		exchange_ask(ex, fresh);
+	else
+		exchange_fail_for_want_of_backends(ex);
+}
+
+/* Whether another try of the same backend may follow on one that ended so. */
 static bool exchange_may_try_again(const struct exchange *ex, const struct attempt_end *end)
 {
 	if (!ex->client || !replay_is_whole(&ex->replay) ||
@@ -386,33 +399,44 @@ static bool exchange_may_try_again(const struct exchange *ex, const struct attem
 		       again_allowed(ex->match.operation, ex->method, end->fate);
 	case ATTEMPT_EDIT_REFUSED:
 		return true;
+	case ATTEMPT_ELSEWHERE:
 	case ATTEMPT_NOT_LEFT:
 		break;
 	}
 	return false;
 }
 
-void exchange_attempt_over(struct exchange *ex, const struct attempt_end *end)
+void exchange_try_again(struct exchange *ex, enum attempt_left why)
 {
-	if (!exchange_may_try_again(ex, end)) {
-		exchange_fail(ex, end->ending, end->detail);
-		return;
-	}
-	ex->attempt.record->left = end->left;
-	if (end->left == ATTEMPT_STALE)
-		counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
+	ex->attempt.record->left = why;
 	attempt_close(&ex->attempt);
 	ex->status = 0;
-	exchange_try(ex, end->left == ATTEMPT_STALE || !exchange_can_send_again(ex));
+	exchange_ask(ex, why == ATTEMPT_STALE || !exchange_can_send_again(ex));
 	if (!exchange_is_over(ex))
 		exchange_moved(ex, ENDING_BY_US);
+}
+
+void exchange_attempt_over(struct exchange *ex, const struct attempt_end *end)
+{
+	if (exchange_may_try_again(ex, end)) {
+		if (end->left == ATTEMPT_STALE)
+			counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
+		exchange_try_again(ex, end->left);
+	} else if (!exchange_turn_away(ex, end->outcome)) {
+		if (ex->pool.throttled && ex->answer == ANSWER_NONE)
+			exchange_fail_for_want_of_backends(ex);
+		else
+			exchange_fail(ex, end->ending, end->detail);
+	}
 }
 
 void exchange_origin_lost(struct exchange *ex, int error)
 {
 	struct ending_detail detail = {0};
 	struct attempt_end end = {
-		.ending = error ? ENDING_ORIGIN_LOST : ENDING_ORIGIN_CLOSED, .detail = &detail};
+		.ending = error ? ENDING_ORIGIN_LOST : ENDING_ORIGIN_CLOSED,
+		.detail = &detail,
+		.outcome = BACKEND_LOST};
 	char message[128];
 
 	if (!ex->attempt.head) {

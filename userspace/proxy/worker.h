@@ -20,6 +20,7 @@
 #include "kernel/heartbeat.h"
 #include "proxy/edit_memory.h"
 #include "proxy/origin.h"
+#include "proxy/pool_table.h"
 #include "proxy/replay.h"
 #include "supervise/role.h"
 #include "tls/client_leg.h"
@@ -55,6 +56,9 @@ struct worker {
 				* right now */
 	struct bypass_events *bypass_events;
 	const struct source_table *sources; /* totals of the source addresses */
+	struct pool_table *pools;
+	struct standing *standing; /* what all workers know of the backends */
+	uint64_t random;	   /* of worker_random */
 	struct credentials *credentials; /* of the configuration, by index */
 	int signer, keeper;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
@@ -83,6 +87,8 @@ struct credential {
 /* As of now: the next call may get another one. backend NULL: the origin that the client named. */
 struct credential worker_credential(
 	const struct worker *worker, const struct config_backend *backend);
+/* A number for spreading calls, no secret. */
+uint64_t worker_random(struct worker *worker);
 /* A connection or an exchange ended: a draining worker with none left exits. */
 void worker_ended(struct worker *worker);
 
