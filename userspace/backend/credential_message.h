@@ -15,6 +15,8 @@ enum credential_message_type {
 	CREDENTIAL_TELL = 1,
 	/* keeper → worker: all that is known now was told, though it be that there is none. */
 	CREDENTIAL_ALL_TOLD,
+	/* keeper → the keeper that comes after it: keeper/heritage.c. */
+	CREDENTIAL_HERITAGE,
 };
 
 struct credential_head {

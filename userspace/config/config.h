@@ -99,6 +99,10 @@ struct config_endpoints {
 enum config_credential_from {
 	CONFIG_CREDENTIAL_FILE,
 	CONFIG_CREDENTIAL_SYSTEMD,
+	/* From here on they are fetched over the network. */
+	CONFIG_CREDENTIAL_KEY_VAULT,
+	CONFIG_CREDENTIAL_MANAGED_IDENTITY,
+	CONFIG_CREDENTIAL_APP,
 };
 
 /* What calls to a backend are made with. The keeper has it, and workers have the value of now. */
@@ -106,6 +110,13 @@ struct config_credential {
 	char *name;
 	enum config_credential_from from;
 	char *file;		/* FILE: one line, opened by the parent */
+	char *secret;		/* KEY_VAULT: its URL, https://…/secrets/… */
+	uint64_t refresh_ns;	/* KEY_VAULT: so often it is asked whether there is another value: 5 min */
+	char *audience;		/* of a token: https://cognitiveservices.azure.com */
+	char *identity;		/* client id of a managed identity; NULL: the machine's only one */
+	char *tenant, *client_id; /* of an app registration; NULL: the managed identity asks */
+	char *client_secret_file, *client_certificate; /* one of the two; opened by the parent */
+	char *authority;	/* login.microsoftonline.com */
 };
 
 enum config_provider { CONFIG_PROVIDER_AZURE, CONFIG_PROVIDER_OPENAI };
@@ -298,6 +309,19 @@ bool config_fail_differs(const struct config *a, const struct config *b);
 #define CONFIG_PATH_SIZE 4096
 const char *config_credential_path(
 	const struct config_credential *credential, char path[CONFIG_PATH_SIZE]);
+
+/* Whether the value is a token, which goes as Authorization: Bearer whatever key_header says. */
+bool config_credential_is_token(const struct config_credential *credential);
+/* Whether any of them is had by the machine's managed identity, at 169.254.169.254. */
+bool config_uses_managed_identity(const struct config *config);
+
+/* The parts of a URL that scalar_parse has let pass: https://host[:port]/path. */
+struct config_url {
+	char host[256];
+	uint16_t port;
+	const char *path; /* in the URL; "" when there is none */
+};
+struct config_url config_url_split(const char *url);
 
 /* "file", "key-vault" …: the word of the configuration. */
 const char *config_credential_from(const struct config_credential *credential);

@@ -95,8 +95,17 @@
 
 #define KEYS_CREDENTIAL(S, L)                                                                     \
 	S(name, NAME, name, REQUIRED, "")                                                         \
-	S(from, CHOICE, from, REQUIRED, "file|systemd")                                           \
-	S(file, PATH, file, NULL, "")
+	S(from, CHOICE, from, REQUIRED, "file|systemd|key-vault|managed-identity|app")            \
+	S(file, PATH, file, NULL, "")                                                             \
+	S(secret, URL, secret, NULL, "")                                                          \
+	S(refresh, DURATION, refresh_ns, "5m", "1s..1d")                                          \
+	S(audience, URL, audience, "https://cognitiveservices.azure.com", "")                     \
+	S(identity, NAME, identity, NULL, "")                                                     \
+	S(tenant, NAME, tenant, NULL, "")                                                         \
+	S(client_id, NAME, client_id, NULL, "")                                                   \
+	S(client_secret_file, PATH, client_secret_file, NULL, "")                                 \
+	S(client_certificate, PATH, client_certificate, NULL, "")                                 \
+	S(authority, HOST, authority, "login.microsoftonline.com", "")
 
 #define KEYS_TLS(S, L)                                                                            \
 	S(ca_certificate, PATH, ca_certificate, "/etc/sallyport/ca.pem", "")                      \

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "config/credential_rules.h"
 
 struct rules {
 	const char *name;
@@ -95,19 +96,6 @@ static int rules_lists(const struct rules *r)
 	return error ? error : rules_once(r, "pools", r->config->npools, pool_name);
 }
 
-static int rules_credential(const struct rules *r, size_t i)
-{
-	const struct config_credential *credential = &r->config->credentials[i];
-	bool file = credential->from == CONFIG_CREDENTIAL_FILE;
-
-	if (file == (credential->file != NULL))
-		return 0;
-	return problem_set(r->problems, EINVAL, "%s:%u: credentials[%zu].file: expected %s", r->name,
-		entry_line(r, "credentials", i, "file"), i,
-		file ? "the file of a credential that is from: file, found nothing"
-		     : "no file for a credential that is not from: file, found one");
-}
-
 /* key_file is the short form of a credential that has the backend's name. */
 static int rules_key_file(const struct rules *r, size_t i)
 {
@@ -132,14 +120,11 @@ static int rules_key_file(const struct rules *r, size_t i)
 
 static int rules_credentials(const struct rules *r)
 {
-	const struct config *c = r->config;
 	int error = 0;
 
-	for (size_t i = 0; i < c->nbackends && !error; i++)
+	for (size_t i = 0; i < r->config->nbackends && !error; i++)
 		error = rules_key_file(r, i);
-	for (size_t i = 0; i < c->ncredentials && !error; i++)
-		error = rules_credential(r, i);
-	return error;
+	return error ? error : credential_rules_check(r->name, r->root, r->config, r->problems);
 }
 
 /* Under a wildcard the client names the resource: it would get the key of ours. */

@@ -219,6 +219,36 @@ static bool is_path(const char *text)
 	return text[0] == '/' && strlen(text) < 4096;
 }
 
+/* https://host[:port][/path], without userinfo, query and fragment. */
+static bool is_url(const char *text)
+{
+	char host[256];
+	const char *at = text + strlen("https://");
+	size_t len;
+	uint64_t port;
+
+	if (strncmp(text, "https://", strlen("https://")) != 0 || strlen(text) > 1024)
+		return false;
+	len = strcspn(at, ":/");
+	if (len >= sizeof(host))
+		return false;
+	memcpy(host, at, len);
+	host[len] = '\0';
+	at += len;
+	if (*at == ':') {
+		char digits[6] = "";
+
+		len = strcspn(++at, "/");
+		if (!len || len >= sizeof(digits))
+			return false;
+		memcpy(digits, at, len);
+		if (scalar_number(digits, &port) < 0 || !port || port > 65535)
+			return false;
+		at += len;
+	}
+	return is_host(host) && strspn(at, "/-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(at);
+}
+
 static int scalar_string(enum scalar_kind kind, const char *text, char **out)
 {
 	bool lower = kind == SCALAR_HOST || kind == SCALAR_PATTERN || kind == SCALAR_HEADER;
@@ -237,6 +267,8 @@ static int scalar_string(enum scalar_kind kind, const char *text, char **out)
 		good = is_all(text, "!#$%&'*+-.^_`|~", 128);
 	else if (kind == SCALAR_HOST)
 		good = is_host(text);
+	else if (kind == SCALAR_URL)
+		good = is_url(text);
 	else if (kind == SCALAR_PATTERN && strncmp(text, "*.", 2) == 0)
 		/* One label would make "*.com". */
 		good = is_host(text + 2) && strchr(text + 2, '.');
@@ -508,6 +540,7 @@ struct scalar_expected scalar_expect(
 		[SCALAR_INTERFACE] = "the name of a network interface",
 		[SCALAR_HEADER] = "the name of an HTTP header",
 		[SCALAR_HOST] = "a host name such as \"api.openai.com\"",
+		[SCALAR_URL] = "an address such as \"https://contoso.vault.azure.net/secrets/key\"",
 		[SCALAR_PATTERN] = "a host name, or a pattern such as \"*.openai.azure.com\"",
 		[SCALAR_BOOL] = "true or false",
 		[SCALAR_PREFIX] = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\", no bit "

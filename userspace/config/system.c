@@ -122,10 +122,20 @@ static void check_credential(struct system_check *s, unsigned line, const char *
 {
 	char memory[CONFIG_PATH_SIZE];
 	const char *path = config_credential_path(credential, memory);
+	int fd;
 
 	/* Outside of its service nobody knows where systemd puts it. */
-	if (path)
+	if (!path)
+		return;
+	if (!credential->client_certificate) {
 		check_key_file(s, line, key, path);
+		return;
+	}
+	fd = check_secret(s, line, key, path, 0);
+	if (fd < 0)
+		return;
+	close(fd);
+	check_certificate(s, line, key, path);
 }
 
 /* Those of key_file come last, in the order of the backends. */
@@ -136,11 +146,15 @@ static void check_credentials(struct system_check *s, const struct config *c)
 
 	entry = entry ? entry->first : NULL;
 	for (size_t i = 0; i < c->nlisted_credentials; i++, entry = entry ? entry->next : NULL) {
-		const char *name = c->credentials[i].file ? "file" : "name";
+		const struct config_credential *credential = &c->credentials[i];
+		const char *name = credential->file		     ? "file"
+				   : credential->client_secret_file ? "client_secret_file"
+				   : credential->client_certificate ? "client_certificate"
+								    : "name";
 		const struct node *value = node_find(entry, name);
 
 		snprintf(key, sizeof(key), "credentials[%zu].%s", i, name);
-		check_credential(s, value ? value->line : 0, key, &c->credentials[i]);
+		check_credential(s, value ? value->line : 0, key, credential);
 	}
 	entry = s->root ? node_find(s->root, "backends") : NULL;
 	entry = entry ? entry->first : NULL;

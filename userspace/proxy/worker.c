@@ -14,7 +14,8 @@ struct credential worker_credential(
 		(size_t)(backend->credential - worker->config->credentials), clock_monotonic_ns(),
 		&credential.why);
 	credential.kind = credential.secret ? CREDENTIAL_OURS : CREDENTIAL_MISSING;
-	credential.bearer = backend->key_header == CONFIG_KEY_BEARER;
+	credential.bearer = backend->key_header == CONFIG_KEY_BEARER ||
+			    config_credential_is_token(backend->credential);
 	return credential;
 }
 

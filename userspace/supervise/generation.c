@@ -442,10 +442,36 @@ static int start_signer(struct service *service, struct boot_fds *fds, struct wh
 	return error;
 }
 
+/* The keeper of the configuration in force has values that are good, and leaves them to the one that
+ * starts. */
+static int add_heritage(struct service *service, struct boot_fds *fds, int *end, struct why *why)
+{
+	struct generation *current = service->parent->current;
+	int pair[2], error;
+
+	*end = -1;
+	if (!current || current == service->generation ||
+		!current->services[GENERATION_KEEPER].process)
+		return 0;
+	error = ipc_pair(pair);
+	if (error)
+		return why_set(why, -error, "keeper: no socket to the one before: %s",
+			strerror(-error));
+	boot_fds_own(fds, "heritage", pair[0]);
+	*end = pair[1];
+	return 0;
+}
+
 static int start_keeper(struct service *service, struct boot_fds *fds, struct why *why)
 {
-	int error = start(service, fds, why);
+	int end, error = add_heritage(service, fds, &end, why);
 
+	if (!error)
+		error = start(service, fds, why);
+	if (!error && end >= 0)
+		process_send(service->parent->current->services[GENERATION_KEEPER].process,
+			CONTROL_HEIR, NULL, 0, &end, 1);
+	close_fd(end);
 	if (error)
 		return error;
 	credential_watch_tell(service->generation);

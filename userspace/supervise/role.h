@@ -47,6 +47,9 @@ enum control_type {
 	/* parent → keeper: struct control_file, and 1 fd, where the file could be opened. First of each
 	 * credential that has a file, then when the file has changed. */
 	CONTROL_FILE,
+	/* parent → keeper: 1 fd, the socket to the keeper that comes after it (whose boot fd is
+	 * "heritage"): what it holds is told there. */
+	CONTROL_HEIR,
 	/* keeper → parent: struct control_credential, each time that something of it has changed. */
 	CONTROL_CREDENTIAL,
 };

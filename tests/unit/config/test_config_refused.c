@@ -322,7 +322,7 @@ static void pools_that_could_never_answer(void **state)
 		/* The key would go to whatever resource the client names. */
 		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [west, east]}]\n"
 				      "hosts: [{pattern: \"*.a.b\", provider: azure, pool: p}]\n",
-			"f:4: hosts[0].pool: expected a backend with a host, or without a key_file, "
+			"f:4: hosts[0].pool: expected a backend with a host, or without a key_file or credential, "
 			"for a pattern with \"*\", found \"east\", whose key would go to whatever name "
 			"under \"*.a.b\" a client asks for; give that backend its host, or list the "
 			"names one by one"});
@@ -403,14 +403,46 @@ static void identities(void **state)
 			"the CA's key, found \"1000\""});
 }
 
+#define APP "{name: a, from: app, tenant: t.example, client_id: c"
+#define VAULT "{name: a, from: key-vault, secret: \"https://"
+
 static void credentials_that_make_no_sense(void **state)
 {
 	ASSERT_REFUSED({INSIDE "credentials: [{name: a, from: file}]\n",
-			       "f:2: credentials[0].file: expected the file of a credential that is "
-			       "from: file, found nothing"},
+			       "f:2: credentials[0].file: expected it for a credential from: file, "
+			       "found nothing"},
 		{INSIDE "credentials:\n  - name: a\n    from: systemd\n    file: /k\n",
-			"f:5: credentials[0].file: expected no file for a credential that is not from: "
-			"file, found one"},
+			"f:5: credentials[0].file: expected no such key for a credential from: "
+			"systemd, found one"},
+		{INSIDE "credentials:\n  - name: a\n    from: managed-identity\n    refresh: 1m\n",
+			"f:5: credentials[0].refresh: expected no such key for a credential from: "
+			"managed-identity, found one"},
+		{INSIDE "credentials: [{name: a, from: key-vault}]\n",
+			"f:2: credentials[0].secret: expected it for a credential from: key-vault, "
+			"found nothing"},
+		{INSIDE "credentials: [" VAULT "c.vault.azure.net/keys/x\"}]\n",
+			"f:2: credentials[0].secret: expected the address of a secret, such as "
+			"\"https://contoso.vault.azure.net/secrets/openai-key\", found "
+			"\"https://c.vault.azure.net/keys/x\""},
+		{INSIDE "credentials: [" VAULT "c.vault.azure.net/secrets/x/1/2\"}]\n",
+			"f:2: credentials[0].secret: expected the address of a secret, such as "
+			"\"https://contoso.vault.azure.net/secrets/openai-key\", found "
+			"\"https://c.vault.azure.net/secrets/x/1/2\""},
+		{INSIDE "credentials:\n  - name: a\n    from: key-vault\n    secret: http://x/secrets/y\n",
+			"f:5: credentials[0].secret: expected an address such as "
+			"\"https://contoso.vault.azure.net/secrets/key\", found \"http://x/secrets/y\""},
+		{INSIDE "credentials: [" APP "}]\n",
+			"f:2: credentials[0].client_secret_file: expected it or client_certificate, as "
+			"the proof of client_id, found neither"},
+		{INSIDE "credentials: [" APP ", client_secret_file: /s, client_certificate: /c}]\n",
+			"f:2: credentials[0].client_secret_file: expected it or client_certificate, as "
+			"the proof of client_id, found both"},
+		{INSIDE "credentials: [" VAULT "c.vault.azure.net/secrets/x\", client_id: c}]\n",
+			"f:2: credentials[0].tenant: expected the tenant of client_id, found nothing"},
+		{INSIDE "credentials: [" VAULT "c.vault.azure.net/secrets/x\", client_id: c, tenant: t, "
+			"client_secret_file: /s, identity: i}]\n",
+			"f:2: credentials[0].identity: expected a managed identity or an app "
+			"registration to ask, found both"},
 		{INSIDE "credentials:\n  - {name: a, from: systemd}\n  - {name: a, from: systemd}\n",
 			"f:4: credentials[1].name: expected each name once, found \"a\" also in line "
 			"3"},
