@@ -289,3 +289,26 @@ def test_a_missing_credential_comes_when_it_can_be_had(lab, gate, azure, origin,
     azure.failing.clear()
     wait_for(lambda: client.chat(AZURE_B, "back").status == 200, "another one", 40)
     other.stop()
+
+
+def test_a_key_that_is_refused_is_asked_for_at_once(lab, gate, azure, origin, appliance):
+    """It was made anew before its time: nobody waits for the next look into the vault."""
+    gate.stop()
+    azure.secrets["openai"] = KEYS[4]
+    other = appliance(start=False)
+    config = changes(other, azure)
+    config["credentials"][0]["refresh"] = "1h"
+    other.write_config(config)
+    other.start()
+    client = lab.client(other)
+    assert sent(client, origin, AZURE) == (KEYS[4], None)
+    azure.secrets["openai"] = KEYS[5]
+    asked = len(azure.asked["vault"])
+    assert sent(client, origin, AZURE) == (KEYS[4], None)
+    # The same key is refused by many at once: the vault is asked once.
+    for _ in range(5):
+        assert client.chat(AZURE, "refused", headers={"x-test-status": "401"}).status == 401
+    wait_for(lambda: sent(client, origin, AZURE) == (KEYS[5], None), "the new key")
+    assert len(azure.asked["vault"]) == asked + 1
+    assert other.counters()["credential.refused"] >= 1
+    other.stop()

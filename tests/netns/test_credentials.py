@@ -171,3 +171,25 @@ def test_a_credential_of_the_service(lab, gate, appliance, origin, tmp_path):
     assert sent_key(lab.client(gate), origin) == "Bearer " + KEYS[0]
     assert credential(gate, "main")["from"] == "systemd"
     gate.stop()
+
+
+def test_a_backend_without_a_credential_is_left_for_another_of_its_pool(lab, gate, appliance, origin, prompt):
+    gate.stop()
+    one = appliance(start=False)
+    one.write_config({
+        "hosts": [{"pattern": AZURE, "provider": "azure", "pool": "both"}],
+        "pools": [{"name": "both", "backends": ["first", "second"]}],
+        "backends": [
+            {"name": "first", "addresses": [network.REGION_A], "credential": "absent", "priority": 1},
+            {"name": "second", "addresses": [network.REGION_B], "priority": 2,
+             "key_file": one.secret("second.key", KEYS[1])},
+        ],
+        "credentials": [{"name": "absent", "from": "systemd"}],
+    })
+    one.start()
+    client = lab.client(one)
+    for n in range(12):  # also when the breaker has taken the first one out
+        assert client.chat(AZURE, f"{prompt} {n}").status == 200
+    assert sent_key(client, origin) == KEYS[1]
+    assert one.event(f"{prompt} 0")["backend.name"] == "second"
+    one.stop()

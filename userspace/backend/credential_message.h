@@ -17,12 +17,19 @@ enum credential_message_type {
 	CREDENTIAL_ALL_TOLD,
 	/* keeper → the keeper that comes after it: keeper/heritage.c. */
 	CREDENTIAL_HERITAGE,
+	/* worker → keeper: struct credential_refusal. The service does not take this value. */
+	CREDENTIAL_REFUSED,
 };
 
 struct credential_head {
 	uint32_t index;
 	uint32_t version;    /* of the value; another value has another one. 0: there is none */
 	uint64_t expires_ns; /* CLOCK_MONOTONIC; 0: never */
+};
+
+struct credential_refusal {
+	uint32_t index;
+	uint32_t version;
 };
 
 #endif

@@ -11,7 +11,8 @@
 #define VALUES_KEPT 2
 
 struct known {
-	uint64_t expires_ns; /* of the latest value; 0: never */
+	uint32_t version;    /* of the latest value */
+	uint64_t expires_ns; /* … 0: never */
 	char why[256]; /* there is none, or no other */
 };
 
@@ -83,6 +84,7 @@ int credentials_take(struct credentials *credentials, struct slice body)
 		memmove(values + 1, values, (VALUES_KEPT - 1) * sizeof(*values));
 		*values = value;
 	}
+	known->version = head.version;
 	known->expires_ns = head.expires_ns;
 	return 0;
 }
@@ -99,6 +101,13 @@ struct secret *credentials_value(const struct credentials *credentials, size_t i
 	       : value	     ? "it has expired, and no other has come yet"
 			     : "it has not come yet";
 	return NULL;
+}
+
+uint32_t credentials_version(
+	const struct credentials *credentials, size_t index, const struct secret *value)
+{
+	return credentials->values[index * VALUES_KEPT] == value ? credentials->known[index].version
+								 : 0;
 }
 
 struct secret *const *credentials_all(const struct credentials *credentials, size_t *n)

@@ -25,6 +25,10 @@ int credentials_take(struct credentials *credentials, struct slice body);
 struct secret *credentials_value(const struct credentials *credentials, size_t index,
 	uint64_t now_ns, const char **why);
 
+/* The version of the latest value, if that is the one that is asked for; 0: it is not. */
+uint32_t credentials_version(
+	const struct credentials *credentials, size_t index, const struct secret *value);
+
 /* All values that may still stand in a text, those before the latest too; NULL between them. The
  * list stays where it is. */
 struct secret *const *credentials_all(const struct credentials *credentials, size_t *n);

@@ -86,6 +86,7 @@
 	/* credentials */ \
 	X(CREDENTIAL_RENEWED, "credential.renewed", "times that a credential got another value than before, or its first") \
 	X(CREDENTIAL_FAILED, "credential.failed", "attempts to get a credential that failed: the last good value stays") \
+	X(CREDENTIAL_REFUSED, "credential.refused", "times that a service did not take the latest value of a credential") \
 	X(CREDENTIAL_MISSING, "credential.missing", "requests answered with 503 for there was no credential for their backend") \
 	/* origins */ \
 	X(ORIGIN_CONNECTED, "origin.connected", "verified connections made to origins") \

@@ -51,13 +51,16 @@ static int take_credential(
 	yyjson_val *object, const char *key, const char *what, struct secret **out, struct why *why)
 {
 	yyjson_val *value = yyjson_obj_get(object, key);
-	struct slice text = slice_of(yyjson_get_str(value), yyjson_get_len(value));
+	struct slice text = SLICE_NONE;
 
+	/* Other values have a length, too, and no text. */
+	if (yyjson_is_str(value))
+		text = slice_of(yyjson_get_str(value), yyjson_get_len(value));
 	/* Who puts a file into a vault puts its last newline there too. */
 	while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
 		text.len--;
 	text = slice_trim(text);
-	if (!yyjson_is_str(value) || !is_credential(text))
+	if (!is_credential(text))
 		return why_set(why, EINVAL, "its answer has no %s that could be sent in a header", what);
 	*out = secret_new(text);
 	return *out ? 0 : why_set(why, ENOMEM, "out of memory");

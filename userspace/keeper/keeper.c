@@ -19,6 +19,8 @@
 #include "keeper/peers.h"
 #include "supervise/role.h"
 
+/* A value that the service refuses is asked for anew, but not more often than this. */
+#define REFUSED_NS (10 * NS_PER_S)
 /* So long the first attempts have until workers that wait for them begin without. */
 #define GRACE_S 2.
 /* So long the keeper before has to tell what it holds. */
@@ -34,6 +36,7 @@ struct kept {
 	struct fetch *fetch; /* NULL: the file has it */
 	bool has_file;	     /* it was read once */
 	bool expired;	     /* that is told */
+	uint64_t refused_ns; /* when a refusal made it be asked for last; 0: never */
 	ev_timer timer;	     /* the next attempt, or the end of the value */
 };
 
@@ -339,6 +342,24 @@ static void on_peer_gone(struct peers *peers)
 	may_exit(list_entry(peers, struct keeper, peers));
 }
 
+/* The key was made anew before its time, as an administrator does with one that is known to others. */
+static void on_refused(struct peers *peers, size_t i, uint32_t version)
+{
+	struct keeper *keeper = list_entry(peers, struct keeper, peers);
+	struct kept *kept = &keeper->kept[i];
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (version != kept->held.version)
+		return;
+	counter_add(keeper->context->counters, COUNTER_CREDENTIAL_REFUSED, 1);
+	if (!kept->fetch || (kept->refused_ns && now_ns - kept->refused_ns < REFUSED_NS))
+		return;
+	kept->refused_ns = now_ns;
+	log_warning("credential %s: the service refuses it: it is asked for anew",
+		kept->config->name);
+	fetch_start(kept->fetch);
+}
+
 static void keeper_message(void *state, struct ipc_message *message)
 {
 	struct keeper *keeper = state;
@@ -440,7 +461,7 @@ static int keeper_init(struct role_context *context, void **state, struct why *w
 	keeper->grace.data = keeper->patience.data = keeper->heritage.data = keeper;
 	error = keeper_open_kept(keeper, why);
 	peers_open(&keeper->peers, context->loop, keeper->news, context->config->ncredentials,
-		on_peer_gone);
+		on_peer_gone, on_refused);
 	if (error) {
 		keeper_close(keeper);
 		return error;

@@ -93,20 +93,33 @@ static void peer_update(struct peer *peer)
 	ev_io_start(peer->peers->loop, &peer->io);
 }
 
+static void peer_hear(struct peer *peer, const struct ipc_message *message)
+{
+	struct peers *peers = peer->peers;
+	struct credential_refusal refusal;
+
+	if (message->type != CREDENTIAL_REFUSED || message->len != sizeof(refusal))
+		return;
+	memcpy(&refusal, message->body, sizeof(refusal));
+	if (refusal.index < peers->n)
+		peers->refused(peers, refusal.index, refusal.version);
+}
+
 static void peer_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct peer *peer = io->data;
 	struct peers *peers = peer->peers;
-	char memory[64];
+	_Alignas(max_align_t) char memory[64];
 	struct ipc_message message;
 	int result = -EAGAIN;
 
 	(void)loop;
-	/* Workers say nothing: only their end is heard. */
 	if (events & EV_READ)
 		result = ipc_receive(io->fd, memory, sizeof(memory), &message);
-	if (result > 0)
+	if (result > 0) {
 		ipc_close_fds(&message);
+		peer_hear(peer, &message);
+	}
 	if (result == 0 || (result < 0 && result != -EAGAIN && result != -EBADMSG)) {
 		peer_close(peer);
 		peers->gone(peers);
@@ -117,9 +130,11 @@ static void peer_ready(struct ev_loop *loop, ev_io *io, int events)
 }
 
 void peers_open(struct peers *peers, struct ev_loop *loop, const struct peer_news *news, size_t n,
-	void (*gone)(struct peers *peers))
+	void (*gone)(struct peers *peers),
+	void (*refused)(struct peers *peers, size_t index, uint32_t version))
 {
-	*peers = (struct peers){.loop = loop, .news = news, .n = n, .gone = gone};
+	*peers = (struct peers){
+		.loop = loop, .news = news, .n = n, .gone = gone, .refused = refused};
 	list_init(&peers->all);
 }
 

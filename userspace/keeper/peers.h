@@ -25,10 +25,13 @@ struct peers {
 	size_t n;
 	bool all_known; /* each credential was tried for once */
 	void (*gone)(struct peers *peers); /* one has left */
+	/* One says that the service refused the value of that version. */
+	void (*refused)(struct peers *peers, size_t index, uint32_t version);
 };
 
 void peers_open(struct peers *peers, struct ev_loop *loop, const struct peer_news *news, size_t n,
-	void (*gone)(struct peers *peers));
+	void (*gone)(struct peers *peers),
+	void (*refused)(struct peers *peers, size_t index, uint32_t version));
 /* fd is the peers' from now on. 0 or -ENOMEM. */
 int peers_add(struct peers *peers, int fd);
 /* Tells each what it does not know yet. One whose socket is full is told when there is room. */

@@ -208,6 +208,8 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 	struct exchange_pool *pool = &ex->pool;
 	uint64_t now_s = clock_realtime_ns() / NS_PER_S;
 
+	if (head->status == 401 && ex->credential.kind == CREDENTIAL_OURS)
+		worker_credential_refused(ex->worker, ex->backend, &ex->credential);
 	if (!pool->entry)
 		return;
 	pool->reading = (struct reading){0};

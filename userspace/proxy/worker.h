@@ -87,6 +87,9 @@ struct credential {
 /* As of now: the next call may get another one. backend NULL: the origin that the client named. */
 struct credential worker_credential(
 	const struct worker *worker, const struct config_backend *backend);
+/* The service has refused the credential: whoever has it may know a newer one. */
+void worker_credential_refused(struct worker *worker, const struct config_backend *backend,
+	const struct credential *credential);
 /* A number for spreading calls, no secret. */
 uint64_t worker_random(struct worker *worker);
 /* A connection or an exchange ended: a draining worker with none left exits. */

@@ -84,6 +84,19 @@ static void worker_await_keeper(struct worker *worker)
 	}
 }
 
+void worker_credential_refused(struct worker *worker, const struct config_backend *backend,
+	const struct credential *credential)
+{
+	struct credential_refusal refusal = {
+		.index = (uint32_t)(backend->credential - worker->config->credentials)};
+
+	refusal.version =
+		credentials_version(worker->credentials, refusal.index, credential->secret);
+	/* One that is not the latest any more was refused for just that. */
+	if (refusal.version && worker->keeper >= 0)
+		(void)ipc_send(worker->keeper, CREDENTIAL_REFUSED, &refusal, sizeof(refusal), NULL, 0);
+}
+
 int worker_open_keeper(struct worker *worker, int fd, struct why *why)
 {
 	worker->credentials = credentials_new(worker->config->ncredentials);

@@ -75,6 +75,8 @@ static void secrets(void **state)
 	assert_int_equal(answer_secret(SLICE("{\"value\":\"two\\nlines\"}"), &value, &why), -EINVAL);
 	assert_null(value);
 	assert_null(strstr(why.text, "lines"));
+	assert_int_equal(answer_secret(SLICE("{\"value\":{\"a\":1,\"b\":2}}"), &value, &why), -EINVAL);
+	assert_int_equal(answer_secret(SLICE("{\"value\":[1,2]}"), &value, &why), -EINVAL);
 	/* One byte more than a worker takes. */
 	for (size_t n = 32768; n <= 32769; n++) {
 		buf_clear(&body);
