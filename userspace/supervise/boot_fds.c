@@ -14,7 +14,7 @@ void boot_fds_add(struct boot_fds *fds, const char *name, int fd)
 {
 	if (fd < 0)
 		return;
-	assert(fds->nfds < BOOT_FDS_MAX);
+	assert(fds->nfds < BOOT_FDS_ROOM);
 	fds->fds[fds->nfds++] = (struct process_fd){name, fd};
 }
 
@@ -25,7 +25,7 @@ void boot_fds_own(struct boot_fds *fds, const char *name, int fd)
 			fds->error = fd;
 		return;
 	}
-	assert(fds->nmade < BOOT_FDS_MAX);
+	assert(fds->nmade < BOOT_FDS_ROOM);
 	fds->made[fds->nmade++] = fd;
 	boot_fds_add(fds, name, fd);
 }

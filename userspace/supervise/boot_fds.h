@@ -7,14 +7,14 @@
 
 #include "supervise/process.h"
 
-/* Of any role: a worker has the most. */
-#define BOOT_FDS_MAX 16
+/* More than any role has: a worker has fifteen. */
+#define BOOT_FDS_ROOM 32
 
 struct boot_fds {
-	struct process_fd fds[BOOT_FDS_MAX];
+	struct process_fd fds[BOOT_FDS_ROOM];
 	size_t nfds;
 	int error; /* the first one of those below; 0: none */
-	int made[BOOT_FDS_MAX]; /* what boot_fds_close has to close */
+	int made[BOOT_FDS_ROOM]; /* what boot_fds_close has to close */
 	size_t nmade;
 };
 
