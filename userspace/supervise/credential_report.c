@@ -11,6 +11,7 @@
 #include <yyjson.h>
 
 #include "base/log.h"
+#include "supervise/accounting.h"
 #include "supervise/parent.h"
 
 static const char *state_name(uint32_t state)
