@@ -78,6 +78,13 @@ static int review_sources(struct review *review, const char *text)
 	return 0;
 }
 
+static int review_slowest(struct review *review, const char *text)
+{
+	(void)text;
+	review->slowest = true;
+	return 0;
+}
+
 static int review_format(struct review *review, const char *text)
 {
 	review->format = text;
@@ -98,6 +105,7 @@ static const struct review_option {
 	{"by", REVIEW_BY, "names", review_by},
 	{"all", REVIEW_ALL, NULL, review_all},
 	{"sources", REVIEW_SOURCES, NULL, review_sources},
+	{"slowest", REVIEW_SLOWEST, NULL, review_slowest},
 	{"format", REVIEW_FORMAT, "jsonl or csv", review_format},
 };
 #define REVIEW_TABLE   (sizeof(review_table) / sizeof(review_table[0]))
