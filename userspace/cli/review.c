@@ -127,10 +127,11 @@ static void review_print_usage(const struct review *review, FILE *out, const cha
 /* 0 or -EINVAL. */
 static int review_set(struct review *review, size_t found, const char *value)
 {
-	const struct filter_field *field = &filter_fields[found];
+	const struct filter_field *field;
 
 	if (found >= FILTER_FIELDS)
 		return review_table[found - FILTER_FIELDS].read(review, value);
+	field = &filter_fields[found];
 	review->outcome_given = review->outcome_given || strcmp(field->name, "outcome") == 0;
 	review->kind_given = review->kind_given || field->group == FILTER_KIND;
 	return field->read(&review->filter, value, review->now_ns);
