@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -127,9 +128,29 @@ static bool reject_key(struct exchange *ex)
 	return true;
 }
 
+/* Whether it is what calls to one of the backends are made with now. */
+static bool is_service(void *context, struct slice text)
+{
+	const struct worker *worker = context;
+	bool found = false;
+
+	for (size_t i = 0; i < worker->config->nbackends; i++) {
+		struct credential credential =
+			worker_credential(worker, &worker->config->backends[i]);
+		struct slice key;
+
+		if (credential.kind != CREDENTIAL_OURS)
+			continue;
+		key = secret_text(credential.secret);
+		if (key.len == text.len && CRYPTO_memcmp(key.data, text.data, key.len) == 0)
+			found = true;
+	}
+	return found;
+}
+
 static int begin(struct exchange *ex, const struct head *head)
 {
-	struct subject_means means = worker_policy_means(&ex->worker->policy);
+	struct subject_means means = worker_policy_means(&ex->worker->policy, is_service, ex->worker);
 	struct credentials credentials;
 	struct subject subject;
 

@@ -2,7 +2,6 @@
 #include "proxy/worker_policy.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,15 +28,13 @@ static int parse_keys(const char *path, struct slice text, struct key_table **ke
 	return text.len ? key_table_parse(path, text, keys, why) : 0;
 }
 
-int worker_policy_open(struct worker_policy *policy, struct role_context *context,
-	struct secret *const *service_keys, struct why *why)
+int worker_policy_open(
+	struct worker_policy *policy, struct role_context *context, struct why *why)
 {
 	const struct config_policy_files *files = &context->config->policy;
 	struct buf text = BUF_EMPTY;
 	int error = read_fd(context, "policy", POLICY_FILE_MAX, &text, why);
 
-	policy->service_keys = service_keys;
-	policy->nservice_keys = context->config->nbackends;
 	/* The hours of rules are those of this place; its file cannot be opened later. */
 	tzset();
 	if (!error)
@@ -91,30 +88,14 @@ struct slice worker_policy_groups(struct worker_policy *policy, const struct add
 	return buf_slice(&policy->groups);
 }
 
-static bool is_service(void *context, struct slice text)
-{
-	const struct worker_policy *policy = context;
-	bool found = false;
-
-	for (size_t i = 0; i < policy->nservice_keys; i++) {
-		struct slice key;
-
-		if (!policy->service_keys[i])
-			continue;
-		key = secret_text(policy->service_keys[i]);
-		if (key.len == text.len && CRYPTO_memcmp(key.data, text.data, key.len) == 0)
-			found = true;
-	}
-	return found;
-}
-
-struct subject_means worker_policy_means(struct worker_policy *policy)
+struct subject_means worker_policy_means(struct worker_policy *policy,
+	bool (*is_service)(void *context, struct slice text), void *context)
 {
 	return (struct subject_means){
 		.policy = policy->file->policy,
 		.keys = policy->keys,
 		.digest = issue_digest,
 		.is_service = is_service,
-		.context = policy,
+		.context = context,
 	};
 }

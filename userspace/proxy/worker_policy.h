@@ -5,7 +5,6 @@
 #define PROXY_WORKER_POLICY_H
 
 #include "base/log_limit.h"
-#include "base/secret.h"
 #include "config/policy_file.h"
 #include "policy/key_table.h"
 #include "policy/subject.h"
@@ -14,23 +13,21 @@
 struct worker_policy {
 	struct policy_file *file;
 	struct key_table *keys; /* NULL: none are issued here */
-	struct secret *const *service_keys; /* of the backends; NULL entries are passed over */
-	size_t nservice_keys;
 	struct log_limit service_log;
 	struct buf groups; /* of the address that was asked for last */
 };
 
-/* Reads both from the descriptors that were handed over, while files are within reach; the service
- * keys are borrowed. 0, or negative errno with why: worker_policy_close is right after both. */
-int worker_policy_open(struct worker_policy *policy, struct role_context *context,
-	struct secret *const *service_keys, struct why *why);
+/* Reads both from the descriptors that were handed over, while files are within reach. 0, or negative errno with why: worker_policy_close is right after both. */
+int worker_policy_open(
+	struct worker_policy *policy, struct role_context *context, struct why *why);
 /* The keys from now on; the descriptor is taken. Calls that have begun keep whom they are from. */
 void worker_policy_keys(struct worker_policy *policy, int fd);
 void worker_policy_close(struct worker_policy *policy);
 /* The groups of whoever calls from that address, separated by commas; until the next call. Without
  * memory there are none. */
 struct slice worker_policy_groups(struct worker_policy *policy, const struct address *address);
-/* By what the subject of a call is found now. */
-struct subject_means worker_policy_means(struct worker_policy *policy);
+/* By what the subject of a call is found now; whether a text is a service's key only the caller knows. */
+struct subject_means worker_policy_means(struct worker_policy *policy,
+	bool (*is_service)(void *context, struct slice text), void *context);
 
 #endif

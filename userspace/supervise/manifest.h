@@ -13,9 +13,9 @@
 #include "base/why.h"
 
 /* To be raised when a record changes, and also when something that a record only points at does:
- * the messages of a control socket (role.h) or between a worker and the signer (leaf_message.h),
- * rings, ticket keys. */
-#define MANIFEST_VERSION 3
+ * the messages of a control socket (role.h), or between a worker and the signer (leaf_message.h) or
+ * the keeper (credential_message.h), rings, ticket keys. */
+#define MANIFEST_VERSION 4
 /* The environment variable that names the memfd for the next program, which removes it. */
 #define MANIFEST_VARIABLE "SALLYPORT_HANDOVER"
 #define MANIFEST_FDS	  4
@@ -29,7 +29,6 @@ enum manifest_kind {
 	/* Text of the configuration, CA certificate, policy, issued keys; draining: none of them. */
 	MANIFEST_GENERATION,
 	/* Of the generation before them: */
-	MANIFEST_KEY,	  /* one for each backend in order: its key file or none */
 	MANIFEST_PROCESS, /* control socket; role, index, number, pid, times, ready, draining */
 	MANIFEST_KINDS
 };

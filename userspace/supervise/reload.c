@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "supervise/accounting.h"
+#include "supervise/credential_report.h"
 #include "supervise/generation.h"
 #include "supervise/keys_watch.h"
 #include "supervise/parent.h"
@@ -116,6 +117,7 @@ static void commit(struct parent *parent)
 	parent->pending = NULL;
 	parent->swapping = false;
 	generation_publish(parent->current, parent->options->config_path);
+	credential_report_write(parent);
 	ticket_rotation_schedule(parent);
 	accounting_reconfigure(parent->accounting, parent->current->config);
 	keys_watch_reconfigure(parent->keys_watch);

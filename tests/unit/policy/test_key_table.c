@@ -200,9 +200,9 @@ static void wherever_a_credential_stands(void **state)
 	snprintf(bearer, sizeof(bearer), "Bearer %s", text);
 	snprintf(path, sizeof(path), "/v1/x?a=b&subscription-key=%s", text);
 	{
-		struct header headers[] = {{SLICE("API-Key"), slice_of_string(text), false},
-			{SLICE("authorization"), slice_of_string(bearer), false},
-			{SLICE("x-other"), slice_of_string(other), false}};
+		struct header headers[] = {{SLICE("API-Key"), slice_of_string(text)},
+			{SLICE("authorization"), slice_of_string(bearer)},
+			{SLICE("x-other"), slice_of_string(other)}};
 
 		/* Twice the same is one; a field that is no credential is none. */
 		s = found(table, headers, 3, "/");
