@@ -69,7 +69,7 @@ struct exchange {
 	bool reading_response;		/* as reading_request */
 	struct buf response_trailers;	/* as trailers */
 	const struct secret *mask;	/* the service key, which no error is to show; or NULL */
-	size_t masked;			/* held back of the body, as it may be the key's beginning */
+	struct secret_masking masked;	/* the body, of which is held back what may be the key's beginning */
 	bool origin_reusable;		/* the connection, after the response */
 	bool no_memory;			/* a part of the response could not be composed */
 	/* The client takes the stream's end mark for the end, and the event has to say what finally

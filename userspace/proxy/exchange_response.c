@@ -22,6 +22,7 @@
 void exchange_free_response(struct exchange *ex)
 {
 	reader_free(ex->response);
+	secret_masking_free(&ex->masked);
 	buf_wipe(&ex->response_unread);
 	buf_wipe(&ex->response_trailers);
 	buf_wipe(&ex->tail);
@@ -83,7 +84,7 @@ static int exchange_write_response_field(
 	struct exchange *ex, struct buf *out, const struct header *header)
 {
 	struct buf value = BUF_EMPTY;
-	size_t masked = 0;
+	struct secret_masking masked = {.literal = {.at = 0}};
 	int error;
 
 	if (!ex->mask || !secret_found(ex->mask, header->value))
