@@ -93,7 +93,7 @@ pkg_config = $(shell pkg-config $(1) $(PACKAGES) \
 pkg_checked = $(if $(filter MISSING,$(1)),$(error libraries are missing: run appliance/deps),$(1))
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg_checked,$$(patsubst -I%,-isystem %,\
 	$$(call pkg_config,--cflags))))$(PKG_CFLAGS)
-PKG_LIBS = $(eval PKG_LIBS := $$(call pkg_checked,$$(call pkg_config,--libs)) -lev -lncurses -ltinfo \
+PKG_LIBS = $(eval PKG_LIBS := $$(call pkg_checked,$$(call pkg_config,--libs)) -lev -lm -lncurses -ltinfo \
 	$$(if $$(LLHTTP_SOURCES),,-lllhttp))$(PKG_LIBS)
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)

@@ -72,6 +72,7 @@ install: all $(MAN_PAGES)
 	@echo "    sallyport ca init                      or ca import; then ca export for the clients"
 	@echo "    \$$EDITOR $(CONFIG)    datapath.inside at least"
 	@echo "    sallyport check"
+	@echo "    systemctl enable sallyport-shut        forwards nothing before sallyportd is there"
 	@echo "    systemctl enable --now sallyport-collector sallyportd sallyport-selftest.timer"
 	@echo "    sallyport selftest                     is this machine inspecting?"
 
@@ -91,6 +92,7 @@ uninstall:
 	$(Q)if [ -z "$(DESTDIR)" ] && [ -e /sys/fs/bpf/sallyport ]; then \
 		$(PREFIX)/bin/sallyport detach || { \
 		echo "  first: systemctl disable --now sallyportd" >&2; exit 1; }; fi
+	$(Q)[ -n "$(DESTDIR)" ] || nft delete table inet sallyport_shut 2>/dev/null || :
 	$(Q)rm -f $(INSTALLED)
 	@echo "  removed from $(DESTDIR)$(PREFIX); left: $(dir $(CONFIG)), /var/spool/sallyport," \
 		"/var/lib/sallyport and the users sallyport-*"

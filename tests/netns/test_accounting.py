@@ -103,8 +103,8 @@ def connections(event):
 
 def rounds(gate, n):
     """Waits until the sources were looked at so many times more."""
-    before = gate.counters()["census.looks"]
-    wait_for(lambda: gate.counters()["census.looks"] >= before + n, "looks at the sources", 60)
+    before = gate.counters()["accounting.looks"]
+    wait_for(lambda: gate.counters()["accounting.looks"] >= before + n, "looks at the sources", 60)
 
 
 # --- summaries ---
@@ -281,7 +281,7 @@ def test_drops_are_told_once_in_ten_seconds_and_none_is_forgotten(lab, gate):
     assert sum(e["drop.count"] for e in events) == events[-1]["drop.total"] == 60
     # One at once, then one for each ten seconds that began.
     assert len(events) <= 2 + (time.monotonic() - begin) / 10
-    assert gate.counters()["census.drops_put_off"] > 0
+    assert gate.counters()["accounting.drops_put_off"] > 0
 
 
 def test_a_limit_of_connections_holds_over_sweeps_and_is_told(lab, appliance, server):

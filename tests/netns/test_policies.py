@@ -4,11 +4,12 @@
 
 import contextlib
 import socket
+import ssl
 
 import pytest
 
 from lab import network
-from lab.appliance import ELSEWHERE, ONLY_LEARNED, UNLISTED
+from lab.appliance import AZURE, AZURE_B, ELSEWHERE, ONLY_LEARNED, UNLISTED
 from lab.quic import client_hello, initial_datagrams, record, send_datagrams, with_ech, with_name
 from lab.stranger import answering, listening
 
@@ -212,6 +213,42 @@ def test_connections_to_endpoints_that_name_no_listed_host(lab, appliance, polic
         spliced = "not_listed" if kind == "unlisted" else kind
         assert counters[f"bypass.{spliced}"] == (2 if policy == "pass" else 0), kind
         assert counters[f"refused.{kind}"] == (0 if policy == "pass" else 2), kind
+
+
+PINNING = network.OTHER_CLIENTS[0]
+
+
+@pytest.mark.parametrize("ech", ["pass", "reset"])
+def test_calls_of_exempt_sources_pass_and_are_told(lab, appliance, origin, prompt, ech):
+    # Given sources whose clients pin the certificate of one service: they trust no other
+    exempt = [PINNING + "/32", network.CLIENT6 + "/128"]
+    gate = appliance({
+        "endpoints": {"ech": ech},
+        "hosts": [{"pattern": AZURE, "provider": "azure", "exempt_sources": exempt},
+                  {"pattern": "*.openai.azure.com", "provider": "azure"}],
+    })
+    pinning = lab.client()
+    # When they call that host, they reach the service itself
+    assert pinning.chat(AZURE, prompt, headers={"x-test-id": "exempt"}, source=PINNING).status == 200
+    assert origin.request("exempt").sni == AZURE
+    assert pinning.chat(AZURE, prompt, ipv6=True).status == 200
+    # Other hosts, and other sources, are inspected
+    with pytest.raises(ssl.SSLCertVerificationError):
+        pinning.chat(AZURE_B, prompt, source=PINNING)
+    assert lab.client(gate).chat(AZURE, prompt).status == 200
+    # A name that may be a cover is exempt only where such names pass
+    assert outcome(lab, network.REGION_A6, record(with_ech(client_hello(AZURE)))) == "pass"
+    n = 2 + (ech == "pass")
+    events = gate.wait_events(n, lambda event: event["event.kind"] == "bypass")
+    assert {(event["source.ip"], event["tls.server_name"], event["destination.ip"]) for event in events} == {
+        (PINNING, AZURE, network.REGION_A), (network.CLIENT6, AZURE, network.REGION_A6)}
+    assert {(event["bypass.reason"], event["event.action"]) for event in events} == {("exempt", "bypass")}
+    assert gate.counters()["bypass.exempt"] == n
+    # And nobody is exempt any more when a reload says so
+    gate.write_config({"hosts": [{"pattern": "*.openai.azure.com", "provider": "azure"}]})
+    gate.reload()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        pinning.chat(AZURE, prompt, source=PINNING)
 
 
 def test_names_that_are_none_are_refused_at_endpoints(lab, appliance):

@@ -48,12 +48,13 @@ def test_a_gate_that_inspects_is_good(lab, gate):
     before = gate.status()["kernel"]["packets"]["steered"]
     code, checks = selftest(gate)
     assert code == 0 and not failed(checks), [checks[name] for name in failed(checks)]
-    for name in ("daemon", "interface", "programs", "routing", "workers", "endpoints", "call", "ca",
+    for name in ("daemon", "interface", "programs", "routing", "workers", "endpoints", "call", "call-ipv6", "ca",
                  "dns", "forwarding", "offloads", "mtu", "collector", "record"):
         assert checks[name]["result"] == "good", (name, checks[name])
     assert all(one["seen"] and one["question"] for one in checks.values())
     assert all(one["fix"] for one in checks.values() if one["result"] in ("note", "failed"))
-    assert "was answered by the appliance" in checks["call"]["seen"]
+    assert f"at {network.REGION_A} was answered by the appliance" in checks["call"]["seen"]
+    assert f"at {network.REGION_A6} was answered by the appliance" in checks["call-ipv6"]["seen"]
     assert gate.status()["kernel"]["packets"]["steered"] > before
     # The names of the laboratory have addresses of RFC 1918, as those of private endpoints.
     assert "is a private endpoint" in checks["private-endpoint"]["seen"]
@@ -98,6 +99,18 @@ def test_what_is_broken_is_named(lab, gate):
         gate.namespace.ip("rule", "add", "pref", rule.split(":")[0], *rule.split(":")[1].split()[2:])
 
 
+def test_a_spool_that_its_disk_has_no_room_for(lab, gate):
+    _, checks = selftest(gate, "--no-call")
+    assert checks["record"]["result"] == "good", checks["record"]
+    gate.write_config({"audit": {"spool_size": "1TiB"}})
+    gate.reload()
+    wait_for(lambda: selftest(gate, "--no-call")[1]["record"]["result"] == "note", "the note", 60)
+    checks = selftest(gate, "--no-call")[1]
+    assert "audit.spool_size is 1048576 MiB" in checks["record"]["seen"], checks["record"]
+    gate.write_config({"audit": {"spool_size": None}})
+    gate.reload()
+
+
 def test_a_certificate_of_another_authority_is_not_ours(lab, gate):
     """Clients would be told of an authority that signs nothing."""
     kept = gate.ca_path + ".kept"
@@ -108,7 +121,7 @@ def test_a_certificate_of_another_authority_is_not_ours(lab, gate):
             os.unlink(other)
         gate.cli("ca", "init", "--out-cert", gate.ca_path, "--out-key", other)
         code, checks = selftest(gate)
-        assert code == 1 and failed(checks) == {"call"}, checks["call"]
+        assert code == 1 and failed(checks) == {"call", "call-ipv6"}, checks["call"]
         assert checks["call"]["seen"].startswith("NOT inspected: the certificate for ")
     finally:
         os.rename(kept, gate.ca_path)
@@ -146,7 +159,7 @@ def test_without_a_daemon_it_fails(lab, gate):
     gone.make_ca()
     code, checks = selftest(gone)
     lab.appliances.remove(gone)
-    assert code == 1 and {"daemon", "programs", "workers", "call", "record"} <= failed(checks), checks
+    assert code == 1 and {"daemon", "programs", "workers", "call", "call-ipv6", "record"} <= failed(checks), checks
 
 
 def answer(gate):

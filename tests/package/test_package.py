@@ -186,6 +186,37 @@ def test_install_upgrade_remove_purge(lab, root, debs, prompt):
     assert not os.path.exists(root.inside("/run/sallyport"))
 
 
+def test_an_upgrade_with_a_broken_configuration_changes_nothing(lab, root, debs, prompt):
+    root.dpkg("-i", root.copy(debs["sallyport"]))
+    configure(root)
+    root.start()
+    client = lab.client()
+    client.ca = root.inside("/etc/sallyport/ca.pem")
+    with open(root.inside(CONFIG), encoding="utf-8") as file:
+        good = file.read()
+    with open(root.inside(CONFIG), "w", encoding="utf-8") as file:
+        file.write(good.replace('"workers": 2', '"wrokers": 2'))
+    # When the package is upgraded, it says so and is installed all the same
+    done = root.dpkg("-i", root.copy(next_version(root, debs["sallyport"])))
+    assert "wrokers" in done.stderr and "the old program goes on until sallyportd is restarted" in done.stderr
+    assert root.run("dpkg-query", "-W", "-f", "${db:Status-Status}", "sallyport").stdout == "installed"
+    # What ran goes on, also when one of its processes has to be started again
+    assert root.daemon.running and client.chat(AZURE, prompt).status == 200
+    before = set(descendants_of(root.daemon.pid))
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: len(descendants_of(root.daemon.pid)) == len(before)
+             and not before & set(descendants_of(root.daemon.pid)), "others in their place", 60)
+    wait_for(lambda: root.status()["inspecting"], lambda: root.daemon.log(), 60)
+    assert client.chat(AZURE, prompt).status == 200
+    # And with a configuration that is good it is upgraded
+    with open(root.inside(CONFIG), "w", encoding="utf-8") as file:
+        file.write(good)
+    assert "has taken over" in root.run("sallyport", "upgrade").stdout
+    assert client.chat(AZURE, prompt).status == 200
+    root.dpkg("-P", "sallyport")
+
+
 def test_the_collector_comes_and_goes_alone(root, debs):
     nothing = root.files()
     root.dpkg("-i", root.copy(debs["sallyport-collector"]))

@@ -120,7 +120,7 @@
 	X(NUMBER, datapath_begin, "datapath.begin") /* of datapath.open: ns since 1970 */          \
 	X(NUMBER, datapath_end, "datapath.end")                                                    \
 	X(NUMBER, datapath_passed, "datapath.passed") /* connections that passed unseen */         \
-	X(TEXT, bypass_reason, "bypass.reason") /* unlisted, no_sni, invalid, ech … */             \
+	X(TEXT, bypass_reason, "bypass.reason") /* unlisted, exempt, no_sni, invalid, ech … */     \
 	X(NUMBER, bypass_left_out, "bypass.left_out") /* connections of source.ip without an event */ \
 	/* end */
 

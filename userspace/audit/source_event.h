@@ -4,7 +4,7 @@
 #define AUDIT_SOURCE_EVENT_H
 
 #include "audit/event.h"
-#include "audit/source_board.h"
+#include "audit/source_table.h"
 
 /* The event's text that is made: "{"martian":3,…}" at its longest. */
 struct source_event_text {

@@ -19,22 +19,22 @@
 	X(AUDIT_DROPPED, "audit.dropped", "events lost because the ring was full or their process had no more time") \
 	X(AUDIT_BLOCKED, "audit.blocked", "times exchanges began to wait for room in the ring") \
 	X(AUDIT_CONTENT_CUT, "audit.content_cut", "events without their content, which was longer than the ring takes") \
-	/* census */ \
-	X(CENSUS_ROUNDS, "census.rounds", "times the flow table was swept") \
-	X(CENSUS_ROUNDS_FAILED, "census.rounds_failed", "sweeps given up because the kernel or memory failed") \
-	X(CENSUS_BATCHES_RETRIED, "census.batches_retried", "reads of a kernel map repeated with more room") \
-	X(CENSUS_FLOWS_FORGOTTEN, "census.flows_forgotten", "connections forgotten because they were silent beyond the timeout of their state") \
-	X(CENSUS_FLOWS_CHANGED, "census.flows_changed", "connections that came alive while they were about to be forgotten, and stayed") \
-	X(CENSUS_FLOWS_RESTORED, "census.flows_restored", "of those: put back, for they were already taken out") \
-	X(CENSUS_LOOKS, "census.looks", "times the totals of the source addresses were read and published") \
-	X(CENSUS_LOOKS_FAILED, "census.looks_failed", "those given up because the kernel or memory failed") \
-	X(CENSUS_SOURCES_FULL, "census.sources_full", "sources passed over because there are more than datapath.max_sources") \
-	X(CENSUS_SUMMARIES, "census.summaries", "source.summary events") \
-	X(CENSUS_SUMMARIES_LATE, "census.summaries_late", "times summaries had to wait for the next look because the ring was half full") \
-	X(CENSUS_SUMMARIES_CUT, "census.summaries_cut", "times the last summaries could not all be told at the end") \
-	X(CENSUS_DROPS, "census.drops", "source.drop events") \
-	X(CENSUS_DROPS_PUT_OFF, "census.drops_put_off", "times a source.drop event was put off for its rate: the next one has its count") \
-	X(CENSUS_STATES, "census.states", "transitions of the datapath that were told by an event") \
+	/* accounting */ \
+	X(ACCOUNTING_ROUNDS, "accounting.rounds", "times the flow table was swept") \
+	X(ACCOUNTING_ROUNDS_FAILED, "accounting.rounds_failed", "sweeps given up because the kernel or memory failed") \
+	X(ACCOUNTING_BATCHES_RETRIED, "accounting.batches_retried", "reads of a kernel map repeated with more room") \
+	X(ACCOUNTING_FLOWS_FORGOTTEN, "accounting.flows_forgotten", "connections forgotten because they were silent beyond the timeout of their state") \
+	X(ACCOUNTING_FLOWS_CHANGED, "accounting.flows_changed", "connections that came alive while they were about to be forgotten, and stayed") \
+	X(ACCOUNTING_FLOWS_RESTORED, "accounting.flows_restored", "of those: put back, for they were already taken out") \
+	X(ACCOUNTING_LOOKS, "accounting.looks", "times the totals of the source addresses were read and published") \
+	X(ACCOUNTING_LOOKS_FAILED, "accounting.looks_failed", "those given up because the kernel or memory failed") \
+	X(ACCOUNTING_SOURCES_FULL, "accounting.sources_full", "sources passed over because there are more than datapath.max_sources") \
+	X(ACCOUNTING_SUMMARIES, "accounting.summaries", "source.summary events") \
+	X(ACCOUNTING_SUMMARIES_LATE, "accounting.summaries_late", "times summaries had to wait for the next look because the ring was half full") \
+	X(ACCOUNTING_SUMMARIES_CUT, "accounting.summaries_cut", "times the last summaries could not all be told at the end") \
+	X(ACCOUNTING_DROPS, "accounting.drops", "source.drop events") \
+	X(ACCOUNTING_DROPS_PUT_OFF, "accounting.drops_put_off", "times a source.drop event was put off for its rate: the next one has its count") \
+	X(ACCOUNTING_STATES, "accounting.states", "transitions of the datapath that were told by an event") \
 	X(TOTALS_UNKNOWN, "totals.unknown", "events of calls without totals of their source, which were not published yet") \
 	X(TOTALS_TORN, "totals.torn", "events of calls without totals of their source, which were being written") \
 	/* clients */ \
@@ -49,6 +49,7 @@
 	X(BYPASS_INVALID, "bypass.invalid", "connections spliced although TLS named what is no host name, or ends as listed names do") \
 	X(BYPASS_ECH, "bypass.ech", "connections spliced whose unlisted name may be a cover (ECH, or its imitation)") \
 	X(BYPASS_ENCRYPTED_DNS, "bypass.encrypted_dns", "connections to known resolvers spliced") \
+	X(BYPASS_EXEMPT, "bypass.exempt", "connections spliced because hosts.exempt_sources has their source") \
 	X(BYPASS_RECORDED, "bypass.recorded", "events of connections that were spliced, or refused by policy") \
 	X(BYPASS_LEFT_OUT, "bypass.left_out", "such connections without an event of their own, for their rate: an event has their number") \
 	X(REFUSED_UNLISTED, "refused.unlisted", "steered connections refused by endpoints.unlisted") \

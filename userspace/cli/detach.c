@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 
 #include "cli/command.h"
 #include "cli/observed.h"
+#include "cli/option.h"
 #include "cli/say.h"
 #include "kernel/datapath.h"
 #include "kernel/pins.h"
@@ -51,27 +51,13 @@ static int detach(const char *path, struct why *why)
 
 int cmd_detach(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const char *path = CONFIG_DEFAULT_PATH;
+	const struct option_row rows[] = {{'c', "config", NULL, &path}};
+	int status = option_read(argc, argv, usage, rows, 1);
 	struct why why = {""};
-	int option;
 
-	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(usage, stdout);
-			return 0;
-		}
-		if (option != 'c') {
-			fputs(usage, stderr);
-			return 2;
-		}
-		path = optarg;
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
+	if (status >= 0)
+		return status;
 	if (detach(path, &why) == 0)
 		return 0;
 	say("%s", why.text);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "cli/health_state.h"
 #include "cli/number.h"
 #include "cli/observed.h"
+#include "cli/option.h"
 #include "cli/say.h"
 
 static const char usage[] =
@@ -79,35 +79,18 @@ static int drain_run(const char *config_path, bool end, double seconds)
 
 int cmd_drain(int argc, char **argv)
 {
-	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-		{"wait", required_argument, NULL, 'w'}, {"end", no_argument, NULL, 'e'},
-		{"help", no_argument, NULL, 'h'}, {0}};
-	const char *path = CONFIG_DEFAULT_PATH;
-	double seconds = 0;
+	const char *path = CONFIG_DEFAULT_PATH, *wait = NULL;
 	bool end = false;
-	int option;
+	const struct option_row rows[] = {{'c', "config", NULL, &path}, {'w', "wait", NULL, &wait},
+		{'e', "end", &end, NULL}};
+	int status = option_read(argc, argv, usage, rows, 3);
+	double seconds = 0;
 
-	while ((option = getopt_long(argc, argv, "c:w:eh", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			path = optarg;
-			break;
-		case 'w':
-			if (number_seconds("drain", "--wait", optarg, 0.1, 86400, &seconds) < 0)
-				return 2;
-			break;
-		case 'e':
-			end = true;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			fputs(usage, stderr);
-			return 2;
-		}
-	}
-	if (optind < argc || (end && seconds > 0)) {
+	if (status >= 0)
+		return status;
+	if (wait && number_seconds("drain", "--wait", wait, 0.1, 86400, &seconds) < 0)
+		return 2;
+	if (end && wait) {
 		fputs(usage, stderr);
 		return 2;
 	}

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <ev.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "cli/health_state.h"
 #include "cli/metrics_server.h"
 #include "cli/observed.h"
+#include "cli/option.h"
 #include "cli/say.h"
 
 static const char usage[] =
@@ -107,32 +107,17 @@ static int health_print(struct health *health)
 
 int cmd_health(int argc, char **argv)
 {
-	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-		{"listen", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {0}};
 	struct health health = {.path = CONFIG_DEFAULT_PATH};
-	int option, status;
+	const char *listen = NULL;
+	const struct option_row rows[] = {
+		{'c', "config", NULL, &health.path}, {'l', "listen", NULL, &listen}};
+	int status = option_read(argc, argv, usage, rows, 2);
 
-	while ((option = getopt_long(argc, argv, "c:l:h", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			health.path = optarg;
-			break;
-		case 'l':
-			health.serve = true;
-			if (address_port_parse(optarg, &health.listen) == 0)
-				break;
-			say("--listen: expected ADDRESS:PORT, found \"%s\"", optarg);
-			return 2;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			fputs(usage, stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
+	if (status >= 0)
+		return status;
+	health.serve = listen != NULL;
+	if (listen && address_port_parse(listen, &health.listen) < 0) {
+		say("--listen: expected ADDRESS:PORT, found \"%s\"", listen);
 		return 2;
 	}
 	status = health.serve ? health_serve(&health) : health_print(&health);

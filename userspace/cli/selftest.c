@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "cli/command.h"
 #include "cli/json_print.h"
 #include "cli/observed.h"
+#include "cli/option.h"
 #include "cli/say.h"
 #include "cli/selftest_result.h"
 
@@ -42,6 +42,7 @@ const struct selftest_check selftest_checks[] = {
 	{"workers", "are the workers alive", selftest_workers},
 	{"endpoints", "is there anything to steer", selftest_endpoints},
 	{"call", "does a call by the kernel's whole way reach the appliance", selftest_call},
+	{"call-ipv6", "does a call over IPv6 do so as well", selftest_call_ipv6},
 	{"ca", "do strict clients take the authority", selftest_ca},
 	{"dns", "do the configured names have addresses", selftest_dns},
 	{"private-endpoint", "does a private endpoint lead past the appliance", selftest_private},
@@ -129,7 +130,7 @@ static int print_json(const struct finding *findings, bool good)
 
 struct options {
 	const char *path;
-	bool json, call, quiet;
+	bool json, no_call, quiet;
 };
 
 /* One at a time: two would take each other's interfaces. The lock goes with the process. */
@@ -152,7 +153,8 @@ static bool run_checks(const struct selftest *s, const struct options *options,
 	bool good = true;
 
 	for (size_t i = 0; i < nselftest_checks; i++) {
-		if (selftest_checks[i].run == selftest_call && !options->call)
+		if (options->no_call && (selftest_checks[i].run == selftest_call ||
+						selftest_checks[i].run == selftest_call_ipv6))
 			finding_set(&findings[i], SELFTEST_SKIPPED, "no call is made (--no-call)");
 		else
 			selftest_checks[i].run(s, &findings[i]);
@@ -212,37 +214,11 @@ out:
 
 int cmd_selftest(int argc, char **argv)
 {
-	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-		{"json", no_argument, NULL, 'j'}, {"no-call", no_argument, NULL, 'n'},
-		{"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0}};
-	struct options selftest = {.path = CONFIG_DEFAULT_PATH, .call = true};
-	int option;
+	struct options selftest = {.path = CONFIG_DEFAULT_PATH};
+	const struct option_row rows[] = {{'c', "config", NULL, &selftest.path},
+		{'j', "json", &selftest.json, NULL}, {'n', "no-call", &selftest.no_call, NULL},
+		{'q', "quiet", &selftest.quiet, NULL}};
+	int status = option_read(argc, argv, usage, rows, 4);
 
-	while ((option = getopt_long(argc, argv, "c:jnqh", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			selftest.path = optarg;
-			break;
-		case 'j':
-			selftest.json = true;
-			break;
-		case 'n':
-			selftest.call = false;
-			break;
-		case 'q':
-			selftest.quiet = true;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			fputs(usage, stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
-	return selftest_run(&selftest);
+	return status >= 0 ? status : selftest_run(&selftest);
 }

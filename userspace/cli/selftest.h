@@ -93,5 +93,6 @@ void selftest_record(const struct selftest *selftest, struct finding *finding);
 void selftest_find_names(struct selftest *selftest);
 /* selftest_call.c: makes a namespace and a pair of interfaces for the time of the call. */
 void selftest_call(const struct selftest *selftest, struct finding *finding);
+void selftest_call_ipv6(const struct selftest *selftest, struct finding *finding);
 
 #endif

@@ -29,9 +29,18 @@
 
 #define NEAR	   "sp-test0"
 #define FAR	   "sp-test1"
-#define NEAR_ADDRESS "198.18.255.1" /* of RFC 2544: nobody's */
-#define FAR_ADDRESS  "198.18.255.2"
-#define CALL_S	   5
+#define FAR_HARDWARE "02:5a:11:00:00:02"
+#define CALL_S	     5
+
+/* Addresses for measurements, which are nobody's: RFC 2544 and RFC 5180. */
+struct family {
+	const char *name, *option; /* of ip(8) */
+	const char *near, *far, *near_prefix, *far_prefix;
+};
+static const struct family ipv4 = {
+	"IPv4", "-4", "198.18.255.1", "198.18.255.2", "198.18.255.1/30", "198.18.255.2/30"};
+static const struct family ipv6 = {"IPv6", "-6", "2001:2:0:5a11::1", "2001:2:0:5a11::2",
+	"2001:2:0:5a11::1/64", "2001:2:0:5a11::2/64"};
 
 /* --- what to call --- */
 
@@ -48,9 +57,15 @@ static bool is_endpoint(const struct selftest *s, const struct address *address)
 	return s->config->endpoints.steer == CONFIG_STEER_ALL;
 }
 
+static bool is_of(const struct address *address, const struct family *family)
+{
+	return address_is_ipv4(address) == (family == &ipv4);
+}
+
 /* A configured name that is an endpoint by its address; else a name of a pattern, at any address that
  * is one. */
-static bool find_target(const struct selftest *s, struct target *target)
+static bool find_target(
+	const struct selftest *s, const struct family *family, struct target *target)
 {
 	const char *pattern = s->config->hosts[0].pattern;
 
@@ -61,7 +76,7 @@ static bool find_target(const struct selftest *s, struct target *target)
 		for (size_t j = 0; j < s->names[i].n; j++) {
 			target->to.address = s->names[i].addresses[j];
 			snprintf(target->name, sizeof(target->name), "%s", s->names[i].name);
-			if (address_is_ipv4(&target->to.address) &&
+			if (is_of(&target->to.address, family) &&
 				is_endpoint(s, &target->to.address))
 				return true;
 		}
@@ -71,7 +86,7 @@ static bool find_target(const struct selftest *s, struct target *target)
 	for (size_t i = 0; i < s->kernel->nendpoints; i++) {
 		const struct prefix *prefix = &s->kernel->endpoints[i].prefix;
 
-		if (prefix->bits != 128 || !address_is_ipv4(&prefix->address))
+		if (prefix->bits != 128 || !is_of(&prefix->address, family))
 			continue;
 		target->to.address = prefix->address;
 		return true;
@@ -130,19 +145,31 @@ static int command(struct why *why, const char *const *words)
 
 #define COMMAND(why, ...) command(why, (const char *const[]){__VA_ARGS__, NULL})
 
-/* pid: the client's, whose namespace gets the far end. */
-static int way_make(int inside, pid_t pid, struct why *why)
+static int address_add(
+	const struct family *family, const char *prefix, const char *interface, struct why *why)
+{
+	/* IPv6 would wait until it has asked whether another has the address. */
+	return COMMAND(why, "ip", family->option, "addr", "add", prefix, "dev", interface,
+		family == &ipv6 ? "nodad" : NULL);
+}
+
+/* pid: the client's, whose namespace gets the far end. Both ends know each other's hardware address:
+ * nobody is to ask for it by a way that leads elsewhere. */
+static int way_make(const struct family *family, int inside, pid_t pid, struct why *why)
 {
 	char number[16];
 	int error;
 
 	snprintf(number, sizeof(number), "%d", (int)pid);
-	error = COMMAND(why, "ip", "link", "add", NEAR, "type", "veth", "peer", "name", FAR, "netns",
-		number);
-	if (!error)
-		error = COMMAND(why, "ip", "addr", "add", NEAR_ADDRESS "/30", "dev", NEAR);
+	error = COMMAND(why, "ip", "link", "add", NEAR, "type", "veth", "peer", "name", FAR,
+		"address", FAR_HARDWARE, "netns", number);
 	if (!error)
 		error = COMMAND(why, "ip", "link", "set", NEAR, "up");
+	if (!error)
+		error = address_add(family, family->near_prefix, NEAR, why);
+	if (!error)
+		error = COMMAND(why, "ip", family->option, "neigh", "add", family->far, "lladdr",
+			FAR_HARDWARE, "dev", NEAR);
 	if (error)
 		return error;
 	return redirect_ingress((int)if_nametoindex(NEAR), inside, why);
@@ -249,8 +276,8 @@ out:
 }
 
 /* Says "." when the namespace is there, waits for the way, calls, and says what came of it. */
-static _Noreturn void client_run(
-	const struct target *target, const char *ca, const char *hardware, int orders, int words)
+static _Noreturn void client_run(const struct family *family, const struct target *target,
+	const char *ca, const char *hardware, int orders, int words)
 {
 	struct answer answer = {.verdict = CALL_NOT_SET_UP};
 	struct why why = {""};
@@ -262,10 +289,12 @@ static _Noreturn void client_run(
 			strerror(errno));
 	else if (write(words, ".", 1) != 1 || read(orders, &go, 1) != 1)
 		_exit(1);
-	else if (COMMAND(&why, "ip", "addr", "add", FAR_ADDRESS "/30", "dev", FAR) ||
-		 COMMAND(&why, "ip", "link", "set", FAR, "up") ||
-		 COMMAND(&why, "ip", "neigh", "add", NEAR_ADDRESS, "lladdr", hardware, "dev", FAR) ||
-		 COMMAND(&why, "ip", "route", "add", "default", "via", NEAR_ADDRESS))
+	else if (COMMAND(&why, "ip", "link", "set", FAR, "up") ||
+		 address_add(family, family->far_prefix, FAR, &why) ||
+		 COMMAND(&why, "ip", family->option, "neigh", "add", family->near, "lladdr", hardware,
+			 "dev", FAR) ||
+		 COMMAND(&why, "ip", family->option, "route", "add", "default", "via", family->near,
+			 "dev", FAR))
 		snprintf(answer.text, sizeof(answer.text), "%.230s", why.text);
 	else
 		client_call(target, ca, &answer);
@@ -274,8 +303,8 @@ static _Noreturn void client_run(
 
 /* --- all of it --- */
 
-static void call_answer(
-	struct finding *f, const struct selftest *s, const struct target *t, const struct answer *a)
+static void call_answer(struct finding *f, const struct selftest *s, const struct family *family,
+	const struct target *t, const struct answer *a)
 {
 	switch (a->verdict) {
 	case CALL_INSPECTED:
@@ -295,9 +324,9 @@ static void call_answer(
 	case CALL_NOT_CONNECTED:
 		finding_set(f, SELFTEST_FAILED, "%s at %s: not connected: %s", t->name,
 			address_format(&t->to.address).text, a->text);
-		finding_fix(f, "see the checks programs, routing and workers%s",
-			s->config->admission.nallow ? "; admission.allow must have " FAR_ADDRESS
-						    : "");
+		finding_fix(f, "see the checks programs, routing and workers%s%s",
+			s->config->admission.nallow ? "; admission.allow must have " : "",
+			s->config->admission.nallow ? family->far : "");
 		return;
 	case CALL_NOT_SET_UP:
 		finding_set(f, SELFTEST_SKIPPED, "the call could not be made: %s",
@@ -306,7 +335,8 @@ static void call_answer(
 	}
 }
 
-static void call_make(const struct selftest *s, const struct target *target, struct answer *answer)
+static void call_make(const struct selftest *s, const struct family *family,
+	const struct target *target, struct answer *answer)
 {
 	int orders[2] = {-1, -1}, words[2] = {-1, -1}, status;
 	char hardware[18] = "", ready;
@@ -318,11 +348,11 @@ static void call_make(const struct selftest *s, const struct target *target, str
 	if (pipe2(orders, O_CLOEXEC) == 0 && pipe2(words, O_CLOEXEC) == 0)
 		pid = fork();
 	if (pid == 0)
-		client_run(target, s->config->tls.ca_certificate, hardware, orders[0], words[1]);
+		client_run(family, target, s->config->tls.ca_certificate, hardware, orders[0], words[1]);
 	if (words[1] >= 0)
 		close(words[1]);
 	if (pid > 0 && read(words[0], &ready, 1) == 1 && ready == '.') {
-		if (way_make(s->kernel->ifindex, pid, &why) == 0 && write(orders[1], ".", 1) == 1) {
+		if (way_make(family, s->kernel->ifindex, pid, &why) == 0 && write(orders[1], ".", 1) == 1) {
 			if (read(words[0], answer, sizeof(*answer)) != (ssize_t)sizeof(*answer))
 				*answer = (struct answer){.verdict = CALL_NOT_SET_UP};
 		} else {
@@ -341,7 +371,7 @@ static void call_make(const struct selftest *s, const struct target *target, str
 		close(words[0]);
 }
 
-void selftest_call(const struct selftest *s, struct finding *f)
+static void call_of(const struct selftest *s, const struct family *family, struct finding *f)
 {
 	struct answer answer = {.verdict = CALL_NOT_SET_UP};
 	struct target target;
@@ -355,11 +385,22 @@ void selftest_call(const struct selftest *s, struct finding *f)
 		finding_fix(f, "see the checks daemon and interface");
 		return;
 	}
-	if (!find_target(s, &target)) {
-		finding_set(f, SELFTEST_SKIPPED, "no endpoint has an IPv4 address that is known");
+	if (!find_target(s, family, &target)) {
+		finding_set(f, SELFTEST_SKIPPED, "no endpoint has an %s address that is known",
+			family->name);
 		finding_fix(f, "name your resources under endpoints.names");
 		return;
 	}
-	call_make(s, &target, &answer);
-	call_answer(f, s, &target, &answer);
+	call_make(s, family, &target, &answer);
+	call_answer(f, s, family, &target, &answer);
+}
+
+void selftest_call(const struct selftest *s, struct finding *f)
+{
+	call_of(s, &ipv4, f);
+}
+
+void selftest_call_ipv6(const struct selftest *s, struct finding *f)
+{
+	call_of(s, &ipv6, f);
 }

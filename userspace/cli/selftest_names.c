@@ -6,6 +6,7 @@
 #include <openssl/asn1.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "backend/resolver.h"
 #include "base/clock.h"
@@ -208,10 +209,19 @@ void selftest_collector(const struct selftest *s, struct finding *f)
 	}
 }
 
+/* Bytes that others than root may still write there; 0: not known. */
+static uint64_t room_in(const char *directory)
+{
+	struct statvfs fs;
+
+	return statvfs(directory, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+}
+
 void selftest_record(const struct selftest *s, struct finding *f)
 {
 	const struct record_state *r = &s->record;
 	double share = r->limit ? 100 * (double)r->spool / (double)r->limit : 0;
+	uint64_t room = room_in(s->config->audit.spool_directory);
 
 	if (!r->told) {
 		finding_set(f, SELFTEST_FAILED, "no shipper tells anything");
@@ -226,6 +236,12 @@ void selftest_record(const struct selftest *s, struct finding *f)
 		finding_set(f, SELFTEST_FAILED, "the shipper has told nothing for %s",
 			age_format(r->age_ns).text);
 		finding_fix(f, "journalctl -u sallyportd; a disk that hangs is the likeliest");
+	} else if (room && r->spool < r->limit && room < r->limit - r->spool) {
+		finding_set(f, SELFTEST_NOTE,
+			"audit.spool_size is %" PRIu64 " MiB, and %s has room for %" PRIu64
+			" MiB more: its disk is full before the spool is",
+			r->limit >> 20, s->config->audit.spool_directory, room >> 20);
+		finding_fix(f, "a larger disk, or a smaller audit.spool_size");
 	} else if (share >= 80) {
 		finding_set(f, SELFTEST_NOTE, "%.0f %% of the spool are taken", share);
 		finding_fix(f, "let the collector be reached, or raise audit.spool_size");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/observed.h"
+#include "cli/option.h"
 #include "cli/say.h"
 #include "cli/status_report.h"
 
@@ -72,36 +72,11 @@ out:
 
 int cmd_status(int argc, char **argv)
 {
-	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-		{"all", no_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'}, {0}};
 	const char *path = CONFIG_DEFAULT_PATH;
-	size_t most = STATUS_ROWS;
-	bool json = false;
-	int option;
+	bool json = false, all = false;
+	const struct option_row rows[] = {{'c', "config", NULL, &path}, {'a', "all", &all, NULL},
+		{'j', "json", &json, NULL}};
+	int status = option_read(argc, argv, usage, rows, 3);
 
-	while ((option = getopt_long(argc, argv, "c:ajh", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			path = optarg;
-			break;
-		case 'a':
-			most = 0;
-			break;
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			fputs(usage, stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
-	return status_show(path, json, most);
+	return status >= 0 ? status : status_show(path, json, all ? 0 : STATUS_ROWS);
 }

@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/option.h"
 #include "cli/say.h"
 #include "config/config.h"
 #include "supervise/upgrade_word.h"
@@ -226,29 +226,15 @@ static void tell(void *context, const char *problem)
 
 int cmd_upgrade(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const char *path = CONFIG_DEFAULT_PATH;
+	const struct option_row rows[] = {{'c', "config", NULL, &path}};
 	struct daemon daemon = {.pidfd = -1};
 	struct config *config = NULL;
 	struct why why = {""};
-	int option, error;
+	int error, status = option_read(argc, argv, usage, rows, 1);
 
-	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(usage, stdout);
-			return 0;
-		}
-		if (option != 'c') {
-			fputs(usage, stderr);
-			return 2;
-		}
-		path = optarg;
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
+	if (status >= 0)
+		return status;
 	error = config_load(path, &config, &why);
 	/* It would be refused, with these words in the log only. */
 	if (!error && config_check_system(path, config, tell, NULL))

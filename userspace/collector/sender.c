@@ -16,12 +16,12 @@
 #define SENDER_ACKS_MAX 65536
 #define SENDER_HOST	"sallyport-collector"
 
-static void sender_expect_handshake(struct sender *s)
+static void sender_scan_handshake(struct sender *s)
 {
 	msgpack_scan_init(&s->scan, FORWARD_HANDSHAKE_MAX, FORWARD_HANDSHAKE_VALUES);
 }
 
-static void sender_expect_messages(struct sender *s)
+static void sender_scan_messages(struct sender *s)
 {
 	s->key = SLICE_NONE;
 	msgpack_scan_init(&s->scan, FORWARD_MESSAGE_MAX, FORWARD_VALUES_MAX);
@@ -87,7 +87,7 @@ static bool sender_handshake(struct sender *s, struct slice message)
 		return false;
 	if (!right)
 		return sender_refuse(s, "its shared key is not ours");
-	sender_expect_messages(s);
+	sender_scan_messages(s);
 	s->ops->proven(s->context, s);
 	return true;
 }
@@ -189,9 +189,9 @@ struct sender *sender_new(struct ev_loop *loop, int fd, const char *name, struct
 	ev_io_init(&s->writable, sender_writable, fd, EV_WRITE);
 	s->readable.data = s->writable.data = s;
 	if (key.len)
-		sender_expect_handshake(s);
+		sender_scan_handshake(s);
 	else
-		sender_expect_messages(s);
+		sender_scan_messages(s);
 	if (key.len && (forward_nonce_make(&s->nonce) < 0 ||
 			       forward_hello_write(&s->out, &s->nonce) < 0)) {
 		sender_free(s);

@@ -104,6 +104,8 @@ struct config_host {
 	enum config_provider provider;
 	struct config_backend *backend; /* NULL: the origin the client named */
 	enum config_fail fail;	/* CONFIG_FAIL_DEFAULT: as datapath.fail */
+	struct prefix *exempt_sources; /* whose calls pass uninspected, for these clients pin */
+	size_t nexempt_sources;
 };
 
 /* Where the calls of a host go instead of to the address that its name has. */

@@ -11,8 +11,6 @@
 #ifndef CONFIG_KEYS_H
 #define CONFIG_KEYS_H
 
-#define REQUIRED "\1"
-
 #define KEYS_APPLIANCE(S, L)                                                                      \
 	S(name, TEXT, name, NULL, "")                                                             \
 	S(run_directory, PATH, run_directory, "/run/sallyport", "")                               \
@@ -68,7 +66,8 @@
 	S(pattern, PATTERN, pattern, REQUIRED, "")                                                \
 	S(provider, CHOICE, provider, REQUIRED, "azure|openai")                                   \
 	S(backend, BACKEND, backend, NULL, "")                                                    \
-	S(fail, CHOICE, fail, "default", "closed|open|default")
+	S(fail, CHOICE, fail, "default", "closed|open|default")                                   \
+	L(exempt_sources, PREFIX, exempt_sources, NULL, "")
 
 #define KEYS_BACKEND(S, L)                                                                        \
 	S(name, NAME, name, REQUIRED, "")                                                         \

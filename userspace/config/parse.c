@@ -2,7 +2,6 @@
 /* YAML text → struct config: the tree for lines, libcyaml for the shape, the rows for values. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +9,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "config/config.h"
 #include "config/problem.h"
 #include "config/rules.h"
 #include "config/schema.h"
-#include "config/tree.h"
 
 #define CONFIG_MAX (1u << 20)
-#define LIST_MAX   4096
 
 /* What is intercepted when the file has no hosts. */
 #define DEFAULT_HOSTS(X)                                        \
@@ -28,143 +24,7 @@
 	X("api.openai.com", CONFIG_PROVIDER_OPENAI)             \
 	X("*.api.openai.com", CONFIG_PROVIDER_OPENAI)
 
-struct reader {
-	const char *name;
-	const struct node *root;
-	struct config *config;
-	struct problems *problems;
-};
-
-/* Where a value stands: "tls.ca_key", "hosts[2].backend", "endpoints.ports[0]". */
-struct spot {
-	char path[128];
-	unsigned line;
-};
-
-static int reader_memory(const struct reader *r)
-{
-	return problem_set(r->problems, ENOMEM, "%s: no memory", r->name);
-}
-
-static int reader_refuse(const struct reader *r, const struct spot *spot, const struct key *key,
-	const char *found)
-{
-	bool quoted = found && *found;
-
-	return problem_set(r->problems, EINVAL, "%s:%u: %s: expected %s, found %s%s%s", r->name, spot->line,
-		spot->path, scalar_expect(key->kind, key->range, r->config).text,
-		quoted ? "\"" : "", quoted ? log_quote(slice_of_string(found)).text : "nothing",
-		quoted ? "\"" : "");
-}
-
-static int reader_value(const struct reader *r, const struct spot *spot, const struct key *key,
-	const char *text, void *out)
-{
-	int error = scalar_parse(key->kind, key->range, text, r->config, out);
-
-	if (error == -ENOMEM)
-		return reader_memory(r);
-	return error < 0 ? reader_refuse(r, spot, key, text) : 0;
-}
-
-static int reader_scalar(const struct reader *r, const struct spot *spot, const struct key *key,
-	const char *text, void *out)
-{
-	if (text)
-		return reader_value(r, spot, key, text, out);
-	if (!key->fallback)
-		return 0;
-	if (strcmp(key->fallback, REQUIRED) == 0)
-		return reader_refuse(r, spot, key, NULL);
-	return reader_value(r, spot, key, key->fallback, out);
-}
-
-static int reader_list(const struct reader *r, const struct spot *spot, const struct key *key,
-	const struct node *list, char **texts, size_t count, void **out, size_t *out_count)
-{
-	const struct node *item = list ? list->first : NULL;
-	size_t size = scalar_size(key->kind);
-	struct spot at;
-
-	if (!list && key->fallback) {
-		texts = (char **)&key->fallback;
-		count = 1;
-	}
-	if (count > LIST_MAX)
-		return problem_set(r->problems, EINVAL, "%s:%u: %s: expected at most %d, found %zu", r->name,
-			spot->line, spot->path, LIST_MAX, count);
-	*out = count ? calloc(count, size) : NULL;
-	if (count && !*out)
-		return reader_memory(r);
-	for (size_t i = 0; i < count; i++, item = item ? item->next : NULL) {
-		int error;
-
-		snprintf(at.path, sizeof(at.path), "%.100s[%zu]", spot->path, i);
-		at.line = item ? item->line : spot->line;
-		*out_count = i + 1;
-		for (size_t before = 0; before < i; before++)
-			if (strcmp(texts[before], texts[i]) == 0)
-				problem_set(r->problems, EINVAL,
-					"%s:%u: %s: expected each once, found \"%s\" again", r->name,
-					at.line, at.path,
-					log_quote(slice_of_string(texts[i])).text);
-		error = reader_value(r, &at, key, texts[i], (char *)*out + i * size);
-		if (error == -ENOMEM)
-			return error;
-	}
-	return 0;
-}
-
-/* One section: node is where it stands in the file, NULL when it does not. Goes on after what is
- * wrong, which was told. 0, or -ENOMEM. */
-static int reader_section(const struct reader *r, const struct section *section,
-	const char *path, const struct node *node, const void *raw, void *out)
-{
-	for (size_t i = 0; i < section->nkeys; i++) {
-		const struct key *key = &section->keys[i];
-		const struct node *child = node_find(node, key->name);
-		const char *from = raw;
-		char *to = out;
-		struct spot spot;
-		int error;
-
-		if (child && child->refused)
-			continue;
-		snprintf(spot.path, sizeof(spot.path), "%s.%s", path, key->name);
-		spot.line = child ? child->line : node ? node->line : 1;
-		if (key->list)
-			error = reader_list(r, &spot, key, child, *(char ***)(from + key->raw),
-				*(const unsigned *)(from + key->raw_count), (void **)(to + key->out),
-				(size_t *)(to + key->out_count));
-		else
-			error = reader_scalar(
-				r, &spot, key, *(char **)(from + key->raw), to + key->out);
-		if (error == -ENOMEM)
-			return error;
-	}
-	return 0;
-}
-
-/* hosts or backends: a list of sections. */
-static int reader_entries(const struct reader *r, const struct section *section,
-	const char *raw, size_t raw_size, size_t count, char *out, size_t size, size_t *out_count)
-{
-	const struct node *item = node_element(node_find(r->root, section->name), 0);
-	char path[64];
-
-	for (size_t i = 0; i < count; i++, item = item ? item->next : NULL) {
-		int error;
-
-		snprintf(path, sizeof(path), "%s[%zu]", section->name, i);
-		*out_count = i + 1;
-		error = reader_section(r, section, path, item, raw + i * raw_size, out + i * size);
-		if (error < 0)
-			return error;
-	}
-	return 0;
-}
-
-static int reader_default_hosts(const struct reader *r)
+static int parse_default_hosts(const struct fill *f)
 {
 	static const struct {
 		const char *pattern;
@@ -175,149 +35,99 @@ static int reader_default_hosts(const struct reader *r)
 	};
 	const size_t count = sizeof(defaults) / sizeof(defaults[0]);
 
-	r->config->hosts = calloc(count, sizeof(*r->config->hosts));
-	if (!r->config->hosts)
-		return reader_memory(r);
+	f->config->hosts = calloc(count, sizeof(*f->config->hosts));
+	if (!f->config->hosts)
+		return fill_memory(f);
 	for (size_t i = 0; i < count; i++) {
-		r->config->hosts[i].provider = defaults[i].provider;
-		r->config->hosts[i].fail = CONFIG_FAIL_DEFAULT;
-		r->config->hosts[i].pattern = strdup(defaults[i].pattern);
-		if (!r->config->hosts[i].pattern)
-			return reader_memory(r);
-		r->config->nhosts = i + 1;
+		f->config->hosts[i].provider = defaults[i].provider;
+		f->config->hosts[i].fail = CONFIG_FAIL_DEFAULT;
+		f->config->hosts[i].pattern = strdup(defaults[i].pattern);
+		if (!f->config->hosts[i].pattern)
+			return fill_memory(f);
+		f->config->nhosts = i + 1;
 	}
 	return 0;
 }
 
-static int reader_name(const struct reader *r)
+static int parse_name(const struct fill *f)
 {
 	char name[256] = "";
 
-	if (r->config->appliance.name)
+	if (f->config->appliance.name)
 		return 0;
 	if (gethostname(name, sizeof(name) - 1) < 0 || !*name)
 		strcpy(name, "sallyport");
-	r->config->appliance.name = strdup(name);
-	return r->config->appliance.name ? 0 : reader_memory(r);
+	f->config->appliance.name = strdup(name);
+	return f->config->appliance.name ? 0 : fill_memory(f);
 }
 
-static int reader_config(const struct reader *r, const struct raw *raw)
+static int parse_config(const struct fill *f, const struct raw *raw)
 {
-	struct config *c = r->config;
+	struct config *c = f->config;
 	int error;
 
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
-		const struct node *node = node_find(r->root, sections[i].name);
+		const struct node *node = node_find(f->root, sections[i].name);
 
 		if (node && node->refused)
 			continue;
-		error = reader_section(r, &sections[i], sections[i].name, node,
+		error = fill_section(f, &sections[i], sections[i].name, node,
 			(const char *)raw + sections[i].raw, (char *)c + sections[i].out);
 		if (error < 0)
 			return error;
 	}
-	if (raw->hosts_count > LIST_MAX || raw->backends_count > LIST_MAX)
-		return problem_set(r->problems, EINVAL, "%s:1: expected at most %d hosts and backends",
-			r->name, LIST_MAX);
 	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
 	if (!c->backends)
-		return reader_memory(r);
+		return fill_memory(f);
 	/* Before the hosts, which refer to them. */
-	error = reader_entries(r, &section_backend, (const char *)raw->backends,
+	error = fill_entries(f, &section_backend, (const char *)raw->backends,
 		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
 		sizeof(*c->backends), &c->nbackends);
-	if (error == 0 && !node_find(r->root, "hosts"))
-		error = reader_default_hosts(r);
+	if (error == 0 && !node_find(f->root, "hosts"))
+		error = parse_default_hosts(f);
 	else if (error == 0) {
 		c->hosts = calloc(raw->hosts_count + 1, sizeof(*c->hosts));
-		error = !c->hosts ? reader_memory(r)
-				  : reader_entries(r, &section_host, (const char *)raw->hosts,
+		error = !c->hosts ? fill_memory(f)
+				  : fill_entries(f, &section_host, (const char *)raw->hosts,
 					    sizeof(*raw->hosts), raw->hosts_count, (char *)c->hosts,
 					    sizeof(*c->hosts), &c->nhosts);
 	}
-	return error < 0 ? error : reader_name(r);
-}
-
-/* libcyaml's own words are for the case that it refuses what the tree has let pass. */
-__attribute__((format(printf, 3, 0))) static void reader_cyaml_log(
-	cyaml_log_t level, void *context, const char *format, va_list args)
-{
-	if (level >= CYAML_LOG_ERROR)
-		vsnprintf(context, 128, format, args);
-}
-
-static int reader_raw(const struct reader *r, const cyaml_config_t *cyaml, const char *said,
-	struct slice yaml, struct raw **raw)
-{
-	cyaml_err_t error;
-
-	error = cyaml_load_data((const uint8_t *)yaml.data, yaml.len, cyaml, &schema,
-		(cyaml_data_t **)raw, NULL);
-	if (error == CYAML_OK)
-		return 0;
-	if (error == CYAML_ERR_OOM)
-		return reader_memory(r);
-	return problem_set(r->problems, EINVAL, "%s:1: expected a configuration, found: %s: %s", r->name,
-		cyaml_strerror(error), log_quote(slice_of_string(said)).text);
-}
-
-/* The text of it, without what libcyaml would take for the end of all. */
-static int reader_text(const struct reader *r, struct slice yaml, const cyaml_config_t *cyaml,
-	const char *said, struct raw **raw)
-{
-	struct buf rest = BUF_EMPTY;
-	int error;
-
-	if (!r->problems->count)
-		return r->root->first ? reader_raw(r, cyaml, said, yaml, raw) : 0;
-	error = tree_print(r->root, &rest) ? reader_memory(r)
-					   : reader_raw(r, cyaml, said, buf_slice(&rest), raw);
-	buf_free(&rest);
-	return error;
+	return error < 0 ? error : parse_name(f);
 }
 
 static int parse(
 	const char *name, struct slice yaml, struct config **config, struct problems *problems)
 {
 	static const struct raw nothing;
-	struct reader r = {.name = name, .problems = problems};
+	struct fill f = {.name = name, .problems = problems};
 	struct why why;
-	char said[128] = "";
-	const cyaml_config_t cyaml = {
-		.log_fn = reader_cyaml_log,
-		.log_ctx = said,
-		.mem_fn = cyaml_mem,
-		.log_level = CYAML_LOG_ERROR,
-		.flags = CYAML_CFG_NO_ALIAS,
-	};
-	struct raw *raw = NULL;
+	void *raw = NULL;
 	struct node *root = tree_parse(name, yaml, &why);
 	int error = 0;
 
 	if (!root)
 		return problem_set(problems, EINVAL, "%s", why.text);
-	r.root = root;
-	r.config = calloc(1, sizeof(*r.config));
-	if (!r.config)
-		error = reader_memory(&r);
+	f.root = root;
+	f.config = calloc(1, sizeof(*f.config));
+	if (!f.config)
+		error = fill_memory(&f);
 	if (!error)
-		schema_verify(name, root, problems);
+		fill_verify(&f, schema_sections, root);
 	if (!error)
-		error = reader_text(&r, yaml, &cyaml, said, &raw);
+		error = fill_raw(&f, &schema, yaml, &raw);
 	if (!error)
-		error = reader_config(&r, raw ? raw : &nothing);
+		error = parse_config(&f, raw ? raw : &nothing);
 	/* What contradicts each other must make sense by itself. */
 	if (!error && !problems->count)
-		rules_check(name, root, r.config, problems);
+		rules_check(name, root, f.config, problems);
 	if (!error && problems->count)
 		error = -EINVAL;
-	if (raw)
-		cyaml_free(&cyaml, &schema, raw, 0);
+	fill_raw_free(&schema, raw);
 	node_free(root);
 	if (error == 0)
-		*config = r.config;
+		*config = f.config;
 	else
-		config_free(r.config);
+		config_free(f.config);
 	return error;
 }
 
@@ -367,32 +177,16 @@ int config_load(const char *path, struct config **config, struct why *why)
 	return error;
 }
 
-static void section_free(const struct section *section, void *memory)
-{
-	for (size_t i = 0; i < section->nkeys; i++) {
-		const struct key *key = &section->keys[i];
-		char *at = (char *)memory + key->out;
-
-		if (!key->list) {
-			scalar_free(key->kind, at);
-			continue;
-		}
-		for (size_t n = 0; n < *(size_t *)((char *)memory + key->out_count); n++)
-			scalar_free(key->kind, *(char **)at + n * scalar_size(key->kind));
-		free(*(void **)at);
-	}
-}
-
 void config_free(struct config *config)
 {
 	if (!config)
 		return;
 	for (size_t i = 0; i < SECTION_COUNT; i++)
-		section_free(&sections[i], (char *)config + sections[i].out);
+		fill_free(&sections[i], (char *)config + sections[i].out);
 	for (size_t i = 0; i < config->nhosts; i++)
-		section_free(&section_host, &config->hosts[i]);
+		fill_free(&section_host, &config->hosts[i]);
 	for (size_t i = 0; i < config->nbackends; i++)
-		section_free(&section_backend, &config->backends[i]);
+		fill_free(&section_backend, &config->backends[i]);
 	free(config->hosts);
 	free(config->backends);
 	free(config);

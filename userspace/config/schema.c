@@ -1,25 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "config/schema.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "base/log.h"
-
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define FLAGS	     (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 
 /* --- libcyaml's form --- */
-
-static const cyaml_schema_value_t text_entry = {
-	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED),
-};
-
-#define FIELD_SCALAR(key, ...) \
-	CYAML_FIELD_STRING_PTR(#key, FLAGS, struct RAW, key, 0, CYAML_UNLIMITED),
-#define FIELD_LIST(key, ...) \
-	CYAML_FIELD_SEQUENCE(#key, FLAGS, struct RAW, key, &text_entry, 0, CYAML_UNLIMITED),
 
 #define RAW raw_appliance
 static const cyaml_schema_field_t appliance_fields[] = {
@@ -81,42 +65,20 @@ static const cyaml_schema_value_t backend_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_backend, backend_fields),
 };
 
-static const cyaml_schema_field_t raw_fields[] = {
+const cyaml_schema_field_t schema_sections[] = {
 #define FIELD_SECTION(section, KEYS) \
 	CYAML_FIELD_MAPPING(#section, CYAML_FLAG_OPTIONAL, struct raw, section, section##_fields),
 	SECTIONS(FIELD_SECTION)
-	CYAML_FIELD_SEQUENCE("hosts", FLAGS, struct raw, hosts, &host_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("hosts", FIELD_FLAGS, struct raw, hosts, &host_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE(
-		"backends", FLAGS, struct raw, backends, &backend_entry, 0, CYAML_UNLIMITED),
+		"backends", FIELD_FLAGS, struct raw, backends, &backend_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_END};
 
 const cyaml_schema_value_t schema = {
-	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, raw_fields),
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, schema_sections),
 };
 
 /* --- the rows that make struct config of it --- */
-
-/* A row whose kind does not fit its member is an error here, not a damaged member later. */
-#define SCALAR_TYPE_OF(KIND, type) typedef type scalar_type_##KIND;
-SCALAR_KINDS(SCALAR_TYPE_OF)
-
-#define ROW_SCALAR(key, KIND, member, fallback, range)                                            \
-	{#key, fallback, range, SCALAR_##KIND, false, offsetof(struct RAW, key), 0,               \
-		offsetof(struct OUT, member) +                                                    \
-			0 * sizeof(char[sizeof(((struct OUT *)0)->member) ==                      \
-							sizeof(scalar_type_##KIND)                \
-						? 1                                               \
-						: -1]),                                           \
-		0},
-#define ROW_LIST(key, KIND, member, fallback, range)                                              \
-	{#key, fallback, range, SCALAR_##KIND, true, offsetof(struct RAW, key),                   \
-		offsetof(struct RAW, key##_count),                                                \
-		offsetof(struct OUT, member) +                                                    \
-			0 * sizeof(char[sizeof(*((struct OUT *)0)->member) ==                     \
-							sizeof(scalar_type_##KIND)                \
-						? 1                                               \
-						: -1]),                                           \
-		offsetof(struct OUT, n##member)},
 
 #define RAW raw_appliance
 #define OUT config_appliance
@@ -192,106 +154,3 @@ const struct section sections[SECTION_COUNT] = {
 };
 const struct section section_host = {"hosts", host_keys, COUNT(host_keys), 0, 0};
 const struct section section_backend = {"backends", backend_keys, COUNT(backend_keys), 0, 0};
-
-/* --- the tree against the schema --- */
-
-struct place {
-	const char *name;
-	struct problems *problems;
-	char path[192];
-};
-
-static void place_error(const struct place *place, struct node *node, const char *expected)
-{
-	problem_set(place->problems, EINVAL, "%s:%u: %s: expected %s, found %s", place->name,
-		node->line, place->path, expected, node_describe(node).text);
-	node->refused = true;
-}
-
-#define FIELDS_MAX 64
-
-/* "a, b, c": what could have been written instead, and which of it is meant. */
-static void unknown_key(
-	const struct place *place, const cyaml_schema_field_t *fields, struct node *child)
-{
-	const char *names[FIELDS_MAX], *nearest;
-	char known[256];
-	size_t at = 0, n = 0;
-
-	known[0] = '\0';
-	for (const cyaml_schema_field_t *field = fields; field->key; field++) {
-		if (at < sizeof(known))
-			at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s",
-				field == fields ? "" : ", ", field->key);
-		if (n < FIELDS_MAX)
-			names[n++] = field->key;
-	}
-	nearest = problem_nearest(child->key, names, n);
-	problem_set(place->problems, EINVAL, "%s:%u: %s%s%s: expected one of the keys %s%s%s%s",
-		place->name, child->line, place->path, *place->path ? "." : "",
-		log_quote(slice_of_string(child->key)).text, known, nearest ? "; is it " : "",
-		nearest ? nearest : "", nearest ? "?" : "");
-	child->refused = true;
-}
-
-static void verify_value(
-	struct place *place, const cyaml_schema_value_t *value, struct node *node);
-
-static void verify_mapping(
-	struct place *place, const cyaml_schema_field_t *fields, struct node *node)
-{
-	size_t len = strlen(place->path);
-
-	for (struct node *child = node->first; child; child = child->next) {
-		const cyaml_schema_field_t *field = fields;
-
-		while (field->key && strcmp(field->key, child->key) != 0)
-			field++;
-		if (!field->key) {
-			unknown_key(place, fields, child);
-			continue;
-		}
-		snprintf(place->path + len, sizeof(place->path) - len, "%s%s", len ? "." : "",
-			child->key);
-		verify_value(place, &field->value, child);
-		place->path[len] = '\0';
-	}
-}
-
-static void verify_value(
-	struct place *place, const cyaml_schema_value_t *value, struct node *node)
-{
-	size_t len = strlen(place->path), index = 0;
-
-	switch (value->type) {
-	case CYAML_MAPPING:
-		if (node->kind != NODE_MAPPING)
-			place_error(place, node, "keys, indented below it");
-		else
-			verify_mapping(place, value->mapping.fields, node);
-		break;
-	case CYAML_SEQUENCE:
-		if (node->kind != NODE_SEQUENCE) {
-			place_error(place, node, "a list, \"[a, b]\" or lines of \"- a\"");
-			break;
-		}
-		for (struct node *child = node->first; child; child = child->next) {
-			snprintf(place->path + len, sizeof(place->path) - len, "[%zu]", index++);
-			verify_value(place, value->sequence.entry, child);
-			place->path[len] = '\0';
-			/* Its neighbours keep their places only in a list that is whole. */
-			node->refused = node->refused || child->refused;
-		}
-		break;
-	default:
-		if (node->kind != NODE_SCALAR)
-			place_error(place, node, "one value");
-	}
-}
-
-void schema_verify(const char *name, struct node *root, struct problems *problems)
-{
-	struct place place = {.name = name, .problems = problems};
-
-	verify_mapping(&place, raw_fields, root);
-}

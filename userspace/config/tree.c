@@ -286,7 +286,9 @@ struct node *tree_parse(const char *name, struct slice yaml, struct why *why)
 		why_set(why, ENOMEM, "%s: no memory", name);
 		return NULL;
 	}
-	yaml_parser_set_input_string(&t.parser, (const unsigned char *)yaml.data, yaml.len);
+	/* Of a file that could not be read there is no text at all. */
+	yaml_parser_set_input_string(
+		&t.parser, (const unsigned char *)(yaml.data ? yaml.data : ""), yaml.len);
 	error = tree_document(&t, &root);
 	yaml_parser_delete(&t.parser);
 	/* Nothing but comments, or "---": everything is left at its default. */

@@ -68,7 +68,7 @@ static void stream_update(struct stream *s)
 
 	stream_arm(s, &s->reading, s->write_wants_read || (wants_read && !s->read_wants_write));
 	stream_arm(s, &s->writing,
-		s->read_wants_write || (s->blocked && !s->held && !s->write_wants_read));
+		s->read_wants_write || (s->blocked && !s->corked && !s->write_wants_read));
 }
 
 /* What no event of the loop tells of. */
@@ -89,14 +89,14 @@ void stream_watch(struct stream *s, bool input)
 	stream_plan(s);
 }
 
-/* Tells drained where it is due; false: the owner may have closed the stream. */
-static bool stream_tell_drained(struct stream *s, bool wrote)
+/* Tells flushed where it is due; false: the owner may have closed the stream. */
+static bool stream_tell_flushed(struct stream *s, bool wrote)
 {
 	if (!(s->full && buf_len(&s->out) <= s->window / 2) && !(wrote && !buf_len(&s->out)))
 		return true;
 	s->full = false;
 	stream_plan(s);
-	s->handler->drained(s->owner);
+	s->handler->flushed(s->owner);
 	return false;
 }
 
@@ -108,7 +108,7 @@ static void stream_go_on(struct again *again)
 	/* As if the socket were readable, and once when it is as well. */
 	if (s->watched && s->more)
 		ev_feed_event(s->turn->loop, &s->reading, EV_READ);
-	stream_tell_drained(s, false);
+	stream_tell_flushed(s, false);
 }
 
 /* ---- TLS ---- */
@@ -331,7 +331,7 @@ int stream_flush(struct stream *s)
 {
 	ssize_t gone = 0;
 
-	if (s->held)
+	if (s->corked)
 		return 0;
 	if (!stream_room(s))
 		s->full = true;
@@ -376,13 +376,13 @@ static void stream_output(struct ev_loop *loop, ev_io *watcher, int events)
 	if (error)
 		s->handler->failed(s->owner, -error);
 	else
-		stream_tell_drained(s, true);
+		stream_tell_flushed(s, true);
 }
 
-int stream_hold(struct stream *s, bool hold)
+int stream_cork(struct stream *s, bool cork)
 {
-	s->held = hold;
-	if (!hold)
+	s->corked = cork;
+	if (!cork)
 		return stream_flush(s);
 	stream_update(s);
 	return 0;

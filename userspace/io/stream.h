@@ -24,7 +24,7 @@
 struct stream_handler {
 	void (*ready)(void *owner);	/* the TLS handshake is done */
 	void (*readable)(void *owner);	/* stream_read may have something, or the end */
-	void (*drained)(void *owner);	/* all that waited to be written is written; or, after there
+	void (*flushed)(void *owner);	/* all that waited to be written is written; or, after there
 					 * was no room, half a window is free again */
 	void (*failed)(void *owner, int error); /* positive errno; EPROTO: TLS; its error queue,
 						 * ssl_error and error_number tell more */
@@ -37,7 +37,7 @@ struct stream {
 	SSL *ssl;
 	struct socket_bio bio;
 	ev_io reading, writing;
-	struct again again;	/* more to read, or drained to be told, without an event of the loop */
+	struct again again; /* more to read, or flushed to be told, without an event of the loop */
 	struct buf out;
 	size_t window;
 	const struct stream_handler *handler;
@@ -45,9 +45,9 @@ struct stream {
 	bool handshaking;
 	bool watched;		/* the owner wants input */
 	bool more;		/* TLS may have input that is not in the socket any more */
-	bool held;		/* nothing is sent until stream_hold(s, false) */
+	bool corked;		/* nothing is sent until stream_cork(s, false) */
 	bool blocked;		/* the socket took no more of out */
-	bool full;		/* there was no room: drained will be told */
+	bool full;		/* there was no room: flushed will be told */
 	bool read_wants_write;	/* TLS cannot read before something is written, */
 	bool write_wants_read;	/* or cannot write before something is read */
 	bool flooded;		/* the peer sent too many TLS messages without payload */
@@ -78,13 +78,13 @@ bool stream_has_pending(const struct stream *s);
 /* Where to compose what is to be sent; nothing is sent before stream_flush. */
 struct buf *stream_out(struct stream *s);
 /* Bytes that may be composed before a window of them waits; 0: stop. A level. When it was 0 at a
- * flush, drained is told as soon as half a window is free again, however that came, but never
+ * flush, flushed is told as soon as half a window is free again, however that came, but never
  * inside of stream_flush. */
 size_t stream_room(const struct stream *s);
 /* Sends what can be sent now; the rest follows by itself. 0, or a negative errno. */
 int stream_flush(struct stream *s);
 /* Keeps everything composed from being sent, or lets it go again. */
-int stream_hold(struct stream *s, bool hold);
+int stream_cork(struct stream *s, bool cork);
 
 /* Says that nothing more will be sent (close_notify and FIN); input may still come. */
 void stream_shutdown(struct stream *s);

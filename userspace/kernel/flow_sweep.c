@@ -54,7 +54,7 @@ enum flow_end flow_end(
 	if (memcmp(&now, flow, sizeof(now)) == 0)
 		return FLOW_END_FORGOTTEN;
 	if (bpf_map_update_elem(flows, key, &now, BPF_NOEXIST) == 0)
-		counter_add(counters, COUNTER_CENSUS_FLOWS_RESTORED, 1);
+		counter_add(counters, COUNTER_ACCOUNTING_FLOWS_RESTORED, 1);
 	*flow = now;
 	return FLOW_END_CHANGED;
 }
@@ -122,7 +122,7 @@ static int flow_look(
 		case FLOW_END_GONE:
 			return 0;
 		case FLOW_END_CHANGED:
-			counter_add(sweep->counters, COUNTER_CENSUS_FLOWS_CHANGED, 1);
+			counter_add(sweep->counters, COUNTER_ACCOUNTING_FLOWS_CHANGED, 1);
 		}
 	}
 	return flow_count(sweep, key, flow);
@@ -214,8 +214,8 @@ static void round_end(struct flow_sweep *sweep)
 	sweep->last = sweep->now;
 	sweep->now = last;
 	sweep->last_round = sweep->round;
-	counter_add(sweep->counters, COUNTER_CENSUS_ROUNDS, 1);
-	counter_add(sweep->counters, COUNTER_CENSUS_FLOWS_FORGOTTEN, sweep->round.forgotten);
+	counter_add(sweep->counters, COUNTER_ACCOUNTING_ROUNDS, 1);
+	counter_add(sweep->counters, COUNTER_ACCOUNTING_FLOWS_FORGOTTEN, sweep->round.forgotten);
 }
 
 static uint64_t retried(const struct flow_sweep *sweep)
@@ -245,11 +245,11 @@ int flow_sweep_step(struct flow_sweep *sweep, uint64_t now_ns)
 		more = step_prune(sweep);
 		break;
 	}
-	counter_add(
-		sweep->counters, COUNTER_CENSUS_BATCHES_RETRIED, retried(sweep) - retried_before);
+	counter_add(sweep->counters, COUNTER_ACCOUNTING_BATCHES_RETRIED,
+		retried(sweep) - retried_before);
 	if (more < 0) {
 		sweep->phase = PHASE_BEGIN;
-		counter_add(sweep->counters, COUNTER_CENSUS_ROUNDS_FAILED, 1);
+		counter_add(sweep->counters, COUNTER_ACCOUNTING_ROUNDS_FAILED, 1);
 		return more;
 	}
 	if (more)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* IPv4 packets that come in by one interface are put in where those of another come in: by a program
- * on the first that lives as long as that interface. */
+/* Packets of IPv4, and of TCP over IPv6, that come in by one interface are put in where those of
+ * another come in: by a program on the first that lives as long as that interface. */
 #ifndef KERNEL_REDIRECT_H
 #define KERNEL_REDIRECT_H
 

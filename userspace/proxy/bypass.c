@@ -24,7 +24,7 @@ struct bypass_flow {
 	struct bypass *bypass;
 	int from, to;
 	int pipe[2];
-	size_t held;	/* bytes in the pipe */
+	size_t piped;	/* bytes in the pipe */
 	bool ended;	/* from has no more */
 	bool failed;	/* … because it was reset */
 	bool shut;	/* to was told, or takes no more */
@@ -86,16 +86,16 @@ static bool bypass_fill(struct bypass_flow *f)
 {
 	ssize_t moved;
 
-	if (f->ended || f->held == BYPASS_PIPE_SIZE)
+	if (f->ended || f->piped == BYPASS_PIPE_SIZE)
 		return false;
-	moved = splice(f->from, NULL, f->pipe[1], NULL, BYPASS_PIPE_SIZE - f->held,
+	moved = splice(f->from, NULL, f->pipe[1], NULL, BYPASS_PIPE_SIZE - f->piped,
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (moved < 0 && errno == EAGAIN)
 		return false;
 	f->failed = moved < 0;
 	f->ended = moved <= 0;
 	if (moved > 0)
-		f->held += (size_t)moved;
+		f->piped += (size_t)moved;
 	return moved > 0;
 }
 
@@ -104,19 +104,18 @@ static bool bypass_empty(struct bypass_flow *f)
 {
 	ssize_t moved;
 
-	if (!f->held)
+	if (!f->piped)
 		return false;
-	moved = splice(
-		f->pipe[0], NULL, f->to, NULL, f->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	moved = splice(f->pipe[0], NULL, f->to, NULL, f->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (moved < 0 && errno == EAGAIN)
 		return false;
 	if (moved < 0) {
 		/* It takes no more; what it has said before it went may still wait to be read. */
 		f->ended = f->shut = true;
-		f->held = 0;
+		f->piped = 0;
 		return false;
 	}
-	f->held -= (size_t)moved;
+	f->piped -= (size_t)moved;
 	return moved > 0;
 }
 
@@ -130,11 +129,11 @@ static void bypass_step(struct bypass_flow *f)
 		moved = bypass_fill(f);
 		moved = bypass_empty(f) || moved;
 	}
-	if (f->failed && !f->held) {
+	if (f->failed && !f->piped) {
 		bypass_reset(b);
 		return;
 	}
-	if (f->ended && !f->held && !f->shut) {
+	if (f->ended && !f->piped && !f->shut) {
 		f->shut = true;
 		shutdown(f->to, SHUT_WR);
 	}
@@ -142,11 +141,11 @@ static void bypass_step(struct bypass_flow *f)
 		bypass_close(b);
 		return;
 	}
-	if (f->held)
+	if (f->piped)
 		ev_io_start(loop, &f->writable);
 	else
 		ev_io_stop(loop, &f->writable);
-	if (f->ended || f->held)
+	if (f->ended || f->piped)
 		ev_io_stop(loop, &f->readable);
 	else
 		ev_io_start(loop, &f->readable);

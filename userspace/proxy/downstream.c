@@ -30,13 +30,13 @@ static void client_exchange_done(struct client *client, bool keep);
 static void client_hung_up(struct hangup *hangup);
 static void client_ready(void *owner);
 static void client_readable(void *owner);
-static void client_drained(void *owner);
+static void client_flushed(void *owner);
 static void client_failed(void *owner, int error);
 
 static const struct stream_handler client_handler = {
 	.ready = client_ready,
 	.readable = client_readable,
-	.drained = client_drained,
+	.flushed = client_flushed,
 	.failed = client_failed,
 };
 
@@ -100,7 +100,7 @@ void downstream_close(struct client *client, bool reset)
 	client_close(client, reset);
 }
 
-static void client_expect(struct client *client, uint64_t deadline_ns)
+static void client_arm(struct client *client, uint64_t deadline_ns)
 {
 	client->deadline.repeat = (double)deadline_ns / (double)NS_PER_S;
 	ev_timer_again(client->worker->loop, &client->deadline);
@@ -119,10 +119,10 @@ static void client_set_deadline(struct client *client)
 		/* It is slow to read, but alive, or its kernel finds out. */
 		ev_timer_stop(client->worker->loop, &client->deadline);
 	} else if (!h1_reader_in_message(client->reader)) {
-		client_expect(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
+		client_arm(client, client->worker->draining ? CLIENT_DRAIN_NS : http->idle_ns);
 	} else if (client->deadline.repeat * (double)NS_PER_S != (double)http->head_ns ||
 		   !ev_is_active(&client->deadline)) {
-		client_expect(client, http->head_ns);
+		client_arm(client, http->head_ns);
 	}
 }
 
@@ -158,6 +158,7 @@ static void client_unlisted(struct client *client, const struct hello_verdict *v
 		[HELLO_ENCRYPTED_DNS] = {COUNTER_BYPASS_ENCRYPTED_DNS,
 			COUNTER_REFUSED_ENCRYPTED_DNS},
 		[HELLO_NOT_TLS] = {COUNTER_BYPASS_NOT_TLS, COUNTER_REFUSED_NOT_TLS},
+		[HELLO_EXEMPT] = {.spliced = COUNTER_BYPASS_EXEMPT},
 	};
 	struct worker *worker = client->worker;
 	struct linger reset = {.l_onoff = 1};
@@ -215,7 +216,7 @@ static void client_leaf_done(void *context, struct leaf *leaf, const char *error
 		client_close(client, true);
 		return;
 	}
-	client->leaf = leaf_hold(leaf);
+	client->leaf = leaf_ref(leaf);
 	ssl = tls_client_leg_accept(worker->client_leg, leaf);
 	if (!ssl || stream_open(&client->stream, &worker->turn, client->fd, ssl,
 			    worker->config->http.window, &client_handler, client) < 0) {
@@ -241,8 +242,8 @@ static void client_intercept(struct client *client)
 /* The hello is whole: ours, or somebody else's business. */
 static void client_decide(struct client *client, const struct clienthello *hello)
 {
-	struct hello_verdict verdict = hello_policy_of(
-		client->worker->config, hello, &client->destination.address, true);
+	struct hello_verdict verdict = hello_policy_of_source(client->worker->config, hello,
+		&client->source.address, &client->destination.address);
 
 	if (!verdict.host) {
 		client_unlisted(client, &verdict, slice_of(hello->named, hello->named_len));
@@ -375,7 +376,7 @@ void downstream_new(struct worker *worker, int fd)
 	ev_io_init(&client->peek, client_peek, fd, EV_READ);
 	ev_init(&client->deadline, client_timed_out);
 	client->peek.data = client->deadline.data = client;
-	client_expect(client, worker->config->tls.handshake_ns);
+	client_arm(client, worker->config->tls.handshake_ns);
 	ev_io_start(worker->loop, &client->peek);
 	/* The hello often waits already: a turn of the loop less. */
 	client_peek(worker->loop, &client->peek, EV_READ);
@@ -468,7 +469,7 @@ static void client_linger(struct client *client)
 		return;
 	}
 	stream_shutdown(&client->stream);
-	client_expect(client, CLIENT_LINGER_NS);
+	client_arm(client, CLIENT_LINGER_NS);
 }
 
 static bool client_takes_input(const struct client *client)
@@ -634,14 +635,14 @@ static void client_exchange_done(struct client *client, bool keep)
 	client_resume(client);
 }
 
-static void client_drained(void *owner)
+static void client_flushed(void *owner)
 {
 	struct client *client = owner;
 
 	if (client->state == CLIENT_LINGERING)
 		client_linger(client);
 	else if (client->exchange)
-		exchange_client_drained(client->exchange);
+		exchange_client_flushed(client->exchange);
 	else
 		client_resume(client);
 }

@@ -160,7 +160,7 @@ static void exchange_end(struct exchange *ex)
 	if (client) {
 		/* A client that turns out to be gone now must not come back to this exchange. */
 		client->exchange = NULL;
-		if (stream_hold(&client->stream, false) < 0)
+		if (stream_cork(&client->stream, false) < 0)
 			client->ops->close(client, false);
 		else
 			client->ops->exchange_done(client, ex->keep_client);
@@ -193,7 +193,8 @@ void exchange_finish(struct exchange *ex)
 	if (exchange_close(ex) == 0)
 		exchange_end(ex);
 	else if (ex->client)
-		stream_hold(&ex->client->stream, true); /* the last bytes, until the event is safe */
+		stream_cork(
+			&ex->client->stream, true); /* the last bytes, until the event is safe */
 }
 
 /* The first reason stays: what follows from it is no other. */
@@ -441,7 +442,7 @@ void exchange_client_gone(struct exchange *ex)
 	exchange_watch_origin(ex);
 }
 
-void exchange_client_drained(struct exchange *ex)
+void exchange_client_flushed(struct exchange *ex)
 {
 	if (exchange_is_over(ex))
 		return;

@@ -114,7 +114,7 @@ void exchange_trailers(struct exchange *exchange, const struct h1_event *event);
 /* The body turned out to be malformed. */
 void exchange_body_error(struct exchange *exchange, const struct h1_error *error);
 void exchange_client_gone(struct exchange *exchange);
-void exchange_client_drained(struct exchange *exchange);
+void exchange_client_flushed(struct exchange *exchange);
 /* Ends at once, recorded as far as it came: the worker has no more time. */
 void exchange_cut(struct exchange *exchange);
 /* Records a connection that never came to a request. */

@@ -210,7 +210,7 @@ static void exchange_event_source(
 	const struct exchange *ex, struct event *event, struct source_event_text *text)
 {
 	struct source_totals totals;
-	int error = source_board_find(ex->worker->board, &ex->source.address, &totals);
+	int error = source_table_find(ex->worker->sources, &ex->source.address, &totals);
 
 	if (!error)
 		source_event_totals(event, &totals, text);

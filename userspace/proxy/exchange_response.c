@@ -557,7 +557,7 @@ void exchange_read_response_on(struct exchange *ex)
 		exchange_response_turn(ex);
 }
 
-static void exchange_origin_drained(void *user)
+static void exchange_origin_flushed(void *user)
 {
 	struct exchange *ex = user;
 
@@ -571,7 +571,7 @@ static void exchange_origin_drained(void *user)
 
 const struct origin_user exchange_origin_user = {
 	.readable = exchange_origin_readable,
-	.drained = exchange_origin_drained,
+	.flushed = exchange_origin_flushed,
 	.failed = exchange_origin_failed,
 };
 

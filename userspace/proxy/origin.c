@@ -62,13 +62,13 @@ struct origin_request {
 
 static void origin_ready(void *owner);
 static void origin_readable(void *owner);
-static void origin_drained(void *owner);
+static void origin_flushed(void *owner);
 static void origin_failed(void *owner, int error);
 
 static const struct stream_handler origin_handler = {
 	.ready = origin_ready,
 	.readable = origin_readable,
-	.drained = origin_drained,
+	.flushed = origin_flushed,
 	.failed = origin_failed,
 };
 
@@ -405,12 +405,12 @@ static void origin_readable(void *owner)
 		origin_close_idle(c);
 }
 
-static void origin_drained(void *owner)
+static void origin_flushed(void *owner)
 {
 	struct origin_connection *c = owner;
 
 	if (c->handler)
-		c->handler->drained(c->user);
+		c->handler->flushed(c->user);
 }
 
 /* Goes on with the addresses that were found, or with the failure to find any. */

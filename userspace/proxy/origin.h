@@ -40,7 +40,7 @@ struct origins;
 /* What a connection in use tells its user, as struct stream_handler. */
 struct origin_user {
 	void (*readable)(void *user);
-	void (*drained)(void *user);
+	void (*flushed)(void *user);
 	void (*failed)(void *user, int error);
 };
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "audit/recorder.h"
-#include "audit/source_board.h"
+#include "audit/source_table.h"
 #include "backend/resolver.h"
 #include "base/list.h"
 #include "base/log_limit.h"
@@ -47,7 +47,7 @@ struct worker {
 	struct recorder *recorder;
 	struct edit_memory edits;
 	struct bypass_events *bypass_events;
-	const struct source_board *board; /* totals of the source addresses */
+	const struct source_table *sources; /* totals of the source addresses */
 	struct secret **keys; /* the service key of each backend of the configuration, or NULL */
 	int signer;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */

@@ -327,14 +327,14 @@ static int worker_open_recorder(struct worker *worker, struct why *why)
 	return worker->bypass_events ? 0 : why_set(why, ENOMEM, "out of memory");
 }
 
-static int worker_open_board(struct worker *worker, struct why *why)
+static int worker_open_sources(struct worker *worker, struct why *why)
 {
-	int fd = role_fd(worker->context, "board");
+	int fd = role_fd(worker->context, "sources");
 
-	worker->board = source_board_map(fd, why);
+	worker->sources = source_table_map(fd, why);
 	if (fd >= 0)
 		close(fd);
-	return worker->board ? 0 : -EINVAL;
+	return worker->sources ? 0 : -EINVAL;
 }
 
 /* Exchanges first: their clients do not leave, they are cut off. */
@@ -368,7 +368,7 @@ static void worker_close(void *state)
 	}
 	bypass_events_free(worker->bypass_events);
 	recorder_free(worker->recorder);
-	source_board_free(worker->board);
+	source_table_free(worker->sources);
 	origins_free(worker->origins);
 	resolver_free(worker->resolver);
 	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
@@ -429,7 +429,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	if (!error)
 		error = worker_open_recorder(worker, why);
 	if (!error)
-		error = worker_open_board(worker, why);
+		error = worker_open_sources(worker, why);
 	if (!error)
 		error = worker_listen(worker, &worker->accept4, "listener4", why);
 	if (!error)

@@ -223,16 +223,17 @@ static bool is_alias(struct slice message, const struct record *record)
 		       get16(message, record->data) == 0);
 }
 
-struct telling {
+/* Who hears of the addresses of a message. */
+struct visit {
 	void (*each)(void *context, const struct address *address, uint32_t ttl_s);
 	void *context;
 	uint32_t ttl_most;
 };
 
 /* Tells the addresses of a list of them, size bytes each. */
-static void tell(const struct telling *telling, struct slice list, size_t size, uint32_t ttl_s)
+static void visit_list(const struct visit *visit, struct slice list, size_t size, uint32_t ttl_s)
 {
-	uint32_t ttl = ttl_s < telling->ttl_most ? ttl_s : telling->ttl_most;
+	uint32_t ttl = ttl_s < visit->ttl_most ? ttl_s : visit->ttl_most;
 
 	if (list.len % size)
 		return;
@@ -242,12 +243,12 @@ static void tell(const struct telling *telling, struct slice list, size_t size, 
 		if (size == 4)
 			address.bytes[10] = address.bytes[11] = 0xff;
 		memcpy(address.bytes + 16 - size, list.data, size);
-		telling->each(telling->context, &address, ttl);
+		visit->each(visit->context, &address, ttl);
 	}
 }
 
-static void tell_hints(
-	const struct telling *telling, struct slice message, const struct record *record)
+static void visit_hints(
+	const struct visit *visit, struct slice message, const struct record *record)
 {
 	size_t at = parameters_find(message, record);
 
@@ -256,32 +257,32 @@ static void tell_hints(
 		struct slice value = slice_of(message.data + at + 4, len);
 
 		if (key == PARAMETER_IPV4HINT)
-			tell(telling, value, 4, record->ttl);
+			visit_list(visit, value, 4, record->ttl);
 		else if (key == PARAMETER_IPV6HINT)
-			tell(telling, value, 16, record->ttl);
+			visit_list(visit, value, 16, record->ttl);
 		at += 4 + len;
 	}
 }
 
-static void tell_record(
-	const struct telling *telling, struct slice message, const struct record *record)
+static void visit_record(
+	const struct visit *visit, struct slice message, const struct record *record)
 {
 	struct slice data = slice_of(message.data + record->data, record->end - record->data);
 
 	if (record->class != CLASS_IN || record->section == SECTION_AUTHORITY)
 		return;
 	if (record->type == TYPE_A && data.len == 4)
-		tell(telling, data, 4, record->ttl);
+		visit_list(visit, data, 4, record->ttl);
 	else if (record->type == TYPE_AAAA && data.len == 16)
-		tell(telling, data, 16, record->ttl);
+		visit_list(visit, data, 16, record->ttl);
 	else if (is_service(record))
-		tell_hints(telling, message, record);
+		visit_hints(visit, message, record);
 }
 
 enum dns_result dns_addresses(struct slice message,
 	void (*each)(void *context, const struct address *address, uint32_t ttl_s), void *context)
 {
-	struct telling telling = {each, context, UINT32_MAX};
+	struct visit visit = {each, context, UINT32_MAX};
 	enum dns_result result;
 	struct record record;
 	struct walk walk;
@@ -291,12 +292,12 @@ enum dns_result dns_addresses(struct slice message,
 	result = walk_start(&walk, message);
 	while (result == DNS_OK && walk_next(&walk, &record) > 0)
 		if (record.section == SECTION_ANSWER && record.class == CLASS_IN &&
-			is_alias(message, &record) && record.ttl < telling.ttl_most)
-			telling.ttl_most = record.ttl;
+			is_alias(message, &record) && record.ttl < visit.ttl_most)
+			visit.ttl_most = record.ttl;
 	if (result != DNS_OK || walk_start(&walk, message) != DNS_OK)
 		return result;
 	while ((more = walk_next(&walk, &record)) > 0)
-		tell_record(&telling, message, &record);
+		visit_record(&visit, message, &record);
 	return more ? DNS_MALFORMED : DNS_OK;
 }
 

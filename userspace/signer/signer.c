@@ -18,7 +18,7 @@
 
 /* A worker gone wrong must not fill the log. */
 #define COMPLAINT_NS (10 * NS_PER_S)
-#define LIMITED_NS   (60 * NS_PER_S) /* between two tellings that a worker is limited */
+#define LIMITED_NS   (60 * NS_PER_S) /* between two messages that a worker is limited */
 #define BURST_S	     10		     /* of tls.leaf_rate, at once */
 
 struct signer {

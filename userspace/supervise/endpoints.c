@@ -8,56 +8,56 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "supervise/census.h"
+#include "supervise/accounting.h"
 #include "supervise/role.h"
 
 /* After so long without one that had to go, there is room enough. */
 #define ENOUGH_NS (60 * NS_PER_S)
 
-/* What the scout is told of, a message at a time. */
-struct telling {
+/* Endpoints that the scout is told of, a message at a time. */
+struct scout_batch {
 	struct process *scout;
 	struct datapath_endpoint endpoints[64];
 	size_t n;
 };
 
-static void telling_send(struct telling *telling)
+static void scout_batch_send(struct scout_batch *batch)
 {
-	if (telling->n)
-		process_send(telling->scout, CONTROL_ENDPOINT, telling->endpoints,
-			telling->n * sizeof(telling->endpoints[0]), NULL, 0);
-	telling->n = 0;
+	if (batch->n)
+		process_send(batch->scout, CONTROL_ENDPOINT, batch->endpoints,
+			batch->n * sizeof(batch->endpoints[0]), NULL, 0);
+	batch->n = 0;
 }
 
-static void tell(struct telling *telling, const struct datapath_endpoint *endpoint)
+static void scout_batch_add(struct scout_batch *batch, const struct datapath_endpoint *endpoint)
 {
-	telling->endpoints[telling->n++] = *endpoint;
-	if (telling->n == sizeof(telling->endpoints) / sizeof(telling->endpoints[0]))
-		telling_send(telling);
+	batch->endpoints[batch->n++] = *endpoint;
+	if (batch->n == sizeof(batch->endpoints) / sizeof(batch->endpoints[0]))
+		scout_batch_send(batch);
 }
 
 static void tell_endpoint(
 	void *context, const struct address *address, const struct endpoint *endpoint)
 {
-	tell(context, &(struct datapath_endpoint){
-			      .address = *address,
-			      .expires_ns = endpoint->expires_ns,
-			      .source = endpoint->source,
-			      .fail = endpoint->fail,
-		      });
+	scout_batch_add(context, &(struct datapath_endpoint){
+					 .address = *address,
+					 .expires_ns = endpoint->expires_ns,
+					 .source = endpoint->source,
+					 .fail = endpoint->fail,
+				 });
 }
 
 void endpoints_tell(struct datapath *datapath, struct process *scout)
 {
-	struct telling telling = {.scout = scout};
+	struct scout_batch batch = {.scout = scout};
 
-	datapath_endpoints(datapath, tell_endpoint, &telling);
-	telling_send(&telling);
+	datapath_endpoints(datapath, tell_endpoint, &batch);
+	scout_batch_send(&batch);
 }
 
 /* ---- a map that is full ---- */
 
-static void full(struct endpoints *endpoints, struct census *census)
+static void full(struct endpoints *endpoints, struct accounting *accounting)
 {
 	static const char reason[] =
 		"the table is full (datapath.max_endpoints): learned addresses that were heard of "
@@ -66,12 +66,12 @@ static void full(struct endpoints *endpoints, struct census *census)
 	if (!endpoints->full_ns) {
 		endpoints->forgotten = endpoints->refused = 0;
 		log_warning("endpoints: %s", reason);
-		census_state(census, "endpoints", "full", reason);
+		accounting_state(accounting, "endpoints", "full", reason);
 	}
 	endpoints->full_ns = clock_monotonic_ns();
 }
 
-void endpoints_look(struct endpoints *endpoints, struct census *census, uint64_t now_ns)
+void endpoints_look(struct endpoints *endpoints, struct accounting *accounting, uint64_t now_ns)
 {
 	char reason[160];
 
@@ -83,24 +83,24 @@ void endpoints_look(struct endpoints *endpoints, struct census *census, uint64_t
 		" could not be steered",
 		endpoints->forgotten, endpoints->refused);
 	log_info("endpoints: %s", reason);
-	census_state(census, "endpoints", "room", reason);
+	accounting_state(accounting, "endpoints", "room", reason);
 }
 
 struct learning {
 	struct endpoints *endpoints;
 	struct counters *counters;
-	struct census *census;
-	struct telling telling;
+	struct accounting *accounting;
+	struct scout_batch batch;
 };
 
 static void forgotten(void *context, const struct address *address)
 {
 	struct learning *learning = context;
 
-	full(learning->endpoints, learning->census);
+	full(learning->endpoints, learning->accounting);
 	learning->endpoints->forgotten++;
 	counter_add(learning->counters, COUNTER_PROCESS_ENDPOINT_FORGOTTEN, 1);
-	tell(&learning->telling,
+	scout_batch_add(&learning->batch,
 		&(struct datapath_endpoint){.address = *address, .state = ENDPOINT_FORGOTTEN});
 }
 
@@ -110,7 +110,7 @@ static void refused(
 	uint64_t left_out;
 
 	if (error == -ENOSPC) {
-		full(learning->endpoints, learning->census);
+		full(learning->endpoints, learning->accounting);
 		learning->endpoints->refused++;
 	}
 	counter_add(learning->counters, COUNTER_PROCESS_ENDPOINT_REFUSED, 1);
@@ -122,11 +122,11 @@ static void refused(
 }
 
 void endpoints_learn(struct endpoints *endpoints, struct datapath *datapath,
-	struct counters *counters, struct census *census, struct process *scout,
+	struct counters *counters, struct accounting *accounting, struct process *scout,
 	const struct ipc_message *message)
 {
 	const struct datapath_endpoint *asked = message->body;
-	struct learning learning = {endpoints, counters, census, {.scout = scout}};
+	struct learning learning = {endpoints, counters, accounting, {.scout = scout}};
 
 	if (message->len % sizeof(*asked))
 		counter_add(counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
@@ -141,8 +141,8 @@ void endpoints_learn(struct endpoints *endpoints, struct datapath *datapath,
 		if (error)
 			refused(&learning, &answer, error);
 		if (!error || answer.ticket)
-			tell(&learning.telling, &answer);
+			scout_batch_add(&learning.batch, &answer);
 	}
 	datapath_on_forgotten(datapath, NULL, NULL);
-	telling_send(&learning.telling);
+	scout_batch_send(&learning.batch);
 }

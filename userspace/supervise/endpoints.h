@@ -9,7 +9,7 @@
 #include "kernel/datapath.h"
 #include "supervise/process.h"
 
-struct census;
+struct accounting;
 
 struct endpoints {
 	struct log_limit refused_log;
@@ -22,9 +22,9 @@ struct endpoints {
 void endpoints_tell(struct datapath *datapath, struct process *scout);
 /* Takes CONTROL_ENDPOINT of the scout: puts them into the map, and tells back what came of it. */
 void endpoints_learn(struct endpoints *endpoints, struct datapath *datapath,
-	struct counters *counters, struct census *census, struct process *scout,
+	struct counters *counters, struct accounting *accounting, struct process *scout,
 	const struct ipc_message *message);
 /* Now and then: tells when there has been room enough for a while. */
-void endpoints_look(struct endpoints *endpoints, struct census *census, uint64_t now_ns);
+void endpoints_look(struct endpoints *endpoints, struct accounting *accounting, uint64_t now_ns);
 
 #endif

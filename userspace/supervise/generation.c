@@ -14,11 +14,11 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "supervise/boot_fds.h"
 #include "supervise/directory.h"
+#include "supervise/event_ring.h"
 #include "supervise/parent.h"
 
-/* The named descriptors of one process: those of the worker, and one per backend. */
-#define FDS_FIXED 16
 /* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
  * turn of their loop, but for a shipper that sits in fsync(2) on a slow disk. */
 #define PATIENCE	 10
@@ -110,7 +110,7 @@ void generation_unpublish(const struct generation *generation)
 		unlink(path);
 }
 
-static int hold_text(struct slice text, struct why *why)
+static int text_memfd(struct slice text, struct why *why)
 {
 	int fd = memfd_create("sallyport-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -142,7 +142,7 @@ static int open_files(struct generation *generation, struct slice text, struct w
 
 	if (error)
 		return error;
-	generation->config_fd = hold_text(text, why);
+	generation->config_fd = text_memfd(text, why);
 	if (generation->config_fd < 0)
 		return generation->config_fd;
 	generation->ca_certificate = open_certificate(config, why);
@@ -174,19 +174,19 @@ struct generation *generation_adopt(
 	generation->config_fd = generation->ca_certificate = -1;
 	list_append(&parent->generations, &generation->node);
 	generation->keys = malloc((nkeys + 1) * sizeof(*generation->keys));
-	generation->slots = calloc(GENERATION_WORKER + workers, sizeof(*generation->slots));
+	generation->services = calloc(GENERATION_WORKER + workers, sizeof(*generation->services));
 	for (size_t i = 0; generation->keys && i < nkeys; i++)
 		generation->keys[i] = -1;
-	if (!generation->keys || !generation->slots) {
+	if (!generation->keys || !generation->services) {
 		generation_free(generation);
 		why_set(why, ENOMEM, "no memory for the configuration");
 		return NULL;
 	}
-	generation->nslots = GENERATION_WORKER + workers;
-	slot_init(&generation->slots[GENERATION_SIGNER], parent, generation, ROLE_SIGNER, 0);
-	slot_init(&generation->slots[GENERATION_SCOUT], parent, generation, ROLE_SCOUT, 0);
+	generation->nservices = GENERATION_WORKER + workers;
+	service_init(&generation->services[GENERATION_SIGNER], parent, generation, ROLE_SIGNER, 0);
+	service_init(&generation->services[GENERATION_SCOUT], parent, generation, ROLE_SCOUT, 0);
 	for (unsigned i = 0; i < workers; i++)
-		slot_init(&generation->slots[GENERATION_WORKER + i], parent, generation,
+		service_init(&generation->services[GENERATION_WORKER + i], parent, generation,
 			ROLE_WORKER, i);
 	return generation;
 }
@@ -209,11 +209,11 @@ void generation_free(struct generation *generation)
 	if (!generation)
 		return;
 	list_remove(&generation->node);
-	for (unsigned i = 0; i < generation->nslots; i++) {
-		struct slot *slot = &generation->slots[i];
+	for (unsigned i = 0; i < generation->nservices; i++) {
+		struct service *service = &generation->services[i];
 
-		ev_timer_stop(slot->parent->loop, &slot->restart);
-		process_free(slot->process);
+		ev_timer_stop(service->parent->loop, &service->restart);
+		process_free(service->process);
 	}
 	close_fd(generation->config_fd);
 	close_fd(generation->ca_certificate);
@@ -221,7 +221,7 @@ void generation_free(struct generation *generation)
 		generation->keys && generation->config && i < generation->config->nbackends; i++)
 		close_fd(generation->keys[i]);
 	free(generation->keys);
-	free(generation->slots);
+	free(generation->services);
 	config_free(generation->config);
 	free(generation);
 }
@@ -230,9 +230,9 @@ unsigned generation_running(const struct generation *generation, enum role_kind 
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < generation->nslots; i++) {
-		if (generation->slots[i].process &&
-			(kind == ROLE_KINDS || generation->slots[i].kind == kind))
+	for (unsigned i = 0; i < generation->nservices; i++) {
+		if (generation->services[i].process &&
+			(kind == ROLE_KINDS || generation->services[i].kind == kind))
 			n++;
 	}
 	return n;
@@ -240,9 +240,9 @@ unsigned generation_running(const struct generation *generation, enum role_kind 
 
 bool generation_is_ready(const struct generation *generation)
 {
-	for (unsigned i = 0; i < generation->nslots; i++) {
-		if (!generation->slots[i].process ||
-			!process_is_ready(generation->slots[i].process))
+	for (unsigned i = 0; i < generation->nservices; i++) {
+		if (!generation->services[i].process ||
+			!process_is_ready(generation->services[i].process))
 			return false;
 	}
 	return true;
@@ -250,157 +250,93 @@ bool generation_is_ready(const struct generation *generation)
 
 /* ---- what a process gets ---- */
 
-/* The list of descriptors for one start: those made for it are closed afterwards. */
-struct package {
-	struct process_fd *fds;
-	size_t nfds;
-	int *made;
-	size_t nmade;
-	char **names; /* those of key:… */
-	size_t nnames;
-	int error;
-};
-
-static int package_open(struct package *package, const struct config *config)
-{
-	size_t most = FDS_FIXED + config->nbackends;
-
-	*package = (struct package){
-		.fds = calloc(most, sizeof(*package->fds)),
-		.made = calloc(most, sizeof(*package->made)),
-		.names = calloc(most, sizeof(*package->names)),
-	};
-	return package->fds && package->made && package->names ? 0 : -ENOMEM;
-}
-
-static void package_close(struct package *package)
-{
-	for (size_t i = 0; i < package->nmade; i++)
-		close(package->made[i]);
-	for (size_t i = 0; i < package->nnames; i++)
-		free(package->names[i]);
-	free(package->names);
-	free(package->made);
-	free(package->fds);
-}
-
-static void pack(struct package *package, const char *name, int fd)
-{
-	if (fd >= 0)
-		package->fds[package->nfds++] = (struct process_fd){name, fd};
-}
-
-/* Packs a descriptor that exists for this child only. */
-static void pack_made(struct package *package, const char *name, int fd)
-{
-	if (fd < 0) {
-		package->error = fd;
-		return;
-	}
-	package->made[package->nmade++] = fd;
-	pack(package, name, fd);
-}
-
-/* Packs the same file, with an offset of its own, to be read only. */
-static void pack_copy(struct package *package, const char *name, int fd)
-{
-	pack_made(package, name, process_reopen(fd));
-}
-
-static void pack_judge(struct package *package, const struct datapath *datapath)
+static void add_judge(struct boot_fds *fds, const struct datapath *datapath)
 {
 	int flows, judgements, error = datapath_judge_fds(datapath, &flows, &judgements);
 
 	if (error) {
-		package->error = error;
+		fds->error = error;
 		return;
 	}
-	pack_made(package, "flows", flows);
-	pack_made(package, "judgements", judgements);
+	boot_fds_own(fds, "flows", flows);
+	boot_fds_own(fds, "judgements", judgements);
 }
 
-static void pack_keys(struct package *package, const struct generation *generation)
+static void add_keys(struct boot_fds *fds, const struct generation *generation)
 {
 	for (size_t i = 0; i < generation->config->nbackends; i++) {
-		char *name;
-
-		if (generation->keys[i] < 0)
-			continue;
-		if (asprintf(&name, "key:%s", generation->config->backends[i].name) < 0) {
-			package->error = -ENOMEM;
-			return;
-		}
-		package->names[package->nnames++] = name;
-		pack_copy(package, name, generation->keys[i]);
+		if (generation->keys[i] >= 0)
+			boot_fds_reopen(fds,
+				boot_fds_name(fds, "key:%s", generation->config->backends[i].name),
+				generation->keys[i]);
 	}
 }
 
-static void pack_worker(struct package *package, const struct slot *slot,
-	const struct handout_ring *ring, int life, int signer)
+static void add_worker(struct boot_fds *fds, const struct service *service,
+	const struct event_ring *ring, int life, int signer)
 {
-	const struct handout *handout = &slot->parent->handout;
-	const struct handout_listener *listener = &handout->listeners[slot->index];
+	const struct worker_listener *listener = &service->parent->listeners.each[service->index];
 
-	pack(package, "listener4", listener->fd4);
-	pack(package, "listener6", listener->fd6);
-	pack_copy(package, "ca_certificate", slot->generation->ca_certificate);
-	if (slot->generation->config->tls.ticket_rotation_ns)
-		pack_copy(package, "tickets", handout->tickets);
-	pack(package, "ring", ring->ring);
-	pack(package, "wake_shipper", ring->wake_shipper);
-	pack(package, "wake_worker", ring->wake_worker);
-	if (slot->parent->census)
-		pack_copy(package, "board", census_board(slot->parent->census));
-	pack_made(package, "life", life);
-	pack_made(package, "signer", signer);
-	pack_keys(package, slot->generation);
+	boot_fds_add(fds, "listener4", listener->fd4);
+	boot_fds_add(fds, "listener6", listener->fd6);
+	boot_fds_reopen(fds, "ca_certificate", service->generation->ca_certificate);
+	if (service->generation->config->tls.ticket_rotation_ns)
+		boot_fds_reopen(fds, "tickets", service->parent->tickets);
+	boot_fds_add(fds, "ring", ring->ring);
+	boot_fds_add(fds, "wake_shipper", ring->wake_shipper);
+	boot_fds_add(fds, "wake_worker", ring->wake_worker);
+	if (service->parent->accounting)
+		boot_fds_reopen(fds, "sources", accounting_sources(service->parent->accounting));
+	boot_fds_own(fds, "life", life);
+	boot_fds_own(fds, "signer", signer);
+	add_keys(fds, service->generation);
 }
 
-static struct process_start start_of(struct slot *slot, const struct control_boot *boot)
+static struct process_start start_of(struct service *service, const struct control_boot *boot)
 {
-	struct parent *parent = slot->parent;
+	struct parent *parent = service->parent;
 
 	return (struct process_start){
 		.loop = parent->loop,
 		.counters = parent->counters,
-		.title = parent->options->table->roles[slot->kind]->title,
-		.patience = slot->kind == ROLE_SHIPPER ? PATIENCE_SHIPPER : PATIENCE,
+		.title = parent->options->table->roles[service->kind]->title,
+		.patience = service->kind == ROLE_SHIPPER ? PATIENCE_SHIPPER : PATIENCE,
 		.boot = boot,
 		.owner = &parent_owner,
-		.context = slot,
+		.context = service,
 	};
 }
 
-static int start(struct slot *slot, struct package *package, struct why *why)
+static int start(struct service *service, struct boot_fds *fds, struct why *why)
 {
-	struct parent *parent = slot->parent;
+	struct parent *parent = service->parent;
 	struct control_boot boot = {
-		.kind = slot->kind,
-		.index = slot->index,
-		.number = slot->number,
+		.kind = service->kind,
+		.index = service->index,
+		.number = service->number,
 		.log_level = parent->options->log_level,
 	};
-	struct process_start start = start_of(slot, &boot);
+	struct process_start start = start_of(service, &boot);
 
 	memcpy(boot.epoch, parent->epoch, sizeof(boot.epoch));
 	snprintf(boot.config_path, sizeof(boot.config_path), "%s", parent->options->config_path);
-	pack_copy(package, "config", slot->generation->config_fd);
-	pack(package, "counters", parent->counters->fd);
-	if (slot->kind == ROLE_WORKER || slot->kind == ROLE_SCOUT)
-		pack(package, "heartbeats", datapath_heartbeats(parent->datapath));
-	if (slot->kind == ROLE_SCOUT && slot->generation->config->endpoints.learn)
-		pack_judge(package, parent->datapath);
-	if (package->error)
-		return why_set(why, -package->error, "%s: cannot open a file for it: %s",
-			start.title, strerror(-package->error));
-	start.fds = package->fds;
-	start.nfds = package->nfds;
-	return process_start(&start, &slot->process, why);
+	boot_fds_reopen(fds, "config", service->generation->config_fd);
+	boot_fds_add(fds, "counters", parent->counters->fd);
+	if (service->kind == ROLE_WORKER || service->kind == ROLE_SCOUT)
+		boot_fds_add(fds, "heartbeats", datapath_heartbeats(parent->datapath));
+	if (service->kind == ROLE_SCOUT && service->generation->config->endpoints.learn)
+		add_judge(fds, parent->datapath);
+	if (fds->error)
+		return why_set(why, -fds->error, "%s: cannot open a file for it: %s", start.title,
+			strerror(-fds->error));
+	start.fds = fds->fds;
+	start.nfds = fds->nfds;
+	return process_start(&start, &service->process, why);
 }
 
 /* ---- introductions ---- */
 
-static void introduce_to_shipper(struct process *shipper, const struct handout_ring *ring)
+static void introduce_to_shipper(struct process *shipper, const struct event_ring *ring)
 {
 	struct control_peer peer = {.number = ring->number};
 	int fds[4] = {ring->ring, ring->wake_shipper, ring->wake_worker, ring->life};
@@ -408,17 +344,17 @@ static void introduce_to_shipper(struct process *shipper, const struct handout_r
 	process_send(shipper, CONTROL_PEER, &peer, sizeof(peer), fds, 4);
 }
 
-void slot_introduce(struct slot *shipper, uint32_t from)
+void service_introduce(struct service *shipper, uint32_t from)
 {
-	list_for_each (node, &shipper->parent->handout.rings) {
-		const struct handout_ring *ring = list_entry(node, struct handout_ring, node);
+	list_for_each (node, &shipper->parent->rings) {
+		const struct event_ring *ring = list_entry(node, struct event_ring, node);
 
 		if (shipper->process && ring->number >= from)
 			introduce_to_shipper(shipper->process, ring);
 	}
 }
 
-static void introduce_to_signer(struct slot *signer, uint32_t worker, int socket)
+static void introduce_to_signer(struct service *signer, uint32_t worker, int socket)
 {
 	struct control_peer peer = {.number = worker};
 
@@ -426,44 +362,44 @@ static void introduce_to_signer(struct slot *signer, uint32_t worker, int socket
 		process_send(signer->process, CONTROL_PEER, &peer, sizeof(peer), &socket, 1);
 }
 
-static int start_worker(struct slot *slot, struct package *package, struct why *why)
+static int start_worker(struct service *service, struct boot_fds *fds, struct why *why)
 {
-	struct parent *parent = slot->parent;
+	struct parent *parent = service->parent;
 	int life, pair[2], error = ipc_pair(pair);
-	struct handout_ring *ring;
+	struct event_ring *ring;
 
 	if (error)
 		return why_set(
 			why, -error, "worker: no socket to the signer: %s", strerror(-error));
-	ring = handout_ring_make(&parent->handout, slot->number,
-		slot->generation->config->audit.ring_bytes, &life, why);
+	ring = event_ring_make(&parent->rings, service->number,
+		service->generation->config->audit.ring_bytes, &life, why);
 	if (!ring) {
 		close(pair[0]);
 		close(pair[1]);
 		return -ENOMEM;
 	}
-	pack_worker(package, slot, ring, life, pair[0]);
-	error = start(slot, package, why);
+	add_worker(fds, service, ring, life, pair[0]);
+	error = start(service, fds, why);
 	if (error) {
-		handout_ring_free(ring);
+		event_ring_free(ring);
 	} else {
 		/* Whoever died by accident is back within the timeout of its stamp: until it can
 		 * write one, connections wait in its listener. Not for one that dies again and
 		 * again, with whom they would wait in vain. */
-		if (slot->failures <= 1)
-			vitals_vouch(parent->vitals, slot->index);
+		if (service->failures <= 1)
+			worker_watch_vouch(parent->worker_watch, service->index);
 		if (parent->shipper.process)
 			introduce_to_shipper(parent->shipper.process, ring);
-		introduce_to_signer(
-			&slot->generation->slots[GENERATION_SIGNER], slot->number, pair[1]);
+		introduce_to_signer(&service->generation->services[GENERATION_SIGNER],
+			service->number, pair[1]);
 	}
 	close(pair[1]);
 	return error;
 }
 
-static int start_signer(struct slot *slot, struct package *package, struct why *why)
+static int start_signer(struct service *service, struct boot_fds *fds, struct why *why)
 {
-	struct generation *generation = slot->generation;
+	struct generation *generation = service->generation;
 	const struct config *config = generation->config;
 	int key = file_secret_open(config->tls.ca_key, config->processes.signer.uid, why);
 	int certificate = key < 0 ? key : open_certificate(config, why);
@@ -472,13 +408,13 @@ static int start_signer(struct slot *slot, struct package *package, struct why *
 	/* Opened for this start only, and both now: the key is in nobody else's hands for longer
 	 * than it takes to pass it on, and it always fits the certificate. */
 	if (key >= 0)
-		pack_made(package, "ca_key", key);
+		boot_fds_own(fds, "ca_key", key);
 	if (certificate >= 0)
-		pack_made(package, "ca_certificate", certificate);
+		boot_fds_own(fds, "ca_certificate", certificate);
 	if (!error)
-		error = start(slot, package, why);
-	for (unsigned i = GENERATION_WORKER; i < generation->nslots && !error; i++) {
-		struct slot *worker = &generation->slots[i];
+		error = start(service, fds, why);
+	for (unsigned i = GENERATION_WORKER; i < generation->nservices && !error; i++) {
+		struct service *worker = &generation->services[i];
 		int pair[2];
 
 		if (!worker->process)
@@ -488,7 +424,7 @@ static int start_signer(struct slot *slot, struct package *package, struct why *
 			process_kill(worker->process);
 			continue;
 		}
-		introduce_to_signer(slot, worker->number, pair[1]);
+		introduce_to_signer(service, worker->number, pair[1]);
 		process_send(worker->process, CONTROL_SIGNER, NULL, 0, &pair[0], 1);
 		close(pair[0]);
 		close(pair[1]);
@@ -518,106 +454,107 @@ static int open_spool(const struct config *config, struct why *why)
 	return error;
 }
 
-static int start_shipper(struct slot *slot, struct package *package, struct why *why)
+static int start_shipper(struct service *service, struct boot_fds *fds, struct why *why)
 {
-	const char *key_path = slot->generation->config->audit.collector_key_file;
-	int spool = open_spool(slot->generation->config, why);
+	const char *key_path = service->generation->config->audit.collector_key_file;
+	int spool = open_spool(service->generation->config, why);
 	int key, error;
 
 	if (spool < 0)
 		return spool;
-	pack_made(package, "spool", spool);
+	boot_fds_own(fds, "spool", spool);
 	if (key_path) {
 		key = file_secret_open(key_path, 0, why);
 		if (key < 0)
 			return key;
-		pack_made(package, "collector_key", key);
+		boot_fds_own(fds, "collector_key", key);
 	}
-	error = start(slot, package, why);
+	error = start(service, fds, why);
 	if (error)
 		return error;
-	slot_introduce(slot, 0);
+	service_introduce(service, 0);
 	return 0;
 }
 
-/* ---- slots ---- */
+/* ---- services ---- */
 
-struct slot *generation_slot(struct generation *generation, enum role_kind kind, unsigned index)
+struct service *generation_service(
+	struct generation *generation, enum role_kind kind, unsigned index)
 {
-	for (unsigned i = 0; i < generation->nslots; i++) {
-		struct slot *slot = &generation->slots[i];
+	for (unsigned i = 0; i < generation->nservices; i++) {
+		struct service *service = &generation->services[i];
 
-		if (slot->kind == kind && slot->index == index)
-			return slot;
+		if (service->kind == kind && service->index == index)
+			return service;
 	}
 	return NULL;
 }
 
-int slot_adopt(
-	struct slot *slot, const struct process_state *state, uint32_t number, struct why *why)
+int service_adopt(struct service *service, const struct process_state *state, uint32_t number,
+	struct why *why)
 {
-	struct control_boot boot = {.kind = slot->kind, .index = slot->index};
-	struct process_start start = start_of(slot, &boot);
+	struct control_boot boot = {.kind = service->kind, .index = service->index};
+	struct process_start start = start_of(service, &boot);
 
-	slot->number = number;
-	return process_adopt(&start, state, &slot->process, why);
+	service->number = number;
+	return process_adopt(&start, state, &service->process, why);
 }
 
 static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	struct slot *slot = timer->data;
+	struct service *service = timer->data;
 	struct why why = {""};
 
 	(void)loop;
 	(void)events;
-	if (!slot_start(slot, &why))
+	if (!service_start(service, &why))
 		return;
 	log_error("%s", why.text);
-	slot->failures = process_failures(slot->failures, 0);
-	slot_start_later(slot);
+	service->failures = process_failures(service->failures, 0);
+	service_start_later(service);
 }
 
-void slot_init(struct slot *slot, struct parent *parent, struct generation *generation,
+void service_init(struct service *service, struct parent *parent, struct generation *generation,
 	enum role_kind kind, unsigned index)
 {
-	*slot = (struct slot){
+	*service = (struct service){
 		.parent = parent, .generation = generation, .kind = kind, .index = index};
-	ev_timer_init(&slot->restart, on_restart, 0., 0.);
-	slot->restart.data = slot;
+	ev_timer_init(&service->restart, on_restart, 0., 0.);
+	service->restart.data = service;
 }
 
-int slot_start(struct slot *slot, struct why *why)
+int service_start(struct service *service, struct why *why)
 {
-	struct package package;
-	int error = package_open(&package, slot->generation->config);
+	struct boot_fds fds;
+	int error = boot_fds_open(&fds, service->generation->config->nbackends);
 
-	slot->number = slot->parent->next_number++;
-	slot->temporary = false;
+	service->number = service->parent->next_number++;
+	service->temporary = false;
 	if (error)
 		why_set(why, -error, "no memory to start a process");
-	else if (slot->kind == ROLE_WORKER)
-		error = start_worker(slot, &package, why);
-	else if (slot->kind == ROLE_SIGNER)
-		error = start_signer(slot, &package, why);
-	else if (slot->kind == ROLE_SHIPPER)
-		error = start_shipper(slot, &package, why);
+	else if (service->kind == ROLE_WORKER)
+		error = start_worker(service, &fds, why);
+	else if (service->kind == ROLE_SIGNER)
+		error = start_signer(service, &fds, why);
+	else if (service->kind == ROLE_SHIPPER)
+		error = start_shipper(service, &fds, why);
 	else
-		error = start(slot, &package, why);
-	package_close(&package);
+		error = start(service, &fds, why);
+	boot_fds_close(&fds);
 	return error;
 }
 
 /* How many of this place were relieved and are still there. Those that hang on are killed: a client
  * that makes one after the other hang must not gather them. */
-static unsigned relieved(const struct slot *slot)
+static unsigned relieved(const struct service *service)
 {
 	unsigned n = 0;
 
-	list_for_each (node, &slot->parent->generations) {
+	list_for_each (node, &service->parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
-		const struct slot *place = &generation->slots[generation->nslots - 1];
+		const struct service *place = &generation->services[generation->nservices - 1];
 
-		if (!generation->relieved || place->index != slot->index || !place->process)
+		if (!generation->relieved || place->index != service->index || !place->process)
 			continue;
 		n++;
 		if (process_is_silent(place->process))
@@ -626,31 +563,31 @@ static unsigned relieved(const struct slot *slot)
 	return n;
 }
 
-int slot_relieve(struct slot *slot, struct why *why)
+int service_relieve(struct service *service, struct why *why)
 {
 	struct generation *generation;
-	struct slot *place;
+	struct service *place;
 
-	if (relieved(slot) >= RELIEVED_MAX)
+	if (relieved(service) >= RELIEVED_MAX)
 		return why_set(why, EBUSY, "%s: %d that were relieved before are not gone yet",
-			process_name(slot->process), RELIEVED_MAX);
+			process_name(service->process), RELIEVED_MAX);
 	/* A generation of its own, which has nothing but this worker and ends with it. */
-	generation = generation_adopt(slot->parent, NULL, slot->index + 1, why);
+	generation = generation_adopt(service->parent, NULL, service->index + 1, why);
 	if (!generation)
 		return -ENOMEM;
 	generation->relieved = true;
-	place = &generation->slots[GENERATION_WORKER + slot->index];
-	place->process = slot->process;
-	place->number = slot->number;
+	place = &generation->services[GENERATION_WORKER + service->index];
+	place->process = service->process;
+	place->number = service->number;
 	process_set_context(place->process, place);
-	slot->process = NULL;
+	service->process = NULL;
 	process_drain(place->process, UINT64_MAX);
-	return slot_start(slot, why);
+	return service_start(service, why);
 }
 
-void slot_start_later(struct slot *slot)
+void service_start_later(struct service *service)
 {
-	ev_timer_stop(slot->parent->loop, &slot->restart);
-	ev_timer_set(&slot->restart, (double)process_backoff_ns(slot->failures) / 1e9, 0.);
-	ev_timer_start(slot->parent->loop, &slot->restart);
+	ev_timer_stop(service->parent->loop, &service->restart);
+	ev_timer_set(&service->restart, (double)process_backoff_ns(service->failures) / 1e9, 0.);
+	ev_timer_start(service->parent->loop, &service->restart);
 }

@@ -15,7 +15,7 @@
 struct parent;
 
 /* A place that one process fills at a time, again when it dies. */
-struct slot {
+struct service {
 	struct parent *parent;
 	struct generation *generation;
 	enum role_kind kind;
@@ -35,8 +35,8 @@ struct generation {
 	int *keys; /* of the backends, by index; -1: none */
 	bool draining;
 	bool relieved; /* only for a worker that another one has taken the place of */
-	struct slot *slots; /* signer, scout, then the workers */
-	unsigned nslots;
+	struct service *services; /* signer, scout, then the workers */
+	unsigned nservices;
 };
 
 #define GENERATION_SIGNER 0
@@ -62,28 +62,29 @@ struct generation *generation_adopt(
 	struct parent *parent, struct config *config, unsigned workers, struct why *why);
 /* None of its processes may be left, nor the shipper run by it. */
 void generation_free(struct generation *generation);
-/* Slots with a process in them. kind ROLE_KINDS: of any kind. */
+/* Services with a process in them. kind ROLE_KINDS: of any kind. */
 unsigned generation_running(const struct generation *generation, enum role_kind kind);
 bool generation_is_ready(const struct generation *generation);
 
-void slot_init(struct slot *slot, struct parent *parent, struct generation *generation,
+void service_init(struct service *service, struct parent *parent, struct generation *generation,
 	enum role_kind kind, unsigned index);
 /* The place of that kind; NULL: the generation has no such worker, and never a shipper. */
-struct slot *generation_slot(struct generation *generation, enum role_kind kind, unsigned index);
-/* Goes on with a process that a parent before started in this slot, see process_adopt. */
-int slot_adopt(
-	struct slot *slot, const struct process_state *state, uint32_t number, struct why *why);
-/* Starts the process of an empty slot, hands it what its role needs, and introduces it to the
+struct service *generation_service(
+	struct generation *generation, enum role_kind kind, unsigned index);
+/* Goes on with a process that a parent before started in this service, see process_adopt. */
+int service_adopt(struct service *service, const struct process_state *state, uint32_t number,
+	struct why *why);
+/* Starts the process of an empty service, hands it what its role needs, and introduces it to the
  * others. 0, or negative errno with why. */
-int slot_start(struct slot *slot, struct why *why);
+int service_start(struct service *service, struct why *why);
 /* Tells the shipper of the rings of streams from that number on. */
-void slot_introduce(struct slot *shipper, uint32_t from);
+void service_introduce(struct service *shipper, uint32_t from);
 /* Starts another worker in the place of one that gives no sign of life, at the same listeners. That
  * one drains, should it come to itself, and is killed when it does not. -EBUSY: as many as may be
- * wait for their end already; or negative errno of slot_start: with why. */
-int slot_relieve(struct slot *slot, struct why *why);
+ * wait for their end already; or negative errno of service_start: with why. */
+int service_relieve(struct service *service, struct why *why);
 /* Starts it after the pause that its failures ask for; the reason of a failing start is logged and
  * counts as a failure. */
-void slot_start_later(struct slot *slot);
+void service_start_later(struct service *service);
 
 #endif

@@ -107,7 +107,7 @@ static void tell(struct guard_watch *watch, struct told *told, const struct besi
 		config->inside, beside->refused - told->refused, beside->passed - told->passed,
 		address_format(&source).text, address_format(&destination).text);
 	log_warning("%s: %s", subject, reason);
-	census_state(watch->parent->census, subject, "beside", reason);
+	accounting_state(watch->parent->accounting, subject, "beside", reason);
 }
 
 static void look(struct guard_watch *watch, uint32_t ifindex, const struct beside *beside)

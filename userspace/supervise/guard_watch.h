@@ -9,7 +9,7 @@
 struct guard_watch;
 struct parent;
 
-/* Begins to watch. Needs the parent's loop, counters, census and datapath. 0, or negative errno
+/* Begins to watch. Needs the parent's loop, counters, accounting and datapath. 0, or negative errno
  * with why. */
 int guard_watch_new(struct parent *parent, struct guard_watch **watch, struct why *why);
 /* NULL is fine. */

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "supervise/census.h"
+#include "supervise/accounting.h"
 
 static void keep(const struct open_period *period, const char *directory)
 {
@@ -38,7 +38,7 @@ bool open_period_begin(struct open_period *period, const char *directory, uint64
 }
 
 void open_period_look(struct open_period *period, const char *directory, bool open,
-	uint64_t open_ns, uint64_t total, struct counters *counters, struct census *census)
+	uint64_t open_ns, uint64_t total, struct counters *counters, struct accounting *accounting)
 {
 	struct open_record *record = &period->record;
 	bool was_open = period->open;
@@ -63,5 +63,5 @@ void open_period_look(struct open_period *period, const char *directory, bool op
 	log_warning("new connections to AI endpoints could pass unseen for %.1f s, and %" PRIu64
 		    " did",
 		(double)(record->end_ns - record->begin_ns) / 1e9, record->passed);
-	census_unseen(census, record);
+	accounting_unseen(accounting, record);
 }

@@ -10,7 +10,7 @@
 #include "base/counter.h"
 #include "kernel/open_record.h"
 
-struct census;
+struct accounting;
 
 struct open_period {
 	bool open;
@@ -25,6 +25,6 @@ bool open_period_begin(struct open_period *period, const char *directory, uint64
 /* open: new connections of some source would pass now, or since open_ns (CLOCK_REALTIME). total: what
  * the kernel has counted until now. */
 void open_period_look(struct open_period *period, const char *directory, bool open,
-	uint64_t open_ns, uint64_t total, struct counters *counters, struct census *census);
+	uint64_t open_ns, uint64_t total, struct counters *counters, struct accounting *accounting);
 
 #endif

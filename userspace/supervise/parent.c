@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "supervise/directory.h"
+#include "supervise/event_ring.h"
 #include "supervise/instance.h"
 #include "supervise/sandbox.h"
 
@@ -35,35 +36,35 @@ static void fail_start(struct parent *parent)
 
 static void on_ready(void *context, struct process *process)
 {
-	struct slot *slot = context;
+	struct service *service = context;
 
 	log_info("%s: ready", process_name(process));
-	if (slot->kind == ROLE_SCOUT)
-		endpoints_tell(slot->parent->datapath, process);
-	parent_step(slot->parent);
+	if (service->kind == ROLE_SCOUT)
+		endpoints_tell(service->parent->datapath, process);
+	parent_step(service->parent);
 }
 
 static void on_failed(void *context, struct process *process, int error, const char *text)
 {
-	struct slot *slot = context;
+	struct service *service = context;
 
 	log_error("%s: cannot start: %s", process_name(process), text);
-	slot->temporary = error == -EAGAIN || error == -EBUSY;
+	service->temporary = error == -EAGAIN || error == -EBUSY;
 }
 
 static void forget_ring(struct parent *parent, const struct ipc_message *m)
 {
-	struct handout_ring *ring;
+	struct event_ring *ring;
 	struct control_peer peer;
 	char byte;
 
 	if (m->len != sizeof(peer))
 		return;
 	memcpy(&peer, m->body, sizeof(peer));
-	ring = handout_ring_find(&parent->handout, peer.number);
+	ring = event_ring_find(&parent->rings, peer.number);
 	/* Only of a worker that is gone indeed. */
 	if (ring && read(ring->life, &byte, 1) == 0)
-		handout_ring_free(ring);
+		event_ring_free(ring);
 }
 
 static void tell_limited(struct parent *parent, const struct ipc_message *m)
@@ -76,25 +77,25 @@ static void tell_limited(struct parent *parent, const struct ipc_message *m)
 	memcpy(&peer, m->body, sizeof(peer));
 	snprintf(reason, sizeof(reason),
 		"worker process %u asks for more leaves than tls.leaf_rate allows", peer.number);
-	census_state(parent->census, "signer", "limited", reason);
+	accounting_state(parent->accounting, "signer", "limited", reason);
 }
 
 static void on_message(void *context, struct process *process, struct ipc_message *message)
 {
-	struct slot *slot = context;
+	struct service *service = context;
 
-	if (slot->kind == ROLE_SCOUT && message->type == CONTROL_ENDPOINT) {
-		endpoints_learn(&slot->parent->endpoints, slot->parent->datapath,
-			slot->parent->counters, slot->parent->census, process, message);
-	} else if (slot->kind == ROLE_SCOUT && message->type == CONTROL_SCOUTED) {
-		slot->parent->scouted = true;
-		parent_step(slot->parent);
-	} else if (slot->kind == ROLE_SIGNER && message->type == CONTROL_LIMITED) {
-		tell_limited(slot->parent, message);
-	} else if (slot->kind == ROLE_SHIPPER && message->type == CONTROL_PEER_GONE) {
-		forget_ring(slot->parent, message);
+	if (service->kind == ROLE_SCOUT && message->type == CONTROL_ENDPOINT) {
+		endpoints_learn(&service->parent->endpoints, service->parent->datapath,
+			service->parent->counters, service->parent->accounting, process, message);
+	} else if (service->kind == ROLE_SCOUT && message->type == CONTROL_SCOUTED) {
+		service->parent->scouted = true;
+		parent_step(service->parent);
+	} else if (service->kind == ROLE_SIGNER && message->type == CONTROL_LIMITED) {
+		tell_limited(service->parent, message);
+	} else if (service->kind == ROLE_SHIPPER && message->type == CONTROL_PEER_GONE) {
+		forget_ring(service->parent, message);
 	} else {
-		counter_add(slot->parent->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
+		counter_add(service->parent->counters, COUNTER_PROCESS_MESSAGE_DROPPED, 1);
 		log_warning("%s: sent a message of type %u, which it may not",
 			process_name(process), message->type);
 	}
@@ -102,36 +103,36 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 
 /* What follows for the place of a process that ended. */
 static void refill(
-	struct slot *slot, bool was_ready, bool was_draining, const struct process_end *end)
+	struct service *service, bool was_ready, bool was_draining, const struct process_end *end)
 {
-	struct parent *parent = slot->parent;
+	struct parent *parent = service->parent;
 	bool stopping = parent->stage >= PARENT_STOPPING_WORKERS;
 
-	slot->failures =
-		end->clean && was_draining ? 0 : process_failures(slot->failures, end->lived_ns);
-	if (parent->stage == PARENT_STARTING && !was_ready && !slot->temporary) {
+	service->failures =
+		end->clean && was_draining ? 0 : process_failures(service->failures, end->lived_ns);
+	if (parent->stage == PARENT_STARTING && !was_ready && !service->temporary) {
 		fail_start(parent);
 		return;
 	}
-	if (slot->kind == ROLE_SHIPPER) {
+	if (service->kind == ROLE_SHIPPER) {
 		if (parent->swapping && !was_draining)
 			reload_abort(parent, "the shipper could not start");
 		else if (!parent->swapping && !(stopping && was_draining && end->clean))
-			slot_start_later(slot);
+			service_start_later(service);
 		return;
 	}
-	if (slot->generation == parent->pending && !was_ready) {
+	if (service->generation == parent->pending && !was_ready) {
 		reload_abort(parent, "a process could not start with it");
 		return;
 	}
-	if (!stopping && !slot->generation->draining)
-		slot_start_later(slot);
+	if (!stopping && !service->generation->draining)
+		service_start_later(service);
 }
 
 static void on_ended(void *context, struct process *process, const struct process_end *end)
 {
-	struct slot *slot = context;
-	struct parent *parent = slot->parent;
+	struct service *service = context;
+	struct parent *parent = service->parent;
 	bool was_ready = process_is_ready(process), was_draining = process_is_draining(process);
 
 	if (was_draining && end->clean) {
@@ -140,10 +141,10 @@ static void on_ended(void *context, struct process *process, const struct proces
 		counter_add(parent->counters, COUNTER_PROCESS_DIED, 1);
 		log_error("%s: %s", process_name(process), end->text);
 	}
-	slot->process = NULL;
+	service->process = NULL;
 	process_free(process);
 	upgrade_count(parent);
-	refill(slot, was_ready, was_draining, end);
+	refill(service, was_ready, was_draining, end);
 	parent_step(parent);
 }
 
@@ -161,11 +162,11 @@ static void drain_all(struct parent *parent, enum role_kind kind, uint64_t withi
 	list_for_each (node, &parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
 
-		for (unsigned i = 0; i < generation->nslots; i++) {
-			struct slot *slot = &generation->slots[i];
+		for (unsigned i = 0; i < generation->nservices; i++) {
+			struct service *service = &generation->services[i];
 
-			if (slot->kind == kind && slot->process)
-				process_drain(slot->process, within_ns);
+			if (service->kind == kind && service->process)
+				process_drain(service->process, within_ns);
 		}
 	}
 }
@@ -184,7 +185,7 @@ static void clear_retired(struct parent *parent)
 {
 	list_for_each_safe (node, &parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
-		struct process *signer = generation->slots[GENERATION_SIGNER].process;
+		struct process *signer = generation->services[GENERATION_SIGNER].process;
 
 		if (!generation->draining)
 			continue;
@@ -214,10 +215,10 @@ static void step_starting(struct parent *parent)
 
 static void step_last(struct parent *parent)
 {
-	struct slot *shipper = &parent->shipper;
+	struct service *shipper = &parent->shipper;
 
 	/* What it has to tell at the end goes to the shipper as well. */
-	if (!census_stop(parent->census))
+	if (!accounting_stop(parent->accounting))
 		return;
 	if (shipper->process && !process_is_draining(shipper->process))
 		process_drain(shipper->process, SPOOL_NS);
@@ -265,8 +266,8 @@ static void cancel_restarts(struct parent *parent)
 		struct generation *generation = list_entry(node, struct generation, node);
 
 		generation->draining = true;
-		for (unsigned i = 0; i < generation->nslots; i++)
-			ev_timer_stop(parent->loop, &generation->slots[i].restart);
+		for (unsigned i = 0; i < generation->nservices; i++)
+			ev_timer_stop(parent->loop, &generation->services[i].restart);
 	}
 }
 
@@ -281,13 +282,13 @@ static void stop(struct parent *parent, uint64_t within_ns)
 	ev_timer_stop(parent->loop, &parent->reload_deadline);
 	ev_timer_stop(parent->loop, &parent->settle);
 	ev_timer_stop(parent->loop, &parent->rotate);
-	vitals_stop(parent->vitals);
+	worker_watch_stop(parent->worker_watch);
 	cancel_restarts(parent);
-	handout_listeners_shrink(&parent->handout, 0);
+	worker_listeners_shrink(&parent->listeners, 0);
 	drain_all(parent, ROLE_WORKER, within_ns);
 	/* A shipper that a reload has just sent away: there are events to be spooled. */
 	if (parent->swapping && !parent->shipper.process)
-		slot_start_later(&parent->shipper);
+		service_start_later(&parent->shipper);
 	parent->swapping = false;
 	ev_timer_set(&parent->stop_deadline, (double)(within_ns + LAST_NS) / 1e9, 0.);
 	ev_timer_start(parent->loop, &parent->stop_deadline);
@@ -342,11 +343,11 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	datapath_endpoint_sweep(parent->datapath, clock_monotonic_ns());
-	endpoints_look(&parent->endpoints, parent->census, clock_monotonic_ns());
+	endpoints_look(&parent->endpoints, parent->accounting, clock_monotonic_ns());
 	upgrade_count(parent);
 	if (parent->current)
 		selftest_watch_look(&parent->selftest,
-			parent->current->config->appliance.run_directory, parent->census);
+			parent->current->config->appliance.run_directory, parent->accounting);
 }
 
 static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
@@ -355,7 +356,7 @@ static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	if (ticket_keys_rotate(parent->handout.ticket_keys))
+	if (ticket_keys_rotate(parent->ticket_keys))
 		log_error("the keys of session tickets could not be rotated: no random numbers");
 }
 
@@ -412,26 +413,26 @@ int parent_name_counters(struct parent *parent, const struct config *config, str
 	return why_set(why, ENOMEM, "no memory");
 }
 
-static void on_census_stopped(void *context)
+static void on_accounting_stopped(void *context)
 {
 	parent_step(context);
 }
 
-static int start_census(struct parent *parent, const struct config *config, struct why *why)
+static int start_accounting(struct parent *parent, const struct config *config, struct why *why)
 {
-	const struct census_options options = {
+	const struct accounting_options options = {
 		.loop = parent->loop,
 		.config = config,
 		.counters = parent->counters,
-		.handout = &parent->handout,
+		.rings = &parent->rings,
 		.maps = datapath_maps(parent->datapath),
 		.epoch = parent->epoch,
 		.stream = parent->next_number++,
-		.stopped = on_census_stopped,
+		.stopped = on_accounting_stopped,
 		.context = parent,
 	};
 
-	return census_new(&options, &parent->census, why);
+	return accounting_new(&options, &parent->accounting, why);
 }
 
 int parent_attach(struct parent *parent, const struct config *config, struct why *why)
@@ -440,23 +441,24 @@ int parent_attach(struct parent *parent, const struct config *config, struct why
 	int error = datapath_open(config, &parent->datapath, why);
 
 	if (!error)
-		error = vitals_new(parent, config->appliance.run_directory, &parent->vitals, why);
+		error = worker_watch_new(
+			parent, config->appliance.run_directory, &parent->worker_watch, why);
 	if (!error)
 		error = scout_watch_new(parent, &parent->scout_watch, why);
 	if (!error)
 		error = guard_watch_new(parent, &parent->guard_watch, why);
 	if (!error)
-		error = handout_listeners_place(&parent->handout, parent->datapath, why);
+		error = worker_listeners_place(&parent->listeners, parent->datapath, why);
 	if (!error)
-		error = handout_listeners_grow(
-			&parent->handout, config, parent->datapath, workers, why);
+		error = worker_listeners_grow(
+			&parent->listeners, config, parent->datapath, workers, why);
 	if (error)
 		return error;
 	error = datapath_workers(parent->datapath, workers);
 	if (error)
 		return why_set(why, -error, "datapath: cannot set the number of workers: %s",
 			strerror(-error));
-	return start_census(parent, config, why);
+	return start_accounting(parent, config, why);
 }
 
 /* Everything before the first child. */
@@ -475,8 +477,8 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 		error = parent_name_counters(parent, config, why);
 	if (!error)
 		error = counters_create(parent->counters_path, &parent->counters, why);
-	if (!error)
-		error = handout_open(&parent->handout, why);
+	if (!error && !(parent->ticket_keys = ticket_keys_create(&parent->tickets, why)))
+		error = -EIO;
 	return error ? error : parent_attach(parent, config, why);
 }
 
@@ -484,16 +486,16 @@ static int start_children(struct parent *parent, struct why *why)
 {
 	int error;
 
-	slot_init(&parent->shipper, parent, parent->current, ROLE_SHIPPER, 0);
-	error = slot_start(&parent->shipper, why);
+	service_init(&parent->shipper, parent, parent->current, ROLE_SHIPPER, 0);
+	error = service_start(&parent->shipper, why);
 	if (error == -EBUSY) {
 		/* That of a killed daemon, which still serves the workers of that one. */
 		log_warning("%s", why->text);
-		slot_start_later(&parent->shipper);
+		service_start_later(&parent->shipper);
 		error = 0;
 	}
-	for (unsigned i = 0; i < parent->current->nslots && !error; i++)
-		error = slot_start(&parent->current->slots[i], why);
+	for (unsigned i = 0; i < parent->current->nservices && !error; i++)
+		error = service_start(&parent->current->services[i], why);
 	return error;
 }
 
@@ -552,9 +554,14 @@ static void finish(struct parent *parent)
 	list_for_each_safe (node, &parent->generations)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);
-	census_free(parent->census);
-	handout_close(&parent->handout);
-	vitals_free(parent->vitals);
+	accounting_free(parent->accounting);
+	list_for_each_safe (node, &parent->rings)
+		event_ring_free(list_entry(node, struct event_ring, node));
+	worker_listeners_shrink(&parent->listeners, 0);
+	ticket_keys_unmap(parent->ticket_keys);
+	if (parent->tickets >= 0)
+		close(parent->tickets);
+	worker_watch_free(parent->worker_watch);
 	scout_watch_free(parent->scout_watch);
 	guard_watch_free(parent->guard_watch);
 	datapath_close(parent->datapath);
@@ -597,8 +604,8 @@ int parent_main(const struct parent_options *options)
 	parent->lock = -1;
 	parent->next_number = 1;
 	list_init(&parent->generations);
-	list_init(&parent->handout.rings);
-	parent->handout.tickets = -1;
+	list_init(&parent->rings);
+	parent->tickets = -1;
 	init_timer(parent, &parent->watchdog, on_watchdog, 0.);
 	init_timer(parent, &parent->sweep, on_sweep, SWEEP_S);
 	init_timer(parent, &parent->rotate, on_rotate, 0.);

@@ -4,16 +4,17 @@
 #define SUPERVISE_PARENT_H
 
 #include "base/log.h"
-#include "supervise/census.h"
+#include "supervise/accounting.h"
 #include "supervise/endpoints.h"
 #include "supervise/generation.h"
-#include "supervise/handout.h"
+#include "supervise/worker_listeners.h"
+#include "tls/ticket_keys.h"
 #include "supervise/role.h"
 #include "supervise/guard_watch.h"
 #include "supervise/scout_watch.h"
 #include "supervise/selftest_watch.h"
 #include "supervise/upgrade.h"
-#include "supervise/vitals.h"
+#include "supervise/worker_watch.h"
 
 struct parent_options {
 	const char *config_path;
@@ -32,8 +33,8 @@ enum parent_stage {
 	PARENT_STOPPING_REST,
 };
 
-/* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c, vitals.c,
- * scout_watch.c. */
+/* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c,
+ * worker_watch.c, scout_watch.c. */
 struct parent {
 	const struct parent_options *options;
 	struct ev_loop *loop;
@@ -47,11 +48,14 @@ struct parent {
 	struct counters *counters;
 	struct datapath *datapath;
 	struct endpoints endpoints;
-	struct vitals *vitals;
+	struct worker_watch *worker_watch;
 	struct scout_watch *scout_watch;
 	struct guard_watch *guard_watch;
-	struct handout handout;
-	struct census *census;
+	int tickets; /* the memory of ticket_keys; -1: not made yet */
+	struct ticket_keys *ticket_keys;
+	struct worker_listeners listeners;
+	struct list rings; /* of struct event_ring */
+	struct accounting *accounting;
 	struct list generations;
 	struct generation *current;  /* NULL before the first */
 	struct generation *pending;  /* reload under way; NULL: none */
@@ -60,12 +64,12 @@ struct parent {
 	bool reload_again;	     /* SIGHUP came during a reload */
 	struct upgrade upgrade;
 	struct selftest_watch selftest;
-	struct slot shipper;
+	struct service shipper;
 	ev_signal terminate, interrupt, hangup;
 	ev_timer watchdog, sweep, rotate, reload_deadline, settle, stop_deadline;
 };
 
-/* The owner of all processes: contexts are slots. */
+/* The owner of all processes: contexts are services. */
 extern const struct process_owner parent_owner;
 
 /* After anything that may have moved the parent on: all ready, a generation gone, the end. */

@@ -23,8 +23,8 @@
 /* Whoever lived that long failed by accident, not by its start. */
 #define BACKOFF_FORGIVEN_NS (30 * NS_PER_S)
 
-/* What becomes of new connections meanwhile is the kernel's to decide, by heartbeats (vitals.c):
- * pings are there to replace who no longer answers. */
+/* What becomes of new connections meanwhile is the kernel's to decide, by heartbeats
+ * (worker_watch.c): pings are there to replace who no longer answers. */
 #define PING_S 1.
 /* Until it is ready it only reads its files. */
 #define PATIENCE_START 60
@@ -130,7 +130,7 @@ void process_send(struct process *process, uint32_t type, const void *body, size
 }
 
 /* at_ns 0: it has all the time it wants. */
-static void expect_end(struct process *process, uint64_t at_ns)
+static void set_overdue(struct process *process, uint64_t at_ns)
 {
 	uint64_t now_ns = clock_monotonic_ns();
 
@@ -148,7 +148,7 @@ void process_drain(struct process *process, uint64_t within_ns)
 
 	process->draining = true;
 	process_send(process, CONTROL_DRAIN, &order, sizeof(order), NULL, 0);
-	expect_end(process,
+	set_overdue(process,
 		within_ns == UINT64_MAX ? 0 : clock_monotonic_ns() + within_ns + OVERDUE_NS);
 }
 
@@ -497,7 +497,7 @@ int process_adopt(const struct process_start *start, const struct process_state 
 	process->draining = state->draining;
 	name_process(process, start, process->pid);
 	watch(process);
-	expect_end(process, state->overdue_ns);
+	set_overdue(process, state->overdue_ns);
 	*adopted = process;
 	return 0;
 }

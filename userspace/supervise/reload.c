@@ -47,16 +47,16 @@ static void refuse(struct parent *parent, const char *reason)
 void reload_retire(struct generation *generation)
 {
 	generation->draining = true;
-	for (unsigned i = 0; i < generation->nslots; i++) {
-		struct slot *slot = &generation->slots[i];
+	for (unsigned i = 0; i < generation->nservices; i++) {
+		struct service *service = &generation->services[i];
 
-		ev_timer_stop(slot->parent->loop, &slot->restart);
-		if (!slot->process)
+		ev_timer_stop(service->parent->loop, &service->restart);
+		if (!service->process)
 			continue;
-		if (slot->kind == ROLE_WORKER)
-			process_drain(slot->process, UINT64_MAX);
-		else if (slot->kind == ROLE_SCOUT)
-			process_drain(slot->process, 0);
+		if (service->kind == ROLE_WORKER)
+			process_drain(service->process, UINT64_MAX);
+		else if (service->kind == ROLE_SCOUT)
+			process_drain(service->process, 0);
 	}
 }
 
@@ -73,9 +73,9 @@ void reload_abort(struct parent *parent, const char *reason)
 		if (parent->shipper.process)
 			process_drain(parent->shipper.process, 0);
 		else
-			slot_start_later(&parent->shipper);
+			service_start_later(&parent->shipper);
 	}
-	handout_listeners_shrink(&parent->handout, parent->current->config->appliance.workers);
+	worker_listeners_shrink(&parent->listeners, parent->current->config->appliance.workers);
 	/* Its workers may have accepted connections already. */
 	reload_retire(generation);
 	refuse(parent, reason);
@@ -87,7 +87,7 @@ void reload_settle(struct parent *parent)
 
 	parent->retiring = NULL;
 	ev_timer_stop(parent->loop, &parent->settle);
-	handout_listeners_shrink(&parent->handout, parent->current->config->appliance.workers);
+	worker_listeners_shrink(&parent->listeners, parent->current->config->appliance.workers);
 	if (old)
 		reload_retire(old);
 }
@@ -128,7 +128,7 @@ static void commit(struct parent *parent)
 	parent->swapping = false;
 	generation_publish(parent->current, parent->options->config_path);
 	parent_schedule_rotation(parent);
-	census_reconfigure(parent->census, parent->current->config);
+	accounting_reconfigure(parent->accounting, parent->current->config);
 	parent->retiring = old;
 	if (fewer) {
 		ev_timer_set(&parent->settle, SETTLE_S, 0.);
@@ -146,7 +146,7 @@ static void commit(struct parent *parent)
 
 static void swap_shipper(struct parent *parent)
 {
-	struct slot *shipper = &parent->shipper;
+	struct service *shipper = &parent->shipper;
 	struct why why = {""};
 
 	if (!parent->swapping) {
@@ -159,7 +159,7 @@ static void swap_shipper(struct parent *parent)
 		}
 	}
 	if (!shipper->process) {
-		if (slot_start(shipper, &why))
+		if (service_start(shipper, &why))
 			reload_abort(parent, why.text);
 		return;
 	}
@@ -188,10 +188,10 @@ static int start_pending(
 	parent->pending = generation_new(parent, config, text, why);
 	if (!parent->pending)
 		return -EINVAL;
-	error = handout_listeners_grow(&parent->handout, parent->pending->config, parent->datapath,
+	error = worker_listeners_grow(&parent->listeners, parent->pending->config, parent->datapath,
 		parent->pending->config->appliance.workers, why);
-	for (unsigned i = 0; i < parent->pending->nslots && !error; i++)
-		error = slot_start(&parent->pending->slots[i], why);
+	for (unsigned i = 0; i < parent->pending->nservices && !error; i++)
+		error = service_start(&parent->pending->services[i], why);
 	return error;
 }
 

@@ -29,10 +29,10 @@ static bool old_one_runs(const struct scout_watch *watch)
 
 	list_for_each (node, &parent->generations) {
 		const struct generation *generation = list_entry(node, struct generation, node);
-		const struct slot *slot = &generation->slots[GENERATION_SCOUT];
+		const struct service *service = &generation->services[GENERATION_SCOUT];
 
-		if (slot->process && process_is_ready(slot->process) &&
-			(slot->number == watch->number || generation->draining))
+		if (service->process && process_is_ready(service->process) &&
+			(service->number == watch->number || generation->draining))
 			return true;
 	}
 	return false;
@@ -43,7 +43,7 @@ static void kill_all(struct parent *parent)
 {
 	list_for_each (node, &parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
-		struct process *scout = generation->slots[GENERATION_SCOUT].process;
+		struct process *scout = generation->services[GENERATION_SCOUT].process;
 
 		if (scout)
 			process_kill(scout);
@@ -64,7 +64,7 @@ static void silence(struct scout_watch *watch, uint64_t timeout_ns)
 		      : "is missing, nobody reads the packet queues since",
 		(double)timeout_ns / 1e9, open ? "pass unseen" : "are dropped");
 	log_error("scout: %s", reason);
-	census_state(parent->census, "scout", hangs ? "hung" : "missing", reason);
+	accounting_state(parent->accounting, "scout", hangs ? "hung" : "missing", reason);
 	counter_add(parent->counters, hangs ? COUNTER_SCOUT_HUNG : COUNTER_SCOUT_MISSING, 1);
 	if (hangs)
 		kill_all(parent);
@@ -73,12 +73,13 @@ static void silence(struct scout_watch *watch, uint64_t timeout_ns)
 static void sign(struct scout_watch *watch)
 {
 	watch->looks = 0;
-	watch->number = watch->parent->current->slots[GENERATION_SCOUT].number;
+	watch->number = watch->parent->current->services[GENERATION_SCOUT].number;
 	if (!watch->told)
 		return;
 	watch->told = false;
 	log_info("scout: the packet queues are read again");
-	census_state(watch->parent->census, "scout", "alive", "the packet queues are read again");
+	accounting_state(
+		watch->parent->accounting, "scout", "alive", "the packet queues are read again");
 }
 
 /* By looks, not by the clock: a machine that stood still for a while, and we with it, has no scout

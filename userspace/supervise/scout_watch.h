@@ -10,7 +10,7 @@
 struct parent;
 struct scout_watch;
 
-/* Begins to watch. Needs the parent's loop, counters, census and datapath. 0, or negative errno
+/* Begins to watch. Needs the parent's loop, counters, accounting and datapath. 0, or negative errno
  * with why. */
 int scout_watch_new(struct parent *parent, struct scout_watch **watch, struct why *why);
 /* NULL is fine. */

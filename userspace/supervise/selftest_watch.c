@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "supervise/census.h"
+#include "supervise/accounting.h"
 #include "supervise/selftest_word.h"
 
 /* The first line of a file that has changed; false: there is none, or it is no such file. */
@@ -33,7 +33,7 @@ static bool read_line(struct selftest_watch *watch, const char *path, char line[
 }
 
 void selftest_watch_look(
-	struct selftest_watch *watch, const char *run_directory, struct census *census)
+	struct selftest_watch *watch, const char *run_directory, struct accounting *accounting)
 {
 	const size_t failed = strlen(SELFTEST_FAILED_WORD);
 	char path[PATH_MAX], line[256];
@@ -43,10 +43,10 @@ void selftest_watch_look(
 		return;
 	snprintf(watch->said, sizeof(watch->said), "%s", line);
 	if (strncmp(line, SELFTEST_FAILED_WORD, failed) == 0) {
-		census_state(census, "selftest", "failed", line + failed);
+		accounting_state(accounting, "selftest", "failed", line + failed);
 		log_warning("the selftest failed: %s", log_quote(slice_of_string(line + failed)).text);
 	} else if (strcmp(line, SELFTEST_GOOD_WORD) == 0) {
-		census_state(census, "selftest", "good", NULL);
+		accounting_state(accounting, "selftest", "good", NULL);
 		log_info("the selftest is good");
 	}
 }

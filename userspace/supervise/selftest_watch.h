@@ -6,15 +6,15 @@
 
 #include <time.h>
 
-struct census;
+struct accounting;
 
 struct selftest_watch {
 	struct timespec changed; /* of the file that was read last */
 	char said[256];		 /* its first line */
 };
 
-/* Looks whether there is a new result in the run directory. census may be NULL. */
+/* Looks whether there is a new result in the run directory. accounting may be NULL. */
 void selftest_watch_look(
-	struct selftest_watch *watch, const char *run_directory, struct census *census);
+	struct selftest_watch *watch, const char *run_directory, struct accounting *accounting);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "supervise/event_ring.h"
 #include "supervise/instance.h"
 #include "supervise/parent.h"
 
@@ -190,18 +191,14 @@ static int take_counters(struct parent *parent, const struct manifest *manifest,
 	return error;
 }
 
-static int take_handout(struct parent *parent, const struct manifest *manifest, struct why *why)
+static int take_listeners_and_rings(
+	struct parent *parent, const struct manifest *manifest, struct why *why)
 {
-	struct handout *handout = &parent->handout;
-	int tickets = manifest->records[0].fds[2];
-	int error = handout_inherit(handout, tickets, why);
+	int error = 0;
 
-	if (error)
-		return error;
-	close(tickets);
 	for (size_t i = 0; i < manifest->n && !error; i++) {
 		const struct manifest_record *record = &manifest->records[i];
-		const struct handout_ring ring = {
+		const struct event_ring ring = {
 			.number = record->number,
 			.ring = record->fds[0],
 			.wake_shipper = record->fds[1],
@@ -210,12 +207,24 @@ static int take_handout(struct parent *parent, const struct manifest *manifest, 
 		};
 
 		if (record->kind == MANIFEST_LISTENER)
-			error = handout_listener_adopt(handout, record->fds[0], record->fds[1]);
+			error = worker_listeners_adopt(
+				&parent->listeners, record->fds[0], record->fds[1]);
 		else if (record->kind == MANIFEST_RING)
-			error = handout_ring_adopt(handout, &ring);
+			error = event_ring_adopt(&parent->rings, &ring);
 	}
 	return error ? why_set(why, -error, "handover: listeners and rings: %s", strerror(-error))
 		     : 0;
+}
+
+static int take_tickets(struct parent *parent, const struct manifest *manifest, struct why *why)
+{
+	int tickets = manifest->records[0].fds[2];
+
+	parent->ticket_keys = ticket_keys_inherit(tickets, &parent->tickets, why);
+	if (!parent->ticket_keys)
+		return -EINVAL;
+	close(tickets);
+	return 0;
 }
 
 /* The records that belong to a generation end before this one. */
@@ -231,10 +240,10 @@ static size_t end_of(const struct manifest *manifest, size_t generation)
 static int take_process(struct parent *parent, struct generation *generation,
 	const struct manifest_record *record, struct why *why)
 {
-	struct slot *slot =
-		record->role == ROLE_SHIPPER
-			? &parent->shipper
-			: generation_slot(generation, (enum role_kind)record->role, record->index);
+	struct service *service = record->role == ROLE_SHIPPER
+					  ? &parent->shipper
+					  : generation_service(generation,
+						    (enum role_kind)record->role, record->index);
 	struct process_state state = {
 		.pid = record->pid,
 		.control = record->fds[0],
@@ -244,7 +253,7 @@ static int take_process(struct parent *parent, struct generation *generation,
 		.draining = record->draining,
 	};
 
-	return slot_adopt(slot, &state, record->number, why);
+	return service_adopt(service, &state, record->number, why);
 }
 
 /* config: NULL for one that drains. */
@@ -267,7 +276,7 @@ static int take_generation(struct parent *parent, const struct manifest *manifes
 	generation->ca_certificate = head->fds[1];
 	if (config) {
 		parent->current = generation;
-		slot_init(&parent->shipper, parent, generation, ROLE_SHIPPER, 0);
+		service_init(&parent->shipper, parent, generation, ROLE_SHIPPER, 0);
 	}
 	for (size_t i = at + 1; i < end && !error; i++) {
 		const struct manifest_record *record = &manifest->records[i];
@@ -284,10 +293,10 @@ static int take_generation(struct parent *parent, const struct manifest *manifes
 static void fill_places(struct parent *parent)
 {
 	if (!parent->shipper.process)
-		slot_start_later(&parent->shipper);
-	for (unsigned i = 0; i < parent->current->nslots; i++)
-		if (!parent->current->slots[i].process)
-			slot_start_later(&parent->current->slots[i]);
+		service_start_later(&parent->shipper);
+	for (unsigned i = 0; i < parent->current->nservices; i++)
+		if (!parent->current->services[i].process)
+			service_start_later(&parent->current->services[i]);
 }
 
 static int take_all(struct parent *parent, const struct manifest *manifest, struct why *why)
@@ -307,7 +316,9 @@ static int take_all(struct parent *parent, const struct manifest *manifest, stru
 	if (!error)
 		error = take_counters(parent, manifest, why);
 	if (!error)
-		error = take_handout(parent, manifest, why);
+		error = take_tickets(parent, manifest, why);
+	if (!error)
+		error = take_listeners_and_rings(parent, manifest, why);
 	for (size_t i = 0; i < manifest->n && !error; i++) {
 		const struct manifest_record *record = &manifest->records[i];
 
@@ -332,7 +343,7 @@ void takeover(struct parent *parent, const struct manifest *manifest)
 		_exit(EXIT_FAILURE);
 	}
 	/* The shipper of before may stay, and has not heard of streams of this parent's own. */
-	slot_introduce(&parent->shipper, manifest->next_number);
+	service_introduce(&parent->shipper, manifest->next_number);
 	parent->upgrade.taken_over = true;
 	parent->stage = PARENT_RUNNING;
 	reload_begin(parent);

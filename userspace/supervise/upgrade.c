@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "supervise/event_ring.h"
 #include "supervise/parent.h"
 #include "supervise/upgrade_word.h"
 
@@ -103,18 +104,18 @@ void upgrade_count(struct parent *parent)
 
 /* ---- the manifest ---- */
 
-static void add_process(struct manifest *manifest, const struct slot *slot)
+static void add_process(struct manifest *manifest, const struct service *service)
 {
 	struct process_state state;
 
-	if (!slot->process)
+	if (!service->process)
 		return;
-	state = process_state(slot->process);
+	state = process_state(service->process);
 	manifest_add(manifest, &(struct manifest_record){
 				       .kind = MANIFEST_PROCESS,
-				       .role = slot->kind,
-				       .index = slot->index,
-				       .number = slot->number,
+				       .role = service->kind,
+				       .index = service->index,
+				       .number = service->number,
 				       .pid = state.pid,
 				       .ready = state.ready,
 				       .draining = state.draining,
@@ -142,22 +143,22 @@ static void add_generation(
 					       .kind = MANIFEST_KEY,
 					       .fds = {generation->keys[i], -1, -1, -1},
 				       });
-	for (unsigned i = 0; i < generation->nslots; i++)
-		add_process(manifest, &generation->slots[i]);
+	for (unsigned i = 0; i < generation->nservices; i++)
+		add_process(manifest, &generation->services[i]);
 	if (current)
 		add_process(manifest, &parent->shipper);
 }
 
-static void add_handout(struct manifest *manifest, const struct handout *handout)
+static void add_listeners_and_rings(struct manifest *manifest, const struct parent *parent)
 {
-	for (unsigned i = 0; i < handout->nlisteners; i++)
+	for (unsigned i = 0; i < parent->listeners.n; i++)
 		manifest_add(manifest, &(struct manifest_record){
 					       .kind = MANIFEST_LISTENER,
-					       .fds = {handout->listeners[i].fd4,
-						       handout->listeners[i].fd6, -1, -1},
+					       .fds = {parent->listeners.each[i].fd4,
+						       parent->listeners.each[i].fd6, -1, -1},
 				       });
-	list_for_each (node, &handout->rings) {
-		const struct handout_ring *ring = list_entry(node, struct handout_ring, node);
+	list_for_each (node, &parent->rings) {
+		const struct event_ring *ring = list_entry(node, struct event_ring, node);
 
 		manifest_add(manifest, &(struct manifest_record){
 					       .kind = MANIFEST_RING,
@@ -174,17 +175,17 @@ static int describe(struct parent *parent, struct manifest *manifest, struct why
 {
 	*manifest = (struct manifest){.next_number = parent->next_number};
 	memcpy(manifest->epoch, parent->epoch, sizeof(manifest->epoch));
-	manifest_add(manifest, &(struct manifest_record){
-				       .kind = MANIFEST_PARENT,
-				       .fds = {parent->lock, parent->counters->fd,
-					       parent->handout.tickets, -1},
-			       });
+	manifest_add(
+		manifest, &(struct manifest_record){
+				  .kind = MANIFEST_PARENT,
+				  .fds = {parent->lock, parent->counters->fd, parent->tickets, -1},
+			  });
 	for (size_t i = 0; i < parent->upgrade.nolder; i++)
 		manifest_add(manifest, &(struct manifest_record){
 					       .kind = MANIFEST_COUNTERS_OLDER,
 					       .fds = {parent->upgrade.older[i]->fd, -1, -1, -1},
 				       });
-	add_handout(manifest, &parent->handout);
+	add_listeners_and_rings(manifest, parent);
 	list_for_each (node, &parent->generations)
 		add_generation(manifest, parent, list_entry(node, struct generation, node));
 	return manifest_seal(manifest, why);

@@ -33,7 +33,7 @@ enum config_policy hello_policy_of_kind(const struct config *config, enum hello_
 	case HELLO_NOT_TLS:
 		return endpoints->not_tls;
 	default:
-		return CONFIG_POLICY_PASS;
+		return CONFIG_POLICY_PASS; /* HELLO_EXEMPT among them */
 	}
 }
 
@@ -67,5 +67,22 @@ struct hello_verdict hello_policy_of(const struct config *config, const struct c
 	verdict.policy = hello_policy_of_kind(config, verdict.kind);
 	if (verdict.kind == HELLO_UNLISTED && !endpoint)
 		verdict.policy = CONFIG_POLICY_PASS;
+	return verdict;
+}
+
+struct hello_verdict hello_policy_of_source(const struct config *config,
+	const struct clienthello *hello, const struct address *source,
+	const struct address *destination)
+{
+	struct hello_verdict verdict = hello_policy_of(config, hello, destination, true);
+	const struct config_host *host = verdict.host;
+
+	/* The name that counts may be another one, inside. */
+	if (!host || (hello->has_ech && config->endpoints.ech != CONFIG_POLICY_PASS))
+		return verdict;
+	for (size_t i = 0; i < host->nexempt_sources; i++)
+		if (prefix_contains(&host->exempt_sources[i], source))
+			return (struct hello_verdict){
+				.kind = HELLO_EXEMPT, .policy = CONFIG_POLICY_PASS};
 	return verdict;
 }

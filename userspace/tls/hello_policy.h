@@ -15,7 +15,8 @@
 	X(INVALID, "invalid")		  /* what is no host name, or looks like a listed one */   \
 	X(ECH, "ech")			  /* an unlisted name that may cover another one */        \
 	X(ENCRYPTED_DNS, "encrypted_dns") /* a public resolver */                                  \
-	X(NOT_TLS, "not_tls")		  /* there is no ClientHello */
+	X(NOT_TLS, "not_tls")		  /* there is no ClientHello */                            \
+	X(EXEMPT, "exempt")		  /* of a source that hosts.exempt_sources lets pass */
 
 enum hello_kind {
 	HELLO_LISTED,
@@ -35,6 +36,11 @@ struct hello_verdict {
  * passes, and a name that is no host name counts as none, unless it ends as listed ones do. */
 struct hello_verdict hello_policy_of(const struct config *config, const struct clienthello *hello,
 	const struct address *destination, bool endpoint);
+/* What becomes of a connection of this source: as hello_policy_of says, but for a listed host whose
+ * exempt_sources have the source. What endpoints.ech does not let pass is not exempt. */
+struct hello_verdict hello_policy_of_source(const struct config *config,
+	const struct clienthello *hello, const struct address *source,
+	const struct address *destination);
 /* What the configuration says of all connections of a kind, but for HELLO_LISTED. */
 enum config_policy hello_policy_of_kind(const struct config *config, enum hello_kind kind);
 /* "unlisted", … */

@@ -73,12 +73,12 @@ struct leaf {
 	unsigned references;
 };
 
-struct leaf *leaf_hold(struct leaf *leaf);
+struct leaf *leaf_ref(struct leaf *leaf);
 void leaf_release(struct leaf *leaf); /* NULL is fine */
 
 struct leaf_cache;
 
-/* leaf is the cache's (leaf_hold to keep it), or NULL and error says why there is none. */
+/* leaf is the cache's (leaf_ref to keep it), or NULL and error says why there is none. */
 typedef void leaf_done(void *context, struct leaf *leaf, const char *error);
 
 /* Keeps leaves of one kind: of LEAF_ECDSA at most config->tls.leaf_cache, of LEAF_RSA an eighth of

@@ -52,7 +52,7 @@ struct leaf_cache {
 	uint64_t last_id;
 };
 
-struct leaf *leaf_hold(struct leaf *leaf)
+struct leaf *leaf_ref(struct leaf *leaf)
 {
 	leaf->references++;
 	return leaf;
@@ -265,7 +265,7 @@ int leaf_cache_get(struct leaf_cache *cache, const char *host, uint64_t realtime
 		list_insert_after(&cache->recent, &entry->recent);
 		if (realtime_ns > leaf->not_after_ns - third && realtime_ns >= entry->renew_ns)
 			cache_ask(cache, entry, realtime_ns);
-		leaf_hold(leaf);
+		leaf_ref(leaf);
 		done(context, leaf, NULL);
 		leaf_release(leaf);
 		return 1;
@@ -408,7 +408,7 @@ int leaf_cache_reply(struct leaf_cache *cache, const void *message, size_t len)
 	list_insert_after(&entry->waiters, &told);
 	list_remove(&entry->waiters);
 	if (leaf)
-		cache_put_leaf(cache, entry, leaf_hold(leaf));
+		cache_put_leaf(cache, entry, leaf_ref(leaf));
 	else
 		cache_drop_if_empty(cache, entry);
 	while (!list_empty(&told)) {

@@ -95,6 +95,11 @@ static void without_a_daemon_the_file_counts(void **state)
 {
 	struct scene *s = *state;
 
+	/* There is none, or nothing in it. */
+	assert_true(look(s) < 0);
+	assert_non_null(strstr(s->why.text, s->disk));
+	put(s->disk, "");
+	assert_true(look(s) < 0);
 	put(s->disk, text_of(s, "disk0"));
 	assert_int_equal(look(s), 0);
 	assert_false(s->observed.running);

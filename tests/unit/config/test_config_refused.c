@@ -85,7 +85,7 @@ static void unknown_and_repeated_keys(void **state)
 			"it name?"},
 		{INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n    back\x65nds: x\n",
 			"f:5: hosts[0].backends: expected one of the keys pattern, provider, backend, "
-			"fail; is it backend?"},
+			"fail, exempt_sources; is it backend?"},
 		{INSIDE "appliance:\n  \"a\\tb\": x\n",
 			"f:3: expected text of one line, found a line break or control character"},
 		{INSIDE "appliance:\n  \xc3\xa9: x\n",
@@ -391,7 +391,8 @@ static void all_that_is_wrong_is_told_at_once(void **state)
 		"f:4: datapath.mark: expected one value, found a list\n"
 		"f:5: tls: expected keys, indented below it, found \"on\"\n"
 		"f:7: endpoints.ports[2]: expected one value, found keys\n"
-		"f:10: hosts[0].back: expected one of the keys pattern, provider, backend, fail\n"
+		"f:10: hosts[0].back: expected one of the keys pattern, provider, backend, fail, "
+		"exempt_sources\n"
 		"f:3: datapath.inside: expected the name of a network interface, found \"a/b\"\n"
 		"f:8: endpoints.names[0]: expected a host name such as \"api.openai.com\", found "
 		"\"-\"\n"

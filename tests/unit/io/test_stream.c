@@ -26,7 +26,7 @@ struct scene {
 	int peer_fd;
 	bool open;
 	/* what the stream told */
-	unsigned ready, readable, drained;
+	unsigned ready, readable, flushed;
 	int failed;
 	/* what its owner read */
 	size_t reads_of_a_turn; /* calls of stream_read at each readable */
@@ -57,11 +57,11 @@ static void told_readable(void *owner)
 		stream_watch(&scene->stream, false);
 }
 
-static void told_drained(void *owner)
+static void told_flushed(void *owner)
 {
 	struct scene *scene = owner;
 
-	scene->drained++;
+	scene->flushed++;
 }
 
 static void told_failed(void *owner, int error)
@@ -71,7 +71,7 @@ static void told_failed(void *owner, int error)
 	scene->failed = error;
 }
 
-static const struct stream_handler handler = {told_ready, told_readable, told_drained, told_failed};
+static const struct stream_handler handler = {told_ready, told_readable, told_flushed, told_failed};
 
 static int set_up(void **state)
 {
@@ -398,7 +398,7 @@ static void test_room_is_what_is_left_of_the_window(void **state)
 	assert_int_equal(stream_room(&scene->stream), WINDOW);
 }
 
-static void test_drained_is_told_when_the_socket_takes_more(void **state)
+static void test_flushed_is_told_when_the_socket_takes_more(void **state)
 {
 	struct scene *scene = *state;
 
@@ -407,18 +407,18 @@ static void test_drained_is_told_when_the_socket_takes_more(void **state)
 	assert_int_equal(stream_flush(&scene->stream), 0);
 	assert_int_equal(stream_room(&scene->stream), 0);
 	turns(scene, 3);
-	assert_int_equal(scene->drained, 0);
-	for (int i = 0; i < 1000 && !scene->drained; i++) {
+	assert_int_equal(scene->flushed, 0);
+	for (int i = 0; i < 1000 && !scene->flushed; i++) {
 		peer_takes_all(scene);
 		turns(scene, 1);
 	}
-	assert_int_equal(scene->drained, 1);
+	assert_int_equal(scene->flushed, 1);
 	assert_true(stream_room(&scene->stream) >= WINDOW / 2);
 }
 
 /* A flush of the owner's takes the last of it away: whoever stopped for want of room is told all
  * the same, and not inside of the flush. */
-static void test_drained_is_told_after_a_direct_flush(void **state)
+static void test_flushed_is_told_after_a_direct_flush(void **state)
 {
 	struct scene *scene = *state;
 
@@ -430,11 +430,11 @@ static void test_drained_is_told_after_a_direct_flush(void **state)
 		peer_takes_all(scene);
 		assert_int_equal(stream_flush(&scene->stream), 0);
 	}
-	assert_int_equal(scene->drained, 0);
+	assert_int_equal(scene->flushed, 0);
 	turns(scene, 1);
-	assert_int_equal(scene->drained, 1);
+	assert_int_equal(scene->flushed, 1);
 	turns(scene, 3);
-	assert_int_equal(scene->drained, 1);
+	assert_int_equal(scene->flushed, 1);
 }
 
 static void test_held_bytes_wait(void **state)
@@ -444,11 +444,11 @@ static void test_held_bytes_wait(void **state)
 
 	open_plain(scene);
 	compose(scene, 4);
-	assert_int_equal(stream_hold(&scene->stream, true), 0);
+	assert_int_equal(stream_cork(&scene->stream, true), 0);
 	assert_int_equal(stream_flush(&scene->stream), 0);
 	turns(scene, 2);
 	assert_int_equal(recv(scene->peer_fd, memory, sizeof(memory), 0), -1);
-	assert_int_equal(stream_hold(&scene->stream, false), 0);
+	assert_int_equal(stream_cork(&scene->stream, false), 0);
 	assert_int_equal(recv(scene->peer_fd, memory, sizeof(memory), 0), 4);
 }
 
@@ -468,8 +468,8 @@ int main(void)
 		TEST(messages_are_counted_per_time),
 		TEST(a_read_that_wants_to_write_sleeps),
 		TEST(room_is_what_is_left_of_the_window),
-		TEST(drained_is_told_when_the_socket_takes_more),
-		TEST(drained_is_told_after_a_direct_flush),
+		TEST(flushed_is_told_when_the_socket_takes_more),
+		TEST(flushed_is_told_after_a_direct_flush),
 		TEST(held_bytes_wait),
 	};
 

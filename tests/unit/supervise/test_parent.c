@@ -229,7 +229,7 @@ static void a_worker_gets_what_it_needs_and_no_more(void **state)
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
 	assert_string_equal(worker_ask(0, 'n'),
-		"listener4 ring wake_shipper key:main ca_certificate tickets board "
+		"listener4 ring wake_shipper key:main ca_certificate tickets sources "
 		"wake_worker signer heartbeats");
 	/* Each reads from the beginning of the file. */
 	assert_string_equal(worker_ask(0, 'k'), "sesame");
@@ -307,7 +307,7 @@ static void a_record_outlives_worker_and_shipper(void **state)
 	}
 }
 
-static void the_workers_vital_signs_are_told(void **state)
+static void the_workers_signs_of_life_are_told(void **state)
 {
 	struct appliance *a = *state;
 	pid_t workers[2];
@@ -633,7 +633,7 @@ int main(int argc, char **argv)
 		TEST(whoever_is_killed_is_started_again),
 		TEST(a_refused_call_ends_the_process_and_is_named),
 		TEST(a_record_outlives_worker_and_shipper),
-		TEST(the_workers_vital_signs_are_told),
+		TEST(the_workers_signs_of_life_are_told),
 		TEST(a_worker_that_hangs_is_replaced),
 		TEST(a_reload_cuts_nothing),
 		TEST(a_reload_to_fewer_workers_cuts_nothing),

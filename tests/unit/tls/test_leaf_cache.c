@@ -56,7 +56,7 @@ static void scene_done(void *context, struct leaf *leaf, const char *error)
 	if (leaf) {
 		scene->leaves++;
 		leaf_release(scene->last);
-		scene->last = leaf_hold(leaf);
+		scene->last = leaf_ref(leaf);
 		assert_null(error);
 	} else {
 		scene->failures++;

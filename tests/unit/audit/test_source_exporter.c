@@ -15,7 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "audit/source_telling.h"
+#include "audit/source_exporter.h"
 #include "base/ring.h"
 
 #define SOURCES 2048u
@@ -33,7 +33,7 @@ struct scene {
 	int ring_fd, wake_fd;
 	_Atomic uint64_t counted[COUNTER_ROWS];
 	struct counters counters;
-	struct source_telling telling;
+	struct source_exporter exporter;
 	uint64_t now_ns;
 	struct seen events[4 * SOURCES];
 	size_t n;
@@ -62,7 +62,7 @@ static int setup(void **state)
 	scene->ring = ring_map(scene->ring_fd, false, &why);
 	assert_non_null(scene->ring);
 	scene->now_ns = BEGIN;
-	source_telling_init(&scene->telling, scene->recorder, &scene->counters, SOURCES, 0);
+	source_exporter_init(&scene->exporter, scene->recorder, &scene->counters, SOURCES, 0);
 	*state = scene;
 	return 0;
 }
@@ -71,7 +71,7 @@ static int teardown(void **state)
 {
 	struct scene *scene = *state;
 
-	source_telling_free(&scene->telling);
+	source_exporter_free(&scene->exporter);
 	recorder_free(scene->recorder);
 	ring_unmap(scene->ring);
 	close(scene->ring_fd);
@@ -148,7 +148,7 @@ static size_t take(struct scene *scene)
 	return scene->n - before;
 }
 
-/* ---- telling ---- */
+/* ---- exporter ---- */
 
 static struct address numbered(uint32_t number)
 {
@@ -163,15 +163,15 @@ static bool tell(struct scene *scene, uint32_t source, const struct source_total
 {
 	struct address address = numbered(source);
 
-	return source_telling_tell(&scene->telling, &address, totals);
+	return source_exporter_export(&scene->exporter, &address, totals);
 }
 
 static void begin(struct scene *scene, bool due, bool last)
 {
 	scene->now_ns += 2 * NS_PER_S;
 	if (due)
-		source_telling_due(&scene->telling, scene->now_ns);
-	source_telling_begin(&scene->telling, scene->now_ns, last);
+		source_exporter_due(&scene->exporter, scene->now_ns);
+	source_exporter_begin(&scene->exporter, scene->now_ns, last);
 }
 
 /* A pass over one source only; how many events. */
@@ -179,7 +179,7 @@ static size_t pass(struct scene *scene, bool due, const struct source_totals *to
 {
 	begin(scene, due, false);
 	assert_true(tell(scene, 1, totals));
-	source_telling_end(&scene->telling);
+	source_exporter_end(&scene->exporter);
 	return take(scene);
 }
 
@@ -220,8 +220,8 @@ static void what_an_earlier_life_told_is_not_told_again(void **state)
 	struct scene *scene = *state;
 	struct source_totals old = packets(5), later = packets(6);
 
-	source_telling_free(&scene->telling);
-	source_telling_init(&scene->telling, scene->recorder, NULL, SOURCES, BEGIN);
+	source_exporter_free(&scene->exporter);
+	source_exporter_init(&scene->exporter, scene->recorder, NULL, SOURCES, BEGIN);
 	old.counters.seen_ns = BEGIN - NS_PER_S;
 	old.counters.drops[DROP_FLAGS] = 3;
 	old.active = 2;
@@ -230,7 +230,7 @@ static void what_an_earlier_life_told_is_not_told_again(void **state)
 	begin(scene, true, false);
 	assert_true(tell(scene, 1, &old));
 	assert_true(tell(scene, 2, &later));
-	assert_true(source_telling_end(&scene->telling));
+	assert_true(source_exporter_end(&scene->exporter));
 	assert_int_equal(take(scene), 1);
 	assert_string_equal(scene->events[0].source, "10.0.0.2");
 	old.counters.packets++;
@@ -253,10 +253,10 @@ static void a_period_goes_over_several_passes_when_the_ring_is_small(void **stat
 			totals = packets(100 + passes);
 			if (tell(scene, i, &totals))
 				continue;
-			source_telling_put_off(&scene->telling);
+			source_exporter_put_off(&scene->exporter);
 			assert_true(tell(scene, i, &totals));
 		}
-		whole = source_telling_end(&scene->telling);
+		whole = source_exporter_end(&scene->exporter);
 		take(scene);
 	}
 	assert_true(passes > 2);
@@ -270,8 +270,8 @@ static void a_period_goes_over_several_passes_when_the_ring_is_small(void **stat
 	}
 	for (uint32_t i = 0; i < SOURCES; i++)
 		assert_int_equal(told[i], 1);
-	assert_int_equal(scene->counted[COUNTER_CENSUS_SUMMARIES], SOURCES);
-	assert_int_equal(scene->counted[COUNTER_CENSUS_SUMMARIES_LATE], passes - 1);
+	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SUMMARIES], SOURCES);
+	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SUMMARIES_LATE], passes - 1);
 	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 0);
 }
 
@@ -293,7 +293,7 @@ static void drops_are_told_by_reason_once_in_ten_seconds(void **state)
 		totals.counters.drops[DROP_FLAGS] += 10;
 		assert_int_equal(pass(scene, false, &totals), 0);
 	}
-	assert_int_equal(scene->counted[COUNTER_CENSUS_DROPS_PUT_OFF], 4);
+	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_DROPS_PUT_OFF], 4);
 	totals.counters.drops[DROP_DENIED] = 1;
 	assert_int_equal(pass(scene, false, &totals), 2);
 	assert_string_equal(scene->events[2].reason, "flags");
@@ -313,7 +313,7 @@ static void the_last_pass_tells_whatever_is_left(void **state)
 	totals.counters.drops[DROP_FLAGS] = 4;
 	begin(scene, false, true);
 	assert_true(tell(scene, 1, &totals));
-	assert_true(source_telling_end(&scene->telling));
+	assert_true(source_exporter_end(&scene->exporter));
 	assert_int_equal(take(scene), 2);
 	assert_int_equal(scene->events[2].count, 3);
 	assert_string_equal(scene->events[3].drops, "{\"flags\":4}");
@@ -333,7 +333,7 @@ static void everybody_has_his_turn(void **state)
 		begin(scene, false, false);
 		for (uint32_t i = 0; i < sources; i++)
 			assert_true(tell(scene, i, &totals));
-		source_telling_end(&scene->telling);
+		source_exporter_end(&scene->exporter);
 		before = scene->n;
 		assert_int_equal(take(scene), passes == 5 ? 1 : SOURCE_DROPS_MAX);
 		for (size_t i = before; i < scene->n; i++) {
@@ -357,16 +357,16 @@ static void who_is_gone_makes_room(void **state)
 		begin(scene, false, false);
 		for (uint32_t i = 0; i < SOURCES / 2; i++)
 			assert_true(tell(scene, first + i, &totals));
-		source_telling_end(&scene->telling);
+		source_exporter_end(&scene->exporter);
 	}
-	assert_int_equal(scene->counted[COUNTER_CENSUS_SOURCES_FULL], 0);
+	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SOURCES_FULL], 0);
 	/* Those of the pass before might come yet: not so after one without them. */
 	begin(scene, false, false);
-	source_telling_end(&scene->telling);
+	source_exporter_end(&scene->exporter);
 	begin(scene, false, false);
 	for (uint32_t i = 0; i < SOURCES + 5; i++)
 		assert_true(tell(scene, 8 * SOURCES + i, &totals));
-	assert_int_equal(scene->counted[COUNTER_CENSUS_SOURCES_FULL], 5);
+	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SOURCES_FULL], 5);
 }
 
 /* Without a waiter: what finds the ring full is gone, counted, and a gap. */

@@ -6,14 +6,14 @@
  *
  * Memory: 136 bytes for each of datapath.max_sources, and 8 to 16 for its place; only of sources
  * that were there. */
-#ifndef AUDIT_SOURCE_TELLING_H
-#define AUDIT_SOURCE_TELLING_H
+#ifndef AUDIT_SOURCE_EXPORTER_H
+#define AUDIT_SOURCE_EXPORTER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "audit/recorder.h"
-#include "audit/source_board.h"
+#include "audit/source_table.h"
 #include "base/address_table.h"
 #include "base/clock.h"
 #include "base/counter.h"
@@ -23,7 +23,7 @@
 /* source.drop events in one pass. */
 #define SOURCE_DROPS_MAX 64
 
-struct source_telling {
+struct source_exporter {
 	struct recorder *recorder;
 	struct counters *counters; /* may be NULL */
 	struct address_table told;
@@ -44,22 +44,22 @@ struct source_telling {
 };
 
 /* known_ns: see above; 0: there was none. The recorder stays the caller's. */
-void source_telling_init(struct source_telling *telling, struct recorder *recorder,
+void source_exporter_init(struct source_exporter *exporter, struct recorder *recorder,
 	struct counters *counters, size_t max_sources, uint64_t known_ns);
-void source_telling_free(struct source_telling *telling);
+void source_exporter_free(struct source_exporter *exporter);
 
 /* Begins another period of summaries, unless the last one is still being told. */
-void source_telling_due(struct source_telling *telling, uint64_t now_ns);
+void source_exporter_due(struct source_exporter *exporter, uint64_t now_ns);
 /* A pass over all sources. now_ns: CLOCK_MONOTONIC. last: whatever is new is told, not only what
  * may be told again by now. */
-void source_telling_begin(struct source_telling *telling, uint64_t now_ns, bool last);
+void source_exporter_begin(struct source_exporter *exporter, uint64_t now_ns, bool last);
 /* One source of it. False: a summary of it is due, and the ring has no room for it now: call it
- * again for the same one later, or source_telling_put_off. */
-bool source_telling_tell(struct source_telling *telling, const struct address *address,
+ * again for the same one later, or source_exporter_put_off. */
+bool source_exporter_export(struct source_exporter *exporter, const struct address *address,
 	const struct source_totals *totals);
 /* From here on this pass leaves summaries for the next one. */
-void source_telling_put_off(struct source_telling *telling);
+void source_exporter_put_off(struct source_exporter *exporter);
 /* True: with this pass the period was told to its end; due_ns says when it began. */
-bool source_telling_end(struct source_telling *telling);
+bool source_exporter_end(struct source_exporter *exporter);
 
 #endif

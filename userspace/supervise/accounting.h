@@ -3,8 +3,8 @@
  * of the datapath. Its events go to the shipper by a ring like those of the workers; but nothing in
  * the parent waits for room there: an event that finds the ring full is dropped, which is counted
  * and seen by the collector as a gap. */
-#ifndef SUPERVISE_CENSUS_H
-#define SUPERVISE_CENSUS_H
+#ifndef SUPERVISE_ACCOUNTING_H
+#define SUPERVISE_ACCOUNTING_H
 
 #include <ev.h>
 #include <stdbool.h>
@@ -14,46 +14,47 @@
 #include "base/why.h"
 #include "config/config.h"
 #include "kernel/open_record.h"
-#include "supervise/handout.h"
+#include "base/list.h"
 
-struct census;
+struct accounting;
 struct map_fds;
 
-struct census_options {
+struct accounting_options {
 	struct ev_loop *loop;
-	const struct config *config; /* there until census_reconfigure */
+	const struct config *config; /* there until accounting_reconfigure */
 	struct counters *counters;
-	struct handout *handout;    /* owns the ring */
+	struct list *rings;	    /* of struct event_ring; owns the ring that is made */
 	const struct map_fds *maps; /* NULL: nothing is counted */
 	const char *epoch;
-	uint32_t stream; /* unique among the processes of the parent's life */
-	void (*stopped)(void *context); /* see census_stop */
+	uint32_t stream;		/* unique among the processes of the parent's life */
+	void (*stopped)(void *context); /* see accounting_stop */
 	void *context;
 };
 
 /* 0, or negative errno with why. */
-int census_new(const struct census_options *options, struct census **census, struct why *why);
+int accounting_new(
+	const struct accounting_options *options, struct accounting **accounting, struct why *why);
 /* NULL is fine. */
-void census_free(struct census *census);
+void accounting_free(struct accounting *accounting);
 /* After a reload: from now on by this configuration. */
-void census_reconfigure(struct census *census, const struct config *config);
+void accounting_reconfigure(struct accounting *accounting, const struct config *config);
 
-/* The descriptor of the source board, for workers; the census keeps it. */
-int census_board(const struct census *census);
+/* The descriptor of the source table, for workers; accounting keeps it. */
+int accounting_sources(const struct accounting *accounting);
 
 /* Records that the state of a part of the datapath changed, at once: event datapath.state with
  * subject ("worker 1", "scout", "endpoints"), the new state ("hung", "alive", "closed", "open") and
- * the reason, for a person; NULL or "": none. The texts are copied. census may be NULL. */
-void census_state(
-	struct census *census, const char *subject, const char *state, const char *reason);
+ * the reason, for a person; NULL or "": none. The texts are copied. accounting may be NULL. */
+void accounting_state(
+	struct accounting *accounting, const char *subject, const char *state, const char *reason);
 
-/* Records a time in which connections passed unseen, which has ended: event datapath.open. census
- * may be NULL. */
-void census_unseen(struct census *census, const struct open_record *record);
+/* Records a time in which connections passed unseen, which has ended: event datapath.open.
+ * accounting may be NULL. */
+void accounting_unseen(struct accounting *accounting, const struct open_record *record);
 
 /* The end: each source is told a last time, then no event can come any more, and the shipper sees
  * the end of the stream. true: done. false: it takes a while (3 s at most), and
  * options.stopped will be called; may be called again meanwhile. */
-bool census_stop(struct census *census);
+bool accounting_stop(struct accounting *accounting);
 
 #endif

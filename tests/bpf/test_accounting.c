@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The census over maps that the tests fill by hand: what it publishes, records and costs. */
+/* Accounting over maps that the tests fill by hand: what it publishes, records and costs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,11 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "audit/source_board.h"
+#include "audit/source_table.h"
 #include "base/clock.h"
 #include "base/ring.h"
 #include "kernel/programs.h"
-#include "supervise/census.h"
+#include "supervise/accounting.h"
+#include "supervise/event_ring.h"
 
 #define MAX_SOURCES 4096
 #define PATIENCE    120. /* s: only a hang takes as long */
@@ -32,9 +33,9 @@ struct scene {
 	struct ev_loop *loop;
 	struct config config;
 	struct map_fds maps;
-	struct handout handout;
-	struct census *census;
-	const struct source_board *board;
+	struct list rings;
+	struct accounting *accounting;
+	const struct source_table *table;
 	struct ring *ring; /* of the shipper */
 	_Atomic uint64_t counted[COUNTER_ROWS];
 	struct counters counters;
@@ -64,39 +65,39 @@ static int map_make(enum bpf_map_type type, size_t key, size_t value, uint32_t e
 	return map;
 }
 
-static void census_open(struct scene *scene)
+static void accounting_open(struct scene *scene)
 {
 	struct why why = {""};
-	const struct census_options options = {
+	const struct accounting_options options = {
 		.loop = scene->loop,
 		.config = &scene->config,
 		.counters = &scene->counters,
-		.handout = &scene->handout,
+		.rings = &scene->rings,
 		.maps = &scene->maps,
 		.epoch = "0123456789abcdef",
 		.stream = 1,
 		.stopped = on_stopped,
 		.context = scene,
 	};
-	struct handout_ring *ring;
+	struct event_ring *ring;
 
-	list_init(&scene->handout.rings);
-	if (census_new(&options, &scene->census, &why))
+	list_init(&scene->rings);
+	if (accounting_new(&options, &scene->accounting, &why))
 		fail_msg("%s", why.text);
-	ring = handout_ring_find(&scene->handout, 1);
+	ring = event_ring_find(&scene->rings, 1);
 	assert_non_null(ring);
 	scene->ring = ring_map(ring->ring, false, &why);
 	assert_non_null(scene->ring);
-	scene->board = source_board_map(census_board(scene->census), &why);
-	assert_non_null(scene->board);
+	scene->table = source_table_map(accounting_sources(scene->accounting), &why);
+	assert_non_null(scene->table);
 }
 
-static void census_close(struct scene *scene)
+static void accounting_close(struct scene *scene)
 {
-	census_free(scene->census);
-	source_board_free(scene->board);
+	accounting_free(scene->accounting);
+	source_table_free(scene->table);
 	ring_unmap(scene->ring);
-	handout_ring_free(handout_ring_find(&scene->handout, 1));
+	event_ring_free(event_ring_find(&scene->rings, 1));
 }
 
 static int setup(void **state)
@@ -106,7 +107,7 @@ static int setup(void **state)
 
 	scene->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	assert_non_null(scene->loop);
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sallyport-census-XXXXXX");
+	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sallyport-accounting-XXXXXX");
 	assert_non_null(mkdtemp(scene->directory));
 	scene->counters.own = scene->counted;
 	scene->cpus = libbpf_num_possible_cpus();
@@ -123,7 +124,7 @@ static int setup(void **state)
 		map_make(BPF_MAP_TYPE_LRU_HASH, address, sizeof(struct source_limit), MAX_SOURCES);
 	scene->maps.actives =
 		map_make(BPF_MAP_TYPE_LRU_HASH, address, sizeof(struct source_active), MAX_SOURCES);
-	census_open(scene);
+	accounting_open(scene);
 	*state = scene;
 	return 0;
 }
@@ -133,12 +134,12 @@ static int teardown(void **state)
 	struct scene *scene = *state;
 	char path[128];
 
-	census_close(scene);
+	accounting_close(scene);
 	close(scene->maps.sources);
 	close(scene->maps.flows);
 	close(scene->maps.limits);
 	close(scene->maps.actives);
-	snprintf(path, sizeof(path), "%s/census", scene->directory);
+	snprintf(path, sizeof(path), "%s/accounting", scene->directory);
 	unlink(path);
 	rmdir(scene->directory);
 	ev_loop_destroy(scene->loop);
@@ -180,13 +181,13 @@ static void run_until(struct scene *scene, bool (*done)(struct scene *))
 
 static bool has_looked(struct scene *scene)
 {
-	return scene->counted[COUNTER_CENSUS_LOOKS] >= scene->wanted;
+	return scene->counted[COUNTER_ACCOUNTING_LOOKS] >= scene->wanted;
 }
 
 /* Runs so many whole rounds; the one that is under way may have missed what was done just now. */
 static void rounds(struct scene *scene, uint64_t n)
 {
-	scene->wanted = scene->counted[COUNTER_CENSUS_LOOKS] + n + 1;
+	scene->wanted = scene->counted[COUNTER_ACCOUNTING_LOOKS] + n + 1;
 	run_until(scene, has_looked);
 }
 
@@ -274,7 +275,7 @@ static bool shipper_sees_the_end(struct scene *scene)
 {
 	char byte;
 
-	return read(handout_ring_find(&scene->handout, 1)->life, &byte, 1) == 0;
+	return read(event_ring_find(&scene->rings, 1)->life, &byte, 1) == 0;
 }
 
 /* ---- the tests ---- */
@@ -293,14 +294,14 @@ static void totals_are_published_with_what_is_active(void **state)
 	flow_put(scene, 1, 1);
 	flow_put(scene, 1, 2);
 	rounds(scene, 1);
-	assert_int_equal(source_board_find(scene->board, &address, &totals), 0);
+	assert_int_equal(source_table_find(scene->table, &address, &totals), 0);
 	assert_int_equal(totals.counters.packets, 5);
 	assert_int_equal(totals.active, 2);
 	assert_int_equal(bpf_map_lookup_elem(scene->maps.actives, &key, &active), 0);
 	assert_int_equal(active.active, 2);
 	source_put(scene, 1, 6);
 	rounds(scene, 2);
-	assert_int_equal(source_board_find(scene->board, &address, &totals), 0);
+	assert_int_equal(source_table_find(scene->table, &address, &totals), 0);
 	assert_int_equal(totals.counters.packets, 6);
 	assert_int_equal(summaries(scene, text), 2);
 	assert_string_equal(text, "6");
@@ -312,17 +313,17 @@ static void the_end_tells_all_and_ends_the_stream(void **state)
 	char text[64];
 
 	scene->config.accounting.summary_ns = 1000 * NS_PER_S;
-	census_close(scene);
-	census_open(scene);
+	accounting_close(scene);
+	accounting_open(scene);
 	rounds(scene, 1);
 	for (uint32_t i = 0; i < 1000; i++)
 		source_put(scene, i, i + 1);
 	assert_int_equal(summaries(scene, text), 0);
 	assert_false(shipper_sees_the_end(scene));
-	assert_false(census_stop(scene->census));
-	assert_false(census_stop(scene->census));
+	assert_false(accounting_stop(scene->accounting));
+	assert_false(accounting_stop(scene->accounting));
 	run_until(scene, has_stopped);
-	assert_true(census_stop(scene->census));
+	assert_true(accounting_stop(scene->accounting));
 	assert_int_equal(summaries(scene, text), 1000);
 	assert_true(shipper_sees_the_end(scene));
 	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 0);
@@ -337,15 +338,15 @@ static void the_end_comes_also_when_the_ring_is_full(void **state)
 
 	scene->config.audit.ring_bytes = 1 << 16;
 	scene->config.accounting.summary_ns = 1000 * NS_PER_S;
-	census_close(scene);
-	census_open(scene);
+	accounting_close(scene);
+	accounting_open(scene);
 	for (uint32_t i = 0; i < 1000; i++)
 		source_put(scene, i, i);
 	begin_ns = clock_monotonic_ns();
-	assert_false(census_stop(scene->census));
+	assert_false(accounting_stop(scene->accounting));
 	run_until(scene, has_stopped);
 	assert_true(clock_monotonic_ns() - begin_ns < 8 * NS_PER_S);
-	assert_int_equal(scene->counted[COUNTER_CENSUS_SUMMARIES_CUT], 1);
+	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SUMMARIES_CUT], 1);
 	assert_in_range(summaries(scene, text), 10, 999);
 	assert_true(shipper_sees_the_end(scene));
 }
@@ -355,18 +356,18 @@ static void transitions_are_recorded_at_once(void **state)
 	struct scene *scene = *state;
 	char text[64] = "";
 
-	census_state(scene->census, "worker 1", "hung", "no sign of life for 900 ms");
+	accounting_state(scene->accounting, "worker 1", "hung", "no sign of life for 900 ms");
 	assert_int_equal(take(scene, "datapath.state", "datapath.subject", text), 1);
 	assert_string_equal(text, "worker 1");
-	census_state(scene->census, "worker 1", "alive", NULL);
+	accounting_state(scene->accounting, "worker 1", "alive", NULL);
 	assert_int_equal(take(scene, "datapath.state", "datapath.state", text), 1);
 	assert_string_equal(text, "alive");
-	assert_int_equal(scene->counted[COUNTER_CENSUS_STATES], 2);
-	census_state(NULL, "worker 1", "hung", "");
+	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_STATES], 2);
+	accounting_state(NULL, "worker 1", "hung", "");
 	/* After the end it is lost, and counted. */
-	assert_false(census_stop(scene->census));
+	assert_false(accounting_stop(scene->accounting));
 	run_until(scene, has_stopped);
-	census_state(scene->census, "worker 1", "hung", "");
+	accounting_state(scene->accounting, "worker 1", "hung", "");
 	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 1);
 }
 
@@ -382,8 +383,8 @@ static void the_next_life_repeats_nothing(void **state)
 	/* A tick of the slowest clock later the stamp is older than what is known. */
 	usleep(500000);
 	rounds(scene, 1);
-	census_close(scene);
-	census_open(scene);
+	accounting_close(scene);
+	accounting_open(scene);
 	source_put(scene, 2, 7);
 	rounds(scene, 2);
 	assert_int_equal(summaries(scene, text), 1);
@@ -400,7 +401,7 @@ static void a_mark_that_cannot_be_is_no_mark(void **state)
 	struct scene *scene = *state;
 	char path[128], text[64];
 
-	snprintf(path, sizeof(path), "%s/census", scene->directory);
+	snprintf(path, sizeof(path), "%s/accounting", scene->directory);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		FILE *file = fopen(path, "w");
 
@@ -408,8 +409,8 @@ static void a_mark_that_cannot_be_is_no_mark(void **state)
 		fputs(texts[i], file);
 		fclose(file);
 		source_put(scene, 1, 5);
-		census_close(scene);
-		census_open(scene);
+		accounting_close(scene);
+		accounting_open(scene);
 		rounds(scene, 1);
 		assert_int_equal(summaries(scene, text), 1);
 	}
@@ -422,13 +423,13 @@ static void a_new_configuration_holds(void **state)
 	char text[64];
 
 	scene->config.accounting.summary_ns = 1000 * NS_PER_S;
-	census_close(scene);
-	census_open(scene);
+	accounting_close(scene);
+	accounting_open(scene);
 	source_put(scene, 1, 5);
 	rounds(scene, 1);
 	assert_int_equal(summaries(scene, text), 0);
 	other.appliance.name = "door";
-	census_reconfigure(scene->census, &other);
+	accounting_reconfigure(scene->accounting, &other);
 	rounds(scene, 1);
 	assert_int_equal(take(scene, "source.summary", "observer.name", text), 1);
 	assert_string_equal(text, "door");
@@ -455,7 +456,7 @@ static void what_a_large_table_takes_of_a_processor_is_told(void **state)
 	begin_cpu_ns = cpu_ns();
 	rounds(scene, 1);
 	percent = 100 * (cpu_ns() - begin_cpu_ns) / (clock_monotonic_ns() - begin_ns);
-	printf("          census: %llu %% of a processor\n", (unsigned long long)percent);
+	printf("          accounting: %llu %% of a processor\n", (unsigned long long)percent);
 }
 
 int main(void)

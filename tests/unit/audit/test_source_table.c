@@ -16,14 +16,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "audit/source_board.h"
+#include "audit/source_table.h"
 #include "base/clock.h"
 
 #define MOST 4096u
 
 struct scene {
-	struct source_board *written;
-	const struct source_board *read;
+	struct source_table *written;
+	const struct source_table *read;
 	int fd;
 };
 
@@ -32,13 +32,13 @@ static int setup(void **state)
 	struct scene *scene = calloc(1, sizeof(*scene));
 	struct why why = {""};
 
-	scene->written = source_board_create(MOST, &scene->fd, &why);
+	scene->written = source_table_create(MOST, &scene->fd, &why);
 	if (!scene->written)
 		fail_msg("%s", why.text);
-	scene->read = source_board_map(scene->fd, &why);
+	scene->read = source_table_map(scene->fd, &why);
 	if (!scene->read)
 		fail_msg("%s", why.text);
-	source_board_begin(scene->written);
+	source_table_begin(scene->written);
 	*state = scene;
 	return 0;
 }
@@ -47,8 +47,8 @@ static int teardown(void **state)
 {
 	struct scene *scene = *state;
 
-	source_board_free(scene->written);
-	source_board_free(scene->read);
+	source_table_free(scene->written);
+	source_table_free(scene->read);
 	close(scene->fd);
 	free(scene);
 	return 0;
@@ -93,14 +93,14 @@ static int put(struct scene *scene, uint32_t source, uint32_t number)
 	struct address address = numbered(source);
 	struct source_totals totals = of(number);
 
-	return source_board_put(scene->written, &address, &totals);
+	return source_table_put(scene->written, &address, &totals);
 }
 
 static int64_t found(const struct scene *scene, uint32_t source)
 {
 	struct address address = numbered(source);
 	struct source_totals totals;
-	int error = source_board_find(scene->read, &address, &totals);
+	int error = source_table_find(scene->read, &address, &totals);
 
 	return error ? error : number_in(&totals);
 }
@@ -128,14 +128,14 @@ static void the_unspecified_address_is_an_address(void **state)
 	struct source_totals totals = of(5);
 
 	assert_int_equal(put(scene, 1, 1), 0);
-	assert_int_equal(source_board_find(scene->read, &unspecified, &totals), -ENOENT);
-	assert_int_equal(source_board_put(scene->written, &unspecified, &totals), 0);
+	assert_int_equal(source_table_find(scene->read, &unspecified, &totals), -ENOENT);
+	assert_int_equal(source_table_put(scene->written, &unspecified, &totals), 0);
 	totals = of(6);
-	assert_int_equal(source_board_find(scene->read, &unspecified, &totals), 0);
+	assert_int_equal(source_table_find(scene->read, &unspecified, &totals), 0);
 	assert_int_equal(number_in(&totals), 5);
 }
 
-static void a_full_board_forgets_only_who_is_gone(void **state)
+static void a_full_table_forgets_only_who_is_gone(void **state)
 {
 	struct scene *scene = *state;
 
@@ -143,11 +143,11 @@ static void a_full_board_forgets_only_who_is_gone(void **state)
 		assert_int_equal(put(scene, i, i), 0);
 	/* All of them were put in this round or the one before. */
 	assert_int_equal(put(scene, MOST, 1), -ENOSPC);
-	source_board_begin(scene->written);
+	source_table_begin(scene->written);
 	assert_int_equal(put(scene, MOST, 1), -ENOSPC);
 	for (uint32_t i = 0; i < MOST; i += 2)
 		assert_int_equal(put(scene, i, i + 1), 0);
-	source_board_begin(scene->written);
+	source_table_begin(scene->written);
 	for (uint32_t i = 0; i < MOST / 2; i++)
 		assert_int_equal(put(scene, MOST + i, i), 0);
 	assert_int_equal(put(scene, 2 * MOST, 1), -ENOSPC);
@@ -167,29 +167,29 @@ static void a_reader_cannot_write(void **state)
 	assert_int_equal(ftruncate(scene->fd, 0), -1);
 }
 
-static void what_is_no_board_is_refused(void **state)
+static void what_is_no_source_table_is_refused(void **state)
 {
 	int fd = memfd_create("test", MFD_CLOEXEC);
 	char zeros[4096] = "";
 	struct why why = {""};
 
 	(void)state;
-	assert_null(source_board_map(fd, &why));
+	assert_null(source_table_map(fd, &why));
 	assert_int_equal(write(fd, zeros, sizeof(zeros)), sizeof(zeros));
-	assert_null(source_board_map(fd, &why));
+	assert_null(source_table_map(fd, &why));
 	assert_non_null(strstr(why.text, "does not hold totals"));
 	close(fd);
-	assert_null(source_board_create(0, &fd, &why));
+	assert_null(source_table_create(0, &fd, &why));
 }
 
 /* Each source is put again and again with the next number; some sources come and go. */
 static void write_on(struct scene *scene)
 {
 	for (uint32_t round = 1;; round++) {
-		source_board_begin(scene->written);
+		source_table_begin(scene->written);
 		for (uint32_t i = 0; i < 16; i++)
 			put(scene, i, round);
-		/* Enough of them to have the board made anew now and then. */
+		/* Enough of them to have the table made anew now and then. */
 		for (uint32_t i = 0; i < MOST / 4; i++)
 			put(scene, MOST + round % 64 * MOST + i, round);
 	}
@@ -224,7 +224,7 @@ static void no_number_is_ever_torn(void **state)
 	assert_true(last[0] > 1);
 	/* Mostly there is something to be had. */
 	assert_true(left_out < whole);
-	printf("          board: %u reads, %u left out\n", whole, left_out);
+	printf("          table: %u reads, %u left out\n", whole, left_out);
 }
 
 /* Whatever the writer was doing when it died: a look ends. */
@@ -255,9 +255,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(what_is_put_is_found_by_the_other_side),
 		SCENE_TEST(the_unspecified_address_is_an_address),
-		SCENE_TEST(a_full_board_forgets_only_who_is_gone),
+		SCENE_TEST(a_full_table_forgets_only_who_is_gone),
 		SCENE_TEST(a_reader_cannot_write),
-		SCENE_TEST(what_is_no_board_is_refused),
+		SCENE_TEST(what_is_no_source_table_is_refused),
 		SCENE_TEST(no_number_is_ever_torn),
 		SCENE_TEST(a_writer_that_dies_blocks_nobody),
 	};
