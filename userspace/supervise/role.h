@@ -40,9 +40,11 @@ enum control_type {
 	/* scout → parent, once: every configured name was resolved, or could not be. Before that the
 	 * appliance is not ready: connections to addresses nobody knows yet would pass unseen. */
 	CONTROL_SCOUTED,
-	/* signer → parent: struct control_peer. That worker asks for more leaves than it may have
-	 * (tls.leaf_rate); of one worker at most one in a minute. */
+	/* signer → parent: struct control_peer. That worker asks more often than it may (tls.leaf_rate); of one worker at most one in a minute. */
 	CONTROL_LIMITED,
+	/* signer → parent: struct control_suspect. That worker did what none of ours does; of one worker
+	 * at most one in a minute. */
+	CONTROL_SUSPECT,
 };
 
 /* Both are child.c's business only. */
@@ -56,6 +58,11 @@ struct control_failed {
 
 struct control_peer {
 	uint32_t number; /* of the worker process: role_context.number */
+};
+
+struct control_suspect {
+	uint32_t number;  /* as in control_peer */
+	char problem[92]; /* with its NUL: "sent …" */
 };
 
 struct role_context {
