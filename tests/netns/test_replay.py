@@ -3,8 +3,10 @@
 had an effect."""
 
 import contextlib
+import hashlib
 import os
 import signal
+import threading
 
 import pytest
 
@@ -16,8 +18,16 @@ BATCHES = "/openai/batches?api-version=2024-10-21"
 
 
 @pytest.fixture(scope="module")
-def gate(standing):
-    return standing
+def gate(lab):
+    """A body that is not edited goes on in the turn in which its beginning has come; all bodies
+    together are held up to 2 MiB."""
+    gate = lab.appliance({"http": {"request_window": "4KiB", "held_max": "2MiB"},
+                          "appliance": {"workers": 1}})
+    try:
+        yield gate.start()
+        gate.stop()
+    finally:
+        gate.close()
 
 
 def kept(client, origin, prompt, **headers):
@@ -70,3 +80,42 @@ def test_a_connection_that_was_closed_already_is_replaced(gate, client, origin, 
         assert connection.response().status in (200, 404)
     assert len(origin.requests("second")) == 1
     assert gate.counters()["origin.stale"] == before + 1
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("size", [70_000, 1_000_000, 3_000_000])
+def test_so_is_one_that_a_long_body_was_to_go_over(gate, client, origin, prompt, size, chunked):
+    """The body begins to go before it is whole: whether it can be sent again is decided before."""
+    body = chat_body(prompt, padding="x" * size).encode()
+    target = azure_path("text-embedding-3-small", "embeddings")
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+    head = f"POST {target} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\nx-test-id: second\r\n{framing}\r\n\r\n"
+    data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    with kept(client, origin, prompt, **{"x-test-idle-close-ms": "300"}) as connection:
+        number = origin.request("first").connection
+        sending = threading.Thread(target=connection.send, args=(head.encode() + data,))
+        with frozen(gate):
+            wait_for(lambda: [r for r in origin.records("close") if r["connection"] == number],
+                     "the origin to close")
+            sending.start()
+        assert connection.response().status == 200
+        sending.join()
+    assert [r.body_sha256 for r in origin.requests("second")] == [hashlib.sha256(body).hexdigest()]
+
+
+def test_what_bodies_take_together_is_bounded(client, origin, prompt):
+    """Each may yet be edited and would be held to its end: the first do, the others go on."""
+    body = chat_body(prompt, stream=True, padding="x" * 900_000).encode()
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(client.tls(AZURE)) for _ in range(6)]
+        for i, connection in enumerate(connections):
+            connection.send(f"POST {azure_path('gpt-held')} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\n"
+                            f"x-test-id: held\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:-1])
+        wait_for(lambda: len(origin.records("connection")) >= 3, "bodies to go on before they are whole")
+        for connection in connections:
+            connection.send(body[-1:])
+            assert connection.response().status == 200
+    seen = [(r.body_sha256, r.include_usage) for r in origin.requests("held")]
+    whole = [usage for _, usage in seen]
+    assert len(seen) == 6 and 1 <= sum(whole) <= 3  # held to the end: edited
+    assert {sha for sha, usage in seen if not usage} == {hashlib.sha256(body).hexdigest()}

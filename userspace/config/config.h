@@ -149,6 +149,8 @@ struct config_http {
 	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
 	size_t request_window;	/* bytes of a body held before it goes on: 64 KiB … */
 	size_t edit_window;	/* … and of one that may yet be edited: 1 MiB */
+	size_t replay_window;	/* bytes kept of a body that goes on, to send it again: 1 MiB */
+	size_t held_max;	/* bytes of bodies that a worker holds beyond request_window: 64 MiB */
 	uint64_t body_max;	/* 0: no limit */
 	enum config_unreadable unreadable;
 	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
@@ -157,6 +159,7 @@ struct config_http {
 
 struct config_origin {
 	uint64_t connect_ns;	/* TCP + TLS: 5 s per address */
+	uint32_t attempts_max;	/* tries of one request: 4 */
 	uint64_t first_byte_ns;	/* 20 min */
 	uint64_t idle_ns;	/* between two bytes of a response: 20 min */
 	uint64_t keepalive_ns;	/* an unused pooled connection lives this long: 60 s */

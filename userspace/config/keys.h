@@ -103,6 +103,8 @@
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(edit_window, SIZE, edit_window, "1MiB", "0..64MiB")                                     \
+	S(replay_window, SIZE, replay_window, "1MiB", "0..64MiB")                                 \
+	S(held_max, SIZE, held_max, "64MiB", "0..64GiB")                                          \
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
 	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
@@ -110,6 +112,7 @@
 
 #define KEYS_ORIGIN(S, L)                                                                         \
 	S(connect_timeout, DURATION, connect_ns, "5s", "100ms..10m")                              \
+	S(attempts_max, U32, attempts_max, "4", "1..8")                                           \
 	S(first_byte_timeout, DURATION, first_byte_ns, "20m", "1s..1d")                           \
 	S(idle_timeout, DURATION, idle_ns, "20m", "1s..1d")                                       \
 	S(keepalive, DURATION, keepalive_ns, "60s", "0s..1d")                                     \

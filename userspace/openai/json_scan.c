@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "openai/json_scan.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
+#include "openai/json_string.h"
 #include "openai/json_text.h"
 
 enum state {
@@ -15,8 +15,6 @@ enum state {
 	STATE_COLON,
 	STATE_NEXT, /* after a value: a comma or the closing bracket */
 	STATE_STRING,
-	STATE_ESCAPE, /* after a backslash */
-	STATE_HEX,    /* after \u */
 	STATE_NUMBER,
 	STATE_WORD, /* true, false, null */
 	STATE_CLOSED
@@ -30,19 +28,13 @@ struct frame {
 	uint8_t node;
 	uint64_t index, start;
 	uint64_t members; /* begun so far */
-	uint64_t seen;	  /* a bit for each rule of the table whose member was there */
-};
-
-/* The rules of each node, as a list. */
-#define NO_RULE 0xff
-struct rule_index {
-	uint8_t first[JSON_RULES_MAX], next[JSON_RULES_MAX];
+	uint64_t seen;	  /* a bit for each rule whose member was there, see json_rules_find */
 };
 
 struct json_scan {
 	const struct json_handler *handler;
 	void *context;
-	struct rule_index index;
+	struct json_rules rules;
 	enum json_problem problem;
 	enum state state;
 	uint64_t fed; /* bytes before the present piece */
@@ -63,49 +55,12 @@ struct json_scan {
 	const char *word; /* what is left of it */
 	unsigned mark;	  /* bytes of the byte order mark that came */
 
-	/* UTF-8: continuation bytes to come, and the bounds of the next. */
-	unsigned continuation;
-	unsigned char low, high;
-	unsigned hex_digits;
-	uint32_t hex, high_surrogate;
-	bool lone_surrogate;
+	struct json_string string;
 
 	struct json_keep *text, *raw;
 	unsigned raw_depth;
 	const char *raw_from; /* in the present piece: what was not kept yet */
 };
-
-const char *json_problem_name(enum json_problem problem)
-{
-	static const char *const names[] = {
-		[JSON_FINE] = "none",
-		[JSON_SYNTAX] = "invalid JSON",
-		[JSON_BAD_UTF8] = "invalid UTF-8",
-		[JSON_BAD_ESCAPE] = "invalid escape",
-		[JSON_CONTROL] = "control character in string",
-		[JSON_TOO_DEEP] = "nested too deep",
-		[JSON_TRAILING] = "bytes after the JSON value",
-		[JSON_UNFINISHED] = "unfinished JSON",
-		[JSON_EMPTY] = "empty",
-	};
-
-	return names[problem];
-}
-
-static void rules_index(struct json_scan *s)
-{
-	const struct json_handler *h = s->handler;
-
-	assert(h->nrules <= JSON_RULES_MAX);
-	memset(&s->index, NO_RULE, sizeof(s->index));
-	for (size_t i = h->nrules; i-- > 0;) {
-		const struct json_rule *rule = &h->rules[i];
-
-		assert(rule->parent < JSON_RULES_MAX && rule->node < JSON_RULES_MAX);
-		s->index.next[i] = s->index.first[rule->parent];
-		s->index.first[rule->parent] = (uint8_t)i;
-	}
-}
 
 struct json_scan *json_scan_new(const struct json_handler *handler, void *context)
 {
@@ -114,7 +69,7 @@ struct json_scan *json_scan_new(const struct json_handler *handler, void *contex
 	if (s) {
 		s->handler = handler;
 		s->context = context;
-		rules_index(s);
+		json_rules_index(&s->rules, handler->rules, handler->nrules);
 	}
 	return s;
 }
@@ -126,7 +81,7 @@ void json_scan_free(struct json_scan *s)
 
 bool json_scan_met_lone_surrogate(const struct json_scan *s)
 {
-	return s->lone_surrogate || s->high_surrogate;
+	return s->string.lone_surrogate || s->string.high_surrogate;
 }
 
 void json_scan_keep_raw(struct json_scan *s, struct json_keep *keep)
@@ -173,98 +128,22 @@ static struct frame *frame_of(struct json_scan *s)
 	return s->depth && s->depth <= JSON_SCAN_WATCHED ? &s->frames[s->depth - 1] : NULL;
 }
 
-static bool rule_matches(const struct json_rule *rule, struct slice key)
-{
-	if (!rule->key)
-		return true;
-	return key.len && *rule->key == *key.data && slice_equal(slice_of_string(rule->key), key);
-}
-
-/* Whether a key has bytes that no name of a table has. */
-static bool key_is_odd(struct slice key)
-{
-	for (size_t i = 0; i < key.len; i++) {
-		unsigned char c = (unsigned char)key.data[i];
-
-		if (c == 0 || c >= 0x80 || (c >= 'A' && c <= 'Z'))
-			return true;
-	}
-	return false;
-}
-
-/* As readers that ignore case, or end at a NUL, take the key: the characters outside of ASCII are
- * those whose other case is in it (Unicode, CaseFolding.txt and SpecialCasing.txt). */
-static struct slice key_fold(struct slice key, char folded[JSON_SCAN_KEY])
-{
-	static const struct {
-		struct slice from;
-		char to;
-	} others[] = {{{"\xc5\xbf", 2}, 's'}, {{"\xe2\x84\xaa", 3}, 'k'}, {{"\xc4\xb0", 2}, 'i'},
-		{{"\xc4\xb1", 2}, 'i'}};
-	size_t len = 0;
-
-	while (key.len && key.data[0]) {
-		char c = key.data[0];
-		size_t used = 1;
-
-		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-			if (slice_starts_with(key, others[i].from)) {
-				c = others[i].to;
-				used = others[i].from.len;
-			}
-		folded[len++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-		key = slice_after(key, used);
-	}
-	return slice_of(folded, len);
-}
-
-static void tell_doubt(struct json_scan *s, enum json_doubt doubt)
-{
-	if (s->handler->doubt)
-		s->handler->doubt(s->context, doubt);
-}
-
-/* Tells when other readers may take the key for one of the table. */
-static void doubt_form(struct json_scan *s, const struct frame *parent, struct slice key)
-{
-	const struct json_rule *rules = s->handler->rules;
-	char memory[JSON_SCAN_KEY];
-	struct slice folded;
-
-	if (!key_is_odd(key))
-		return;
-	folded = key_fold(key, memory);
-	for (uint8_t i = s->index.first[parent->node]; i != NO_RULE; i = s->index.next[i])
-		if (rules[i].key && slice_equal(folded, slice_of_string(rules[i].key))) {
-			tell_doubt(s, JSON_DOUBT_FORM);
-			return;
-		}
-}
-
 /* The node of a value in the container on top, 0 when nobody watches it. */
 static uint8_t find_node(struct json_scan *s, struct frame *parent)
 {
-	const struct json_rule *rules = s->handler->rules;
-	struct slice key = slice_of(s->key, s->key_len);
-	uint8_t i;
+	struct json_rules_found found;
 
 	if (!s->depth)
 		return JSON_ROOT;
 	if (!parent || !parent->node)
 		return 0;
-	for (i = s->index.first[parent->node]; i != NO_RULE; i = s->index.next[i])
-		if (rule_matches(&rules[i], key))
-			break;
 	if (!s->object[s->depth - 1])
-		return i == NO_RULE ? 0 : rules[i].node;
-	if (i == NO_RULE || !rules[i].key) {
-		doubt_form(s, parent, key);
-		return i == NO_RULE ? 0 : rules[i].node;
-	}
-	if (parent->seen & (uint64_t)1 << i)
-		tell_doubt(s, JSON_DOUBT_TWICE);
-	parent->seen |= (uint64_t)1 << i;
-	return rules[i].node;
+		return json_rules_element(&s->rules, parent->node);
+	found = json_rules_member(
+		&s->rules, parent->node, slice_of(s->key, s->key_len), &parent->seen);
+	if (found.doubtful && s->handler->doubt)
+		s->handler->doubt(s->context, found.doubt);
+	return found.node;
 }
 
 /* A value begins at p; enters the container when it is one. */
@@ -335,39 +214,24 @@ static void end_container(struct json_scan *s, const char *p)
 }
 
 /* Decoded bytes of the string that is being read. */
-static void emit(struct json_scan *s, const char *p, size_t len)
+static void emit(struct json_scan *s, struct slice bytes)
 {
-	size_t i, kept;
+	size_t kept = JSON_SCAN_KEY - s->key_len;
 
 	if (!s->in_key) {
 		if (s->text)
-			keep_append(s->text, slice_of(p, len));
+			keep_append(s->text, bytes);
 		return;
 	}
 	if (!s->key_watched)
 		return;
-	for (i = 0; i < len; i++) /* FNV-1a */
-		s->value.key_hash = (s->value.key_hash ^ (unsigned char)p[i]) * 0x100000001b3ULL;
-	kept = len < JSON_SCAN_KEY - s->key_len ? len : JSON_SCAN_KEY - s->key_len;
-	memcpy(s->key + s->key_len, p, kept);
+	for (size_t i = 0; i < bytes.len; i++) /* FNV-1a */
+		s->value.key_hash =
+			(s->value.key_hash ^ (unsigned char)bytes.data[i]) * 0x100000001b3ULL;
+	if (kept > bytes.len)
+		kept = bytes.len;
+	memcpy(s->key + s->key_len, bytes.data, kept);
 	s->key_len += kept;
-}
-
-static void emit_character(struct json_scan *s, uint32_t c)
-{
-	char bytes[4];
-
-	emit(s, bytes, json_text_encode(c, bytes));
-}
-
-/* Whatever comes is not the second half of a pair. */
-static void emit_lone_surrogate(struct json_scan *s)
-{
-	if (s->high_surrogate) {
-		s->high_surrogate = 0;
-		s->lone_surrogate = true;
-		emit_character(s, 0xfffd);
-	}
 }
 
 static void begin_string(struct json_scan *s, bool key)
@@ -375,6 +239,7 @@ static void begin_string(struct json_scan *s, bool key)
 	const struct frame *frame = frame_of(s);
 
 	s->state = STATE_STRING;
+	json_string_begin(&s->string);
 	s->in_key = key;
 	if (!key)
 		return;
@@ -383,122 +248,20 @@ static void begin_string(struct json_scan *s, bool key)
 	s->value.key_hash = 0xcbf29ce484222325ULL;
 }
 
-/* A byte outside ASCII (RFC 3629 section 4). */
-static void read_utf8(struct json_scan *s, unsigned char c)
-{
-	if (s->continuation) {
-		if (c < s->low || c > s->high) {
-			s->problem = JSON_BAD_UTF8;
-			return;
-		}
-		s->continuation--;
-	} else if (c >= 0xc2 && c <= 0xf4) {
-		s->continuation = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-		s->low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-		s->high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-		return;
-	} else {
-		s->problem = JSON_BAD_UTF8;
-	}
-	s->low = 0x80;
-	s->high = 0xbf;
-}
-
 static const char *read_string(struct json_scan *s, const char *p, const char *end)
 {
-	const char *run = p;
+	struct slice decoded;
 
-	while (p < end) {
-		size_t len = s->continuation ? 0 : json_text_plain(p, (size_t)(end - p));
-
-		p += len;
-		if (p == end || (unsigned char)*p < 0x80)
-			break;
-		/* Byte by byte only where the piece ends inside a character. */
-		len = s->continuation ? 0 : json_text_character(slice_of(p, (size_t)(end - p)));
-		if (!len) {
-			read_utf8(s, (unsigned char)*p);
-			len = 1;
-		}
-		if (s->problem)
-			break;
-		p += len;
-	}
-	if (p > run) {
-		emit_lone_surrogate(s);
-		emit(s, run, (size_t)(p - run));
-	}
-	if (p == end || s->problem)
+	p = json_string_read(&s->string, p, end, &decoded, &s->problem);
+	if (decoded.len)
+		emit(s, decoded);
+	if (!s->string.ended)
 		return p;
-	if (s->continuation) {
-		s->problem = JSON_BAD_UTF8;
-	} else if (*p == '\\') {
-		s->state = STATE_ESCAPE;
-		p++;
-	} else if (*p == '"') {
-		emit_lone_surrogate(s);
-		p++;
-		if (s->in_key)
-			s->state = STATE_COLON;
-		else
-			end_value(s, p);
-	} else {
-		s->problem = JSON_CONTROL;
-	}
+	if (s->in_key)
+		s->state = STATE_COLON;
+	else
+		end_value(s, p);
 	return p;
-}
-
-static const char *read_escape(struct json_scan *s, const char *p)
-{
-	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-	const char *found = *p ? strchr(from, *p) : NULL;
-
-	if (*p == 'u') {
-		s->state = STATE_HEX;
-		s->hex = 0;
-		s->hex_digits = 0;
-	} else if (found) {
-		emit_lone_surrogate(s);
-		emit(s, &to[found - from], 1);
-		s->state = STATE_STRING;
-	} else {
-		s->problem = JSON_BAD_ESCAPE;
-		return p;
-	}
-	return p + 1;
-}
-
-static const char *read_hex(struct json_scan *s, const char *p)
-{
-	char c = (char)(*p | 0x20);
-
-	if (*p >= '0' && *p <= '9') {
-		s->hex = s->hex << 4 | (uint32_t)(*p - '0');
-	} else if (c >= 'a' && c <= 'f') {
-		s->hex = s->hex << 4 | (uint32_t)(c - 'a' + 10);
-	} else {
-		s->problem = JSON_BAD_ESCAPE;
-		return p;
-	}
-	if (++s->hex_digits < 4)
-		return p + 1;
-	s->state = STATE_STRING;
-	if (s->hex >= 0xdc00 && s->hex < 0xe000 && s->high_surrogate) {
-		emit_character(
-			s, 0x10000 + ((s->high_surrogate - 0xd800) << 10) + (s->hex - 0xdc00));
-		s->high_surrogate = 0;
-		return p + 1;
-	}
-	emit_lone_surrogate(s);
-	if (s->hex >= 0xd800 && s->hex < 0xdc00) {
-		s->high_surrogate = s->hex;
-	} else if (s->hex >= 0xdc00 && s->hex < 0xe000) {
-		s->lone_surrogate = true;
-		emit_character(s, 0xfffd);
-	} else {
-		emit_character(s, s->hex);
-	}
-	return p + 1;
 }
 
 /* The state after byte c of a number, or -1 when it does not belong to it. */
@@ -683,12 +446,6 @@ enum json_problem json_scan_feed(struct json_scan *s, struct slice piece)
 			break;
 		case STATE_STRING:
 			p = read_string(s, p, end);
-			break;
-		case STATE_ESCAPE:
-			p = read_escape(s, p);
-			break;
-		case STATE_HEX:
-			p = read_hex(s, p);
 			break;
 		case STATE_NUMBER:
 			p = read_number(s, p, end);

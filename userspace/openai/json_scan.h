@@ -11,11 +11,13 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "openai/json_problem.h"
+#include "openai/json_rules.h"
 
-#define JSON_SCAN_DEPTH	  128 /* containers within containers */
-#define JSON_SCAN_WATCHED 12  /* a table's paths lead no deeper */
-#define JSON_SCAN_KEY	  48  /* bytes of a key that are kept; names in tables are shorter */
-#define JSON_SCAN_NUMBER  48  /* bytes of a number that are kept */
+#define JSON_SCAN_DEPTH	  128		 /* containers within containers */
+#define JSON_SCAN_WATCHED 12		 /* a table's paths lead no deeper */
+#define JSON_SCAN_KEY	  JSON_RULES_KEY /* bytes of a key that are kept */
+#define JSON_SCAN_NUMBER  48		 /* bytes of a number that are kept */
 
 enum json_type {
 	JSON_OBJECT,
@@ -25,33 +27,6 @@ enum json_type {
 	JSON_TRUE,
 	JSON_FALSE,
 	JSON_NULL
-};
-
-enum json_problem {
-	JSON_FINE,
-	JSON_SYNTAX,
-	JSON_BAD_UTF8,
-	JSON_BAD_ESCAPE,
-	JSON_CONTROL,
-	JSON_TOO_DEEP,
-	JSON_TRAILING,
-	JSON_UNFINISHED,
-	JSON_EMPTY
-};
-
-/* One name per problem, for events and counters: "invalid JSON" … */
-const char *json_problem_name(enum json_problem problem);
-
-/* A value under parent has the identity node (1..255). The document itself is JSON_ROOT. Under an
- * object, key names the member, and JSON_ANY every member no earlier rule of the table named;
- * under an array every element matches JSON_ELEMENT. */
-#define JSON_ROOT    1
-#define JSON_ANY	NULL
-#define JSON_ELEMENT	NULL
-#define JSON_RULES_MAX	64 /* of a table; its nodes are below it as well */
-struct json_rule {
-	uint8_t parent, node;
-	const char *key;
 };
 
 struct json_value {
@@ -68,12 +43,6 @@ struct json_value {
 };
 
 struct json_scan;
-
-/* Why parsers may differ in which member a key of the table is. */
-enum json_doubt {
-	JSON_DOUBT_TWICE, /* the object has it already */
-	JSON_DOUBT_FORM,  /* it differs from one of the table in case alone, or after a NUL */
-};
 
 struct json_handler {
 	const struct json_rule *rules;

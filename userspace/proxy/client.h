@@ -4,6 +4,7 @@
 #define PROXY_CLIENT_H
 
 #include "http/h1.h"
+#include "http/message.h"
 #include "io/hangup.h"
 #include "io/stream.h"
 #include "proxy/worker.h"
@@ -14,9 +15,12 @@ struct exchange;
 
 /* What an exchange tells the connection that it came by. */
 struct client_ops {
-	/* The exchange is over and all of its response is composed; keep: another request may
-	 * follow. */
-	void (*exchange_done)(struct client *client, bool keep);
+	/* The response; to: the client. Its abort is close with reset. */
+	struct message_ops response;
+	/* Sends what was handed over. 0, or a negative errno: the client is gone. */
+	int (*flush)(struct client *client);
+	/* The exchange is over and all of its response is handed over. */
+	void (*exchange_done)(struct client *client);
 	/* The exchange can take input again. */
 	void (*resume)(struct client *client);
 	/* Closes; the exchange in progress, if any, hears of it. reset: the client must not take
@@ -33,6 +37,9 @@ enum client_state {
 	CLIENT_LINGERING, /* all is sent, what still comes is thrown away (RFC 9112 section 9.6) */
 	CLIENT_CLOSED,
 };
+
+/* How the body of a response is delimited. */
+enum client_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 
 struct client {
 	unsigned magic;
@@ -58,7 +65,10 @@ struct client {
 	struct exchange *exchange; /* the one in progress */
 	uint64_t accepted_ns;	/* CLOCK_MONOTONIC */
 	uint64_t handshake_ns;	/* duration, from the first byte that was seen */
+	uint8_t minor;		/* of the last request's version */
+	bool request_whole;	/* it is read to its end */
 	bool close_after;	/* no further request on this connection */
+	enum client_framing framing; /* of the response */
 	bool parsing;		/* client_parse is on the stack */
 };
 

@@ -14,6 +14,7 @@
 #include "io/socket.h"
 #include "proxy/bypass.h"
 #include "proxy/bypass_event.h"
+#include "proxy/downstream_h1.h"
 #include "proxy/exchange.h"
 
 #define CLIENT_MAGIC 0xc11e47u
@@ -26,7 +27,9 @@
 
 static void client_close(struct client *client, bool reset);
 static void client_resume(struct client *client);
-static void client_exchange_done(struct client *client, bool keep);
+static void client_exchange_done(struct client *client);
+static int client_flush(struct client *client);
+static void client_abort_response(void *to, const struct message_fault *fault);
 static void client_hung_up(struct hangup *hangup);
 static void client_ready(void *owner);
 static void client_readable(void *owner);
@@ -41,6 +44,9 @@ static const struct stream_handler client_handler = {
 };
 
 static const struct client_ops client_ops = {
+	.response = {downstream_h1_head, downstream_h1_body, downstream_h1_trailers,
+		downstream_h1_room, client_abort_response},
+	.flush = client_flush,
 	.exchange_done = client_exchange_done,
 	.resume = client_resume,
 	.close = client_close,
@@ -357,6 +363,7 @@ void downstream_new(struct worker *worker, int fd)
 	client->ops = &client_ops;
 	client->worker = worker;
 	client->fd = fd;
+	client->minor = 1;
 	client->accepted_ns = clock_monotonic_ns();
 	error = client_addresses(client);
 	if (!error && address_is_loopback(&client->destination.address)) {
@@ -486,13 +493,21 @@ static void client_head(struct client *client, const struct head *head, bool fin
 {
 	if (!head->keep_alive || client->worker->draining)
 		client->close_after = true;
+	client->minor = head->minor;
+	client->request_whole = fin;
 	client->exchange = exchange_start(client, head, fin);
+	if (head->expect_continue && !fin && client_takes_input(client) &&
+		downstream_h1_continue(client) < 0)
+		client_close(client, false);
 }
 
 static void client_refuse_request(struct client *client, const struct h1_error *error)
 {
+	const struct message_fault fault = {
+		MESSAGE_MALFORMED, 0, error->name, error->text, error->status};
+
 	if (client->exchange)
-		exchange_body_error(client->exchange, error);
+		exchange_body_error(client->exchange, &fault);
 	else
 		client->exchange = exchange_refuse(client, ENDING_REQUEST_MALFORMED,
 			&(struct ending_detail){error->name, error->text, error->status});
@@ -516,10 +531,12 @@ static size_t client_parse(struct client *client, struct slice input)
 			client_head(client, event.head, event.fin);
 			break;
 		case H1_TRAILERS:
-			exchange_trailers(client->exchange, &event);
-			/* fall through */
+			client->request_whole = true;
+			exchange_trailers(client->exchange, event.trailers, event.ntrailers);
+			break;
 		case H1_BODY:
 		case H1_END:
+			client->request_whole = event.fin;
 			exchange_body(client->exchange, event.span, event.fin);
 			break;
 		case H1_ERROR:
@@ -617,12 +634,24 @@ static void client_resume(struct client *client)
 	client_set_deadline(client);
 }
 
-static void client_exchange_done(struct client *client, bool keep)
+static int client_flush(struct client *client)
+{
+	return stream_flush(&client->stream);
+}
+
+static void client_abort_response(void *to, const struct message_fault *fault)
+{
+	(void)fault;
+	client_close(to, true);
+}
+
+static void client_exchange_done(struct client *client)
 {
 	client->exchange = NULL;
+	client->request_whole = false;
 	/* A worker that drains closes only where the response said so: else the client may be sending
 	 * its next request already, and that is served first. */
-	if (!keep || client->close_after) {
+	if (client->close_after) {
 		client_linger(client);
 		return;
 	}

@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "http/h1_write.h"
 
 #define EXCHANGE_MAGIC 0xe8c4a9e0u
 
@@ -27,7 +26,7 @@ struct exchange *exchange_of(struct list *node)
 static const unsigned exchange_ways[] = {
 	[EXCHANGE_HOLDING] = TO(CONNECTING) | TO_AN_END,
 	[EXCHANGE_CONNECTING] = TO(SENDING) | TO(AWAITING) | TO_AN_END,
-	[EXCHANGE_SENDING] = TO(AWAITING) | TO(ANSWERING) | TO_AN_END,
+	[EXCHANGE_SENDING] = TO(AWAITING) | TO(ANSWERING) | TO(CONNECTING) /* again */ | TO_AN_END,
 	[EXCHANGE_AWAITING] = TO(JUDGING) | TO(ANSWERING) | TO(CONNECTING) /* again */ |
 			      TO(DRAINING) | TO_AN_END,
 	[EXCHANGE_JUDGING] = TO(ANSWERING) | TO(CONNECTING) /* unedited */ | TO_AN_END,
@@ -60,17 +59,22 @@ static void exchange_start_timer(struct exchange *ex, double seconds)
 
 static struct deadline_view exchange_view(const struct exchange *ex)
 {
-	struct stream *origin = ex->connection ? &ex->connection->stream : NULL;
+	const struct upstream_slot *origin = ex->attempt.slot;
 
 	return (struct deadline_view){
 		.phase = ex->phase,
-		.reading = ex->reading_request || ex->reading_response,
-		.origin_full = origin && !stream_room(origin),
-		.origin_unsent = origin && buf_len(stream_out(origin)),
-		.client_full = ex->client && !stream_room(&ex->client->stream),
-		.end_mark = ex->end_mark,
-		.request_open = !ex->request_whole,
+		.reading = intake_waits(&ex->request) || intake_waits(&ex->attempt.response),
+		.origin_full = origin && !origin->ops->request.room(origin),
+		.origin_unsent = origin && origin->ops->unsent(origin),
+		.client_full = ex->client && !ex->client->ops->response.room(ex->client),
+		.end_mark = ex->answer == ANSWER_MARKED,
+		.request_open = !exchange_request_is_whole(ex),
 	};
+}
+
+static uint64_t exchange_origin_took(const struct exchange *ex)
+{
+	return ex->attempt.slot->ops->sent(ex->attempt.slot);
 }
 
 /* Who owed what before may go on owing it; a timer that would fire too early is left to do so. */
@@ -86,7 +90,7 @@ void exchange_moved(struct exchange *ex, enum ending_side side)
 	ex->owed = owed;
 	ex->owed_since = ev_now(ex->worker->loop);
 	if (owed.kind == DEADLINE_ORIGIN_ROOM)
-		ex->owed_written = ex->connection->stream.written_bytes;
+		ex->owed_sent = exchange_origin_took(ex);
 	if (!owed.ns)
 		return;
 	if (!ev_is_active(&ex->timer) ||
@@ -120,8 +124,8 @@ static void exchange_timed_out(struct ev_loop *loop, ev_timer *timer, int events
 		return;
 	/* An origin that takes a little at a time is not stuck. */
 	if (ex->owed.kind == DEADLINE_ORIGIN_ROOM &&
-		ex->connection->stream.written_bytes != ex->owed_written) {
-		ex->owed_written = ex->connection->stream.written_bytes;
+		exchange_origin_took(ex) != ex->owed_sent) {
+		ex->owed_sent = exchange_origin_took(ex);
 		ex->owed_since = ev_now(loop);
 	}
 	left = ex->owed_since + (double)ex->owed.ns / (double)NS_PER_S - ev_now(loop);
@@ -137,13 +141,13 @@ static void exchange_free(struct garbage *garbage)
 {
 	struct exchange *ex = list_entry(garbage, struct exchange, garbage);
 
-	exchange_free_response(ex);
-	reader_free(ex->request);
-	buf_wipe(&ex->request_unread);
-	buf_wipe(&ex->body);
-	buf_wipe(&ex->judged);
+	attempt_close(&ex->attempt);
+	intake_close(&ex->request);
+	replay_close(&ex->replay);
+	buf_wipe(&ex->tail);
+	secret_masking_free(&ex->masked);
 	buf_wipe(&ex->text);
-	buf_wipe(&ex->trailers);
+	fields_wipe(&ex->trailers);
 	free(ex);
 }
 
@@ -163,7 +167,7 @@ static void exchange_end(struct exchange *ex)
 		if (stream_cork(&client->stream, false) < 0)
 			client->ops->close(client, false);
 		else
-			client->ops->exchange_done(client, ex->keep_client);
+			client->ops->exchange_done(client);
 	}
 	worker_ended(ex->worker);
 }
@@ -181,10 +185,8 @@ static int exchange_close(struct exchange *ex)
 	exchange_enter(ex, EXCHANGE_RECORDING);
 	ev_timer_stop(ex->worker->loop, &ex->timer);
 	share_cancel(&ex->share);
-	if (ex->opening)
-		origin_cancel(ex->opening);
 	error = exchange_record(ex);
-	exchange_release_origin(ex, ex->origin_reusable);
+	attempt_release(&ex->attempt);
 	return error;
 }
 
@@ -267,9 +269,9 @@ static void exchange_go_on(struct share *share)
 {
 	struct exchange *ex = list_entry(share, struct exchange, share);
 
-	if (ex->reading_request)
+	if (intake_waits(&ex->request))
 		exchange_read_request_on(ex);
-	if (ex->reading_response && !exchange_is_over(ex))
+	if (!exchange_is_over(ex) && intake_waits(&ex->attempt.response))
 		exchange_read_response_on(ex);
 }
 
@@ -299,6 +301,7 @@ static struct exchange *exchange_new(struct client *client)
 	ex->client_written_bytes = client->stream.written_bytes;
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
+	replay_open(&ex->replay, &ex->worker->replays);
 	share_init(&ex->share, &ex->worker->shares, exchange_go_on);
 	ex->waiter.wake = exchange_is_recorded;
 	ev_init(&ex->timer, exchange_timed_out);
@@ -359,29 +362,11 @@ struct exchange *exchange_start(struct client *client, const struct head *head, 
 		exchange_fail(ex, wrong, NULL);
 		return client->exchange;
 	}
-	if (head->expect_continue && head->framing != HEAD_NO_BODY) {
-		h1_write_status_line(stream_out(&client->stream), 100, SLICE_NONE);
-		h1_write_end_of_head(stream_out(&client->stream));
-		if (stream_flush(&client->stream) < 0) {
-			client->ops->close(client, false);
-			return NULL;
-		}
-	}
 	if (fin)
 		exchange_body(ex, SLICE_NONE, true);
 	else
 		exchange_moved(ex, ENDING_BY_CLIENT);
 	return client->exchange;
-}
-
-void exchange_release_origin(struct exchange *ex, bool reusable)
-{
-	struct origin_connection *connection = ex->connection;
-
-	ex->connection = NULL;
-	ex->response_head = NULL;
-	if (connection)
-		origin_release(connection, reusable);
 }
 
 /* ---- when something goes wrong ---- */
@@ -391,7 +376,7 @@ static void exchange_cut_response(struct exchange *ex)
 {
 	counter_add(ex->worker->counters, COUNTER_EXCHANGE_CUT, 1);
 	if (exchange_join_tail(ex) == 0)
-		stream_flush(&ex->client->stream);
+		ex->client->ops->flush(ex->client);
 	exchange_drop_client(ex);
 }
 
@@ -403,11 +388,10 @@ void exchange_fail(
 	if (exchange_is_over(ex))
 		return;
 	exchange_blame(ex, ending, detail);
-	if (ex->client && ex->response_started) {
+	if (ex->client && ex->answer != ANSWER_NONE) {
 		exchange_cut_response(ex);
 	} else if (ex->client) {
 		ex->status = detail && detail->status ? detail->status : row->status;
-		ex->keep_client = ex->request_whole && ex->head && ex->head->keep_alive;
 		counter_add(ex->worker->counters, COUNTER_EXCHANGE_FAILED, 1);
 		if (exchange_compose_error(ex, ex->status, row->final) < 0)
 			exchange_drop_client(ex);
@@ -418,7 +402,7 @@ void exchange_fail(
 static bool exchange_drains(const struct exchange *ex)
 {
 	return ex->worker->config->origin.on_client_close == CONFIG_CLIENT_CLOSE_DRAIN &&
-	       ex->worker->config->origin.drain_ns && ex->request_whole &&
+	       ex->worker->config->origin.drain_ns && exchange_request_is_whole(ex) &&
 	       (ex->phase == EXCHANGE_AWAITING || ex->phase == EXCHANGE_ANSWERING);
 }
 

@@ -7,63 +7,92 @@
 
 /* An error that is longer has other things to say. */
 #define EDIT_ERROR_MAX 65536
+/* The longest value of stream_options that is edited where the beginning of the body has gone. */
+#define EDIT_MAX 4096
 
 static struct edit_model exchange_model(const struct exchange *ex)
 {
 	struct slice deployment = ex->match.deployment;
 
 	if (!deployment.len)
-		deployment = request_reader_facts(reader_request(ex->request))->model;
+		deployment = request_reader_facts(reader_request(ex->request.reader))->model;
 	return (struct edit_model){
-		slice_of_string(ex->origin_target.host ? ex->origin_target.host : ex->sni),
+		slice_of_string(ex->attempt.target.host ? ex->attempt.target.host : ex->sni),
 		deployment, ex->match.api_version};
 }
 
 bool exchange_may_edit(const struct exchange *ex)
 {
-	return ex->worker->config->http.inject_usage && ex->request && !ex->edit_refused &&
-	       !reader_is_coded(ex->request) && ex->match.operation->streams &&
-	       operation_allows_usage(&ex->match);
+	const struct reader *reader = ex->request.reader;
+
+	return ex->worker->config->http.inject_usage && reader &&
+	       ex->edit_known != EDIT_REFUSED && !reader_is_coded(reader) &&
+	       ex->match.operation->streams && operation_allows_usage(&ex->match);
 }
 
 size_t exchange_hold_max(const struct exchange *ex)
 {
 	const struct config_http *http = &ex->worker->config->http;
 	bool edit = exchange_may_edit(ex) &&
-		    request_may_inject_later(reader_request(ex->request)) &&
+		    request_may_inject_later(reader_request(ex->request.reader)) &&
 		    (ex->head->framing != HEAD_LENGTH || ex->head->length <= http->edit_window);
 
-	return edit && http->edit_window > http->request_window ? http->edit_window
-								 : http->request_window;
+	return edit && http->edit_window > http->request_window && replay_may_grow(&ex->replay)
+		       ? http->edit_window
+		       : http->request_window;
 }
 
-void exchange_choose_edit(struct exchange *ex, struct request_splice *splice)
+static void exchange_edit(struct exchange *ex, const struct request_splice *splice)
 {
-	bool allowed = exchange_may_edit(ex);
-	struct edit_model model;
-	enum edit_known known;
+	if (edits_add(&ex->attempt.edits, splice) == 0)
+		ex->attempt.edit = ATTEMPT_EDITED;
+}
 
-	ex->injected = ex->may_inject = false;
-	if (!allowed)
+void exchange_choose_edit(struct exchange *ex)
+{
+	struct request_splice splice;
+	struct edit_model model;
+
+	if (!exchange_may_edit(ex))
 		return;
 	model = exchange_model(ex);
-	known = edit_memory_find(&ex->worker->edits, &model);
-	if (known == EDIT_REFUSED)
+	ex->edit_known = edit_memory_find(&ex->worker->edits, &model);
+	if (ex->edit_known == EDIT_REFUSED)
 		return;
-	ex->edit_is_known = known == EDIT_TAKEN;
-	if (ex->request_whole)
-		ex->injected = request_inject_usage(reader_request(ex->request), splice);
-	/* What is not kept cannot be sent again without the edit: only to a model that takes it. */
-	ex->may_inject = ex->injected ||
-			 (!ex->request_whole && ex->edit_is_known &&
-				 request_may_inject_later(reader_request(ex->request)));
+	if (exchange_request_is_whole(ex)) {
+		if (request_inject_usage(reader_request(ex->request.reader), &splice))
+			exchange_edit(ex, &splice);
+	} else if (ex->edit_known == EDIT_TAKEN &&
+		   request_may_inject_later(reader_request(ex->request.reader))) {
+		/* What is not kept cannot be sent again without the edit: only to a model that
+		 * takes it. */
+		ex->attempt.edit = ATTEMPT_MAY_EDIT;
+	}
+}
+
+uint64_t exchange_settle_edit(struct exchange *ex)
+{
+	uint64_t end = replay_end(&ex->replay), settled;
+	const struct request_reader *reader;
+	struct request_splice splice;
+
+	if (ex->attempt.edit != ATTEMPT_MAY_EDIT)
+		return end;
+	reader = reader_request(ex->request.reader);
+	if (request_inject_later(reader, ex->attempt.sent, &splice)) {
+		exchange_edit(ex, &splice);
+		return end;
+	}
+	settled = request_settled(reader);
+	return exchange_request_is_whole(ex) || end - settled > EDIT_MAX ? end : settled;
 }
 
 /* ---- the answer to an edited request ---- */
 
 bool exchange_judges(const struct exchange *ex, const struct head *head)
 {
-	return ex->injected && ex->replayable && ex->phase == EXCHANGE_AWAITING && ex->client &&
+	return ex->attempt.edit == ATTEMPT_EDITED && replay_is_whole(&ex->replay) &&
+	       ex->phase == EXCHANGE_AWAITING && ex->client &&
 	       (head->status == 400 || head->status == 422);
 }
 
@@ -71,7 +100,7 @@ void exchange_edit_taken(struct exchange *ex)
 {
 	struct edit_model model;
 
-	if (!ex->injected || ex->edit_is_known)
+	if (ex->attempt.edit != ATTEMPT_EDITED || ex->edit_known == EDIT_TAKEN)
 		return;
 	model = exchange_model(ex);
 	edit_memory_set(&ex->worker->edits, &model, EDIT_TAKEN);
@@ -82,24 +111,18 @@ static bool names(struct slice body, struct slice word)
 	return body.len && memmem(body.data, body.len, word.data, word.len) != NULL;
 }
 
-/* The error is whole: is it about what was added? Then the request goes once more, as the client
- * wrote it; such an answer had no effect. */
+/* Such an answer had no effect: the request may go once more, as the client wrote it. */
 bool exchange_edit_was_refused(struct exchange *ex)
 {
-	struct slice body = buf_slice(&ex->judged);
+	struct slice body = buf_slice(&ex->attempt.hold.body);
 	struct edit_model model;
 
-	if (!names(body, SLICE("stream_options")) && !names(body, SLICE("include_usage")))
+	if (body.len > EDIT_ERROR_MAX ||
+		(!names(body, SLICE("stream_options")) && !names(body, SLICE("include_usage"))))
 		return false;
 	model = exchange_model(ex);
 	edit_memory_set(&ex->worker->edits, &model, EDIT_REFUSED);
-	ex->edit_refused = true;
+	ex->edit_known = EDIT_REFUSED;
 	counter_add(ex->worker->counters, COUNTER_EDIT_REFUSED, 1);
-	buf_wipe(&ex->judged);
 	return true;
-}
-
-bool exchange_judge_full(const struct exchange *ex)
-{
-	return buf_len(&ex->judged) > EDIT_ERROR_MAX;
 }

@@ -30,9 +30,9 @@ static void exchange_event_connection(const struct exchange *ex, struct event *e
 	event->tls_client_version = slice_of_string(ex->tls_version);
 	event->tls_client_resumed = event_flag(ex->tls_resumed);
 	event->server_address = slice_of_string(
-		ex->origin_target.host ? ex->origin_target.host : ex->sni);
+		ex->attempt.target.host ? ex->attempt.target.host : ex->sni);
 	event->server_port =
-		ex->origin_target.port ? ex->origin_target.port : ex->destination.port;
+		ex->attempt.target.port ? ex->attempt.target.port : ex->destination.port;
 	if (ex->backend) {
 		event->backend_name = slice_of_string(ex->backend->name);
 		event->backend_region = slice_of_string(ex->backend->region);
@@ -59,10 +59,10 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 	event->request_model = ex->match.deployment;
 	if (ex->match.operation)
 		event->operation = slice_of_string(ex->match.operation->name);
-	if (!ex->request)
+	if (!ex->request.reader)
 		return;
-	reader_conclude(ex->request);
-	facts = request_reader_facts(reader_request(ex->request));
+	reader_conclude(ex->request.reader);
+	facts = request_reader_facts(reader_request(ex->request.reader));
 	event->body_readable = event_flag(facts->readable);
 	event->body_problem = slice_of_string(facts->problem);
 	event->request_stream = event_flag(facts->stream == REQUEST_TRUE);
@@ -106,7 +106,7 @@ static struct event_number exchange_header_number(const struct head *head, struc
 
 static void exchange_event_response_head(const struct exchange *ex, struct event *event)
 {
-	const struct head *head = ex->response_head;
+	const struct head *head = ex->attempt.head;
 	const struct header *id;
 
 	if (!head)
@@ -126,17 +126,18 @@ static void exchange_event_response_head(const struct exchange *ex, struct event
  * cut off, while the origin worked on it. */
 static bool exchange_was_served(const struct exchange *ex)
 {
-	if (ex->response_head)
+	if (ex->attempt.head)
 		return ex->status >= 200 && ex->status <= 299;
-	return ex->request_whole &&
+	return exchange_request_is_whole(ex) &&
 	       (ex->ending == ENDING_CLIENT_CLOSED || ex->ending == ENDING_SHUTDOWN);
 }
 
 /* Where the usage came from is said always: a sum over events must know what it adds up. */
 static void exchange_event_usage(const struct exchange *ex, struct event *event)
 {
+	const struct reader *response = ex->attempt.response.reader;
 	const struct response_facts *facts =
-		ex->response ? response_reader_facts(reader_response(ex->response)) : NULL;
+		response ? response_reader_facts(reader_response(response)) : NULL;
 	uint64_t input, output;
 
 	event->usage_source = SLICE("none");
@@ -149,10 +150,10 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 		event->reasoning_tokens = event_number(facts->reasoning_tokens);
 		return;
 	}
-	if (!ex->request || !exchange_was_served(ex))
+	if (!ex->request.reader || !exchange_was_served(ex))
 		return;
-	input = request_estimate_tokens(reader_request(ex->request));
-	output = facts ? response_estimate_tokens(reader_response(ex->response)) : 0;
+	input = request_estimate_tokens(reader_request(ex->request.reader));
+	output = facts ? response_estimate_tokens(reader_response(response)) : 0;
 	event->usage_source = SLICE("estimated");
 	event->input_tokens = event_number(input);
 	event->output_tokens = event_number(output);
@@ -161,15 +162,16 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 
 static void exchange_event_response(struct exchange *ex, struct event *event)
 {
+	struct reader *response = ex->attempt.response.reader;
 	const struct response_facts *facts;
 
 	if (ex->status)
 		event->status = event_number((uint64_t)ex->status);
 	exchange_event_response_head(ex, event);
-	if (!ex->response)
+	if (!response)
 		return;
-	reader_conclude(ex->response);
-	facts = response_reader_facts(reader_response(ex->response));
+	reader_conclude(response);
+	facts = response_reader_facts(reader_response(response));
 	event->response_id = facts->id;
 	event->response_model = facts->model;
 	event->finish_reasons = facts->finish_reasons;
@@ -192,17 +194,34 @@ static void exchange_event_timing(const struct exchange *ex, struct event *event
 {
 	event->timing_tls_client = event_number(ex->handshake_ns);
 	event->timing_total = event_number(clock_monotonic_ns() - ex->started_ns);
-	if (ex->connect_ns)
-		event->timing_origin_connect = event_number(ex->connect_ns);
+	if (ex->tries && ex->tried[ex->tries - 1].connect_ns)
+		event->timing_origin_connect = event_number(ex->tried[ex->tries - 1].connect_ns);
 	if (ex->first_byte_ns)
 		event->timing_first_byte = event_number(ex->first_byte_ns);
-	event->bytes_request = event_number(ex->request_bytes);
+	event->bytes_request = event_number(replay_end(&ex->replay));
 	event->bytes_response = event_number(ex->response_bytes);
-	event->attempts = event_number(ex->attempts);
-	if (ex->edit_refused)
-		event->request_edit = SLICE("usage_refused");
-	else if (ex->injected)
+	if (ex->attempt.edit == ATTEMPT_EDITED)
 		event->request_edit = SLICE("usage");
+}
+
+/* The last origin that there was a connection to. */
+static void exchange_event_tries(
+	const struct exchange *ex, struct event *event, struct address_text *text)
+{
+	unsigned connected = 0;
+
+	for (unsigned i = 0; i < ex->tries; i++) {
+		const struct attempt_record *tried = &ex->tried[i];
+
+		if (tried->left == ATTEMPT_EDIT_REFUSED)
+			event->request_edit = SLICE("usage_refused");
+		if (!tried->address.port)
+			continue;
+		connected++;
+		*text = address_port_format(&tried->address);
+		event->backend_address = slice_of_string(text->text);
+	}
+	event->attempts = event_number(connected);
 }
 
 /* As published last; a source that was never seen before this call may not be there yet. */
@@ -232,10 +251,7 @@ int exchange_record(struct exchange *ex)
 	exchange_event_usage(ex, &event);
 	exchange_event_timing(ex, &event);
 	exchange_event_source(ex, &event, &source);
-	if (ex->attempts) {
-		address = address_port_format(&ex->origin_address);
-		event.backend_address = slice_of_string(address.text);
-	}
+	exchange_event_tries(ex, &event, &address);
 	if (ex->error_type) {
 		event.error_type = slice_of_string(ex->error_type);
 		event.error_message = slice_of_string(ex->why.text);

@@ -5,15 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "http/credential.h"
-#include "http/h1_write.h"
-#include "proxy/replay.h"
+#include "proxy/again.h"
 
-/* The longest value of stream_options that is edited where the beginning of the body has gone. */
-#define EDIT_MAX 4096
-
-static void exchange_open_origin(struct exchange *ex, bool fresh);
+static void exchange_try(struct exchange *ex, bool fresh);
 
 /* ---- the body ---- */
 
@@ -28,19 +25,26 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 
 	if (!ex->match.operation || !ex->match.operation->read)
 		return 0;
-	ex->request = reader_open_request(head, &options);
-	return ex->request ? 0 : -ENOMEM;
+	ex->request.reader = reader_open_request(head, &options);
+	return ex->request.reader ? 0 : -ENOMEM;
+}
+
+bool exchange_request_is_whole(const struct exchange *ex)
+{
+	return intake_is_whole(&ex->request);
 }
 
 /* Whether what was read of the request may be held or sent now. */
 static bool exchange_takes_request(const struct exchange *ex)
 {
+	const struct upstream_slot *slot = ex->attempt.slot;
+
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
 		return true;
 	case EXCHANGE_SENDING:
 	case EXCHANGE_ANSWERING: /* an answer that came early */
-		return stream_room(&ex->connection->stream);
+		return slot->ops->request.room(slot);
 	default:
 		return false;
 	}
@@ -48,89 +52,43 @@ static bool exchange_takes_request(const struct exchange *ex)
 
 bool exchange_wants_input(struct exchange *ex)
 {
-	return !ex->request_whole && !ex->reading_request && exchange_takes_request(ex);
+	return ex->request.state == INTAKE_OPEN && exchange_takes_request(ex);
 }
 
-static int exchange_write_piece(struct exchange *ex, struct slice piece)
+/* Whether the body is kept although it was sent: as long as it may be sent again. */
+static bool exchange_keeps_body(const struct exchange *ex)
 {
-	struct buf *out = stream_out(&ex->connection->stream);
+	const struct config_http *http = &ex->worker->config->http;
+	uint64_t end = replay_end(&ex->replay);
 
-	if (!piece.len)
-		return 0;
-	if (!ex->chunked)
-		return buf_append_slice(out, piece);
-	if (h1_write_chunk_head(out, piece.len) < 0 || buf_append_slice(out, piece) < 0)
+	if (ex->phase != EXCHANGE_SENDING && ex->phase != EXCHANGE_AWAITING)
+		return false;
+	return exchange_request_is_whole(ex) || end <= http->request_window ||
+	       (end <= http->replay_window && replay_may_grow(&ex->replay));
+}
+
+/* Hands to the origin what may go of the body. 0, or a negative errno. */
+static int exchange_send_body(struct exchange *ex)
+{
+	struct attempt *attempt = &ex->attempt;
+	uint64_t to = exchange_settle_edit(ex);
+	int error = attempt_send(
+		attempt, &ex->replay, to, exchange_request_is_whole(ex), &ex->trailers);
+
+	if (!error && (!replay_is_whole(&ex->replay) || !exchange_keeps_body(ex)))
+		replay_forget(&ex->replay, attempt->sent);
+	return error;
+}
+
+/* A piece that goes on at once. */
+static int exchange_pass(struct exchange *ex, struct slice span)
+{
+	if (replay_append(&ex->replay, span) < 0 || exchange_send_body(ex) < 0)
 		return -ENOMEM;
-	return h1_write_chunk_tail(out);
-}
-
-/* Writes bytes, whose end has the offset end in the body, with the edit that falls among them. */
-static int exchange_write_edited(
-	struct exchange *ex, struct slice bytes, uint64_t end, const struct request_splice *splice)
-{
-	size_t at = (size_t)(splice->offset - (end - bytes.len));
-	int error = exchange_write_piece(ex, slice_first(bytes, at));
-
-	if (!error)
-		error = exchange_write_piece(ex, splice->insert);
-	if (!error)
-		error = exchange_write_piece(ex, slice_after(bytes, at + splice->remove));
-	return error;
-}
-
-/* Writes bytes of a body of which those before have gone, with the edit that asks for usage when it
- * falls among them. *written: the rest of the bytes is to come again, with what follows them: the
- * edit may need it. */
-static int exchange_write_on(struct exchange *ex, struct slice bytes, size_t *written)
-{
-	const struct request_reader *reader = ex->may_inject ? reader_request(ex->request) : NULL;
-	uint64_t gone = ex->request_bytes - bytes.len;
-	struct request_splice splice;
-	int error;
-
-	if (reader && !ex->injected && request_inject_later(reader, gone, &splice)) {
-		ex->injected = true;
-		error = exchange_write_edited(ex, bytes, ex->request_bytes, &splice);
-	} else {
-		if (reader && !ex->injected && !ex->request_whole &&
-			ex->request_bytes - request_settled(reader) <= EDIT_MAX)
-			bytes = slice_first(bytes, (size_t)(request_settled(reader) - gone));
-		error = exchange_write_piece(ex, bytes);
-	}
-	if (!error && ex->request_whole && ex->chunked)
-		error = exchange_write_last_chunk(stream_out(&ex->connection->stream), &ex->trailers);
-	*written = bytes.len;
-	return error;
-}
-
-/* A piece that goes on at once, but for what may have to be edited together with the next. */
-static void exchange_pass(struct exchange *ex, struct slice span)
-{
-	bool held = buf_len(&ex->body) > 0;
-	int error = held ? buf_append_slice(&ex->body, span) : 0;
-	size_t written = 0;
-
-	if (!error)
-		error = exchange_write_on(ex, held ? buf_slice(&ex->body) : span, &written);
-	if (!error && !held)
-		error = buf_append_slice(&ex->body, slice_after(span, written));
-	if (error) {
-		exchange_fail(ex, ENDING_MEMORY, NULL);
-		return;
-	}
-	if (held)
-		buf_consume(&ex->body, written);
-	if (ex->request_whole && ex->phase == EXCHANGE_SENDING)
+	if (exchange_request_is_whole(ex) && ex->phase == EXCHANGE_SENDING)
 		exchange_enter(ex, EXCHANGE_AWAITING);
 	exchange_flush_origin(ex);
-}
-
-static void exchange_request_whole(struct exchange *ex)
-{
-	ex->request_whole = true;
-	if (!ex->request)
-		return;
-	reader_end(ex->request);
+	return 0;
 }
 
 /* True: the exchange is over, because its body cannot be read. */
@@ -139,9 +97,9 @@ static bool exchange_refuses_body(struct exchange *ex)
 	const struct request_facts *facts;
 	char message[128];
 
-	if (!ex->request || ex->unreadable)
+	if (!ex->request.reader || ex->unreadable)
 		return false;
-	facts = request_reader_facts(reader_request(ex->request));
+	facts = request_reader_facts(reader_request(ex->request.reader));
 	if (facts->readable)
 		return false;
 	ex->unreadable = true;
@@ -155,107 +113,94 @@ static bool exchange_refuses_body(struct exchange *ex)
 	return true;
 }
 
-static void exchange_hold(struct exchange *ex, struct slice span)
+/* A body that is not kept whole goes over a connection of its own: a kept one may be stale, and what
+ * was lost with it could not be sent again. */
+static bool exchange_can_send_again(struct exchange *ex)
 {
-	if (buf_append_slice(&ex->body, span) < 0) {
-		exchange_fail(ex, ENDING_MEMORY, NULL);
-		return;
-	}
-	if (ex->request_whole || buf_len(&ex->body) > exchange_hold_max(ex))
-		exchange_open_origin(ex, false);
+	return exchange_request_is_whole(ex) ||
+	       (ex->head->framing == HEAD_LENGTH &&
+		       ex->head->length <= ex->worker->config->http.replay_window &&
+		       replay_reserve(&ex->replay, ex->head->length));
+}
+
+static int exchange_hold(struct exchange *ex, struct slice span)
+{
+	if (replay_append(&ex->replay, span) < 0)
+		return -ENOMEM;
+	if (exchange_request_is_whole(ex) || replay_end(&ex->replay) > exchange_hold_max(ex))
+		exchange_try(ex, !exchange_can_send_again(ex));
+	return 0;
 }
 
 /* What was read goes on, or is held. */
-static void exchange_body_read(struct exchange *ex, struct slice span)
+static int exchange_body_read(void *user, struct slice span, bool last)
 {
-	ex->request_bytes += span.len;
+	struct exchange *ex = user;
+	int error = 0;
+
+	if (last && ex->request.reader)
+		reader_end(ex->request.reader);
 	/* Before the last of it goes on: what is not whole the origin does not act on. */
 	if (exchange_refuses_body(ex))
-		return;
+		return -ECANCELED;
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
-		exchange_hold(ex, span);
+		error = exchange_hold(ex, span);
 		break;
 	case EXCHANGE_SENDING:
 	case EXCHANGE_ANSWERING:
-		exchange_pass(ex, span);
+		error = exchange_pass(ex, span);
 		break;
 	default:
 		break;
 	}
-	if (!exchange_is_over(ex))
-		exchange_moved(ex, ENDING_BY_CLIENT);
+	if (error)
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+	if (exchange_is_over(ex))
+		return -ECANCELED;
+	exchange_moved(ex, ENDING_BY_CLIENT);
+	return 0;
 }
 
-/* Reads from the front of *span, which it advances, as far as the work goes. A reader that cannot
- * go on says so in its facts. */
-static void exchange_read_request(struct exchange *ex, struct slice *span, bool fin)
+/* After a share of reading. A reader that cannot go on says so in its facts. */
+static void exchange_request_read(struct exchange *ex, int error)
 {
-	struct slice read = *span;
-
-	ex->reading_request = ex->request && reader_feed(ex->request, span, share_work(&ex->share),
-						     &read) == READER_SPENT;
-	if (!ex->request)
-		*span = SLICE_NONE;
-	if (fin && !ex->reading_request)
-		exchange_request_whole(ex);
-	exchange_body_read(ex, read);
+	if (error == -EAGAIN)
+		share_wait(&ex->share);
+	else if (error == -ENOMEM)
+		exchange_fail(ex, ENDING_MEMORY, NULL);
 }
 
 void exchange_body(struct exchange *ex, struct slice span, bool fin)
 {
-	exchange_read_request(ex, &span, fin);
-	if (!ex->reading_request || exchange_is_over(ex))
-		return;
-	ex->request_unread_fin = fin;
-	if (buf_append_slice(&ex->request_unread, span) < 0)
-		exchange_fail(ex, ENDING_MEMORY, NULL);
-	else
-		share_wait(&ex->share);
+	exchange_request_read(ex, intake_read(&ex->request, span, fin, share_work(&ex->share),
+					  exchange_body_read, ex));
 }
 
 void exchange_read_request_on(struct exchange *ex)
 {
-	struct slice span = buf_slice(&ex->request_unread);
-	size_t before = span.len;
+	int error;
 
 	/* Whoever ends the waiting calls again. */
 	if (!exchange_takes_request(ex))
 		return;
-	exchange_read_request(ex, &span, ex->request_unread_fin);
-	if (exchange_is_over(ex))
-		return;
-	buf_consume(&ex->request_unread, before - span.len);
-	if (ex->reading_request) {
-		share_wait(&ex->share);
-		return;
-	}
-	buf_wipe(&ex->request_unread);
-	if (ex->client && !ex->request_whole)
+	error = intake_read_on(&ex->request, share_work(&ex->share), exchange_body_read, ex);
+	exchange_request_read(ex, error);
+	if (!error && ex->client && ex->request.state == INTAKE_OPEN)
 		ex->client->ops->resume(ex->client);
 }
 
-void exchange_keep_trailers(struct buf *trailers, const struct h1_event *event)
+void exchange_trailers(struct exchange *ex, const struct header *fields, size_t n)
 {
-	if (h1_write_last_chunk(trailers, event->trailers, event->ntrailers) < 0)
-		buf_free(trailers);
+	/* Without memory they are left out, as they may be (RFC 9110 section 6.5.1). */
+	fields_copy(&ex->trailers, fields, n);
+	exchange_body(ex, SLICE_NONE, true);
 }
 
-int exchange_write_last_chunk(struct buf *out, const struct buf *trailers)
-{
-	return buf_len(trailers) ? buf_append_slice(out, buf_slice(trailers))
-				 : h1_write_last_chunk(out, NULL, 0);
-}
-
-void exchange_trailers(struct exchange *ex, const struct h1_event *event)
-{
-	exchange_keep_trailers(&ex->trailers, event);
-}
-
-void exchange_body_error(struct exchange *ex, const struct h1_error *error)
+void exchange_body_error(struct exchange *ex, const struct message_fault *fault)
 {
 	exchange_fail(ex, ENDING_REQUEST_MALFORMED,
-		&(struct ending_detail){error->name, error->text, error->status});
+		&(struct ending_detail){fault->name, fault->text, fault->status});
 }
 
 /* ---- towards the origin ---- */
@@ -266,196 +211,207 @@ static bool exchange_is_credential(const struct header *header)
 	return credential_field(header->name) || credential_value(header->name, header->value);
 }
 
-static int exchange_write_key(struct exchange *ex, struct buf *out)
+/* The service key as its header's value, whose memory is text. 0 or -ENOMEM. */
+static int exchange_key_field(const struct exchange *ex, struct buf *text, struct header *field)
 {
 	struct slice key = secret_text(worker_key(ex->worker, ex->backend));
-	struct buf bearer = BUF_EMPTY;
-	int error;
+	bool bearer = ex->backend->key_header == CONFIG_KEY_BEARER;
+	int error = bearer ? buf_append_slice(text, SLICE("Bearer ")) : 0;
 
-	if (ex->backend->key_header == CONFIG_KEY_API_KEY)
-		return h1_write_header(out, SLICE("api-key"), key);
-	error = buf_append_slice(&bearer, SLICE("Bearer "));
 	if (!error)
-		error = buf_append_slice(&bearer, key);
-	if (!error)
-		error = h1_write_header(out, SLICE("Authorization"), buf_slice(&bearer));
-	buf_wipe(&bearer);
+		error = buf_append_slice(text, key);
+	*field = (struct header){
+		.name = bearer ? SLICE("Authorization") : SLICE("api-key"),
+		.value = buf_slice(text),
+	};
 	return error;
 }
 
-static int exchange_write_headers(struct exchange *ex, struct buf *out)
+/* The fields as they go on, in the worker's memory; how many they are. */
+static size_t exchange_choose_fields(struct exchange *ex, const struct header *key)
 {
+	struct header *fields = ex->worker->fields;
 	const struct head *head = ex->head;
-	bool keyed = worker_key(ex->worker, ex->backend);
 	/* What is to be hidden, a chunk or an echo of the key, has to be readable. */
-	bool readable = ex->may_inject || keyed;
-	int error = 0;
+	bool readable = ex->attempt.edit != ATTEMPT_UNEDITED || key;
+	size_t n = 0;
 
-	for (size_t i = 0; i < head->nheaders && !error; i++) {
+	fields[n++] = (struct header){
+		.name = SLICE("Host"), .value = slice_of_string(ex->attempt.target.host)};
+	for (size_t i = 0; i < head->nheaders; i++) {
 		const struct header *header = &head->headers[i];
 
 		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("host")) ||
-			slice_equal_nocase(header->name, SLICE("content-length")) ||
-			slice_equal_nocase(header->name, SLICE("expect")) ||
-			(keyed && exchange_is_credential(header)) ||
+			(key && exchange_is_credential(header)) ||
 			(readable &&
 				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
 			continue;
-		error = h1_write_header(out, header->name, header->value);
+		fields[n++] = *header;
 	}
-	if (!error && readable)
-		error = h1_write_header(out, SLICE("Accept-Encoding"), SLICE("identity"));
-	if (!error && keyed)
-		error = exchange_write_key(ex, out);
-	return error;
+	if (readable)
+		fields[n++] = (struct header){
+			.name = SLICE("Accept-Encoding"), .value = SLICE("identity")};
+	if (key)
+		fields[n++] = *key;
+	return n;
 }
 
-static int exchange_write_framing(
-	struct exchange *ex, struct buf *out, const struct request_splice *splice)
+/* How long the body becomes, or that it is not known yet. */
+static void exchange_frame_request(const struct exchange *ex, struct head *head)
 {
-	const struct head *head = ex->head;
-
-	if (ex->chunked)
-		return h1_write_header(out, SLICE("Transfer-Encoding"), SLICE("chunked"));
-	if (head->framing == HEAD_LENGTH)
-		return h1_write_header_number(out, SLICE("Content-Length"),
-			head->length - splice->remove + splice->insert.len);
-	if (head->has_length)
-		return h1_write_header_number(out, SLICE("Content-Length"), 0);
-	return 0;
+	if (ex->attempt.edit == ATTEMPT_MAY_EDIT)
+		head->framing = HEAD_CHUNKED;
+	else if (head->framing == HEAD_LENGTH)
+		head->length += (uint64_t)edits_growth(&ex->attempt.edits);
 }
 
-/* Composes the head and what is held of the body; *written bytes of that. */
-static int exchange_write_request(struct exchange *ex, size_t *written)
+/* Hands over the head. 0, or a negative errno; -EINVAL: it cannot be forwarded. */
+static int exchange_send_head(struct exchange *ex)
 {
-	struct buf *out = stream_out(&ex->connection->stream), target = BUF_EMPTY;
-	struct request_splice splice = {0};
-	int error;
+	const struct upstream_slot *slot = ex->attempt.slot;
+	bool keyed = worker_key(ex->worker, ex->backend);
+	struct buf key = BUF_EMPTY, target = BUF_EMPTY;
+	struct head head = *ex->head;
+	struct header field;
+	int error = 0;
 
-	exchange_choose_edit(ex, &splice);
-	ex->chunked = ex->head->framing == HEAD_CHUNKED || (ex->may_inject && !ex->request_whole);
-	error = worker_key(ex->worker, ex->backend)
-			? credential_strip_query(ex->head->path, &target)
-			: buf_append_slice(&target, ex->head->path);
+	if (keyed) {
+		error = exchange_key_field(ex, &key, &field);
+		if (!error)
+			error = credential_strip_query(ex->head->path, &target);
+		head.path = buf_slice(&target);
+	}
+	head.headers = ex->worker->fields;
+	head.nheaders = exchange_choose_fields(ex, keyed ? &field : NULL);
+	exchange_frame_request(ex, &head);
 	if (!error)
-		error = h1_write_request_line(out, ex->method, buf_slice(&target));
+		error = slot->ops->request.head(
+			ex->attempt.slot, &head, ex->head->framing == HEAD_NO_BODY);
 	buf_wipe(&target);
-	if (!error)
-		error = h1_write_header(
-			out, SLICE("Host"), slice_of_string(ex->origin_target.host));
-	if (!error)
-		error = exchange_write_headers(ex, out);
-	if (!error)
-		error = exchange_write_framing(ex, out, &splice);
-	if (!error)
-		error = h1_write_end_of_head(out);
-	if (!error && !ex->injected)
-		return exchange_write_on(ex, buf_slice(&ex->body), written);
-	*written = buf_len(&ex->body);
-	if (!error)
-		error = exchange_write_edited(
-			ex, buf_slice(&ex->body), buf_len(&ex->body), &splice);
-	if (!error && ex->chunked)
-		error = exchange_write_last_chunk(out, &ex->trailers);
+	buf_wipe(&key);
 	return error;
 }
 
 static void exchange_not_connected(struct exchange *ex, const struct origin_failure *failure)
 {
+	const struct ending_detail detail = {failure->type, failure->why.text, 0};
 	enum ending ending = failure->timeout	     ? ENDING_ORIGIN_UNCONNECTED
 			       : failure->unverified ? ENDING_ORIGIN_UNVERIFIED
 						     : ENDING_ORIGIN_UNAVAILABLE;
 
-	exchange_fail(ex, ending, &(struct ending_detail){failure->type, failure->why.text, 0});
+	exchange_attempt_over(ex, &(struct attempt_end){.ending = ending, .detail = &detail});
 }
 
 static void exchange_connected(
-	void *user, struct origin_connection *connection, const struct origin_failure *failure)
+	void *user, struct upstream_slot *slot, const struct origin_failure *failure)
 {
 	struct exchange *ex = user;
-	size_t written = 0;
 	int error;
 
-	if (!connection) {
+	if (!slot) {
 		exchange_not_connected(ex, failure);
 		return;
 	}
-	ex->connection = connection;
-	ex->origin_address = connection->address;
-	ex->connect_ns = connection->connect_ns;
-	ex->attempts++;
-	exchange_enter(ex, ex->request_whole ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
-	h1_reader_expect(connection->reader, ex->method);
-	ex->sent_before = stream_sent(&connection->stream);
-	error = exchange_write_request(ex, &written);
+	attempt_connected(&ex->attempt, slot);
+	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
+	exchange_choose_edit(ex);
+	error = exchange_send_head(ex);
+	if (!error && ex->head->framing != HEAD_NO_BODY)
+		error = exchange_send_body(ex);
 	if (error) {
 		exchange_fail(
 			ex, error == -ENOMEM ? ENDING_MEMORY : ENDING_REQUEST_UNFIT, NULL);
 		return;
 	}
-	ex->replayable = ex->request_whole;
-	if (!ex->replayable)
-		buf_consume(&ex->body, written);
-	stream_watch(&connection->stream, true);
 	exchange_flush_origin(ex);
 	if (exchange_is_over(ex))
 		return;
 	exchange_moved(ex, ENDING_BY_ORIGIN);
-	if (ex->reading_request)
+	if (intake_waits(&ex->request))
 		share_wait(&ex->share);
-	else if (ex->client && !ex->request_whole)
+	else if (ex->client && ex->request.state == INTAKE_OPEN)
 		ex->client->ops->resume(ex->client);
 }
 
-static void exchange_open_origin(struct exchange *ex, bool fresh)
+/* ---- the tries ---- */
+
+static void exchange_try(struct exchange *ex, bool fresh)
 {
 	const struct config_backend *backend = ex->backend;
-
-	exchange_enter(ex, EXCHANGE_CONNECTING);
-	ex->origin_target = (struct origin_target){
+	const struct origin_target target = {
 		.host = backend && backend->host ? backend->host : ex->sni,
 		.port = backend && backend->port ? backend->port : ex->destination.port,
 		.addresses = backend ? backend->addresses : NULL,
 		.naddresses = backend ? backend->naddresses : 0,
 	};
-	origin_acquire(ex->worker->origins, &ex->origin_target, fresh, &exchange_origin_user,
-		exchange_connected, ex, &ex->opening);
+	struct attempt_record *record = &ex->tried[ex->tries++];
+
+	record->backend = backend;
+	exchange_enter(ex, EXCHANGE_CONNECTING);
+	attempt_start(&ex->attempt, record, &target, ex->worker->origins, fresh,
+		&exchange_upstream_user, exchange_connected, ex);
 }
 
-bool exchange_retry(struct exchange *ex, int error)
+/* Whether another try may follow on one that ended so. */
+static bool exchange_may_try_again(const struct exchange *ex, const struct attempt_end *end)
 {
-	enum stream_fate fate;
-
-	if (!ex->client || !ex->replayable || ex->attempts > 1 || !ex->connection->reused)
+	if (!ex->client || !replay_is_whole(&ex->replay) ||
+		ex->tries >= ex->worker->config->origin.attempts_max)
 		return false;
-	fate = stream_fate(&ex->connection->stream, ex->sent_before, error);
-	if (!replay_allowed(ex->match.operation, ex->method, fate))
-		return false;
-	counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
-	exchange_release_origin(ex, false);
-	exchange_open_origin(ex, true);
-	if (!exchange_is_over(ex))
-		exchange_moved(ex, ENDING_BY_US);
-	return true;
+	switch (end->left) {
+	case ATTEMPT_STALE:
+		return ex->attempt.slot->reused &&
+		       again_allowed(ex->match.operation, ex->method, end->fate);
+	case ATTEMPT_EDIT_REFUSED:
+		return true;
+	case ATTEMPT_NOT_LEFT:
+		break;
+	}
+	return false;
 }
 
-void exchange_send_again(struct exchange *ex, bool reusable)
+void exchange_attempt_over(struct exchange *ex, const struct attempt_end *end)
 {
-	exchange_release_origin(ex, reusable);
+	if (!exchange_may_try_again(ex, end)) {
+		exchange_fail(ex, end->ending, end->detail);
+		return;
+	}
+	ex->attempt.record->left = end->left;
+	if (end->left == ATTEMPT_STALE)
+		counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
+	attempt_close(&ex->attempt);
 	ex->status = 0;
-	exchange_open_origin(ex, false);
+	exchange_try(ex, end->left == ATTEMPT_STALE || !exchange_can_send_again(ex));
 	if (!exchange_is_over(ex))
 		exchange_moved(ex, ENDING_BY_US);
+}
+
+void exchange_origin_lost(struct exchange *ex, int error)
+{
+	struct ending_detail detail = {0};
+	struct attempt_end end = {
+		.ending = error ? ENDING_ORIGIN_LOST : ENDING_ORIGIN_CLOSED, .detail = &detail};
+	char message[128];
+
+	if (!ex->attempt.head) {
+		end.left = ATTEMPT_STALE;
+		end.fate = attempt_fate(&ex->attempt, error);
+	}
+	snprintf(message, sizeof(message), "The connection to the origin failed: %s.",
+		error == EPROTO ? "TLS error" : strerror(error));
+	if (error)
+		detail.message = message;
+	exchange_attempt_over(ex, &end);
 }
 
 void exchange_flush_origin(struct exchange *ex)
 {
 	int error;
 
-	if (!ex->connection)
+	if (!ex->attempt.slot)
 		return;
-	error = stream_flush(&ex->connection->stream);
+	error = ex->attempt.slot->ops->flush(ex->attempt.slot);
 	/* An origin that refuses a request before its end may have said why: that is read first. */
 	if (error && error != -EPIPE && error != -ECONNRESET)
-		exchange_origin_user.failed(ex, -error);
+		exchange_origin_lost(ex, -error);
 }

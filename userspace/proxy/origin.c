@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "io/socket.h"
+#include "proxy/upstream_h1.h"
 
 /* More addresses of one name than this are not tried. */
 #define ORIGIN_ADDRESSES 8
@@ -25,6 +26,16 @@ struct origin {
 	size_t uses;
 	struct list idle;	/* most recently used first */
 	uint32_t nidle;
+};
+
+struct origin_connection {
+	struct stream stream;
+	struct upstream_h1 wire;
+	struct list node;	/* in the idle list of its origin */
+	struct list recent;	/* in the idle list of all origins */
+	struct origin *origin;
+	struct origin_request *opening;
+	uint64_t idle_since_ns;
 };
 
 struct origins {
@@ -39,13 +50,14 @@ struct origins {
 	size_t nidle, norigins;
 	ev_timer sweep;
 	struct log_limit unverified_log;
+	char scratch[UPSTREAM_READ_SIZE]; /* of the connection that reads right now */
 };
 
 /* A connection being made: name → addresses, one after the other → handshake → verdict. */
 struct origin_request {
 	struct origins *origins;
 	struct origin *origin;
-	const struct origin_user *handler;
+	const struct upstream_user *handler;
 	origin_done *done;
 	void *user;
 	struct origin_request **self; /* the user's pointer to us */
@@ -110,7 +122,7 @@ static void origin_connection_free(struct origin_connection *c)
 	if (c->stream.flooded)
 		counter_add(origin->origins->counters, COUNTER_ORIGIN_FLOODED, 1);
 	stream_close(&c->stream);
-	h1_reader_free(c->reader);
+	upstream_h1_close(&c->wire);
 	free(c);
 	origin_leave(origin);
 }
@@ -217,17 +229,40 @@ static struct origin *origin_find(struct origins *origins, const struct origin_t
 	return origin_use(origin);
 }
 
-/* Ends the request: its user hears of the connection, or of the failure. */
+/* The slot was released: the connection is kept for the next request when reusable, else closed. */
+static void origin_release(struct upstream_h1 *wire, bool reusable)
+{
+	struct origin_connection *c = list_entry(wire, struct origin_connection, wire);
+	struct origin *origin = c->origin;
+	struct origins *origins = origin->origins;
+
+	if (!reusable || origin->nidle >= origins->config->origin.pool_max ||
+		!origins->config->origin.pool_total ||
+		stream_has_pending(&c->stream) || buf_len(&c->stream.out)) {
+		origin_connection_free(c);
+		return;
+	}
+	c->idle_since_ns = clock_monotonic_ns();
+	stream_watch(&c->stream, true);
+	list_insert_after(&origin->idle, &c->node);
+	list_insert_after(&origins->idle, &c->recent);
+	origin->nidle++;
+	if (++origins->nidle > origins->config->origin.pool_total)
+		origins_close_oldest(origins);
+}
+
+/* Ends the request: its user hears of a slot, or of the failure. */
 static void origin_answer(struct origin_request *r, struct origin_connection *connection)
 {
+	struct upstream_slot *slot = NULL;
+
 	ev_timer_stop(r->origins->turn->loop, &r->deadline);
 	*r->self = NULL;
 	if (connection) {
 		connection->opening = NULL;
-		connection->handler = r->handler;
-		connection->user = r->user;
+		slot = upstream_h1_take(&connection->wire, r->handler, r->user);
 	}
-	r->done(r->user, connection, connection ? NULL : &r->failure);
+	r->done(r->user, slot, slot ? NULL : &r->failure);
 	origin_leave(r->origin);
 	free(r);
 }
@@ -268,13 +303,14 @@ static int origin_open_next(struct origin_request *r)
 	}
 	c = calloc(1, sizeof(*c));
 	ssl = c ? tls_origin_leg_connect(origins->leg, r->origin->target.host) : NULL;
-	if (ssl)
-		c->reader = h1_reader_new(HEAD_RESPONSE, &origins->limits);
-	if (!ssl || !c->reader || stream_open(&c->stream, origins->turn, fd, ssl,
-					  origins->config->http.window, &origin_handler, c) < 0) {
+	if (!ssl ||
+		upstream_h1_open(&c->wire, &c->stream, origins->scratch, &origins->limits,
+			origin_release) < 0 ||
+		stream_open(&c->stream, origins->turn, fd, ssl, origins->config->http.window,
+			&origin_handler, c) < 0) {
 		SSL_free(ssl);
 		if (c)
-			h1_reader_free(c->reader);
+			upstream_h1_close(&c->wire);
 		free(c);
 		close(fd);
 		r->failure.type = "origin_unreachable";
@@ -284,7 +320,7 @@ static int origin_open_next(struct origin_request *r)
 	list_init(&c->recent);
 	c->origin = origin_use(r->origin);
 	c->opening = r;
-	c->address = *address;
+	c->wire.slot.address = *address;
 	r->connection = c;
 	ev_timer_again(origins->turn->loop, &r->deadline);
 	stream_handshake(&c->stream);
@@ -326,7 +362,7 @@ static void origin_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	}
 	why_set(&r->failure.why, ETIMEDOUT, "%s at %s: no connection in time", r->origin->target.host,
-		address_port_format(&r->connection->address).text);
+		address_port_format(&r->connection->wire.slot.address).text);
 	origin_give_up_address(r);
 }
 
@@ -357,7 +393,7 @@ static void origin_ready(void *owner)
 		origin_reject(r, name);
 		return;
 	}
-	c->connect_ns = clock_monotonic_ns() - r->started_ns;
+	c->wire.slot.connect_ns = clock_monotonic_ns() - r->started_ns;
 	counter_add(r->origins->counters, COUNTER_ORIGIN_CONNECTED, 1);
 	origin_answer(r, c);
 }
@@ -369,8 +405,8 @@ static void origin_failed(void *owner, int error)
 	const char *name = NULL;
 
 	if (!r) {
-		if (c->handler)
-			c->handler->failed(c->user, error);
+		if (c->wire.slot.handler)
+			upstream_h1_failed(&c->wire, error);
 		else
 			origin_close_idle(c);
 		return;
@@ -385,7 +421,7 @@ static void origin_failed(void *owner, int error)
 	r->failure.type = error == EPROTO ? "origin_tls" : "origin_unreachable";
 	if (error != EPROTO)
 		why_set(&r->failure.why, error, "%s at %s: %s", r->origin->target.host,
-			address_port_format(&c->address).text, strerror(error));
+			address_port_format(&c->wire.slot.address).text, strerror(error));
 	origin_give_up_address(r);
 }
 
@@ -395,8 +431,8 @@ static void origin_readable(void *owner)
 	char byte;
 	ssize_t got;
 
-	if (c->handler) {
-		c->handler->readable(c->user);
+	if (c->wire.slot.handler) {
+		upstream_h1_readable(&c->wire);
 		return;
 	}
 	/* Idle: session tickets may come, anything else ends the connection. */
@@ -409,8 +445,8 @@ static void origin_flushed(void *owner)
 {
 	struct origin_connection *c = owner;
 
-	if (c->handler)
-		c->handler->flushed(c->user);
+	if (c->wire.slot.handler)
+		upstream_h1_flushed(&c->wire);
 }
 
 /* Goes on with the addresses that were found, or with the failure to find any. */
@@ -449,8 +485,8 @@ static struct origin_connection *origin_take_idle(struct origin *origin)
 		return NULL;
 	c = list_entry(origin->idle.next, struct origin_connection, node);
 	origin_not_idle(c);
-	c->reused = true;
-	c->connect_ns = 0;
+	c->wire.slot.reused = true;
+	c->wire.slot.connect_ns = 0;
 	return c;
 }
 
@@ -482,7 +518,7 @@ static void origin_start(struct origin_request *r)
 }
 
 void origin_acquire(struct origins *origins, const struct origin_target *target, bool fresh,
-	const struct origin_user *handler, origin_done *done, void *user,
+	const struct upstream_user *handler, origin_done *done, void *user,
 	struct origin_request **request)
 {
 	struct origin_failure failure = {.type = "origin_unreachable"};
@@ -493,9 +529,7 @@ void origin_acquire(struct origins *origins, const struct origin_target *target,
 	*request = NULL;
 	if (idle) {
 		origin_leave(origin); /* the connection uses it */
-		idle->handler = handler;
-		idle->user = user;
-		done(user, idle, NULL);
+		done(user, upstream_h1_take(&idle->wire, handler, user), NULL);
 		return;
 	}
 	r = origin ? calloc(1, sizeof(*r)) : NULL;
@@ -530,26 +564,4 @@ void origin_cancel(struct origin_request *request)
 	*request->self = NULL;
 	origin_leave(request->origin);
 	free(request);
-}
-
-void origin_release(struct origin_connection *c, bool reusable)
-{
-	struct origin *origin = c->origin;
-	struct origins *origins = origin->origins;
-
-	c->handler = NULL;
-	c->user = NULL;
-	if (!reusable || origin->nidle >= origins->config->origin.pool_max ||
-		!origins->config->origin.pool_total ||
-		stream_has_pending(&c->stream) || buf_len(&c->stream.out)) {
-		origin_connection_free(c);
-		return;
-	}
-	c->idle_since_ns = clock_monotonic_ns();
-	stream_watch(&c->stream, true);
-	list_insert_after(&origin->idle, &c->node);
-	list_insert_after(&origins->idle, &c->recent);
-	origin->nidle++;
-	if (++origins->nidle > origins->config->origin.pool_total)
-		origins_close_oldest(origins);
 }

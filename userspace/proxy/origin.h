@@ -12,8 +12,8 @@
 #include "base/list.h"
 #include "base/why.h"
 #include "config/config.h"
-#include "http/h1.h"
-#include "io/stream.h"
+#include "io/turn.h"
+#include "proxy/upstream.h"
 #include "tls/origin_leg.h"
 
 /* Whom to speak to. Two targets with the same host, port and addresses share connections. */
@@ -33,53 +33,28 @@ struct origin_failure {
 	bool unverified;	/* the certificate: trying again will not help */
 };
 
-struct origin_connection;
 struct origin_request;
 struct origins;
-
-/* What a connection in use tells its user, as struct stream_handler. */
-struct origin_user {
-	void (*readable)(void *user);
-	void (*flushed)(void *user);
-	void (*failed)(void *user, int error);
-};
-
-struct origin_connection {
-	struct stream stream;
-	struct h1_reader *reader; /* of responses */
-	struct address_port address;
-	uint64_t connect_ns;	/* TCP and TLS took this long; 0 for a connection used before */
-	bool reused;
-	/* private to origin.c */
-	struct list node;	/* in the idle list of its origin */
-	struct list recent;	/* in the idle list of all origins */
-	struct origin *origin;
-	struct origin_request *opening;
-	const struct origin_user *handler;
-	void *user;
-	uint64_t idle_since_ns;
-};
 
 struct origins *origins_new(struct turn *turn, const struct config *config,
 	struct resolver *resolver, struct tls_origin_leg *leg, struct counters *counters,
 	struct why *why);
-/* Closes every idle connection; those in use must have been released. */
+/* Closes every idle connection; the slots in use must have been released. */
 void origins_free(struct origins *origins);
 
 /* How many are known now: those with a connection, or with a request for one. */
 size_t origins_count(const struct origins *origins);
 
-/* Tells done once: with a verified connection, which is then used through handler and user until
- * origin_release, or with NULL and the failure (valid during the call). May tell before it
- * returns. fresh: no kept connection, because one just turned out to be stale.
+/* Tells done once: with a slot on a verified connection, which tells its user through handler and
+ * user until it is released, or with NULL and the failure (valid during the call). May tell before
+ * it returns. fresh: no kept connection, because one just turned out to be stale, or because what
+ * is to be sent could not be sent again.
  * *request is set while the answer is outstanding, for origin_cancel, and NULL otherwise. */
 typedef void origin_done(
-	void *user, struct origin_connection *connection, const struct origin_failure *failure);
+	void *user, struct upstream_slot *slot, const struct origin_failure *failure);
 void origin_acquire(struct origins *origins, const struct origin_target *target, bool fresh,
-	const struct origin_user *handler, origin_done *done, void *user,
+	const struct upstream_user *handler, origin_done *done, void *user,
 	struct origin_request **request);
 void origin_cancel(struct origin_request *request);
-/* Gives the connection back: kept for the next when reusable, else closed. */
-void origin_release(struct origin_connection *connection, bool reusable);
 
 #endif

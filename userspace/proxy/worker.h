@@ -19,6 +19,7 @@
 #include "kernel/heartbeat.h"
 #include "proxy/edit_memory.h"
 #include "proxy/origin.h"
+#include "proxy/replay.h"
 #include "supervise/role.h"
 #include "tls/client_leg.h"
 #include "tls/leaf.h"
@@ -29,6 +30,8 @@ struct bypass_events;
 
 /* One read of a socket; a TLS record is at most 16 KiB. */
 #define WORKER_READ_SIZE 32768
+/* A head that goes on has no more fields than it had, and these. */
+#define WORKER_FIELDS_MORE 8
 
 struct worker {
 	struct role_context *context;
@@ -46,6 +49,9 @@ struct worker {
 	struct origins *origins;
 	struct recorder *recorder;
 	struct edit_memory edits;
+	struct replay_total replays;
+	struct header *fields; /* http.headers_max and WORKER_FIELDS_MORE, of the head that is made
+				* right now */
 	struct bypass_events *bypass_events;
 	const struct source_table *sources; /* totals of the source addresses */
 	struct secret **keys; /* the service key of each backend of the configuration, or NULL */

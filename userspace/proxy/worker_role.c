@@ -382,6 +382,7 @@ static void worker_close(void *state)
 	for (size_t i = 0; worker->keys && i < worker->config->nbackends; i++)
 		secret_free(worker->keys[i]);
 	free(worker->keys);
+	free(worker->fields);
 	free(worker);
 }
 
@@ -412,7 +413,11 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	ev_prepare_init(&worker->turn_end, worker_turn_end);
 	worker->turn_end.data = worker;
 
-	error = hangups_open(&worker->hangups, worker->loop, why);
+	worker->replays.most = worker->config->http.held_max;
+	worker->fields = calloc(
+		worker->config->http.headers_max + WORKER_FIELDS_MORE, sizeof(*worker->fields));
+	error = worker->fields ? hangups_open(&worker->hangups, worker->loop, why)
+			       : why_set(why, ENOMEM, "out of memory");
 	if (!error)
 		error = worker_read_keys(worker, why);
 	if (!error)

@@ -92,18 +92,18 @@ static int tear_down(void **state)
 }
 
 static void told(
-	void *user, struct origin_connection *connection, const struct origin_failure *failure)
+	void *user, struct upstream_slot *slot, const struct origin_failure *failure)
 {
 	struct scene *scene = user;
 
-	assert_null(connection);
+	assert_null(slot);
 	scene->type = failure->type;
 	scene->failed++;
 }
 
 static void acquire(struct scene *scene, unsigned number, struct origin_request **request)
 {
-	static const struct origin_user nobody;
+	static const struct upstream_user nobody;
 	char host[64];
 	const struct origin_target target = {.host = host, .port = 443};
 
