@@ -20,7 +20,7 @@
 #include "collector/sender.h"
 
 #define RECEIVER_KNOWN	 256 /* senders that are known; the one silent for longest makes room */
-#define RECEIVER_UNKNOWN 64  /* likewise, that have still to prove it; the oldest makes room */
+#define RECEIVER_UNKNOWN 64  /* likewise, that have still to prove it; the oldest of the address with most makes room */
 /* Without descriptors, or while the store is full: the pause before the next try. */
 #define RECEIVER_PAUSE_S 1.0
 /* A collector that was killed while it started its index: for a moment the child listens, too. */
@@ -134,20 +134,41 @@ static void receiver_gone(void *context, struct sender *sender)
 	sender_free(sender);
 }
 
+static unsigned receiver_count_from(const struct list *head, const struct address *from)
+{
+	unsigned n = 0;
+
+	list_for_each (at, head)
+		n += address_equal(&list_entry(at, struct sender, node)->from, from);
+	return n;
+}
+
+/* Who has to go: of the address that has most places, so that nobody pushes out others. */
+static struct sender *receiver_last(const struct list *head)
+{
+	struct sender *out = NULL;
+	unsigned most = 0;
+
+	list_for_each (at, head) {
+		struct sender *sender = list_entry(at, struct sender, node);
+		unsigned n = receiver_count_from(head, &sender->from);
+
+		if (n > most || (n == most && sender->heard_ns < out->heard_ns)) {
+			out = sender;
+			most = n;
+		}
+	}
+	return out;
+}
+
 static void receiver_make_room(struct receiver *r, bool known)
 {
-	struct list *head = known ? &r->known : &r->unknown;
-	struct sender *out = NULL;
+	struct sender *out;
 	uint64_t left_out;
 
 	if (known ? r->nknown < RECEIVER_KNOWN : r->nunknown < RECEIVER_UNKNOWN)
 		return;
-	list_for_each (at, head) {
-		struct sender *sender = list_entry(at, struct sender, node);
-
-		if (!out || sender->heard_ns < out->heard_ns)
-			out = sender;
-	}
+	out = receiver_last(known ? &r->known : &r->unknown);
 	if (log_limit(&r->crowded, &left_out))
 		log_warning("%s: closed to make room: %u %s (%llu such reports left out)",
 			out->name, known ? RECEIVER_KNOWN : RECEIVER_UNKNOWN,
@@ -197,7 +218,8 @@ static const struct sender_ops receiver_ops = {
 	.gone = receiver_gone,
 };
 
-static void receiver_add(struct receiver *r, int fd, const char *name, struct slice key)
+static void receiver_add(struct receiver *r, int fd, const char *name, struct slice key,
+	const struct address *from)
 {
 	struct sender *sender;
 
@@ -205,6 +227,7 @@ static void receiver_add(struct receiver *r, int fd, const char *name, struct sl
 	sender = sender_new(r->options.loop, fd, name, key, &receiver_ops, r);
 	if (!sender)
 		return;
+	sender->from = *from;
 	list_append(key.len ? &r->unknown : &r->known, &sender->node);
 	if (key.len)
 		r->nunknown++;
@@ -250,7 +273,7 @@ static void receiver_on_socket(struct ev_loop *loop, ev_io *watcher, int events)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
 		receiver_admits(r, peer.uid)) {
 		snprintf(name, sizeof(name), "user %u, process %d", peer.uid, (int)peer.pid);
-		receiver_add(r, fd, name, SLICE_NONE);
+		receiver_add(r, fd, name, SLICE_NONE, &(struct address){{0}});
 		return;
 	}
 	close(fd);
@@ -267,6 +290,7 @@ static void receiver_on_tcp(struct ev_loop *loop, ev_io *watcher, int events)
 	struct receiver *r = watcher->data;
 	int fd = receiver_accept(r, r->tcp);
 	struct address_port peer = {0};
+	struct address from;
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
 
@@ -281,7 +305,10 @@ static void receiver_on_tcp(struct ev_loop *loop, ev_io *watcher, int events)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 	if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0)
 		address_port_from_sockaddr(&peer, (struct sockaddr *)&sa);
-	receiver_add(r, fd, address_port_format(&peer).text, r->options.key);
+	from = peer.address;
+	if (!address_is_ipv4(&from)) /* a machine has all of its network */
+		memset(from.bytes + 8, 0, sizeof(from.bytes) - 8);
+	receiver_add(r, fd, address_port_format(&peer).text, r->options.key, &from);
 }
 
 /* ---- listening ---- */
