@@ -2,7 +2,7 @@
 #
 #	make			the programs, in build/
 #	make check		every test; installs what is missing first (appliance/deps)
-#	make check-unit …	one kind of tests: man unit fuzz bpf netns sdk clients
+#	make check-unit …	one kind of tests: man unit fuzz bpf netns sdk clients web
 #	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
 #	make clients		Go, Chromium, Java and others through an appliance, with nothing but the root
@@ -70,7 +70,12 @@ ifneq ($(wildcard /usr/include/llhttp.h),)
 LLHTTP_SOURCES :=
 endif
 
-LIB_OBJECTS := $(LIB_SOURCES:%.c=$(B)/%.o) $(LLHTTP_SOURCES:/usr/share/%.c=$(B)/%.o)
+# The review page: bundled, and compiled in.
+WEB := userspace/collector/web
+WEB_SOURCES := $(filter-out %/node_modules,$(wildcard $(WEB)/*))
+WEB_FILES := $(B)/userspace/collector/web_files
+
+LIB_OBJECTS := $(LIB_SOURCES:%.c=$(B)/%.o) $(WEB_FILES).o $(LLHTTP_SOURCES:/usr/share/%.c=$(B)/%.o)
 SUPPORT_OBJECTS := $(SUPPORT_SOURCES:%.c=$(B)/%.o)
 ORIGIN_OBJECTS := $(ORIGIN_SOURCES:%.c=$(B)/%.o)
 UNIT_TESTS := $(UNIT_SOURCES:%.c=$(B)/%)
@@ -132,7 +137,7 @@ BPF_COMPILE = $(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -O2 -g
 
 KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
-.PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients \
+.PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients check-web \
 	check-kernels clients \
 	check-deb check-image check-monitoring check-trixie demo bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
 	image 	deb clean format deps tests force
@@ -152,6 +157,15 @@ $(B)/%.o: %.c $(B)/.compile $(B)/llhttp/llhttp.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+$(WEB_FILES).c: $(WEB_SOURCES)
+	@mkdir -p $(@D)
+	$(call say,WEB,$@)
+	$(Q)$(WEB)/bundle $(abspath $(B)/web) $@
+
+$(WEB_FILES).o: $(WEB_FILES).c userspace/collector/web_files.h $(B)/.compile
+	$(call say,CC,$@)
+	$(Q)$(COMPILE) -c -o $@ $<
 
 $(B)/llhttp/%.o: /usr/share/llhttp/%.c $(B)/.compile
 	@mkdir -p $(@D)
@@ -232,7 +246,7 @@ check: deps
 	@+$(MAKE) checks
 # One kind after the other, also with -j: they share the machine's network and its processors.
 checks: tests
-	@+for kind in man unit fuzz bpf netns sdk clients; do $(MAKE) check-$$kind || exit 1; done
+	@+for kind in man unit fuzz bpf netns sdk clients web; do $(MAKE) check-$$kind || exit 1; done
 	@echo "  all checks passed"
 
 tests: all $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS) $(ORIGIN)
@@ -248,6 +262,9 @@ check-netns: all $(ORIGIN)
 		$(PYTHON) -m pytest -q -p no:cacheprovider tests/netns; fi
 check-sdk: all $(ORIGIN)
 	@if [ -x tests/sdk/run ]; then echo "  official clients"; tests/sdk/run; fi
+
+check-web: all
+	@echo "  review page"; tests/web/run
 
 # Those that every machine has; `make clients` takes all.
 check-clients: all $(ORIGIN)

@@ -94,6 +94,7 @@ uninstall:
 		echo "  first: systemctl disable --now sallyportd" >&2; exit 1; }; fi
 	$(Q)[ -n "$(DESTDIR)" ] || nft delete table inet sallyport_shut 2>/dev/null || :
 	$(Q)rm -f $(INSTALLED)
+	$(Q)rmdir $(DESTDIR)$(PREFIX)/share/sallyport/* $(DESTDIR)$(PREFIX)/share/sallyport 2>/dev/null || :
 	@echo "  removed from $(DESTDIR)$(PREFIX); left: $(dir $(CONFIG)), /var/spool/sallyport," \
 		"/var/lib/sallyport and the users sallyport-*"
 

@@ -60,7 +60,9 @@ static void demand_same(const struct request_facts *a, const struct request_fact
 	demand(slice_equal(a->max_tokens.text, b->max_tokens.text));
 	demand(slice_equal(a->messages, b->messages));
 	demand(a->messages_truncated == b->messages_truncated);
-	demand(slice_equal(a->tools, b->tools));
+	demand(slice_equal(a->tools, b->tools) && a->tool_kinds == b->tool_kinds);
+	demand(slice_equal(a->conversation, b->conversation));
+	demand(slice_equal(a->effort, b->effort) && a->store == b->store);
 	demand(a->nmessages == b->nmessages && a->bytes == b->bytes);
 }
 
@@ -89,8 +91,11 @@ static void demand_edit(
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	/* The older inputs have bit 3 clear. */
+	static const enum family families[] = {
+		FAMILY_CHAT, FAMILY_COMPLETION, FAMILY_RESPONSES, FAMILY_EMBEDDINGS};
 	const struct operation operation = {
-		.id = size && data[0] & 1 ? OPERATION_COMPLETION : OPERATION_CHAT, .read = true};
+		.family = families[size ? (data[0] & 1) | (data[0] >> 2 & 2) : 0]};
 	size_t step = size ? 1 + (data[0] >> 4) : 1;
 	size_t content_max = size && data[0] & 2 ? 1 << 20 : size && data[0] & 4 ? 40 : 0;
 	struct slice body = slice_after(slice_of((const char *)data, size), 1);

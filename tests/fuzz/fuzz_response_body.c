@@ -57,9 +57,12 @@ static void demand_same(const struct response_facts *a, const struct response_fa
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const enum family families[] = {
+		FAMILY_CHAT, FAMILY_COMPLETION, FAMILY_RESPONSES, FAMILY_IMAGES};
+	/* The step has three bits, the last bit chooses among the newer families. */
 	const struct operation operation = {
-		.id = size && data[0] & 1 ? OPERATION_COMPLETION : OPERATION_CHAT, .read = true};
-	size_t step = size ? 1 + (data[0] >> 4) : 1;
+		.family = families[size ? (data[0] & 1) | (data[0] >> 6 & 2) : 0]};
+	size_t step = size ? 1 + (data[0] >> 4 & 7) : 1;
 	unsigned how = size ? data[0] : 0;
 	size_t content_max = how & 2 ? 1 << 20 : how & 4 ? 40 : how & 8 ? 400 : 0;
 	struct slice body = slice_after(slice_of((const char *)data, size), 1);

@@ -46,13 +46,15 @@ static void feed(struct response_reader *r, struct slice data)
 		demand(object == !(flags & RESPONSE_EVENT_UNREADABLE));
 	demand(!(flags & RESPONSE_EVENT_USAGE_ONLY) || response_reader_facts(r)->has_usage);
 	demand(!(flags & RESPONSE_EVENT_ERROR) || response_reader_facts(r)->has_error);
-	demand(!(flags & RESPONSE_EVENT_DONE) || flags == RESPONSE_EVENT_DONE);
+	demand(!(flags & RESPONSE_EVENT_DONE) || response_reader_facts(r)->complete);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const enum family families[] = {
+		FAMILY_CHAT, FAMILY_COMPLETION, FAMILY_RESPONSES, FAMILY_IMAGES};
 	const struct operation operation = {
-		.id = size && data[0] & 1 ? OPERATION_COMPLETION : OPERATION_CHAT, .read = true};
+		.family = families[size ? (data[0] & 1) | (data[0] >> 6 & 2) : 0]};
 	unsigned how = size ? data[0] : 0;
 	size_t content_max = how & 2 ? 1 << 20 : how & 4 ? 40 : how & 8 ? 400 : 0;
 	struct slice rest = slice_after(slice_of((const char *)data, size), 1);

@@ -77,6 +77,8 @@ def test_user_data_is_filled_by_the_template(name):
     data = text_of(name)
     assert data.startswith("#cloud-config\n")
     words = set(re.findall(r"@[A-Z_]+@", data))
+    # The image's root is read-only
+    assert all(path.startswith("/etc/") for path in re.findall(r"- path: (\S+)", data))
     assert words and words <= set(re.findall(r"@[A-Z_]+@", text_of("appliance.bicep")))
 
 
@@ -86,7 +88,7 @@ def test_the_configuration_of_user_data_is_good(lab, tmp_path):
     path = tmp_path / "sallyport.yaml"
     path.write_text(re.sub(r"(?m)^      ", "", block))
     subprocess.run([lab.program("sallyport"), "check", "--text-only", str(path)], check=True)
-    script = re.search(r"path: /usr/local/sbin/sallyport-routes\n.*?content: \|\n((?:      .*\n)+)", data, re.S)[1]
+    script = re.search(r"path: /etc/sallyport/routes\n.*?content: \|\n((?:      .*\n)+)", data, re.S)[1]
     text = re.sub(r"(?m)^      ", "", script).replace("@CLIENT_PREFIXES@", "10.0.0.0/8").replace(
         "@INSIDE_GATEWAY@", "10.80.10.1")
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)

@@ -15,6 +15,7 @@ static const struct {
 } operations[] = {
 	{"chat/completions", OPERATION_CHAT},
 	{"completions", OPERATION_COMPLETION},
+	{"responses", OPERATION_RESPONSES},
 	{"embeddings", OPERATION_EMBEDDING},
 	{"models", OPERATION_MODELS},
 };
@@ -204,9 +205,14 @@ static void read_text(struct call *call, yyjson_val *value)
 	} else if (yyjson_is_arr(value)) {
 		yyjson_arr_foreach(value, i, n, item)
 		{
-			yyjson_val *text = yyjson_obj_get(item, "text");
+			static const char *const names[] = {"text", "content", "output"};
+			yyjson_val *text = item;
 
-			read_text(call, text ? text : item);
+			/* A part of a message, or an item of the Responses API. */
+			for (size_t k = 0; k < 3 && yyjson_is_obj(text); k++)
+				if (yyjson_obj_get(item, names[k]))
+					text = yyjson_obj_get(item, names[k]);
+			read_text(call, text);
 		}
 	}
 }
@@ -248,6 +254,7 @@ static void read_object(struct call *call, yyjson_val *root)
 	if (yyjson_is_uint(n) && yyjson_get_uint(n) >= 1 && yyjson_get_uint(n) <= 8)
 		call->choices = (unsigned)yyjson_get_uint(n);
 	read_messages(call, yyjson_obj_get(root, "messages"));
+	read_text(call, yyjson_obj_get(root, "instructions"));
 	read_text(call, yyjson_obj_get(root, "prompt"));
 	read_text(call, yyjson_obj_get(root, "input"));
 }

@@ -11,7 +11,14 @@
 #include "message.h"
 
 enum dialect { DIALECT_OPENAI, DIALECT_AZURE_V1, DIALECT_AZURE };
-enum operation { OPERATION_CHAT, OPERATION_COMPLETION, OPERATION_EMBEDDING, OPERATION_MODELS };
+/* The first three are streamed when asked. */
+enum operation {
+	OPERATION_CHAT,
+	OPERATION_COMPLETION,
+	OPERATION_RESPONSES,
+	OPERATION_EMBEDDING,
+	OPERATION_MODELS
+};
 
 struct text {
 	char text[128];
@@ -37,7 +44,7 @@ struct call {
 	uint64_t prompt_tokens, completion_tokens;
 	struct refusal refusal; /* status 0: none */
 
-	/* How far the answer is; see completion.c. */
+	/* How far the answer is; see completion.c and responses.c. */
 	int step;
 	unsigned at;	      /* inside the step */
 	unsigned long events; /* sent */

@@ -11,9 +11,8 @@
 	"\"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":" FILTER "}]"
 #define TOOL_NAME "get_weather"
 
-/* The pieces of the tool call's arguments, as JSON inside a JSON string. */
-static const char *const arguments[] = {"{\\\"ci", "ty\\\":\\\"Pa", "ris\\\"}"};
-#define NARGUMENTS (sizeof(arguments) / sizeof(arguments[0]))
+const char *const completion_arguments[COMPLETION_ARGUMENTS] = {
+	"{\\\"ci", "ty\\\":\\\"Pa", "ris\\\"}"};
 
 enum step {
 	STEP_FILTER, /* Azure's first chunk: no id, no model, no choices */
@@ -53,7 +52,7 @@ static const char *finish_of(const struct call *call)
 	return with_tools(call) ? "tool_calls" : "stop";
 }
 
-static void put_piece(const struct call *call, unsigned long i, struct buf *out)
+void completion_piece(const struct call *call, unsigned long i, struct buf *out)
 {
 	long padding = knob_or(call->knob.bytes, 0);
 	char *to;
@@ -111,14 +110,14 @@ static void put_message(const struct call *call, struct buf *out)
 			"\"call_%llx\",\"type\":\"function\",\"function\":{\"name\":\"" TOOL_NAME
 			"\",\"arguments\":\"",
 			(unsigned long long)call->number);
-		for (size_t i = 0; i < NARGUMENTS; i++)
-			put(out, arguments[i]);
+		for (size_t i = 0; i < COMPLETION_ARGUMENTS; i++)
+			put(out, completion_arguments[i]);
 		put(out, "\"}}],\"refusal\":null}");
 		return;
 	}
 	put(out, "{\"role\":\"assistant\",\"content\":\"");
 	for (unsigned long i = 0; i < call_pieces(call); i++)
-		put_piece(call, i, out);
+		completion_piece(call, i, out);
 	put(out, "\",\"refusal\":null,\"annotations\":[]}");
 }
 
@@ -131,7 +130,7 @@ static void put_choice(const struct call *call, unsigned index, struct buf *out)
 	} else {
 		put(out, "\"text\":\"");
 		for (unsigned long i = 0; i < call_pieces(call); i++)
-			put_piece(call, i, out);
+			completion_piece(call, i, out);
 		put(out, "\"");
 	}
 	if (is_azure(call))
@@ -255,10 +254,10 @@ static void put_delta(const struct call *call, unsigned index, unsigned long pie
 		buf_printf(out,
 			"\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"%"
 			"s\"}}]}",
-			arguments[piece]);
+			completion_arguments[piece]);
 	} else {
 		put(out, is_chat(call) ? "\"delta\":{\"content\":\"" : "\"text\":\"");
-		put_piece(call, piece, out);
+		completion_piece(call, piece, out);
 		put(out, is_chat(call) ? "\"}" : "\"");
 	}
 	if (is_azure(call))
@@ -307,7 +306,7 @@ static unsigned long step_events(const struct call *call)
 	case STEP_ROLE:
 		return is_chat(call) ? call->choices : 0;
 	case STEP_CONTENT:
-		return (with_tools(call) ? NARGUMENTS : call_pieces(call)) * call->choices;
+		return (with_tools(call) ? COMPLETION_ARGUMENTS : call_pieces(call)) * call->choices;
 	case STEP_ASYNC_FILTER:
 		return call->knob.async_filter > 0;
 	case STEP_FINISH:

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "completion.h"
+#include "responses.h"
 
 static const struct {
 	int status;
@@ -200,7 +201,7 @@ void reply_start(struct reply *r, struct call *call, const struct service *servi
 		call->refusal.status ? call->refusal.status : (int)knob_or(call->knob.status, 200);
 	r->has_body = r->status != 204 && r->status != 304;
 	r->streamed =
-		call->stream && !call->refusal.status && call->operation <= OPERATION_COMPLETION;
+		call->stream && !call->refusal.status && call->operation <= OPERATION_RESPONSES;
 	if (!r->has_body || head_only)
 		r->streamed = false;
 	r->framing = r->has_body ? (unsigned)framing_of(r, call, m) : FRAMING_LENGTH;
@@ -213,7 +214,10 @@ void reply_start(struct reply *r, struct call *call, const struct service *servi
 	if (!r->streamed && r->has_body) {
 		struct buf *plain = r->encoder ? &r->piece : &r->body;
 
-		completion_whole(call, plain);
+		if (call->operation == OPERATION_RESPONSES && !call->refusal.status)
+			responses_whole(call, plain);
+		else
+			completion_whole(call, plain);
 		if (r->encoder)
 			encoder_write(r->encoder, buf_slice(&r->piece), true, &r->body);
 		buf_clear(&r->piece);
@@ -287,7 +291,8 @@ static enum reply_result next_events(struct reply *r, struct call *call, struct 
 		return REPLY_STALL;
 	buf_clear(&r->piece);
 	for (long i = 0; i < (batch > 0 ? batch : 1) && !last; i++)
-		last = !completion_next(call, &r->piece);
+		last = call->operation == OPERATION_RESPONSES ? !responses_next(call, &r->piece)
+							      : !completion_next(call, &r->piece);
 	if (r->encoder) {
 		buf_clear(&r->body);
 		encoder_write(r->encoder, buf_slice(&r->piece), last, &r->body);

@@ -243,6 +243,7 @@ def test_make_install_is_undone_by_make_uninstall(lab, tmp_path):
     make("uninstall")
     left = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     assert [str(one) for one in left] == ["etc/sallyport/sallyport.yaml"]
+    assert not (tmp_path / "usr/local/share/sallyport").exists()
 
 
 def test_completion_knows_every_command(lab):

@@ -91,6 +91,23 @@ const calls = {
     });
     return { length: answer.data[0].embedding.length, usage: answer.usage };
   },
+  async responses() {
+    const answer = await client({ deployment: undefined }).responses.create({
+      model: "gpt-5",
+      input: messages[0].content,
+    });
+    return { text: answer.output_text, status: answer.status, usage: answer.usage };
+  },
+  async "responses-stream"() {
+    const stream = client({ deployment: undefined }).responses.stream({
+      model: "gpt-5",
+      input: messages[0].content,
+    });
+    let events = 0;
+    for await (const _ of stream) events++;
+    const answer = await stream.finalResponse();
+    return { text: answer.output_text, status: answer.status, usage: answer.usage, events };
+  },
   async together() {
     const openai = client();
     return Promise.all(

@@ -118,3 +118,18 @@ def test_the_appliances_refusal_is_the_clients_own_error(lab, standing, sdk, dia
     got = sdk(dialect, host, "unverified")
     assert got["error"] == "InternalServerError"
     assert got["status"] == 502
+
+
+@pytest.mark.parametrize("dialect, host", HOSTS)
+@pytest.mark.parametrize("call", ["responses", "responses-stream"])
+def test_responses(sdk, event_of, dialect, host, call):
+    got = sdk(dialect, host, call)
+    assert got["text"] == answer_to(dialect, call)
+    assert got["status"] == "completed"
+    event = event_of(f"sdk {dialect} {call}")
+    assert event["gen_ai.operation.name"] == "responses"
+    assert event["event.outcome"] == "success"
+    assert event["gen_ai.usage.input_tokens"] == got["usage"]["input_tokens"]
+    assert event["gen_ai.usage.output_tokens"] == got["usage"]["output_tokens"]
+    assert event["gen_ai.usage.source"] == "provider"
+    assert got["text"] in event["gen_ai.output.messages"]

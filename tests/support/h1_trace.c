@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/support/h1_trace.h"
 
-#include <stdlib.h>
-
 #include "tests/support/cut.h"
+#include "tests/support/trace.h"
 
 struct trace {
 	const struct h1_trace_options *options;
@@ -14,62 +13,39 @@ struct trace {
 	bool done;
 };
 
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void add(struct buf *b, struct slice s)
-{
-	demand(buf_append_slice(b, s) == 0);
-}
-
-static void add_escaped(struct buf *b, struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-
-		if (c >= 0x20 && c < 0x7f && c != '\\')
-			add(b, slice_of(s.data + i, 1));
-		else
-			buf_printf(b, "\\x%02x", c);
-	}
-}
-
 static void add_headers(struct buf *b, const struct header *headers, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		add_escaped(b, headers[i].name);
-		add(b, SLICE(": "));
-		add_escaped(b, headers[i].value);
-		add(b, headers[i].hop_by_hop ? SLICE(" [hop]\n") : SLICE("\n"));
+		trace_add_escaped(b, headers[i].name);
+		trace_add(b, SLICE(": "));
+		trace_add_escaped(b, headers[i].value);
+		trace_add(b, headers[i].hop_by_hop ? SLICE(" [hop]\n") : SLICE("\n"));
 	}
 }
 
 static void add_head(struct buf *b, const struct head *head)
 {
 	if (head->kind == HEAD_REQUEST) {
-		add_escaped(b, head->method);
-		add(b, SLICE(" "));
-		add_escaped(b, head->target);
+		trace_add_escaped(b, head->method);
+		trace_add(b, SLICE(" "));
+		trace_add_escaped(b, head->target);
 		buf_printf(b, " HTTP/1.%u", head->minor);
 		if (!slice_equal(head->path, head->target)) {
-			add(b, SLICE(" path "));
-			add_escaped(b, head->path);
+			trace_add(b, SLICE(" path "));
+			trace_add_escaped(b, head->path);
 		}
 	} else {
 		buf_printf(b, "HTTP/1.%u %d ", head->minor, head->status);
-		add_escaped(b, head->reason);
+		trace_add_escaped(b, head->reason);
 	}
 	if (head->framing == HEAD_LENGTH)
 		buf_printf(b, " length %llu", (unsigned long long)head->length);
-	add(b, head->framing == HEAD_CHUNKED ? SLICE(" chunked") : SLICE(""));
-	add(b, head->framing == HEAD_UNTIL_CLOSE ? SLICE(" until-close") : SLICE(""));
-	add(b, head->keep_alive ? SLICE(" keep-alive") : SLICE(""));
-	add(b, head->expect_continue ? SLICE(" expect-continue") : SLICE(""));
-	add(b, head->upgrade ? SLICE(" upgrade") : SLICE(""));
-	add(b, SLICE("\n"));
+	trace_add(b, head->framing == HEAD_CHUNKED ? SLICE(" chunked") : SLICE(""));
+	trace_add(b, head->framing == HEAD_UNTIL_CLOSE ? SLICE(" until-close") : SLICE(""));
+	trace_add(b, head->keep_alive ? SLICE(" keep-alive") : SLICE(""));
+	trace_add(b, head->expect_continue ? SLICE(" expect-continue") : SLICE(""));
+	trace_add(b, head->upgrade ? SLICE(" upgrade") : SLICE(""));
+	trace_add(b, SLICE("\n"));
 	add_headers(b, head->headers, head->nheaders);
 }
 
@@ -77,8 +53,8 @@ static void body_done(struct trace *trace)
 {
 	if (buf_len(&trace->body)) {
 		buf_printf(trace->text, "body %zu ", buf_len(&trace->body));
-		add_escaped(trace->text, buf_slice(&trace->body));
-		add(trace->text, SLICE("\n"));
+		trace_add_escaped(trace->text, buf_slice(&trace->body));
+		trace_add(trace->text, SLICE("\n"));
 	}
 	buf_clear(&trace->body);
 }
@@ -96,19 +72,19 @@ static void expect_next(struct trace *trace)
 static void message_over(struct trace *trace)
 {
 	body_done(trace);
-	demand(!h1_reader_in_message(trace->reader));
-	add(trace->text, SLICE("end\n"));
+	trace_demand(!h1_reader_in_message(trace->reader));
+	trace_add(trace->text, SLICE("end\n"));
 	expect_next(trace);
 }
 
 static void add_event(struct trace *trace, enum h1_result result, const struct h1_event *event)
 {
-	demand(!event->fin || (result != H1_MORE && result != H1_ERROR));
+	trace_demand(!event->fin || (result != H1_MORE && result != H1_ERROR));
 	if (result == H1_BODY) {
-		demand(event->span.len > 0 && event->head);
-		add(&trace->body, event->span);
+		trace_demand(event->span.len > 0 && event->head);
+		trace_add(&trace->body, event->span);
 		if (trace->all_bodies)
-			add(trace->all_bodies, event->span);
+			trace_add(trace->all_bodies, event->span);
 		if (event->fin)
 			message_over(trace);
 		return;
@@ -119,13 +95,13 @@ static void add_event(struct trace *trace, enum h1_result result, const struct h
 	if (result == H1_HEAD) {
 		add_head(trace->text, event->head);
 	} else if (result == H1_TRAILERS) {
-		add(trace->text, SLICE("trailers\n"));
+		trace_add(trace->text, SLICE("trailers\n"));
 		add_headers(trace->text, event->trailers, event->ntrailers);
 	} else if (result == H1_ERROR) {
 		buf_printf(trace->text, "error %d %s\n", event->error.status, event->error.name);
 		trace->done = true;
 	}
-	demand(event->fin || (result != H1_TRAILERS && result != H1_END));
+	trace_demand(event->fin || (result != H1_TRAILERS && result != H1_END));
 	if (event->fin)
 		message_over(trace);
 }
@@ -138,20 +114,20 @@ static void read_piece(struct trace *trace, struct slice piece)
 
 	do {
 		result = h1_read(trace->reader, piece, &consumed, &event);
-		demand(consumed <= piece.len);
-		demand(result != H1_MORE || consumed == piece.len);
-		demand(result == H1_MORE || result == H1_ERROR || piece.len > 0);
-		demand(result != H1_BODY ||
-			(event.span.data >= piece.data &&
-				event.span.data + event.span.len == piece.data + consumed));
+		trace_demand(consumed <= piece.len);
+		trace_demand(result != H1_MORE || consumed == piece.len);
+		trace_demand(result == H1_MORE || result == H1_ERROR || piece.len > 0);
+		trace_demand(result != H1_BODY ||
+			     (event.span.data >= piece.data &&
+				     event.span.data + event.span.len == piece.data + consumed));
 		add_event(trace, result, &event);
 		piece = slice_after(piece, consumed);
 	} while (result != H1_MORE && result != H1_ERROR);
 	if (result == H1_ERROR) {
 		enum h1_error_id id = event.error.id;
 
-		demand(h1_read(trace->reader, piece, &consumed, &event) == H1_ERROR);
-		demand(event.error.id == id && consumed == 0);
+		trace_demand(h1_read(trace->reader, piece, &consumed, &event) == H1_ERROR);
+		trace_demand(event.error.id == id && consumed == 0);
 	}
 }
 
@@ -169,7 +145,7 @@ void h1_trace(const struct h1_trace_options *options, struct slice input, struct
 	struct slice piece;
 	struct cut cut;
 
-	demand(trace.reader != NULL);
+	trace_demand(trace.reader != NULL);
 	if (options->kind == HEAD_RESPONSE)
 		expect_next(&trace);
 	cut_start(&cut, input, options->seed);
@@ -180,8 +156,9 @@ void h1_trace(const struct h1_trace_options *options, struct slice input, struct
 		add_event(&trace, h1_finish(trace.reader, &event), &event);
 	body_done(&trace);
 	if (!trace.done)
-		add(text, h1_reader_in_message(trace.reader) ? SLICE("more\n") : SLICE("idle\n"));
-	demand(buf_reserve(text, 1) != NULL);
+		trace_add(text,
+			h1_reader_in_message(trace.reader) ? SLICE("more\n") : SLICE("idle\n"));
+	trace_demand(buf_reserve(text, 1) != NULL);
 	*buf_reserve(text, 1) = '\0';
 	h1_reader_free(trace.reader);
 	buf_free(&trace.body);

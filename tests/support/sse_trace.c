@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/support/sse_trace.h"
 
-#include <stdlib.h>
-
 #include "tests/support/cut.h"
+#include "tests/support/trace.h"
 
 struct trace {
 	size_t event_max;
@@ -12,35 +11,12 @@ struct trace {
 	struct buf passed; /* the parts of an event that is too long */
 };
 
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void add(struct buf *b, struct slice s)
-{
-	demand(buf_append_slice(b, s) == 0);
-}
-
-static void add_escaped(struct buf *b, struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-
-		if (c >= 0x20 && c < 0x7f && c != '\\')
-			add(b, slice_of(s.data + i, 1));
-		else
-			buf_printf(b, "\\x%02x", c);
-	}
-}
-
 static void add_bytes(struct buf *b, struct slice before, struct slice bytes)
 {
-	add(b, before);
-	add(b, SLICE("["));
-	add_escaped(b, bytes);
-	add(b, SLICE("]"));
+	trace_add(b, before);
+	trace_add(b, SLICE("["));
+	trace_add_escaped(b, bytes);
+	trace_add(b, SLICE("]"));
 }
 
 /* The event that passed unread is over, when there was one. */
@@ -49,7 +25,7 @@ static void passed_done(struct trace *trace)
 	if (!buf_len(&trace->passed))
 		return;
 	add_bytes(trace->text, SLICE("long "), buf_slice(&trace->passed));
-	add(trace->text, SLICE("\n"));
+	trace_add(trace->text, SLICE("\n"));
 	buf_clear(&trace->passed);
 }
 
@@ -57,20 +33,20 @@ static void add_event(struct trace *trace, enum sse_result result, const struct 
 {
 	if (result == SSE_MORE)
 		return;
-	add(&trace->spans, event->raw);
+	trace_add(&trace->spans, event->raw);
 	if (result != SSE_EVENT) {
-		add(&trace->passed, event->raw);
+		trace_add(&trace->passed, event->raw);
 		return;
 	}
-	demand(event->raw.len > 0 && event->raw.len <= trace->event_max);
-	demand(event->data.len <= event->raw.len && event->name.len <= event->raw.len);
+	trace_demand(event->raw.len > 0 && event->raw.len <= trace->event_max);
+	trace_demand(event->data.len <= event->raw.len && event->name.len <= event->raw.len);
 	passed_done(trace);
 	add_bytes(trace->text, SLICE(""), event->raw);
-	add(trace->text, SLICE(" "));
-	add_escaped(trace->text, event->name);
-	add(trace->text, event->data.data ? SLICE("=") : SLICE("-"));
-	add_escaped(trace->text, event->data);
-	add(trace->text, SLICE("\n"));
+	trace_add(trace->text, SLICE(" "));
+	trace_add_escaped(trace->text, event->name);
+	trace_add(trace->text, event->data.data ? SLICE("=") : SLICE("-"));
+	trace_add_escaped(trace->text, event->data);
+	trace_add(trace->text, SLICE("\n"));
 }
 
 void sse_trace(size_t event_max, struct slice stream, uint64_t seed, struct buf *text)
@@ -82,30 +58,30 @@ void sse_trace(size_t event_max, struct slice stream, uint64_t seed, struct buf 
 	struct slice piece;
 	struct cut cut;
 
-	demand(reader != NULL);
+	trace_demand(reader != NULL);
 	cut_start(&cut, stream, seed);
 	while (cut_next(&cut, &piece)) {
 		do {
 			size_t consumed;
 
 			result = sse_read(reader, piece, NULL, &consumed, &event);
-			demand(consumed <= piece.len);
-			demand(result != SSE_MORE || consumed == piece.len);
-			demand(result != SSE_NO_MEMORY);
+			trace_demand(consumed <= piece.len);
+			trace_demand(result != SSE_MORE || consumed == piece.len);
+			trace_demand(result != SSE_NO_MEMORY);
 			add_event(&trace, result, &event);
 			piece = slice_after(piece, consumed);
 		} while (result != SSE_MORE);
-		demand(sse_rest(reader).len <= event_max);
+		trace_demand(sse_rest(reader).len <= event_max);
 	}
 	add_event(&trace, sse_finish(reader, &event), &event);
 	passed_done(&trace);
-	add(&trace.spans, sse_rest(reader));
+	trace_add(&trace.spans, sse_rest(reader));
 	if (sse_rest(reader).len) {
 		add_bytes(text, SLICE("rest "), sse_rest(reader));
-		add(text, SLICE("\n"));
+		trace_add(text, SLICE("\n"));
 	}
-	demand(slice_equal(buf_slice(&trace.spans), stream));
-	demand(buf_reserve(text, 1) != NULL);
+	trace_demand(slice_equal(buf_slice(&trace.spans), stream));
+	trace_demand(buf_reserve(text, 1) != NULL);
 	*buf_reserve(text, 1) = '\0';
 	sse_reader_free(reader);
 	buf_free(&trace.spans);

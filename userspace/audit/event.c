@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <msgpack.h>
+#include <stddef.h>
 
 #include "audit/redact.h"
 #include "audit/text.h"
@@ -18,6 +19,12 @@
  * record stays under EVENT_RECORD_MAX whatever came in: three CONTENT fields and the rest. */
 _Static_assert(3 * CONTENT_MAX + SCHEMA_COUNT * (TEXT_MAX + 64) < EVENT_RECORD_MAX,
 	"a record of longest fields fits");
+
+const size_t event_offsets[SCHEMA_COUNT] = {
+#define MEMBER_OFFSET(KIND, member, name) offsetof(struct event, member),
+	SCHEMA_FIELDS(MEMBER_OFFSET)
+#undef MEMBER_OFFSET
+};
 
 static int append(void *out, const char *data, size_t len)
 {
@@ -189,7 +196,7 @@ static int pack_fields(msgpack_packer *packer, struct buf *record, const struct 
 	*count = 1;
 	for (size_t i = 0; !error && i < SCHEMA_COUNT; i++) {
 		const struct schema_field *field = &schema_fields[i];
-		const void *member = (const char *)event + field->offset;
+		const void *member = (const char *)event + event_offsets[i];
 
 		/* The flag after a content that had to be cut here says so, whatever the caller set. */
 		if (cut && field->kind == SCHEMA_FLAG)

@@ -5,6 +5,7 @@
 #define AUDIT_EVENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "audit/schema.h"
@@ -44,6 +45,9 @@ struct event {
 	struct secret *const *secrets;
 	size_t nsecrets;
 };
+
+/* Where the members are, by enum schema_id. */
+extern const size_t event_offsets[SCHEMA_COUNT];
 
 static inline struct event_number event_number(uint64_t value)
 {

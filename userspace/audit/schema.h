@@ -58,10 +58,20 @@
 	X(NUMBER, request_max_tokens, "gen_ai.request.max_tokens")                                 \
 	X(REAL, request_temperature, "gen_ai.request.temperature")                                 \
 	X(REAL, request_top_p, "gen_ai.request.top_p")                                             \
+	X(TEXT, request_effort, "openai.request.reasoning_effort")                                 \
+	X(TEXT, request_service_tier, "openai.request.service_tier")                               \
+	X(TEXT, request_previous, "openai.request.previous_response_id")                           \
+	X(TEXT, request_cache_key, "openai.request.prompt_cache_key")                              \
+	X(TEXT, request_safety, "openai.request.safety_identifier")                                \
+	X(FLAG, request_store, "openai.request.store")                                             \
+	X(FLAG, request_background, "openai.request.background")                                   \
+	X(TEXT, request_tool_types, "gen_ai.request.tool_types") /* JSON array */                  \
+	X(TEXT, conversation, "gen_ai.conversation.id")                                            \
 	X(TEXT, response_id, "gen_ai.response.id")                                                 \
 	X(TEXT, response_model, "gen_ai.response.model")                                           \
 	X(TEXT, finish_reasons, "gen_ai.response.finish_reasons") /* JSON array */                 \
 	X(TEXT, system_fingerprint, "gen_ai.response.system_fingerprint")                          \
+	X(TEXT, response_service_tier, "openai.response.service_tier") /* by which it costs */     \
 	X(NUMBER, input_tokens, "gen_ai.usage.input_tokens")                                       \
 	X(NUMBER, output_tokens, "gen_ai.usage.output_tokens")                                     \
 	X(NUMBER, total_tokens, "gen_ai.usage.total_tokens")                                       \
@@ -145,7 +155,6 @@ enum schema_id {
 struct schema_field {
 	enum schema_kind kind;
 	struct slice name;
-	size_t offset; /* of the member in struct event */
 };
 
 /* Indexed by enum schema_id, in the order in which an encoded record holds its fields. */

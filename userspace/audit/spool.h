@@ -10,26 +10,11 @@
 
 #include <stdint.h>
 
-#include "base/counter.h"
+#include "audit/spool_options.h"
 #include "base/slice.h"
 #include "base/why.h"
 
 struct spool;
-
-struct spool_options {
-	int directory;		/* fd; belongs to the spool once spool_open succeeded */
-	const char *epoch;	/* of the records to come; 1 … 16 bytes */
-	uint64_t bytes;		/* all segments together, at most */
-	uint64_t segment_bytes; /* a segment is closed at this size */
-	bool sync;		/* false: never fsync, not even on create and rename */
-	struct counters *counters; /* or NULL */
-};
-
-/* A place between two records. */
-struct spool_position {
-	uint64_t segment;
-	uint64_t offset;
-};
 
 /* Opens and recovers: reads the cursor, removes segments that were acknowledged, drops the torn
  * tail of the newest segment, and learns from it which records of this epoch are spooled already.

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "audit/spool.h"
+#include "audit/spool_options.h"
 
 struct spool_cursor_file {
 	uint64_t number; /* spool_number() */

@@ -4,8 +4,8 @@
 #define AUDIT_SPOOL_INTERNAL_H
 
 #include "base/log_limit.h"
-#include "audit/spool.h"
 #include "audit/spool_cursor.h"
+#include "audit/spool_options.h"
 #include "audit/spool_segment.h"
 #include "audit/spool_streams.h"
 

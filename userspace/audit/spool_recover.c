@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "audit/record.h"
+#include "audit/spool.h"
 #include "audit/spool_internal.h"
 #include "base/log.h"
 

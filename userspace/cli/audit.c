@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/review.h"
 #include "cli/say.h"
+#include "collector/access.h"
 
 static const char usage[] =
 	"usage: sallyport audit [OPTIONS] verify\n"
@@ -54,7 +55,7 @@ static int audit_verify(const struct review *review)
 	struct query_integrity found;
 	struct audit audit = {0};
 	struct why why = {""};
-	struct query *query = query_open(review->store, &why);
+	struct query *query = review_open(review, NULL, &why);
 	int error = query ? 0 : -EIO;
 
 	if (!error) {
@@ -81,14 +82,18 @@ static int audit_verify(const struct review *review)
 static int audit_backup(const struct review *review)
 {
 	struct why why = {""};
-	struct query *query = query_open(review->store, &why);
-	int error = query ? 0 : -EIO;
+	struct query *query = review_open(review, "backup", &why);
+	struct access *looks = query ? access_open(review->store, &why) : NULL;
+	int error = looks ? 0 : -EIO;
 	uint64_t days;
 
 	if (!error) {
 		query_patience(query, 0);
 		error = query_backup(query, review->words[1], &days, &why);
 	}
+	if (!error)
+		error = access_copy(looks, review->words[1], &why);
+	access_close(looks);
 	query_close(query);
 	if (error)
 		say("%s", why.text);

@@ -7,7 +7,7 @@
 #include "cli/ca_files.h"
 #include "cli/command.h"
 #include "cli/say.h"
-#include "cli/selftest.h"
+#include "cli/selftest_check.h"
 #include "config/config.h"
 #include "kernel/subnet.h"
 

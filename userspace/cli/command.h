@@ -16,6 +16,7 @@ int cmd_drain(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_health(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
+int cmd_review(int argc, char **argv);
 int cmd_selftest(int argc, char **argv);
 int cmd_sources(int argc, char **argv);
 int cmd_status(int argc, char **argv);

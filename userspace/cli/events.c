@@ -40,7 +40,7 @@ int cmd_events(int argc, char **argv)
 
 	if (error)
 		return error < 0 ? 2 : 0;
-	query = query_open(review.store, &why);
+	query = review_open(&review, "list", &why);
 	if (!query) {
 		error = -EIO;
 	} else {

@@ -97,7 +97,7 @@ int cmd_export(int argc, char **argv)
 
 	if (error)
 		return error < 0 ? 2 : 0;
-	query = query_open(review.store, &why);
+	query = review_open(&review, "export", &why);
 	if (!query) {
 		error = -EIO;
 	} else {

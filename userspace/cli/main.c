@@ -29,6 +29,7 @@ static const struct command commands[] = {
 	{"search", cmd_search, "calls in which words were said"},
 	{"show", cmd_show, "all of one call"},
 	{"export", cmd_export, "events as JSON lines or CSV"},
+	{"review", cmd_review, "a link to the page that shows all of these"},
 	{"audit", cmd_audit, "check that the record is whole and unchanged"},
 	{"version", cmd_version, "print the version"},
 };

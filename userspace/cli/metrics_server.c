@@ -2,38 +2,24 @@
 #include "cli/metrics_server.h"
 
 #include <errno.h>
-#include <ev.h>
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/http_service.h"
 
 #define CONNECTIONS_MAX	  16
 #define CONNECTION_MEMORY 16384 /* for a request's head */
-#define IDLE_S		  10u
 #define CONNECTION_NS	  (60 * NS_PER_S) /* in all, however it trickles */
 #define DOCUMENT_NS	  NS_PER_S
-#define LOOK_S		  1.0 /* between two looks at the time */
-
-struct metrics_connection {
-	int fd; /* -1: free */
-	uint64_t until_ns;
-};
 
 struct metrics_server {
-	struct ev_loop *loop;
-	struct MHD_Daemon *daemon;
+	struct http_service *http;
 	struct metrics_document what;
-	ev_io ready;
-	ev_timer timer; /* libmicrohttpd's own, and ours */
 	struct MHD_Response *document, *not_found, *not_allowed, *failed;
 	unsigned status;
 	uint64_t document_ns; /* when it was made */
-	struct metrics_connection connections[CONNECTIONS_MAX];
 };
 
 static struct MHD_Response *response_of(void *text, size_t len, enum MHD_ResponseMemoryMode mode)
@@ -109,92 +95,6 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
 	return MHD_queue_response(connection, server->status, document);
 }
 
-static void connection_notified(void *context, struct MHD_Connection *connection, void **place,
-	enum MHD_ConnectionNotificationCode code)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct metrics_server *server = context;
-	struct metrics_connection *mine = *place;
-
-	if (code == MHD_CONNECTION_NOTIFY_CLOSED && mine)
-		mine->fd = -1;
-	if (code != MHD_CONNECTION_NOTIFY_STARTED || !info)
-		return;
-	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
-		mine = &server->connections[i];
-		if (mine->fd >= 0)
-			continue;
-		mine->fd = info->connect_fd;
-		mine->until_ns = clock_monotonic_ns() + CONNECTION_NS;
-		*place = mine;
-		return;
-	}
-}
-
-/* libmicrohttpd's timeout starts again with every byte. */
-static void connections_sweep(struct metrics_server *server)
-{
-	uint64_t now = clock_monotonic_ns();
-
-	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
-		if (server->connections[i].fd >= 0 && server->connections[i].until_ns <= now)
-			shutdown(server->connections[i].fd, SHUT_RDWR);
-}
-
-static void timer_set(struct metrics_server *server)
-{
-	MHD_UNSIGNED_LONG_LONG left;
-	double s = LOOK_S;
-
-	if (MHD_get_timeout(server->daemon, &left) == MHD_YES && (double)left / 1e3 < s)
-		s = (double)left / 1e3;
-	ev_timer_stop(server->loop, &server->timer);
-	ev_timer_set(&server->timer, s, 0.0);
-	ev_timer_start(server->loop, &server->timer);
-}
-
-static void server_run(struct metrics_server *server)
-{
-	connections_sweep(server);
-	MHD_run(server->daemon);
-	timer_set(server);
-}
-
-static void socket_ready(struct ev_loop *loop, ev_io *io, int events)
-{
-	(void)loop;
-	(void)events;
-	server_run(io->data);
-}
-
-static void timer_fired(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	(void)loop;
-	(void)events;
-	server_run(timer->data);
-}
-
-/* libmicrohttpd tells no reason for which it does not listen: the socket is made here. */
-static int listen_on(const struct address_port *address, struct why *why)
-{
-	struct sockaddr_storage storage;
-	socklen_t len = address_port_to_sockaddr(address, &storage);
-	int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	const int yes = 1;
-	int error = 0;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 ||
-		bind(fd, (struct sockaddr *)&storage, len) < 0 || listen(fd, CONNECTIONS_MAX) < 0) {
-		error = errno;
-		if (fd >= 0)
-			close(fd);
-		return why_set(why, error, "cannot listen on %s: %s",
-			address_port_format(address).text, strerror(error));
-	}
-	return fd;
-}
-
 static bool responses_make(struct metrics_server *server)
 {
 	server->not_found = response_static(strcmp(server->what.path, "/metrics") == 0
@@ -211,39 +111,26 @@ struct metrics_server *metrics_server_new(struct ev_loop *loop, const struct add
 	const struct metrics_document *document, struct why *why)
 {
 	struct metrics_server *server = calloc(1, sizeof(*server));
-	const union MHD_DaemonInfo *info;
-	int fd = server ? listen_on(address, why) : why_set(why, ENOMEM, "no memory");
+	struct http_service_options options = {.loop = loop,
+		.connections = CONNECTIONS_MAX,
+		.memory = CONNECTION_MEMORY,
+		.connection_ns = CONNECTION_NS,
+		.answer = answer,
+		.context = server};
 
-	if (fd < 0) {
+	options.fd = server ? http_service_listen(address, why) : why_set(why, ENOMEM, "no memory");
+	if (options.fd < 0) {
 		free(server);
 		return NULL;
 	}
-	server->loop = loop;
 	server->what = *document;
-	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
-		server->connections[i].fd = -1;
-	ev_init(&server->timer, timer_fired);
-	ev_init(&server->ready, socket_ready);
-	server->timer.data = server->ready.data = server;
-	if (responses_make(server))
-		server->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, server,
-			MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-			(unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-			(size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-			MHD_OPTION_NOTIFY_CONNECTION, connection_notified, server, MHD_OPTION_END);
-	info = server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)
-			      : NULL;
-	if (!info) {
-		why_set(why, ENOMEM, "the HTTP server does not start");
-		if (!server->daemon)
-			close(fd);
-		metrics_server_free(server);
-		return NULL;
-	}
-	ev_io_set(&server->ready, info->epoll_fd, EV_READ);
-	ev_io_start(loop, &server->ready);
-	timer_set(server);
-	return server;
+	server->http = http_service_new(&options, why);
+	if (server->http && responses_make(server))
+		return server;
+	if (server->http)
+		why_set(why, ENOMEM, "no memory");
+	metrics_server_free(server);
+	return NULL;
 }
 
 void metrics_server_free(struct metrics_server *server)
@@ -252,11 +139,7 @@ void metrics_server_free(struct metrics_server *server)
 
 	if (!server)
 		return;
-	ev_io_stop(server->loop, &server->ready);
-	ev_timer_stop(server->loop, &server->timer);
-	/* Closes the listening socket as well. */
-	if (server->daemon)
-		MHD_stop_daemon(server->daemon);
+	http_service_free(server->http);
 	responses[0] = server->document;
 	responses[1] = server->not_found;
 	responses[2] = server->not_allowed;

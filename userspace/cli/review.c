@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/say.h"
-#include "cli/when.h"
+#include "collector/filter.h"
 
 static const char review_common[] =
 	"  --store DIRECTORY  of the collector; default " REVIEW_STORE "\n"
@@ -34,100 +34,10 @@ static const char review_rest[] = "  --json             one JSON object per line
 
 /* ---- values ---- */
 
-static int review_number(const char *text, int64_t most, int64_t *number)
-{
-	char *end;
-
-	errno = 0;
-	*number = strtoll(text, &end, 10);
-	return errno || *text < '0' || *text > '9' || *end || *number > most ? -EINVAL : 0;
-}
-
-/* One of a list that ends with NULL; *member is the value itself. */
-static int review_choice(const char *const *choices, const char *text, const char **member)
-{
-	*member = NULL;
-	for (; *choices; choices++)
-		if (strcmp(text, *choices) == 0)
-			*member = *choices;
-	return *member ? 0 : -EINVAL;
-}
-
-static int review_text(const char *text, const char **member)
-{
-	*member = text;
-	return *text ? 0 : -EINVAL;
-}
-
 static int review_store(struct review *review, const char *text)
 {
-	return review_text(text, &review->store);
-}
-
-static int review_since(struct review *review, const char *text)
-{
-	return when_read(text, review->now_ns, &review->filter.since_ns);
-}
-
-static int review_until(struct review *review, const char *text)
-{
-	return when_read(text, review->now_ns, &review->filter.until_ns);
-}
-
-static int review_ip(struct review *review, const char *text)
-{
-	review->filter.has_source = true;
-	return prefix_parse(text, &review->filter.source);
-}
-
-static int review_model(struct review *review, const char *text)
-{
-	return review_text(text, &review->filter.model);
-}
-
-static int review_host(struct review *review, const char *text)
-{
-	return review_text(text, &review->filter.host);
-}
-
-static int review_backend(struct review *review, const char *text)
-{
-	return review_text(text, &review->filter.backend);
-}
-
-static int review_operation(struct review *review, const char *text)
-{
-	return review_text(text, &review->filter.operation);
-}
-
-static int review_user(struct review *review, const char *text)
-{
-	return review_text(text, &review->filter.user);
-}
-
-static int review_status(struct review *review, const char *text)
-{
-	int error = review_number(text, 999, &review->filter.status);
-
-	return error || review->filter.status >= 100 ? error : -EINVAL;
-}
-
-static int review_outcome(struct review *review, const char *text)
-{
-	static const char *const outcomes[] = {"success", "failure", "unknown", NULL};
-
-	review->outcome_given = true;
-	return review_choice(outcomes, text, &review->filter.outcome);
-}
-
-static int review_action(struct review *review, const char *text)
-{
-	return review_text(text, &review->filter.action);
-}
-
-static int review_error(struct review *review, const char *text)
-{
-	return review_text(text, &review->filter.error);
+	review->store = text;
+	return *text ? 0 : -EINVAL;
 }
 
 static int review_json(struct review *review, const char *text)
@@ -139,21 +49,19 @@ static int review_json(struct review *review, const char *text)
 
 static int review_limit(struct review *review, const char *text)
 {
-	int64_t number;
-	int error = review_number(text, INT64_MAX - 1, &number);
+	char *end;
+	long long number;
 
+	errno = 0;
+	number = strtoll(text, &end, 10);
 	review->limit = (uint64_t)number;
-	return error;
-}
-
-static int review_id(struct review *review, const char *text)
-{
-	return review_text(text, &review->filter.event_id);
+	return errno || *text < '0' || *text > '9' || *end || number == INT64_MAX ? -EINVAL : 0;
 }
 
 static int review_by(struct review *review, const char *text)
 {
-	return review_text(text, &review->by);
+	review->by = text;
+	return *text ? 0 : -EINVAL;
 }
 
 static int review_all(struct review *review, const char *text)
@@ -161,19 +69,6 @@ static int review_all(struct review *review, const char *text)
 	(void)text;
 	review->all = true;
 	return 0;
-}
-
-#define REVIEW_KINDS                                                                               \
-	"exchange", "handshake", "bypass", "source.summary", "source.drop", "datapath.state", \
-		"datapath.open"
-
-static int review_kind(struct review *review, const char *text)
-{
-	static const char *const kinds[] = {REVIEW_KINDS, NULL};
-
-	review->kind_given = true;
-	review->filter.kind = NULL;
-	return strcmp(text, "all") == 0 ? 0 : review_choice(kinds, text, &review->filter.kind);
 }
 
 static int review_sources(struct review *review, const char *text)
@@ -185,9 +80,8 @@ static int review_sources(struct review *review, const char *text)
 
 static int review_format(struct review *review, const char *text)
 {
-	static const char *const formats[] = {"jsonl", "csv", NULL};
-
-	return review_choice(formats, text, &review->format);
+	review->format = text;
+	return strcmp(text, "jsonl") == 0 || strcmp(text, "csv") == 0 ? 0 : -EINVAL;
 }
 
 /* ---- options ---- */
@@ -199,37 +93,21 @@ static const struct review_option {
 	int (*read)(struct review *review, const char *text);
 } review_table[] = {
 	{"store", 0, "the directory of a store", review_store},
-	{"since", 0, WHEN_EXPECTED, review_since},
-	{"until", 0, WHEN_EXPECTED, review_until},
-	{"ip", 0, "an address or a prefix such as 10.20.0.0/16, no bit set beyond its length",
-		review_ip},
-	{"model", REVIEW_FILTERS, "a name", review_model},
-	{"host", REVIEW_FILTERS, "a name", review_host},
-	{"backend", REVIEW_FILTERS, "a name", review_backend},
-	{"operation", REVIEW_FILTERS, "a name", review_operation},
-	{"user", REVIEW_FILTERS, "a name", review_user},
-	{"status", REVIEW_FILTERS, "a status code, 100 to 999", review_status},
-	{"outcome", REVIEW_FILTERS, "success, failure or unknown", review_outcome},
-	{"action", REVIEW_FILTERS, "a verdict, such as allow or deny", review_action},
-	{"error", REVIEW_FILTERS, "a name", review_error},
 	{"json", REVIEW_JSON, NULL, review_json},
 	{"limit", REVIEW_LIMIT, "a number", review_limit},
-	{"id", REVIEW_ID, "an event.id", review_id},
 	{"by", REVIEW_BY, "names", review_by},
 	{"all", REVIEW_ALL, NULL, review_all},
-	{"kind", REVIEW_KIND,
-		"exchange, handshake, bypass, source.summary, source.drop, datapath.state, "
-		"datapath.open or all",
-		review_kind},
 	{"sources", REVIEW_SOURCES, NULL, review_sources},
 	{"format", REVIEW_FORMAT, "jsonl or csv", review_format},
 };
-#define REVIEW_OPTIONS (sizeof(review_table) / sizeof(review_table[0]))
+#define REVIEW_TABLE   (sizeof(review_table) / sizeof(review_table[0]))
+#define REVIEW_OPTIONS (FILTER_FIELDS + REVIEW_TABLE) /* those that filter come first */
 
-static bool review_has(const struct review *review, const struct review_option *option)
-{
-	return !option->extra || (review->extras & option->extra);
-}
+/* The commands that have what filters by that group. */
+static const unsigned review_groups[] = {[FILTER_ALWAYS] = 0,
+	[FILTER_CALLS] = REVIEW_FILTERS,
+	[FILTER_KIND] = REVIEW_KIND,
+	[FILTER_ID] = REVIEW_ID};
 
 static void review_print_usage(const struct review *review, FILE *out, const char *usage)
 {
@@ -238,10 +116,23 @@ static void review_print_usage(const struct review *review, FILE *out, const cha
 		review->extras & REVIEW_JSON ? review_rest : "  -h, --help\n");
 }
 
+/* 0 or -EINVAL. */
+static int review_set(struct review *review, size_t found, const char *value)
+{
+	const struct filter_field *field = &filter_fields[found];
+
+	if (found >= FILTER_FIELDS)
+		return review_table[found - FILTER_FIELDS].read(review, value);
+	review->outcome_given = review->outcome_given || strcmp(field->name, "outcome") == 0;
+	review->kind_given = review->kind_given || field->group == FILTER_KIND;
+	return field->read(&review->filter, value, review->now_ns);
+}
+
 /* 0, 1 (help), or -EINVAL, said. */
 static int review_take(struct review *review, int found, const char *value, const char *usage)
 {
-	const struct review_option *option = &review_table[found];
+	const char *name, *expected;
+	unsigned extra;
 
 	if (found == 'h') {
 		review_print_usage(review, stdout, usage);
@@ -249,21 +140,29 @@ static int review_take(struct review *review, int found, const char *value, cons
 	}
 	if (found == '?')
 		return -EINVAL; /* getopt has said so */
-	if (!review_has(review, option)) {
-		say("--%s: not an option of this command", option->name);
+	if (found < FILTER_FIELDS) {
+		name = filter_fields[found].name;
+		expected = filter_fields[found].expected;
+		extra = review_groups[filter_fields[found].group];
+	} else {
+		name = review_table[found - FILTER_FIELDS].name;
+		expected = review_table[found - FILTER_FIELDS].expected;
+		extra = review_table[found - FILTER_FIELDS].extra;
+	}
+	if (extra && !(review->extras & extra)) {
+		say("--%s: not an option of this command", name);
 		return -EINVAL;
 	}
-	if (option->read(review, value) == 0)
+	if (review_set(review, (size_t)found, value) == 0)
 		return 0;
-	say("--%s %s: expected %s", option->name, log_quote(slice_of_string(value)).text,
-		option->expected);
+	say("--%s %s: expected %s", name, log_quote(slice_of_string(value)).text, expected);
 	return -EINVAL;
 }
 
 /* What the options mean together. */
 static int review_together(struct review *review)
 {
-	if (review->filter.until_ns && review->filter.since_ns >= review->filter.until_ns) {
+	if (!filter_is_possible(&review->filter)) {
 		say("--since is not before --until: no event lies between them");
 		return -EINVAL;
 	}
@@ -291,17 +190,31 @@ static int review_words(struct review *review, int argc, char **argv)
 	return -EINVAL;
 }
 
+/* The arguments, for the record of who looked; cut where they are endless. */
+static void review_say(struct review *review, int argc, char **argv)
+{
+	size_t len = 0;
+
+	for (int i = 1; i < argc && len < sizeof(review->said); i++)
+		len += (size_t)snprintf(review->said + len, sizeof(review->said) - len, "%s%s",
+			i > 1 ? " " : "", argv[i]);
+}
+
 int review_read(struct review *review, int argc, char **argv, const char *usage)
 {
 	struct option options[REVIEW_OPTIONS + 2] = {0};
 	int found, error = 0;
 
-	for (size_t i = 0; i < REVIEW_OPTIONS; i++)
-		options[i] = (struct option){review_table[i].name,
+	for (size_t i = 0; i < FILTER_FIELDS; i++)
+		options[i] = (struct option){
+			filter_fields[i].name, required_argument, NULL, (int)i};
+	for (size_t i = 0; i < REVIEW_TABLE; i++)
+		options[FILTER_FIELDS + i] = (struct option){review_table[i].name,
 			review_table[i].expected ? required_argument : no_argument, NULL,
-			(int)i};
+			(int)(FILTER_FIELDS + i)};
 	options[REVIEW_OPTIONS] = (struct option){"help", no_argument, NULL, 'h'};
 	review->now_ns = clock_realtime_ns();
+	review_say(review, argc, argv);
 	optind = 1;
 	while (!error && (found = getopt_long(argc, argv, "h", options, NULL)) != -1)
 		error = review_take(review, found, optarg, usage);

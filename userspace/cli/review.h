@@ -37,11 +37,16 @@ struct review {
 	size_t nwords;
 	uint64_t now_ns;    /* when the options were read */
 	bool outcome_given, kind_given;
+	char said[1024]; /* the arguments, as they were given */
 };
 
 /* Reads the arguments after the subcommand's name. 0; 1: --help was printed; -EINVAL: what is
  * wrong was said on standard error. defaults are what review holds before. */
 int review_read(struct review *review, int argc, char **argv, const char *usage);
+
+/* Opens the store. what is the look at what was said ("show", "search" …), which is recorded first;
+ * NULL: numbers alone are shown. NULL with why. */
+struct query *review_open(const struct review *review, const char *what, struct why *why);
 
 /* Prints the heading of review_print_event's lines; kind as in the filter. */
 void review_print_heading(FILE *out, const char *kind);

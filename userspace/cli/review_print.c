@@ -11,44 +11,20 @@
 #include "cli/cell.h"
 #include "cli/json_print.h"
 #include "cli/review.h"
-#include "collector/row.h"
+#include "collector/event_json.h"
 
 #define REVIEW_PREVIEW 100 /* characters of an answer that a line shows */
 #define REVIEW_FACT    120 /* and of a name or value of another kind of event */
 
-
-static struct slice review_string(yyjson_val *value)
-{
-	return slice_of(yyjson_get_str(value), yyjson_get_len(value));
-}
-
-/* The text of the first message with content. */
 static void review_print_preview(FILE *out, struct slice messages)
 {
-	yyjson_doc *doc = yyjson_read(messages.data, messages.len, 0);
-	yyjson_val *message, *content;
-	yyjson_arr_iter each;
+	struct buf text = BUF_EMPTY;
+	bool tool = event_json_first(messages, &text);
 
-	if (!doc)
-		return;
-	yyjson_arr_iter_init(yyjson_doc_get_root(doc), &each);
-	while ((message = yyjson_arr_iter_next(&each))) {
-		content = yyjson_obj_get(message, "content");
-		if (!yyjson_is_str(content))
-			content = yyjson_obj_get(message, "refusal");
-		if (yyjson_is_str(content)) {
-			cell_text(out, review_string(content), REVIEW_PREVIEW);
-			break;
-		}
-		content = yyjson_arr_get_first(yyjson_obj_get(message, "tool_calls"));
-		content = yyjson_obj_get(yyjson_obj_get(content, "function"), "name");
-		if (yyjson_is_str(content)) {
-			fputs("→ ", out);
-			cell_text(out, review_string(content), REVIEW_PREVIEW);
-			break;
-		}
-	}
-	yyjson_doc_free(doc);
+	if (tool)
+		fputs("→ ", out);
+	cell_text(out, buf_slice(&text), REVIEW_PREVIEW);
+	buf_free(&text);
 }
 
 static bool kind_has_facts(struct slice kind)
@@ -154,95 +130,12 @@ void review_print_event(FILE *out, const struct query_event *event)
 
 /* ---- JSON ---- */
 
-static yyjson_mut_val *review_json_string(yyjson_mut_doc *doc, struct slice key, struct slice text)
-{
-	/* These are JSON in the record: as values they can be looked into. */
-	static const struct slice inner[] = {{"gen_ai.input.messages", 21},
-		{"gen_ai.output.messages", 22}, {"gen_ai.tools", 12},
-		{"gen_ai.response.finish_reasons", 30}, {"source.drops", 12}};
-
-	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
-		yyjson_doc *value;
-		yyjson_mut_val *copy;
-
-		if (!slice_equal(key, inner[i]))
-			continue;
-		value = yyjson_read(text.data, text.len, 0);
-		if (!value)
-			break;
-		copy = yyjson_val_mut_copy(doc, yyjson_doc_get_root(value));
-		yyjson_doc_free(value);
-		return copy;
-	}
-	return yyjson_mut_strncpy(doc, text.data, text.len);
-}
-
-static yyjson_mut_val *review_json_value(
-	yyjson_mut_doc *doc, struct slice key, const msgpack_object *object)
-{
-	switch (object->type) {
-	case MSGPACK_OBJECT_BOOLEAN:
-		return yyjson_mut_bool(doc, object->via.boolean);
-	case MSGPACK_OBJECT_POSITIVE_INTEGER:
-		return yyjson_mut_uint(doc, object->via.u64);
-	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-		return yyjson_mut_sint(doc, object->via.i64);
-	case MSGPACK_OBJECT_FLOAT32:
-	case MSGPACK_OBJECT_FLOAT64:
-		return yyjson_mut_real(doc, object->via.f64);
-	case MSGPACK_OBJECT_STR:
-		return review_json_string(
-			doc, key, slice_of(object->via.str.ptr, object->via.str.size));
-	default:
-		return yyjson_mut_null(doc);
-	}
-}
-
 int review_print_json(FILE *out, const struct query_event *event)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-	yyjson_mut_val *root = yyjson_mut_obj(doc);
-	msgpack_unpacked unpacked;
-	size_t offset = 0, len;
-	int error = -EBADMSG;
-	char when[40];
-	struct tm tm;
-	time_t seconds = (time_t)(event->time_ns / NS_PER_S);
+	yyjson_mut_val *root = event_json(doc, event, EVENT_JSON_ALL);
 
-	msgpack_unpacked_init(&unpacked);
-	if (!root ||
-		msgpack_unpack_next(&unpacked, event->record.data, event->record.len, &offset) !=
-			MSGPACK_UNPACK_SUCCESS ||
-		unpacked.data.type != MSGPACK_OBJECT_MAP)
-		goto out;
-	gmtime_r(&seconds, &tm);
-	len = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(when + len, sizeof(when) - len, ".%09lluZ",
-		(unsigned long long)(event->time_ns % NS_PER_S));
-	yyjson_mut_doc_set_root(doc, root);
-	yyjson_mut_obj_add_strcpy(doc, root, "@timestamp", when);
-	if (event->conflict)
-		yyjson_mut_obj_add_bool(doc, root, "event.conflict", true);
-	for (uint32_t i = 0; i < unpacked.data.via.map.size; i++) {
-		const msgpack_object_kv *pair = &unpacked.data.via.map.ptr[i];
-		struct slice key;
-
-		if (pair->key.type != MSGPACK_OBJECT_STR)
-			continue;
-		key = slice_of(pair->key.via.str.ptr, pair->key.via.str.size);
-		yyjson_mut_obj_add(root, yyjson_mut_strncpy(doc, key.data, key.len),
-			review_json_value(doc, key, &pair->val));
-	}
-	for (unsigned kind = 0; kind < CONTENT_KINDS; kind++) {
-		struct slice key = schema_fields[row_content_field((enum content_kind)kind)].name;
-
-		if (event->content[kind].len)
-			yyjson_mut_obj_add(root, yyjson_mut_strncpy(doc, key.data, key.len),
-				review_json_string(doc, key, event->content[kind]));
-	}
-out:
-	if (json_print(doc, 0, out) == 0)
-		error = 0;
-	msgpack_unpacked_destroy(&unpacked);
-	return error;
+	if (root)
+		yyjson_mut_doc_set_root(doc, root);
+	return json_print(doc, 0, out) == 0 ? 0 : -EBADMSG;
 }

@@ -64,7 +64,7 @@ int cmd_search(int argc, char **argv)
 
 	if (error)
 		return error < 0 ? 2 : 0;
-	query = query_open(review.store, &why);
+	query = review_open(&review, "search", &why);
 	if (!query) {
 		error = -EIO;
 	} else {

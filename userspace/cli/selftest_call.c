@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cli/selftest.h"
+#include "cli/selftest_check.h"
 #include "kernel/redirect.h"
 
 #define NEAR	   "sp-test0"

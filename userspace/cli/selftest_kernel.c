@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cli/selftest.h"
+#include "cli/selftest_check.h"
 
 void selftest_daemon(const struct selftest *s, struct finding *f)
 {

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cli/selftest.h"
+#include "cli/selftest_check.h"
 
 /* --- settings of the kernel --- */
 

@@ -11,7 +11,7 @@
 #include "backend/resolver.h"
 #include "base/clock.h"
 #include "cli/ca_files.h"
-#include "cli/selftest.h"
+#include "cli/selftest_check.h"
 #include "cli/traffic.h"
 
 /* --- names --- */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/selftest.h"
+#include "cli/selftest_check.h"
 
 struct selftest_outcome {
 	bool known;	 /* there was one since the machine started */

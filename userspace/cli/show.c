@@ -169,7 +169,7 @@ int cmd_show(int argc, char **argv)
 		return 2;
 	}
 	review.filter.event_id = review.words[0];
-	query = query_open(review.store, &why);
+	query = review_open(&review, "show", &why);
 	error = query ? query_events(query, &review.filter, 0, show_event, &found, &why) : -EIO;
 	query_close(query);
 	if (error)

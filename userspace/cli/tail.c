@@ -51,7 +51,7 @@ int cmd_tail(int argc, char **argv)
 
 	if (error)
 		return error < 0 ? 2 : 0;
-	query = query_open(review.store, &why);
+	query = review_open(&review, "tail", &why);
 	error = query ? query_follow_begin(query, TAIL_BEFORE, &why) : -EIO;
 	if (!error && !review.json)
 		review_print_heading(stdout, review.filter.kind);

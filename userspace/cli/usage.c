@@ -23,7 +23,7 @@ static const char usage[] =
 	"\n"
 	"  --by NAMES         default " USAGE_BY
 	"; of: ip model family operation outcome action error\n"
-	"                     provider host backend user observer source status day hour\n"
+	"                     provider host backend user observer source status day hour minute\n"
 	"  --all              every call, also of other operations and failed ones\n"
 	"  --limit NUMBER     of rows; default 0: all";
 
@@ -160,7 +160,7 @@ int cmd_usage(int argc, char **argv)
 		review.filter.outcome = NULL;
 	if (usage_split(&u, review.by) < 0)
 		return 2;
-	query = query_open(review.store, &why);
+	query = review_open(&review, NULL, &why);
 	if (!query) {
 		error = -EIO;
 	} else {

@@ -61,7 +61,7 @@ int usage_sources(const struct review *review, const char *refused)
 		fprintf(stderr, "sallyport usage: %s: not with --sources\n", refused);
 		return 2;
 	}
-	query = query_open(review->store, &why);
+	query = review_open(review, NULL, &why);
 	if (query) {
 		if (!review->json)
 			print_heading();

@@ -17,16 +17,18 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "collector/companion.h"
 #include "collector/index.h"
-#include "collector/indexer.h"
 #include "collector/migrate.h"
 #include "collector/receiver.h"
+#include "collector/review_server.h"
 #include "collector/store.h"
 #include "config/key_file.h"
 
 #define COLLECTOR_SOCKET "/run/sallyport-collector/socket"
 #define COLLECTOR_USER	 "sallyport-shipper"
 #define COLLECTOR_STORE	 "/var/lib/sallyport/events"
+#define COLLECTOR_REVIEW "/run/sallyport-collector/review"
 #define COLLECTOR_RETAIN_S 3600. /* between two looks for days that are too old */
 #define COLLECTOR_USERS	 16
 #define COLLECTOR_HELLO	 (10 * NS_PER_S)
@@ -46,6 +48,12 @@ static const char usage[] =
 	"  -k, --key-file FILE        the key, one line; with --listen\n"
 	"  -s, --store DIRECTORY      default " COLLECTOR_STORE "\n"
 	"  -r, --retain DAYS          removes what is older; default 0: nothing\n"
+	"  -w, --review ADDRESS:PORT  shows what is stored, to browsers of this machine: 127.0.0.1:PORT;\n"
+	"                             default: nowhere. sallyport review prints the link\n"
+	"  -W, --review-socket PATH   where sallyport review asks for it; default\n"
+	"                             " COLLECTOR_REVIEW "\n"
+	"  -R, --reviewer USER        who may see what was said, besides root; more than once for more\n"
+	"  -O, --operator USER        likewise, who may see the numbers only\n"
 	"  -h, --help\n"
 	"\n"
 	"A process of its own, sallyport-collector --index DIRECTORY, keeps the words of what was\n"
@@ -56,7 +64,12 @@ struct collector {
 	uid_t users[COLLECTOR_USERS];
 	size_t nusers;
 	unsigned retain;
-	bool index; /* the process that keeps the index */
+	const char *review, *review_socket;
+	struct review_user reviewers[COLLECTOR_USERS];
+	size_t nreviewers;
+	struct address_port review_at;
+	bool index, page; /* the process that keeps the index, or shows the page */
+	char **arguments; /* with --page before them */
 };
 
 static void collector_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -124,7 +137,9 @@ static int collector_run(const struct collector *collector)
 		.hello_ns = COLLECTOR_HELLO,
 		.stall_ns = COLLECTOR_STALL};
 	struct receiver *receiver = NULL;
-	struct indexer indexer;
+	char *const index[] = {"sallyport-collector", "--index", (char *)(uintptr_t)collector->store,
+		NULL};
+	struct companion indexer, page = {0};
 	struct retention retention = {.days = collector->retain};
 	struct address_port address;
 	ev_signal interrupted, terminated;
@@ -159,11 +174,14 @@ static int collector_run(const struct collector *collector)
 	retention.timer.data = &retention;
 	ev_timer_init(&retention.timer, collector_retain, 0., COLLECTOR_RETAIN_S);
 	ev_timer_start(options.loop, &retention.timer);
-	indexer_start(&indexer, options.loop, collector->store);
+	companion_start(&indexer, options.loop, "the index", index);
+	if (collector->review)
+		companion_start(&page, options.loop, "the review page", collector->arguments);
 	ev_run(options.loop, 0);
 	sd_notify(0, "STOPPING=1");
 	ev_timer_stop(options.loop, &retention.timer);
-	indexer_stop(&indexer);
+	companion_stop(&page);
+	companion_stop(&indexer);
 	receiver_free(receiver);
 	log_info("stopped: %llu events stored, %llu of them in conflict, %llu duplicates ignored",
 		(unsigned long long)store_added(options.store),
@@ -178,6 +196,45 @@ out:
 	return result;
 }
 
+static int collector_add_user(struct collector *collector, const char *value)
+{
+	if (collector->nusers < COLLECTOR_USERS &&
+		collector_user(value, &collector->users[collector->nusers]) == 0) {
+		collector->nusers++;
+		return 0;
+	}
+	log_error("--user %s: expected a user of this machine, and at most %d of them",
+		log_quote(slice_of_string(value)).text, COLLECTOR_USERS);
+	return -EINVAL;
+}
+
+static int collector_add_reviewer(struct collector *collector, const char *value, enum role role)
+{
+	struct review_user *user = &collector->reviewers[collector->nreviewers];
+
+	if (collector->nreviewers < COLLECTOR_USERS && collector_user(value, &user->uid) == 0) {
+		user->role = role;
+		collector->nreviewers++;
+		return 0;
+	}
+	log_error("--%s %s: expected a user of this machine, and at most %d of them",
+		role == ROLE_REVIEWER ? "reviewer" : "operator",
+		log_quote(slice_of_string(value)).text, COLLECTOR_USERS);
+	return -EINVAL;
+}
+
+static int collector_review(struct collector *collector, const char *value)
+{
+	collector->review = value;
+	if (address_port_parse(value, &collector->review_at) == 0 &&
+		address_is_loopback(&collector->review_at.address) && collector->review_at.port)
+		return 0;
+	log_error("--review %s: expected an address of this machine alone and a port, such as "
+		  "127.0.0.1:24280: it is not encrypted",
+		log_quote(slice_of_string(value)).text);
+	return -EINVAL;
+}
+
 /* 0, or -EINVAL, told. */
 static int collector_option(struct collector *collector, int option, const char *value)
 {
@@ -188,14 +245,19 @@ static int collector_option(struct collector *collector, int option, const char 
 		collector->socket = value;
 		return 0;
 	case 'u':
-		if (collector->nusers < COLLECTOR_USERS &&
-			collector_user(value, &collector->users[collector->nusers]) == 0) {
-			collector->nusers++;
-			return 0;
-		}
-		log_error("--user %s: expected a user of this machine, and at most %d of them",
-			log_quote(slice_of_string(value)).text, COLLECTOR_USERS);
-		return -EINVAL;
+		return collector_add_user(collector, value);
+	case 'w':
+		return collector_review(collector, value);
+	case 'W':
+		collector->review_socket = value;
+		return 0;
+	case 'R':
+		return collector_add_reviewer(collector, value, ROLE_REVIEWER);
+	case 'O':
+		return collector_add_reviewer(collector, value, ROLE_OPERATOR);
+	case 'p':
+		collector->page = true;
+		return 0;
 	case 'l':
 		collector->listen = value;
 		return 0;
@@ -223,19 +285,38 @@ static int collector_option(struct collector *collector, int option, const char 
 	return 0;
 }
 
+/* The process that shows the page: this program with the same options, and --page. */
+static int collector_page(const struct collector *collector)
+{
+	struct review_options options = {
+		.api = {.store = collector->store, .retain = collector->retain},
+		.listen = &collector->review_at,
+		.socket = collector->review_socket,
+		.users = collector->reviewers,
+		.nusers = collector->nreviewers};
+
+	log_open("review", LOG_LEVEL_INFO);
+	return review_run(&options);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"socket", required_argument, NULL, 'S'},
 		{"user", required_argument, NULL, 'u'}, {"listen", required_argument, NULL, 'l'},
 		{"key-file", required_argument, NULL, 'k'}, {"store", required_argument, NULL, 's'},
 		{"retain", required_argument, NULL, 'r'},
+		{"review", required_argument, NULL, 'w'},
+		{"review-socket", required_argument, NULL, 'W'},
+		{"reviewer", required_argument, NULL, 'R'},
+		{"operator", required_argument, NULL, 'O'}, {"page", no_argument, NULL, 'p'},
 		{"index", required_argument, NULL, 'i'}, {"help", no_argument, NULL, 'h'}, {0}};
-	struct collector collector = {.socket = COLLECTOR_SOCKET, .store = COLLECTOR_STORE};
+	struct collector collector = {.socket = COLLECTOR_SOCKET, .store = COLLECTOR_STORE,
+		.review_socket = COLLECTOR_REVIEW};
 	const struct rlimit no_core = {0, 0};
-	int option;
+	int option, status;
 
 	log_open("collector", LOG_LEVEL_INFO);
-	while ((option = getopt_long(argc, argv, "S:u:l:k:s:r:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "S:u:l:k:s:r:w:W:R:O:h", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return EXIT_SUCCESS;
@@ -245,6 +326,10 @@ int main(int argc, char **argv)
 	}
 	if (optind != argc) {
 		fputs(usage, stderr);
+		return 2;
+	}
+	if ((collector.nreviewers || collector.page) && !collector.review) {
+		log_error("--reviewer, --operator: only with --review");
 		return 2;
 	}
 	if (!collector.listen != !collector.key_file) {
@@ -261,5 +346,17 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_CORE, &no_core);
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
-	return collector.index ? index_run(collector.store) : collector_run(&collector);
+	if (collector.index)
+		return index_run(collector.store);
+	if (collector.page)
+		return collector_page(&collector);
+	collector.arguments = calloc((size_t)argc + 2, sizeof(*argv));
+	if (!collector.arguments)
+		return EXIT_FAILURE;
+	memcpy(collector.arguments + 1, argv, (size_t)argc * sizeof(*argv));
+	collector.arguments[0] = argv[0];
+	collector.arguments[1] = "--page";
+	status = collector_run(&collector);
+	free(collector.arguments);
+	return status;
 }

@@ -23,7 +23,8 @@ struct query_filter {
 	struct prefix source; /* with has_source */
 	bool has_source;
 	bool completions;	     /* chat and text completions only */
-	uint64_t since_ns, until_ns; /* CLOCK_REALTIME; until is exclusive */
+	uint64_t since_ns, until_ns; /* CLOCK_REALTIME; until is exclusive … */
+	int64_t before_id;	     /* … but of that moment, events below this id: where a page ended */
 	int64_t status;
 };
 
@@ -77,8 +78,7 @@ int query_follow(struct query *query, const struct query_filter *filter, uint64_
 
 /* Events whose content has all the words in one block of it, the newest first. A word may be several
  * in their order ("a phrase"), or end in * after three letters or more. A text that is sent again and
- * again (a history) is found where an address sent it first on each day. Of the filter only source and
- * the times count. -EINVAL with why: words in which nothing is to be found. *lag tells what the index
+ * again (a history) is found where an address sent it first on each day. -EINVAL with why: words in which nothing is to be found. *lag tells what the index
  * has not taken in yet. */
 struct query_lag {
 	uint64_t events;   /* that cannot be found yet; 0: none */
@@ -103,7 +103,7 @@ struct query_gap {
 	bool twice;		     /* on two days */
 };
 struct query_integrity_ops {
-	int (*damaged)(void *context, const char *what);
+	int (*damaged)(void *context, const char *what); /* NULL: events are not read, only numbers */
 	int (*gap)(void *context, const struct query_gap *gap);
 };
 int query_verify(struct query *query, const struct query_filter *filter,
@@ -114,6 +114,38 @@ int query_verify(struct query *query, const struct query_filter *filter,
  * day as it is in one moment, and the key. The index is made anew where it is used. *days counts the
  * files. A copy that failed stays where it is. */
 int query_backup(struct query *query, const char *to, uint64_t *days, struct why *why);
+
+/* How often each value is there among the newest events that the filter leaves, at most sample of
+ * them: per field, the most frequent first, at most top of each. *sampled counts the events. */
+struct query_facet {
+	const char *field; /* as the filter calls it */
+	struct slice value;
+	uint64_t events;
+};
+int query_facets(struct query *query, const struct query_filter *filter, uint64_t sample,
+	unsigned top, int (*row)(void *context, const struct query_facet *facet), void *context,
+	uint64_t *sampled, struct why *why);
+
+/* What a call belongs to: a conversation is sent again with each call of it, so that the messages of
+ * one call stand at the beginning of the next, from the same address. Empty: there is none within
+ * the calls of that day that were looked at. */
+struct query_neighbours {
+	struct buf before, after; /* event ids; the caller's to free */
+	size_t shared;		  /* messages of the one before, which this begins with */
+};
+int query_neighbours(struct query *query, const struct query_event *event,
+	struct query_neighbours *neighbours, struct why *why);
+
+/* The files of a store, oldest day first. */
+struct query_day_state {
+	struct slice day; /* 2026-01-31 */
+	uint64_t events, unindexed, conflicts;
+	uint64_t bytes, index_bytes; /* with their logs */
+	uint64_t last_ns;	     /* the time of the event that was stored last */
+};
+int query_days(struct query *query,
+	int (*row)(void *context, const struct query_day_state *day), void *context,
+	struct why *why);
 
 /* What a source address had done in all when it was told last. */
 struct query_source {

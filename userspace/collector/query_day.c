@@ -139,12 +139,14 @@ uint64_t query_day_ns(int32_t day)
 void query_range(
 	const struct query *query, const struct query_filter *filter, size_t *from, size_t *to)
 {
+	/* Of the moment itself, events below before_id. */
+	uint64_t until_ns = filter->until_ns ? filter->until_ns + (filter->before_id > 0) : 0;
+
 	*from = 0;
 	*to = query->ndays;
 	while (*from < *to && query_day_ns(query->days[*from] + 1) <= filter->since_ns)
 		++*from;
-	while (filter->until_ns && *to > *from &&
-		query_day_ns(query->days[*to - 1]) >= filter->until_ns)
+	while (until_ns && *to > *from && query_day_ns(query->days[*to - 1]) >= until_ns)
 		--*to;
 }
 

@@ -173,9 +173,11 @@ static int query_tell(struct query_reading *reading)
 
 int query_reading_begin(struct query_reading *reading, uint64_t limit)
 {
+	int error = query_begin(reading->query, reading->why);
+
 	reading->left = limit ? limit : UINT64_MAX;
-	reading->page = calloc(1, sizeof(*reading->page));
-	return reading->page ? 0 : why_set(reading->why, ENOMEM, "out of memory");
+	reading->page = error ? NULL : calloc(1, sizeof(*reading->page));
+	return error || reading->page ? error : why_set(reading->why, ENOMEM, "out of memory");
 }
 
 void query_reading_end(struct query_reading *reading)
@@ -221,7 +223,7 @@ static int query_page_before(struct query_reading *reading, uint64_t before_ns, 
 static int query_day_events(struct query_reading *reading, int32_t day)
 {
 	uint64_t before_ns = reading->filter->until_ns ? reading->filter->until_ns : INT64_MAX;
-	int64_t before_id = 0;
+	int64_t before_id = reading->filter->before_id;
 	bool more = true;
 	int error = 0;
 
@@ -246,11 +248,9 @@ int query_events(struct query *query, const struct query_filter *filter, uint64_
 {
 	struct query_reading reading = {
 		.query = query, .filter = filter, .row = row, .context = context, .why = why};
-	int error = query_begin(query, why);
+	int error = query_reading_begin(&reading, limit);
 	size_t from, to;
 
-	if (!error)
-		error = query_reading_begin(&reading, limit);
 	query_range(query, filter, &from, &to);
 	while (!error && to > from && reading.left)
 		error = query_day_events(&reading, query->days[--to]);
@@ -264,13 +264,17 @@ static int query_page_hits(struct query_reading *reading, bool *more)
 {
 	struct buf sql = BUF_EMPTY;
 	sqlite3_stmt *rows = NULL;
-	int error = buf_printf(&sql,
-		"%s WHERE event.id IN (SELECT event FROM temp.hit WHERE shown = 0)"
-		" AND time_ns >= :since AND time_ns < :until"
-		" ORDER BY time_ns DESC, event.id DESC LIMIT %llu",
-		query_event_columns,
-		reading->left < QUERY_PAGE ? (unsigned long long)reading->left : QUERY_PAGE + 1ull);
+	int error = buf_printf(&sql, "%s NOT INDEXED", query_event_columns);
 
+	if (!error)
+		error = query_where(&sql, reading->filter);
+	if (!error)
+		error = buf_printf(&sql,
+			" AND event.id IN (SELECT event FROM temp.hit WHERE shown = 0)"
+			" AND time_ns >= :since AND time_ns < :until"
+			" ORDER BY time_ns DESC, event.id DESC LIMIT %llu",
+			reading->left < QUERY_PAGE ? (unsigned long long)reading->left
+						   : QUERY_PAGE + 1ull);
 	if (error)
 		error = why_set(reading->why, ENOMEM, "out of memory");
 	else
@@ -475,10 +479,8 @@ int query_follow(struct query *query, const struct query_filter *filter, uint64_
 {
 	struct query_reading reading = {
 		.query = query, .filter = filter, .row = row, .context = context, .why = why};
-	int error = query_begin(query, why);
+	int error = query_reading_begin(&reading, limit);
 
-	if (!error)
-		error = query_reading_begin(&reading, limit);
 	for (size_t i = 0; i < query->ndays && !error && reading.left; i++) {
 		struct query_cursor *cursor = query_cursor(query, query->days[i]);
 

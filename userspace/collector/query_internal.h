@@ -105,6 +105,7 @@ struct query_reading {
 	struct why *why;
 };
 
+/* Begins a question for at most limit events (0: all); all other members are set. */
 int query_reading_begin(struct query_reading *reading, uint64_t limit);
 void query_reading_end(struct query_reading *reading);
 /* Tells the events of temp.hit (event, shown), whose ids are of that day, that were not shown. */

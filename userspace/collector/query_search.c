@@ -177,7 +177,7 @@ int query_search(struct query *query, const char *const *words, size_t nwords,
 		.query = query, .filter = filter, .row = row, .context = context, .why = why};
 	struct search s = {.query = query, .reading = &reading, .lag = lag};
 	struct buf match = BUF_EMPTY;
-	int error = query_begin(query, why);
+	int error = 0;
 	size_t from, to;
 
 	*lag = (struct query_lag){0};

@@ -26,7 +26,9 @@
 	X("day", "time_ns / 86400000000000", "hour / 24", ":day",                                  \
 		"strftime('%Y-%m-%d', k * 86400, 'unixepoch')")                                    \
 	X("hour", "time_ns / 3600000000000", "hour", NULL,                                         \
-		"strftime('%Y-%m-%dT%H:00Z', k * 3600, 'unixepoch')")
+		"strftime('%Y-%m-%dT%H:00Z', k * 3600, 'unixepoch')")                              \
+	X("minute", "time_ns / 60000000000", NULL, NULL,                                           \
+		"strftime('%Y-%m-%dT%H:%MZ', k * 60, 'unixepoch')")
 
 enum query_plan { PLAN_ROWS, PLAN_HOURLY, PLAN_DAILY };
 

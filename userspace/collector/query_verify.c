@@ -262,7 +262,7 @@ static int verify_day(struct verifying *v, int32_t day)
 		error = verify_streams_of_day(v);
 		query_detach(v->query);
 	}
-	while (!error && after) {
+	while (!error && after && v->ops->damaged) {
 		error = query_attach(v->query, day, v->why);
 		if (error)
 			break;

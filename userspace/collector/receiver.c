@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,6 +15,7 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "collector/forward_server.h"
+#include "collector/local_socket.h"
 #include "collector/sender.h"
 
 #define RECEIVER_KNOWN	 256 /* senders that are known; the one silent for longest makes room */
@@ -24,8 +23,6 @@
 /* Without descriptors, or while the store is full: the pause before the next try. */
 #define RECEIVER_PAUSE_S 1.0
 /* A collector that was killed while it started its index: for a moment the child listens, too. */
-#define RECEIVER_ALIVE_TRIES	30
-#define RECEIVER_ALIVE_PAUSE_US 100000
 #define RECEIVER_LOOK_S	 1.0 /* between two looks for senders that are late */
 
 struct receiver {
@@ -332,50 +329,10 @@ static int receiver_listen_tcp(const struct address_port *listen_on, struct why 
 		error == EADDRINUSE ? "; is another collector running? (ss -ltnp)" : "");
 }
 
-/* Whether somebody listens there: a socket that a killed collector left behind is in the way. */
-static bool receiver_socket_alive(const struct sockaddr_un *sa)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 ||
-					errno == EAGAIN);
-
-	if (fd >= 0)
-		close(fd);
-	return alive;
-}
-
-static int receiver_listen_socket(const char *path, struct why *why)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	struct stat status;
-	bool alive = false;
-	int fd, error;
-
-	if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path) >= (int)sizeof(sa.sun_path))
-		return why_set(why, ENAMETOOLONG, "%s: the path of a socket has at most %zu bytes",
-			path, sizeof(sa.sun_path) - 1);
-	for (int i = 0; i < RECEIVER_ALIVE_TRIES && (alive = receiver_socket_alive(&sa)); i++)
-		usleep(RECEIVER_ALIVE_PAUSE_US);
-	if (alive)
-		return why_set(why, EADDRINUSE, "%s: another collector listens on it", path);
-	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
-		unlink(path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* Whoever may send is told by the kernel for each connection, not by the mode of the file. */
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
-		chmod(path, 0666) == 0 && listen(fd, 64) == 0)
-		return fd;
-	error = errno;
-	if (fd >= 0)
-		close(fd);
-	return why_set(why, error, "cannot listen on %s: %s%s", path, strerror(error),
-		error == ENOENT ? "; its directory must be there" : "");
-}
-
 static int receiver_listen(struct receiver *r, struct why *why)
 {
 	if (r->options.socket) {
-		r->socket = receiver_listen_socket(r->options.socket, why);
+		r->socket = local_socket_listen(r->options.socket, why);
 		if (r->socket < 0)
 			return r->socket;
 	}

@@ -218,6 +218,16 @@ void stream_handshake(struct stream *s)
 	stream_handshake_step(s);
 }
 
+/* An event is the handshake's as long as that is under way. */
+static bool stream_handshake_goes_on(struct stream *s)
+{
+	assert(s->magic == STREAM_MAGIC);
+	if (!s->handshaking)
+		return false;
+	stream_handshake_step(s);
+	return true;
+}
+
 /* ---- input ---- */
 
 static void stream_input(struct ev_loop *loop, ev_io *watcher, int events)
@@ -227,11 +237,8 @@ static void stream_input(struct ev_loop *loop, ev_io *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	assert(s->magic == STREAM_MAGIC);
-	if (s->handshaking) {
-		stream_handshake_step(s);
+	if (stream_handshake_goes_on(s))
 		return;
-	}
 	if (s->write_wants_read) {
 		s->write_wants_read = false;
 		error = stream_flush(s);
@@ -360,11 +367,8 @@ static void stream_output(struct ev_loop *loop, ev_io *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	assert(s->magic == STREAM_MAGIC);
-	if (s->handshaking) {
-		stream_handshake_step(s);
+	if (stream_handshake_goes_on(s))
 		return;
-	}
 	if (s->read_wants_write) {
 		s->read_wants_write = false;
 		stream_update(s);

@@ -10,6 +10,7 @@
 #include "base/why.h"
 #include "bpf/abi.h"
 #include "config/config.h"
+#include "kernel/link.h"
 #include "kernel/pins.h"
 
 /* Names of the pinned links. */
@@ -24,15 +25,6 @@
 #define STEER_PRIORITY 1
 #define STEER_HANDLE   0x5a11
 #define GUARD_HANDLE   0x5a12 /* behind reply, on datapath.inside */
-
-struct attached {
-	bool there;
-	bool hidden;	    /* without CAP_SYS_ADMIN: whose program it is cannot be seen */
-	uint32_t program;   /* id */
-	char name[16];	    /* of the program */
-	char mode[16];	    /* XDP: "native", "generic", "offload"; TC: "tcx", "clsact" */
-	uint64_t loaded_ns; /* CLOCK_BOOTTIME */
-};
 
 /* Refuses with -EBUSY when the interface has programs of another appliance, or the XDP slot that of
  * anybody else and the mode is not CONFIG_XDP_OFF. */
@@ -53,8 +45,9 @@ enum tc_side { TC_STEER, TC_REPLY, TC_GUARD };
 int attach_tc(const struct pins *pins, const char *interface, int ifindex, enum tc_side side,
 	int program, int *link, bool *made, struct why *why);
 
-/* Detaches and unpins a link at once: what is only unpinned goes some time later. */
-void detach_link(const struct pins *pins, const char *name);
+/* -EBUSY when another appliance's programs are in TC; of a kernel before TCX, attach_tc tells. */
+int attach_tc_check(const struct pins *pins, const char *interface, int ifindex, struct why *why);
+
 /* Removes a side where it is ours, and the qdisc when it was made by us and is empty. */
 void detach_tc(
 	const struct pins *pins, int netlink, int ifindex, enum tc_side side, bool made);

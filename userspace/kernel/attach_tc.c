@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "kernel/attach_internal.h"
+#include "kernel/attach.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -219,7 +219,7 @@ int attach_tc(const struct pins *pins, const char *interface, int ifindex, enum 
 
 void detach_tc(const struct pins *pins, int netlink, int ifindex, enum tc_side which, bool made)
 {
-	detach_link(pins, pin_of(&sides[which], ifindex).text);
+	link_detach(pins, pin_of(&sides[which], ifindex).text);
 	filter_detach(ifindex, &sides[which]);
 	if (made)
 		clsact_remove(netlink, ifindex);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "kernel/attach_internal.h"
+#include "kernel/attach.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -128,7 +128,7 @@ int attach_admit(const struct pins *pins, const char *interface, int ifindex, en
 	attached_admit(ifindex, &now);
 	if (mode == CONFIG_XDP_OFF ||
 		(now.there && strcmp(now.name, PROGRAM_ADMIT) == 0 && !mode_fits(mode, now.mode)))
-		detach_link(pins, PIN_ADMIT);
+		link_detach(pins, PIN_ADMIT);
 	if (mode == CONFIG_XDP_OFF)
 		return XDP_MODE_OFF;
 	*link = link_adopt(pins, PIN_ADMIT, BPF_LINK_TYPE_XDP, (uint64_t)ifindex, program);

@@ -367,8 +367,8 @@ void datapath_close(struct datapath *datapath)
 			datapath->settings.clsact_ours);
 	}
 	if (datapath->pinned) {
-		detach_link(&datapath->pins, PIN_ADMIT);
-		detach_link(&datapath->pins, PIN_SELECT);
+		link_detach(&datapath->pins, PIN_ADMIT);
+		link_detach(&datapath->pins, PIN_SELECT);
 		pins_remove(&datapath->pins);
 	} else if (datapath->pins.lock >= 0) {
 		pins_rmdir(&datapath->pins);

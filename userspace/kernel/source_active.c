@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "kernel/datapath_status.h"
+#include "kernel/source_map.h"
 
 uint64_t source_active_swept(
 	struct datapath_source *sources, size_t n, int actives, uint64_t now_ns)

@@ -13,6 +13,9 @@ enum operation_id {
 	OPERATION_COMPLETION,
 	OPERATION_EMBEDDINGS,
 	OPERATION_RESPONSES,
+	OPERATION_RESPONSES_COMPACT,
+	OPERATION_RESPONSES_COUNT,
+	OPERATION_STORED_RESPONSE,
 	OPERATION_CONVERSATIONS,
 	OPERATION_REALTIME,
 	OPERATION_TRANSCRIPTION,
@@ -33,6 +36,19 @@ enum operation_id {
 	OPERATION_STORED_CHAT,
 };
 
+/* Whose bodies are alike: one reader reads them. */
+enum family {
+	FAMILY_NONE, /* not read */
+	FAMILY_CHAT,
+	FAMILY_COMPLETION,
+	FAMILY_RESPONSES,
+	FAMILY_EMBEDDINGS,
+	FAMILY_MODERATION,
+	FAMILY_IMAGES,
+	FAMILY_SPEECH,
+	FAMILY_COUNT
+};
+
 struct operation {
 	enum operation_id id;
 	const char *name;   /* gen_ai.operation.name: OpenTelemetry's where it has one */
@@ -41,7 +57,9 @@ struct operation {
 	bool subtree;	    /* paths below it are of the same operation */
 	bool deployment;    /* on Azure's dated paths it stands below deployments/{deployment}/ */
 	bool streams;	    /* answers text/event-stream when asked */
-	bool read;	    /* request.h and response.h read its bodies */
+	enum family family; /* of the bodies that request.h and response.h read */
+	bool counts_only;   /* what it tells of tokens is no use of them */
+	bool asks_usage;    /* stream_options.include_usage makes a stream tell its usage */
 	/* It computes and keeps nothing: done twice it costs twice, and has no other effect. For
 	 * methods that are not idempotent (RFC 9110 section 9.2.2). */
 	bool stateless;

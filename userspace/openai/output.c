@@ -97,6 +97,32 @@ struct output_choice *output_choice(struct output *o, uint64_t index)
 	return c;
 }
 
+static size_t choice_size(const struct output_choice *c)
+{
+	size_t size = 0;
+
+	for (unsigned t = 0; t < OUTPUT_TEXTS; t++)
+		size += ends_len(&c->texts[t]);
+	for (unsigned k = 0; k < c->ncalls; k++)
+		for (unsigned t = 0; t < OUTPUT_CALL_TEXTS; t++)
+			size += ends_len(&c->calls[k].texts[t]);
+	return size;
+}
+
+void output_forget(struct output *o, uint64_t index)
+{
+	struct output_choice *c;
+
+	if (index >= o->nchoices)
+		return;
+	c = &o->choices[index];
+	o->kept -= choice_size(c);
+	o->ncalls -= c->ncalls;
+	choice_free(c);
+	memset(c->has, 0, sizeof(c->has));
+	c->there = false;
+}
+
 void output_role(struct output_choice *c, struct slice role)
 {
 	c->role = json_text_copy(c->role_memory, sizeof(c->role_memory), role);
@@ -303,17 +329,9 @@ static void put_choice(struct buf *json, struct output_choice *c)
 static size_t size_of(const struct output *o)
 {
 	size_t size = 2 + o->nchoices * (size_t)CHOICE_NAMES + o->ncalls * (size_t)CALL_NAMES;
-	unsigned i, k, t;
 
-	for (i = 0; i < o->nchoices; i++) {
-		const struct output_choice *c = &o->choices[i];
-
-		for (t = 0; t < OUTPUT_TEXTS; t++)
-			size += ends_len(&c->texts[t]);
-		for (k = 0; k < c->ncalls; k++)
-			for (t = 0; t < OUTPUT_CALL_TEXTS; t++)
-				size += ends_len(&c->calls[k].texts[t]);
-	}
+	for (unsigned i = 0; i < o->nchoices; i++)
+		size += choice_size(&o->choices[i]);
 	return size;
 }
 

@@ -54,6 +54,8 @@ void output_free(struct output *o);
 /* The choice with this index, made when it is new. NULL: beyond the limit, or no memory; then cut
  * is set. Valid until the next call of this function. */
 struct output_choice *output_choice(struct output *o, uint64_t index);
+/* Gives back what is kept of a choice, which then is not there. */
+void output_forget(struct output *o, uint64_t index);
 /* Texts are decoded UTF-8, and appended to what came before; role and finish reason are set. Of a
  * call only the arguments are appended: its id and name stay as they came first. */
 void output_role(struct output_choice *c, struct slice role);

@@ -175,6 +175,14 @@ static struct slice stream_rest(struct reader *r)
 	return r->hides ? rest : SLICE_NONE;
 }
 
+/* ---- answers that are no text ---- */
+
+static void opaque_feed(struct reader *r, struct slice piece, struct work *work)
+{
+	(void)r;
+	work_spend(work, piece.len);
+}
+
 /* ---- all kinds ---- */
 
 static const struct reader_class request_class = {
@@ -183,6 +191,8 @@ static const struct reader_class response_class = {
 	response_feed, response_fail, response_conclude, response_free};
 static const struct reader_class stream_class = {
 	stream_feed, response_fail, response_conclude, response_free};
+static const struct reader_class opaque_class = {
+	opaque_feed, response_fail, response_conclude, response_free};
 
 static int reader_decoded(void *context, struct slice piece)
 {
@@ -250,7 +260,7 @@ static bool stream_is_truncated(const struct reader *r, int error)
 {
 	const struct response_facts *facts = response_reader_facts(r->response);
 
-	return !facts->complete && !facts->has_error && !r->failed &&
+	return !facts->complete && !facts->whole && !facts->has_error && !r->failed &&
 	       (!error || error == -ENODATA);
 }
 
@@ -356,27 +366,37 @@ struct reader *reader_open_request(const struct head *head, const struct reader_
 	return NULL;
 }
 
-static bool is_event_stream(const struct head *head)
+enum media { MEDIA_JSON, MEDIA_EVENTS, MEDIA_OTHER };
+
+/* By the Content-Type; what has none is read as JSON. */
+static enum media media_of(const struct head *head)
 {
 	const struct header *type = head_find(head, SLICE("content-type"));
 	struct slice media;
 
 	if (!type)
-		return false;
-	media = slice_first(type->value, slice_index(type->value, ';'));
-	return slice_equal_nocase(slice_trim(media), SLICE("text/event-stream"));
+		return MEDIA_JSON;
+	media = slice_trim(slice_first(type->value, slice_index(type->value, ';')));
+	if (slice_equal_nocase(media, SLICE("text/event-stream")))
+		return MEDIA_EVENTS;
+	return slice_equal_nocase(media, SLICE("application/json")) ? MEDIA_JSON : MEDIA_OTHER;
 }
 
 struct reader *reader_open_response(const struct head *head, const struct reader_options *options)
 {
-	bool stream = is_event_stream(head);
+	enum media media = media_of(head);
+	bool stream = media == MEDIA_EVENTS;
+	/* Sound is expected of speech; whatever else is there where JSON should be is told as
+	 * unreadable. */
+	bool opaque = media == MEDIA_OTHER && options->operation->family == FAMILY_SPEECH;
 	struct reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	r->class = stream ? &stream_class : &response_class;
+	r->class = stream ? &stream_class : opaque ? &opaque_class : &response_class;
 	r->until_close = head->framing == HEAD_UNTIL_CLOSE;
-	r->response = response_reader_new(options->operation, options->content_max, stream);
+	r->response = response_reader_new(
+		options->operation, options->content_max, stream || opaque);
 	if (stream)
 		r->sse = sse_reader_new(READER_EVENT_MAX);
 	if (r->response && (!stream || r->sse) && reader_open_coding(r, head, options)) {

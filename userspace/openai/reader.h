@@ -19,7 +19,7 @@
 struct reader;
 
 struct reader_options {
-	const struct operation *operation; /* one with `read` */
+	const struct operation *operation; /* one with a family */
 	size_t content_max;		   /* most bytes kept of a body's content; 0: none */
 	unsigned expansion_max;		   /* a coded body may grow by this factor, and by 1 MiB */
 	/* Answers that are streams and not coded: chunks with nothing but usage do not go on. */

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "openai/request.h"
-
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "http/coding.h"
-#include "openai/abridge.h"
 #include "openai/json_mend.h"
-#include "openai/json_scan.h"
 #include "openai/json_text.h"
-#include "openai/newest.h"
+#include "openai/request_reader.h"
 
-#define TEXT_MAX 256 /* bytes of model and user */
-#define KEYS_MAX 128 /* top-level members whose names are compared */
+#define INSTRUCTIONS 4 /* their part of what is kept */
 
 enum node {
 	NODE_ROOT = JSON_ROOT,
@@ -38,9 +34,24 @@ enum node {
 	NODE_CALL,
 	NODE_FUNCTION,
 	NODE_PROMPT,
-	NODE_PROMPT_ITEM,
+	NODE_INPUT,
+	NODE_ITEM,
 	NODE_TOKEN,
+	NODE_INSTRUCTIONS,
 	NODE_TOOLS,
+	NODE_TOOL,
+	NODE_TOOL_TYPE,
+	NODE_FUNCTIONS,
+	NODE_TIER,
+	NODE_REASONING,
+	NODE_EFFORT,
+	NODE_CACHE_KEY,
+	NODE_SAFETY,
+	NODE_PREVIOUS,
+	NODE_CONVERSATION,
+	NODE_CONVERSATION_ID,
+	NODE_STORE,
+	NODE_BACKGROUND,
 	NODE_DATA_SOURCES,
 	NODE_OTHER
 };
@@ -53,6 +64,7 @@ static const struct json_rule rules[] = {
 	{NODE_OPTIONS, NODE_INCLUDE_USAGE, "include_usage"},
 	{NODE_ROOT, NODE_OLD_MAX_TOKENS, "max_tokens"},
 	{NODE_ROOT, NODE_MAX_TOKENS, "max_completion_tokens"},
+	{NODE_ROOT, NODE_MAX_TOKENS, "max_output_tokens"},
 	{NODE_ROOT, NODE_TEMPERATURE, "temperature"},
 	{NODE_ROOT, NODE_TOP_P, "top_p"},
 	{NODE_ROOT, NODE_N, "n"},
@@ -68,53 +80,64 @@ static const struct json_rule rules[] = {
 	{NODE_CALL, NODE_FUNCTION, "function"},
 	{NODE_FUNCTION, NODE_TEXT, "arguments"},
 	{NODE_ROOT, NODE_PROMPT, "prompt"},
-	{NODE_PROMPT, NODE_PROMPT_ITEM, JSON_ELEMENT},
-	{NODE_PROMPT_ITEM, NODE_TOKEN, JSON_ELEMENT},
+	{NODE_PROMPT, NODE_ITEM, JSON_ELEMENT},
+	{NODE_ROOT, NODE_INPUT, "input"},
+	{NODE_INPUT, NODE_ITEM, JSON_ELEMENT},
+	{NODE_ITEM, NODE_ROLE, "role"},
+	{NODE_ITEM, NODE_CONTENT, "content"},
+	{NODE_ITEM, NODE_TEXT, "text"},
+	{NODE_ITEM, NODE_TEXT, "arguments"},
+	{NODE_ITEM, NODE_CONTENT, "output"},
+	{NODE_ITEM, NODE_IMAGE, "image_url"},
+	{NODE_ITEM, NODE_TOKEN, JSON_ELEMENT},
+	{NODE_ROOT, NODE_INSTRUCTIONS, "instructions"},
 	{NODE_ROOT, NODE_TOOLS, "tools"},
-	{NODE_ROOT, NODE_TOOLS, "functions"},
+	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
+	{NODE_TOOL, NODE_TOOL_TYPE, "type"},
+	{NODE_ROOT, NODE_FUNCTIONS, "functions"},
 	{NODE_ROOT, NODE_DATA_SOURCES, "data_sources"},
+	{NODE_ROOT, NODE_TIER, "service_tier"},
+	{NODE_ROOT, NODE_EFFORT, "reasoning_effort"},
+	{NODE_ROOT, NODE_REASONING, "reasoning"},
+	{NODE_REASONING, NODE_EFFORT, "effort"},
+	{NODE_ROOT, NODE_CACHE_KEY, "prompt_cache_key"},
+	{NODE_ROOT, NODE_SAFETY, "safety_identifier"},
+	{NODE_ROOT, NODE_PREVIOUS, "previous_response_id"},
+	{NODE_ROOT, NODE_CONVERSATION, "conversation"},
+	{NODE_CONVERSATION, NODE_CONVERSATION_ID, "id"},
+	{NODE_ROOT, NODE_STORE, "store"},
+	{NODE_ROOT, NODE_BACKGROUND, "background"},
 	{NODE_ROOT, NODE_OTHER, JSON_ANY},
 };
 
-/* Where a value stands in the body. */
-struct place {
-	bool there, empty;
-	enum json_type type;
-	uint64_t start, end;
+/* Where the words for the model stand, by family, and their elements where these are messages. */
+static const struct {
+	enum node words, message;
+} families[FAMILY_COUNT] = {
+	[FAMILY_CHAT] = {NODE_MESSAGES, NODE_MESSAGE},
+	[FAMILY_COMPLETION] = {NODE_PROMPT, 0},
+	[FAMILY_RESPONSES] = {NODE_INPUT, NODE_ITEM},
+	[FAMILY_EMBEDDINGS] = {NODE_INPUT, 0},
+	[FAMILY_MODERATION] = {NODE_INPUT, 0},
+	[FAMILY_IMAGES] = {NODE_PROMPT, 0},
+	[FAMILY_SPEECH] = {NODE_INPUT, 0},
 };
 
-/* The memory of a request_number. */
-struct number_text {
-	char bytes[JSON_SCAN_NUMBER + 1];
-};
-
-/* A member of which the JSON is kept; once it is too long, it is abridged. */
-struct member {
-	struct buf into;
-	struct json_keep keep;
-	struct abridge abridge;
-	size_t max;
-};
-
-struct request_reader {
-	const struct operation *operation;
-	struct json_scan *scan;
-	struct request_facts facts;
-	char model[TEXT_MAX], user[TEXT_MAX];
-	struct number_text max_tokens, temperature, top_p, n;
-	bool new_limit; /* max_tokens is of "max_completion_tokens" */
-
-	struct buf text;
-	struct json_keep keep_text;
-	struct member messages, tools; /* messages: or the older prompt */
-	struct newest newest; /* of "messages", while it is an array */
-	struct json_keep keep_message;
-	bool in_list, in_message, of_user;
-
-	uint64_t keys[KEYS_MAX];
-	size_t nkeys;
-	struct place options, include_usage, root;
-	uint64_t text_bytes, tool_bytes, images, tokens; /* for the estimate */
+static const struct {
+	enum text text;
+	size_t fact; /* offset in struct request_facts */
+} texts[NODE_OTHER] = {
+#define TEXT(text, fact) {text, offsetof(struct request_facts, fact)}
+	[NODE_MODEL] = TEXT(TEXT_MODEL, model),
+	[NODE_USER] = TEXT(TEXT_USER, user),
+	[NODE_TIER] = TEXT(TEXT_TIER, service_tier),
+	[NODE_EFFORT] = TEXT(TEXT_EFFORT, effort),
+	[NODE_CACHE_KEY] = TEXT(TEXT_CACHE_KEY, prompt_cache_key),
+	[NODE_SAFETY] = TEXT(TEXT_SAFETY, safety_identifier),
+	[NODE_PREVIOUS] = TEXT(TEXT_PREVIOUS, previous_response_id),
+	[NODE_CONVERSATION] = TEXT(TEXT_CONVERSATION, conversation),
+	[NODE_CONVERSATION_ID] = TEXT(TEXT_CONVERSATION, conversation),
+#undef TEXT
 };
 
 static void unreadable(struct request_reader *r, const char *problem)
@@ -150,51 +173,6 @@ static void doubt(void *context, enum json_doubt why)
 	unreadable(context, why == JSON_DOUBT_TWICE ? "duplicate key" : "ambiguous key");
 }
 
-static void member_overflow(void *context, struct slice bytes)
-{
-	struct member *member = context;
-
-	if (!abridge_begun(&member->abridge))
-		abridge_feed(&member->abridge, buf_slice(&member->into));
-	abridge_feed(&member->abridge, bytes);
-	buf_clear(&member->into);
-	member->keep.max = 0;
-}
-
-static void member_init(struct member *member, size_t max)
-{
-	member->max = max;
-	abridge_init(&member->abridge, abridge_within(max));
-	member->keep = (struct json_keep){
-		.into = &member->into,
-		.overflow = member->abridge.max ? member_overflow : NULL,
-		.context = member,
-	};
-}
-
-static void member_free(struct member *member)
-{
-	buf_free(&member->into);
-	abridge_free(&member->abridge);
-}
-
-/* Of one of the same name before. */
-static void member_forget(struct member *member)
-{
-	buf_free(&member->into);
-	abridge_free(&member->abridge);
-	abridge_init(&member->abridge, abridge_within(member->max));
-	member->keep.max = member->max;
-}
-
-/* Keeps the raw JSON of a member; of two with the same name the last. */
-static void member_keep(struct json_scan *scan, struct member *member)
-{
-	member_forget(member);
-	if (member->max)
-		json_scan_keep_raw(scan, &member->keep);
-}
-
 static void message_overflow(void *context, struct slice bytes)
 {
 	struct request_reader *r = context;
@@ -203,12 +181,14 @@ static void message_overflow(void *context, struct slice bytes)
 	r->keep_message.max = 0;
 }
 
-static void enter_messages(struct request_reader *r, struct json_scan *scan, enum json_type type)
+static void enter_words(struct request_reader *r, struct json_scan *scan, enum json_type type)
 {
+	bool messages = families[r->operation->family].message;
+
 	newest_free(&r->newest);
 	member_forget(&r->messages);
 	r->in_message = false;
-	r->in_list = type == JSON_ARRAY && r->newest.max;
+	r->in_list = messages && type == JSON_ARRAY && r->newest.max;
 	if (!r->in_list)
 		member_keep(scan, &r->messages);
 }
@@ -239,16 +219,28 @@ static void leave_message(struct request_reader *r, const struct json_value *v)
 static void enter(void *context, struct json_scan *scan, const struct json_value *v)
 {
 	struct request_reader *r = context;
-	bool chat = r->operation->id == OPERATION_CHAT;
+	const enum node words = families[r->operation->family].words;
 
 	if (v->depth == 0 && v->type != JSON_OBJECT)
 		unreadable(r, "not a JSON object");
 	if (v->depth == 1)
 		check_key(r, v->key_hash);
+	if (v->node == words)
+		enter_words(r, scan, v->type);
+	else if (v->node && v->node == families[r->operation->family].message)
+		enter_message(r, scan);
 	switch ((enum node)v->node) {
 	case NODE_MODEL:
 	case NODE_USER:
+	case NODE_TIER:
+	case NODE_EFFORT:
+	case NODE_CACHE_KEY:
+	case NODE_SAFETY:
+	case NODE_PREVIOUS:
+	case NODE_CONVERSATION:
+	case NODE_CONVERSATION_ID:
 	case NODE_ROLE:
+	case NODE_TOOL_TYPE:
 		buf_clear(&r->text);
 		json_scan_keep_text(scan, &r->keep_text);
 		break;
@@ -258,18 +250,15 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		r->include_usage.there = false;
 		r->options = (struct place){.start = v->start};
 		break;
-	case NODE_MESSAGES:
-		if (chat)
-			enter_messages(r, scan, v->type);
-		break;
-	case NODE_MESSAGE:
-		enter_message(r, scan);
-		break;
-	case NODE_PROMPT:
-		if (!chat)
-			member_keep(scan, &r->messages);
+	case NODE_INSTRUCTIONS:
+		if (r->operation->family == FAMILY_RESPONSES && v->type != JSON_NULL)
+			member_keep(scan, &r->instructions);
 		break;
 	case NODE_TOOLS:
+		r->facts.tool_kinds = 0;
+		member_keep(scan, &r->tools);
+		break;
+	case NODE_FUNCTIONS:
 		member_keep(scan, &r->tools);
 		break;
 	case NODE_DATA_SOURCES:
@@ -325,17 +314,23 @@ static void count_value(struct request_reader *r, const struct json_value *v)
 	case NODE_CONTENT:
 	case NODE_TEXT:
 	case NODE_PROMPT:
-	case NODE_PROMPT_ITEM:
-	case NODE_TOKEN:
+	case NODE_INPUT:
+	case NODE_INSTRUCTIONS:
+	case NODE_ITEM:
 		if (v->type == JSON_STRING)
 			r->text_bytes += bytes_of(v);
 		else if (v->type == JSON_NUMBER)
 			r->tokens++;
+		r->facts.nmessages += v->node == families[r->operation->family].message;
+		break;
+	case NODE_TOKEN:
+		r->tokens += v->type == JSON_NUMBER;
 		break;
 	case NODE_IMAGE:
 		r->images++;
 		break;
 	case NODE_TOOLS:
+	case NODE_FUNCTIONS:
 		r->tool_bytes += bytes_of(v);
 		break;
 	case NODE_MESSAGE:
@@ -346,6 +341,18 @@ static void count_value(struct request_reader *r, const struct json_value *v)
 	}
 }
 
+/* A short text has ended; null is none. */
+static void leave_text(struct request_reader *r, const struct json_value *v)
+{
+	struct slice *fact = (struct slice *)((char *)&r->facts + texts[v->node].fact);
+
+	if (v->type == JSON_STRING)
+		*fact = json_text_copy(
+			r->texts[texts[v->node].text], TEXT_MAX, buf_slice(&r->text));
+	else if (v->type != JSON_OBJECT)
+		*fact = SLICE_NONE;
+}
+
 static void leave(void *context, struct json_scan *scan, const struct json_value *v)
 {
 	struct request_reader *r = context;
@@ -353,21 +360,38 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 
 	(void)scan;
 	count_value(r, v);
+	if (v->node && v->node == families[r->operation->family].message)
+		leave_message(r, v);
 	switch ((enum node)v->node) {
 	case NODE_ROOT:
 		r->root = place_of(v);
 		break;
 	case NODE_MODEL:
-		f->model = json_text_copy(r->model, TEXT_MAX, buf_slice(&r->text));
-		break;
 	case NODE_USER:
-		f->user = json_text_copy(r->user, TEXT_MAX, buf_slice(&r->text));
+	case NODE_TIER:
+	case NODE_EFFORT:
+	case NODE_CACHE_KEY:
+	case NODE_SAFETY:
+	case NODE_PREVIOUS:
+	case NODE_CONVERSATION:
+	case NODE_CONVERSATION_ID:
+		leave_text(r, v);
+		break;
+	case NODE_TOOL_TYPE:
+		f->tool_kinds |= 1u << request_tool_of(v->type == JSON_STRING ? buf_slice(&r->text) : SLICE_NONE);
+		break;
+	case NODE_FUNCTIONS:
+		if (v->type == JSON_ARRAY && !v->empty)
+			f->tool_kinds |= 1u << REQUEST_TOOL_FUNCTION;
+		break;
+	case NODE_STORE:
+		f->store = flag_of(v);
+		break;
+	case NODE_BACKGROUND:
+		f->background = flag_of(v);
 		break;
 	case NODE_ROLE:
 		r->of_user = v->type == JSON_STRING && slice_equal(buf_slice(&r->text), SLICE("user"));
-		break;
-	case NODE_MESSAGE:
-		leave_message(r, v);
 		break;
 	case NODE_STREAM:
 		f->stream = flag_of(v);
@@ -415,6 +439,7 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 	r->keep_text = (struct json_keep){.into = &r->text, .max = TEXT_MAX};
 	member_init(&r->messages, content_max);
 	member_init(&r->tools, content_max);
+	member_init(&r->instructions, content_max / INSTRUCTIONS);
 	newest_init(&r->newest, content_max);
 	r->scan = json_scan_new(&handler, r);
 	if (!r->scan) {
@@ -432,6 +457,7 @@ void request_reader_free(struct request_reader *r)
 	buf_free(&r->text);
 	member_free(&r->messages);
 	member_free(&r->tools);
+	member_free(&r->instructions);
 	newest_free(&r->newest);
 	free(r);
 }
@@ -467,27 +493,6 @@ int request_problem_status(const char *problem)
 	return strcmp(problem, coding_problem(-EFBIG)) == 0 ? 413 : 400;
 }
 
-/* The kept JSON, closed where it was cut or the body ended inside it. */
-static struct slice member_end(
-	const struct request_reader *r, struct member *member, bool unfinished, bool *truncated, uint64_t *cut)
-{
-	bool abridged = abridge_begun(&member->abridge);
-	bool open = unfinished || member->keep.cut;
-
-	if (abridged) {
-		open = open || member->abridge.full;
-		*cut = member->abridge.cut;
-		*truncated = true;
-		(void)abridge_end(&member->abridge, &member->into);
-	}
-	*truncated = *truncated || member->keep.cut;
-	if (open && json_mend(&member->into) < 0)
-		*truncated = true;
-	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&member->into) < 0)
-		*truncated = true;
-	return buf_slice(&member->into);
-}
-
 static void end_list(struct request_reader *r)
 {
 	struct request_facts *f = &r->facts;
@@ -495,13 +500,55 @@ static void end_list(struct request_reader *r)
 	if (r->in_message)
 		newest_add_unfinished(&r->newest);
 	r->in_message = false;
-	if (!f->messages.data)
-		newest_end(&r->newest, &r->messages.into);
+	newest_end(&r->newest, &r->messages.into);
 	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&r->messages.into) < 0)
 		r->newest.no_memory = true;
 	f->messages = buf_slice(&r->messages.into);
 	f->messages_cut = r->newest.cut;
 	f->messages_truncated = r->newest.cut || r->newest.no_memory;
+}
+
+static int append_message(struct buf *into, struct slice role, struct slice content)
+{
+	if (!content.len)
+		return 0;
+	return buf_append_slice(into, buf_len(into) ? SLICE(",") : SLICE("[")) < 0 ||
+			       buf_append_slice(into, SLICE("{\"role\":\"")) < 0 ||
+			       buf_append_slice(into, role) < 0 ||
+			       buf_append_slice(into, SLICE("\",\"content\":")) < 0 ||
+			       buf_append_slice(into, content) < 0 ||
+			       buf_append_slice(into, SLICE("}")) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+/* Of Responses: one list of the instructions and the input, which may be a text. */
+static void end_responses(struct request_reader *r, bool unfinished)
+{
+	struct request_facts *f = &r->facts;
+	struct slice instructions = member_end(&r->instructions, r->scan, unfinished,
+		&f->messages_truncated, &f->messages_cut);
+	struct slice rest = slice_after(f->messages, 1); /* behind the bracket */
+	struct buf all = BUF_EMPTY;
+	int error;
+
+	if (r->in_list && !instructions.len)
+		return;
+	error = append_message(&all, SLICE("system"), instructions);
+	if (!error && !r->in_list)
+		error = append_message(&all, SLICE("user"), f->messages);
+	else if (!error && rest.len > 1)
+		error = buf_append_slice(&all, SLICE(",")) < 0 || buf_append_slice(&all, rest) < 0;
+	if (!error && buf_len(&all) && (!r->in_list || rest.len <= 1))
+		error = buf_append_slice(&all, SLICE("]"));
+	if (error) {
+		buf_free(&all);
+		f->messages_truncated = true;
+	}
+	buf_free(&r->messages.into);
+	buf_free(&r->instructions.into);
+	r->messages.into = all;
+	f->messages = buf_slice(&all);
 }
 
 int request_reader_end(struct request_reader *r)
@@ -511,98 +558,24 @@ int request_reader_end(struct request_reader *r)
 
 	if (problem)
 		unreadable(r, json_problem_name(problem));
+	if (r->ended)
+		return f->readable ? 0 : -EBADMSG;
+	r->ended = true;
 	if (r->in_list)
 		end_list(r);
 	else
-		f->messages = member_end(r, &r->messages, problem != JSON_FINE,
+		f->messages = member_end(&r->messages, r->scan, problem != JSON_FINE,
 			&f->messages_truncated, &f->messages_cut);
-	f->tools = member_end(
-		r, &r->tools, problem != JSON_FINE, &f->tools_truncated, &f->tools_cut);
+	if (r->operation->family == FAMILY_RESPONSES)
+		end_responses(r, problem != JSON_FINE);
+	f->tools = member_end(&r->tools, r->scan, problem != JSON_FINE, &f->tools_truncated,
+		&f->tools_cut);
 	return f->readable ? 0 : -EBADMSG;
 }
 
 const struct request_facts *request_reader_facts(const struct request_reader *r)
 {
 	return &r->facts;
-}
-
-/* What makes the value of stream_options ask for usage. */
-static bool options_splice(const struct request_reader *r, struct request_splice *splice)
-{
-	const struct place *options = &r->options, *flag = &r->include_usage;
-
-	if (r->facts.include_usage == REQUEST_TRUE || r->facts.include_usage == REQUEST_NOT_BOOLEAN)
-		return false;
-	if (options->type == JSON_NULL)
-		*splice = (struct request_splice){
-			options->start, 4, SLICE("{\"include_usage\":true}")};
-	else if (options->type != JSON_OBJECT)
-		return false;
-	else if (flag->there)
-		*splice = (struct request_splice){
-			flag->start, (size_t)(flag->end - flag->start), SLICE("true")};
-	else
-		*splice = (struct request_splice){options->end - 1, 0,
-			options->empty ? SLICE("\"include_usage\":true")
-				       : SLICE(",\"include_usage\":true")};
-	return true;
-}
-
-/* Whether the service takes no edit beside what is there already. */
-static bool excludes(const struct request_reader *r)
-{
-	return r->facts.data_sources && r->operation->usage_excludes_data;
-}
-
-/* Whether the body is whole, streams, and is the same to every parser. */
-static bool may_inject(const struct request_reader *r)
-{
-	return r->root.there && r->facts.readable && r->facts.stream == REQUEST_TRUE && !excludes(r);
-}
-
-/* What asks for usage at the end of the body, which is not empty: "stream" is in it. */
-static struct request_splice tail_splice(const struct request_reader *r)
-{
-	return (struct request_splice){
-		r->root.end - 1, 0, SLICE(",\"stream_options\":{\"include_usage\":true}")};
-}
-
-bool request_may_inject_later(const struct request_reader *r)
-{
-	struct request_splice splice;
-
-	if (!r->facts.readable || excludes(r) || r->facts.stream == REQUEST_FALSE ||
-		r->facts.stream == REQUEST_NOT_BOOLEAN)
-		return false;
-	return !r->options.there || options_splice(r, &splice);
-}
-
-uint64_t request_settled(const struct request_reader *r)
-{
-	return r->facts.stream_options && !r->options.there ? r->options.start : r->facts.bytes;
-}
-
-bool request_inject_later(
-	const struct request_reader *r, uint64_t gone, struct request_splice *splice)
-{
-	/* Options without a stream are an error of the client's, with the edit as without. */
-	if (r->options.there)
-		return request_may_inject_later(r) && r->options.start >= gone &&
-		       options_splice(r, splice);
-	if (!may_inject(r) || r->root.end <= gone)
-		return false;
-	*splice = tail_splice(r);
-	return true;
-}
-
-bool request_inject_usage(const struct request_reader *r, struct request_splice *splice)
-{
-	if (!may_inject(r))
-		return false;
-	if (r->facts.stream_options)
-		return options_splice(r, splice);
-	*splice = tail_splice(r);
-	return true;
 }
 
 uint64_t request_estimate_tokens(const struct request_reader *r)

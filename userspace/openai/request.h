@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads the body of a chat completions or completions request as it streams by. Memory is bounded
- * by content_max, whatever the size of the body. */
+/* Reads the JSON body of a request as it streams by: chat completions, completions, Responses,
+ * embeddings, moderations, image generations, speech. Memory is bounded by content_max, whatever the
+ * size of the body. */
 #ifndef OPENAI_REQUEST_H
 #define OPENAI_REQUEST_H
 
@@ -9,6 +10,7 @@
 
 #include "base/slice.h"
 #include "openai/operation.h"
+#include "openai/request_tool.h"
 
 /* A member that is a boolean; null counts as absent, as it does for the service. */
 enum request_flag { REQUEST_ABSENT, REQUEST_FALSE, REQUEST_TRUE, REQUEST_NOT_BOOLEAN };
@@ -20,24 +22,31 @@ struct request_number {
 };
 
 struct request_facts {
-	struct slice model; /* decoded, cut at 256 bytes; on Azure v1 the deployment */
-	struct slice user;  /* likewise */
+	/* Texts: decoded, cut at 256 bytes. */
+	struct slice model; /* on Azure v1 the deployment */
+	struct slice user;
+	struct slice service_tier, effort, prompt_cache_key, safety_identifier;
+	struct slice previous_response_id, conversation;
+	enum request_flag store, background;
+	unsigned tool_kinds; /* a bit for each enum request_tool that is offered */
 	enum request_flag stream;
 	enum request_flag include_usage;  /* of stream_options */
 	bool stream_options;		  /* the key is there, whatever its value */
 	bool data_sources;		  /* likewise */
-	struct request_number max_tokens; /* max_completion_tokens wins over max_tokens */
+	struct request_number max_tokens; /* max_completion_tokens, max_output_tokens, or the older
+					   * max_tokens, over which they win */
 	struct request_number temperature, top_p, n;
-	/* JSON of "messages" or "prompt"; as written, but for the blanks between messages. Beyond
-	 * content_max the middle of the messages is cut (newest.h), of anything else the middles of
-	 * the longest strings (abridge.h). */
+	/* JSON of "messages", "prompt" or "input"; as written, but for the blanks between messages.
+	 * Of Responses a list of messages in any case, of which the first are the instructions.
+	 * Beyond content_max the middle of the messages is cut (newest.h), of anything else, and of
+	 * the instructions beyond a quarter of it, the middles of the longest strings (abridge.h). */
 	struct slice messages;
 	bool messages_truncated;
 	uint64_t messages_cut;	 /* bytes that are not in messages */
 	struct slice tools;	 /* JSON of "tools", or the older "functions"; cut like messages */
 	bool tools_truncated;
 	uint64_t tools_cut;	 /* bytes that are not in tools */
-	uint64_t nmessages;  /* elements of "messages" */
+	uint64_t nmessages;  /* elements of "messages", or of "input" */
 	bool readable;	     /* so far, and after request_reader_end for the whole body */
 	const char *problem; /* why it is not readable, one of a fixed set; else NULL */
 	uint64_t bytes;	     /* fed */
@@ -46,7 +55,7 @@ struct request_facts {
 struct request_reader;
 
 /* content_max: most bytes kept of messages and, apart from them, of tools; 0 keeps none. NULL
- * without memory. The operation must be one with `read`. */
+ * without memory. The operation must be one with a family. */
 struct request_reader *request_reader_new(const struct operation *operation, size_t content_max);
 void request_reader_free(struct request_reader *reader);
 /* A piece of the body (content coding undone). 0, or -EBADMSG once it cannot be read on (not JSON);

@@ -24,7 +24,7 @@ struct response_reader;
 
 /* streamed: the answer is text/event-stream (by its Content-Type, not by what was asked).
  * content_max: most bytes kept of the texts in output_messages; 0 keeps none. NULL without memory.
- * The operation must be one with `read`. */
+ * The operation must be one with a family. */
 struct response_reader *response_reader_new(
 	const struct operation *operation, size_t content_max, bool streamed);
 void response_reader_free(struct response_reader *reader);

@@ -37,11 +37,37 @@ enum node {
 	NODE_INNER_CODE,
 	NODE_STATUS, /* these two are API Management's form of an error */
 	NODE_TOP_MESSAGE,
+	NODE_TIER,
+	NODE_DONE, /* how it ended … */
+	NODE_INCOMPLETE,
+	NODE_REASON, /* … and why not well */
+	NODE_ITEMS,
+	NODE_PARTS,
+	NODE_PART,
 };
 
-static const struct json_rule rules[] = {
-	{NODE_ROOT, NODE_ID, "id"},
-	{NODE_ROOT, NODE_MODEL, "model"},
+/* What the answers of all families have. */
+#define COMMON_RULES                                                                               \
+	{NODE_ROOT, NODE_ID, "id"}, {NODE_ROOT, NODE_MODEL, "model"},                              \
+		{NODE_ROOT, NODE_TIER, "service_tier"}, {NODE_ROOT, NODE_USAGE, "usage"},          \
+		{NODE_USAGE, NODE_INPUT, "prompt_tokens"},                                         \
+		{NODE_USAGE, NODE_INPUT, "input_tokens"},                                          \
+		{NODE_USAGE, NODE_OUTPUT_TOKENS, "completion_tokens"},                             \
+		{NODE_USAGE, NODE_OUTPUT_TOKENS, "output_tokens"},                                 \
+		{NODE_USAGE, NODE_TOTAL, "total_tokens"},                                          \
+		{NODE_USAGE, NODE_INPUT_DETAILS, "prompt_tokens_details"},                         \
+		{NODE_USAGE, NODE_INPUT_DETAILS, "input_tokens_details"},                          \
+		{NODE_USAGE, NODE_OUTPUT_DETAILS, "completion_tokens_details"},                    \
+		{NODE_USAGE, NODE_OUTPUT_DETAILS, "output_tokens_details"},                        \
+		{NODE_INPUT_DETAILS, NODE_CACHED, "cached_tokens"},                                \
+		{NODE_OUTPUT_DETAILS, NODE_REASONING, "reasoning_tokens"},                         \
+		{NODE_ROOT, NODE_ERROR, "error"}, {NODE_ERROR, NODE_ERROR_MESSAGE, "message"},     \
+		{NODE_ERROR, NODE_ERROR_TYPE, "type"}, {NODE_ERROR, NODE_ERROR_CODE, "code"},      \
+		{NODE_ERROR, NODE_INNER, "innererror"}, {NODE_INNER, NODE_INNER_CODE, "code"},     \
+		{NODE_ROOT, NODE_STATUS, "statusCode"}, {NODE_ROOT, NODE_TOP_MESSAGE, "message"}
+
+static const struct json_rule chat_rules[] = {
+	COMMON_RULES,
 	{NODE_ROOT, NODE_FINGERPRINT, "system_fingerprint"},
 	{NODE_ROOT, NODE_CHOICES, "choices"},
 	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
@@ -60,60 +86,46 @@ static const struct json_rule rules[] = {
 	{NODE_CALL, NODE_FUNCTION, "custom"},
 	{NODE_FUNCTION, NODE_OUTPUT, "arguments"},
 	{NODE_FUNCTION, NODE_OUTPUT, "input"},
-	{NODE_ROOT, NODE_USAGE, "usage"},
-	{NODE_USAGE, NODE_INPUT, "prompt_tokens"},
-	{NODE_USAGE, NODE_INPUT, "input_tokens"},
-	{NODE_USAGE, NODE_OUTPUT_TOKENS, "completion_tokens"},
-	{NODE_USAGE, NODE_OUTPUT_TOKENS, "output_tokens"},
-	{NODE_USAGE, NODE_TOTAL, "total_tokens"},
-	{NODE_USAGE, NODE_INPUT_DETAILS, "prompt_tokens_details"},
-	{NODE_USAGE, NODE_INPUT_DETAILS, "input_tokens_details"},
-	{NODE_USAGE, NODE_OUTPUT_DETAILS, "completion_tokens_details"},
-	{NODE_USAGE, NODE_OUTPUT_DETAILS, "output_tokens_details"},
-	{NODE_INPUT_DETAILS, NODE_CACHED, "cached_tokens"},
-	{NODE_OUTPUT_DETAILS, NODE_REASONING, "reasoning_tokens"},
-	{NODE_ROOT, NODE_ERROR, "error"},
-	{NODE_ERROR, NODE_ERROR_MESSAGE, "message"},
-	{NODE_ERROR, NODE_ERROR_TYPE, "type"},
-	{NODE_ERROR, NODE_ERROR_CODE, "code"},
-	{NODE_ERROR, NODE_INNER, "innererror"},
-	{NODE_INNER, NODE_INNER_CODE, "code"},
-	{NODE_ROOT, NODE_STATUS, "statusCode"},
-	{NODE_ROOT, NODE_TOP_MESSAGE, "message"},
+};
+
+static const struct json_rule responses_rules[] = {
+	COMMON_RULES,
+	{NODE_ROOT, NODE_DONE, "status"},
+	{NODE_ROOT, NODE_INCOMPLETE, "incomplete_details"},
+	{NODE_INCOMPLETE, NODE_REASON, "reason"},
+	{NODE_ROOT, NODE_ITEMS, "output"},
+	{NODE_ITEMS, NODE_MESSAGE, JSON_ELEMENT},
+	{NODE_MESSAGE, NODE_OUTPUT, "arguments"},
+	{NODE_MESSAGE, NODE_OUTPUT, "input"},
+	{NODE_MESSAGE, NODE_PARTS, "content"},
+	{NODE_MESSAGE, NODE_PARTS, "summary"},
+	{NODE_PARTS, NODE_PART, JSON_ELEMENT},
+	{NODE_PART, NODE_OUTPUT, "text"},
+	{NODE_PART, NODE_OUTPUT, "refusal"},
+};
+
+/* Of images, the prompt that was made of the client's; the others are told by their usage alone. */
+static const struct json_rule media_rules[] = {
+	COMMON_RULES,
+	{NODE_ROOT, NODE_CHOICES, "data"},
+	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
+	{NODE_CHOICE, NODE_TEXT, "revised_prompt"},
 };
 
 /* Something of the messages does not fit: from now on, they are abridged. */
 static void overflow(void *context, struct slice bytes)
 {
-	struct response_reader *r = context;
-
-	if (!abridge_begun(&r->abridge)) {
-		abridge_feed(&r->abridge, buf_slice(&r->messages));
-		buf_free(&r->messages);
-		r->keep_messages.max = 0;
-	}
-	abridge_feed(&r->abridge, bytes);
+	response_keep(context, bytes);
 }
 
-/* Something around the messages. */
-static void append(struct response_reader *r, struct slice text)
-{
-	if (abridge_begun(&r->abridge))
-		abridge_feed(&r->abridge, text);
-	else if (buf_append_slice(&r->messages, text) < 0)
-		r->facts.output_truncated = true;
-}
-
-/* Keeps a message, resp. the text of the older completions as one, behind those before it. */
+/* Keeps a message, resp. a text as one, behind those before it. */
 static void keep_message(struct response_reader *r, struct json_scan *scan, bool text)
 {
-	bool first = !buf_len(&r->messages) && !abridge_begun(&r->abridge);
-
 	if (!r->content_max || r->facts.output_truncated)
 		return;
-	append(r, first ? SLICE("[") : SLICE(","));
+	response_keep(r, r->items++ ? SLICE(",") : SLICE("["));
 	if (text)
-		append(r, SLICE("{\"role\":\"assistant\",\"content\":"));
+		response_keep(r, SLICE("{\"role\":\"assistant\",\"content\":"));
 	if (!r->facts.output_truncated)
 		json_scan_keep_raw(scan, &r->keep_messages);
 }
@@ -121,7 +133,6 @@ static void keep_message(struct response_reader *r, struct json_scan *scan, bool
 static void enter(void *context, struct json_scan *scan, const struct json_value *v)
 {
 	struct response_reader *r = context;
-	bool chat = r->operation->id == OPERATION_CHAT;
 
 	switch ((enum node)v->node) {
 	case NODE_ROOT:
@@ -138,15 +149,18 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_ERROR_CODE:
 	case NODE_INNER_CODE:
 	case NODE_TOP_MESSAGE:
+	case NODE_TIER:
+	case NODE_DONE:
+	case NODE_REASON:
 		buf_clear(&r->text);
 		json_scan_keep_text(scan, &r->keep_text);
 		break;
 	case NODE_MESSAGE:
-		if (chat)
+		if (r->operation->family != FAMILY_COMPLETION)
 			keep_message(r, scan, false);
 		break;
 	case NODE_TEXT:
-		if (!chat)
+		if (r->operation->family != FAMILY_CHAT)
 			keep_message(r, scan, true);
 		break;
 	default:
@@ -239,11 +253,11 @@ static void leave_text(struct response_reader *r)
 {
 	struct response_facts *f = &r->facts;
 
-	if (r->operation->id == OPERATION_CHAT || !r->content_max || f->output_truncated)
+	if (r->operation->family == FAMILY_CHAT || !r->content_max || f->output_truncated)
 		return;
 	f->output_truncated = r->keep_messages.cut;
 	if (!f->output_truncated)
-		append(r, SLICE("}"));
+		response_keep(r, SLICE("}"));
 }
 
 static void leave(void *context, struct json_scan *scan, const struct json_value *v)
@@ -264,6 +278,16 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_FINGERPRINT:
 		response_set(&f->system_fingerprint, r->system_fingerprint,
 			sizeof(r->system_fingerprint), text);
+		break;
+	case NODE_TIER:
+		response_set(&f->service_tier, r->service_tier, sizeof(r->service_tier), text);
+		break;
+	case NODE_REASON:
+		r->finish = SLICE_NONE; /* it says more than the status, wherever that stands */
+		response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory), text);
+		break;
+	case NODE_DONE:
+		response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory), text);
 		break;
 	case NODE_CHOICE:
 		r->choice++;
@@ -291,14 +315,22 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 
 int response_body_init(struct response_reader *r)
 {
-	static const struct json_handler handler = {
-		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, NULL};
+#define HANDLER(rules) {rules, sizeof(rules) / sizeof((rules)[0]), enter, leave, NULL}
+	static const struct json_handler handlers[FAMILY_COUNT] = {
+		[FAMILY_CHAT] = HANDLER(chat_rules),
+		[FAMILY_COMPLETION] = HANDLER(chat_rules),
+		[FAMILY_RESPONSES] = HANDLER(responses_rules),
+		[FAMILY_EMBEDDINGS] = HANDLER(media_rules),
+		[FAMILY_MODERATION] = HANDLER(media_rules),
+		[FAMILY_IMAGES] = HANDLER(media_rules),
+		[FAMILY_SPEECH] = HANDLER(media_rules),
+	};
+#undef HANDLER
 
 	r->keep_text = (struct json_keep){.into = &r->text, .max = RESPONSE_MESSAGE};
 	r->keep_messages = (struct json_keep){
 		.into = &r->messages, .max = r->content_max, .overflow = overflow, .context = r};
-	abridge_init(&r->abridge, r->content_max);
-	r->scan = json_scan_new(&handler, r);
+	r->scan = json_scan_new(&handlers[r->operation->family], r);
 	return r->scan ? 0 : -ENOMEM;
 }
 
@@ -311,15 +343,7 @@ void response_body_end(struct response_reader *r)
 		response_unreadable(r, json_problem_name(problem));
 	f->complete = problem == JSON_FINE;
 	f->output_truncated = f->output_truncated || r->keep_messages.cut;
-	if (abridge_begun(&r->abridge)) {
-		f->output_truncated = true;
-		abridge_end(&r->abridge, &r->messages);
-		f->output_cut = r->abridge.cut;
-	}
-	if (!buf_len(&r->messages))
-		return;
-	if (problem || f->output_truncated || buf_append_slice(&r->messages, SLICE("]")) < 0)
-		json_mend(&r->messages);
-	if (json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&r->messages) < 0)
+	response_keep_end(r, problem != JSON_FINE);
+	if (buf_len(&r->messages) && json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&r->messages) < 0)
 		f->output_truncated = true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What was read of the answer to a chat completions or completions request. */
+/* What was read of an answer. */
 #ifndef OPENAI_RESPONSE_FACTS_H
 #define OPENAI_RESPONSE_FACTS_H
 
@@ -9,7 +9,7 @@
 #include "base/slice.h"
 
 struct response_facts {
-	struct slice id, model, system_fingerprint; /* decoded, cut at 128 bytes */
+	struct slice id, model, system_fingerprint, service_tier; /* decoded, cut at 128 bytes */
 	struct slice
 		finish_reasons; /* JSON array of strings, by choice; set by response_reader_end */
 	bool has_usage; /* one of these counts at least: what is no whole number is no count */
@@ -27,7 +27,8 @@ struct response_facts {
 	bool has_error;	       /* an error object was there, also inside a 200 stream */
 	bool readable;	       /* no part was unreadable */
 	const char *problem;   /* the first reason, one of a fixed set; else NULL */
-	bool complete;	       /* [DONE] came, resp. the JSON ended */
+	bool complete;	       /* the stream's end mark came, resp. the JSON ended */
+	bool whole;	       /* a stream without an end mark has said something whole */
 	uint64_t nevents;      /* fed, [DONE] included */
 	uint64_t output_bytes; /* of text, refusals and arguments of calls, all choices */
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "openai/response_reader.h"
 
+#include "openai/json_mend.h"
 #include "openai/json_text.h"
 
 void response_unreadable(struct response_reader *r, const char *problem)
@@ -23,4 +24,43 @@ void response_usage(struct response_facts *f)
 		f->has_total = f->total_tokens <= INT64_MAX;
 	}
 	f->has_usage = f->has_input || f->has_output || f->has_total;
+}
+
+void response_keep(struct response_reader *r, struct slice bytes)
+{
+	struct response_facts *f = &r->facts;
+
+	if (!abridge_begun(&r->abridge) && bytes.len <= r->content_max &&
+		buf_len(&r->messages) <= r->content_max - bytes.len) {
+		f->output_truncated |= buf_append_slice(&r->messages, bytes) < 0;
+		return;
+	}
+	if (!abridge_begun(&r->abridge)) {
+		abridge_feed(&r->abridge, buf_slice(&r->messages));
+		buf_free(&r->messages);
+		r->keep_messages.max = 0;
+	}
+	abridge_feed(&r->abridge, bytes);
+}
+
+void response_keep_item(struct response_reader *r, struct slice json)
+{
+	if (!r->content_max || r->facts.output_truncated)
+		return;
+	response_keep(r, r->items++ ? SLICE(",") : SLICE("["));
+	response_keep(r, json);
+}
+
+void response_keep_end(struct response_reader *r, bool unfinished)
+{
+	struct response_facts *f = &r->facts;
+
+	if (abridge_begun(&r->abridge)) {
+		f->output_truncated = true;
+		abridge_end(&r->abridge, &r->messages);
+		f->output_cut = r->abridge.cut;
+	}
+	if (buf_len(&r->messages) && (unfinished || f->output_truncated ||
+					     buf_append_slice(&r->messages, SLICE("]")) < 0))
+		json_mend(&r->messages);
 }

@@ -20,23 +20,32 @@ struct response_reader {
 	struct response_facts facts;
 	char id[RESPONSE_TEXT], model[RESPONSE_TEXT], system_fingerprint[RESPONSE_TEXT];
 	char error_type[RESPONSE_TEXT], error_code[RESPONSE_TEXT], error_message[RESPONSE_MESSAGE];
-	char inner_code[RESPONSE_TEXT];
-	struct slice inner; /* error.innererror.code */
+	char inner_code[RESPONSE_TEXT], finish_memory[RESPONSE_TEXT], service_tier[RESPONSE_TEXT];
+	struct slice inner;  /* error.innererror.code */
+	struct slice finish; /* of an answer that is one, not a list of choices */
 
 	struct output output;
 	struct buf messages, finish_reasons;
+	struct abridge abridge; /* of the messages, once they are too long */
+	uint64_t items;		/* messages that were kept whole */
 
 	/* Not streamed only. */
 	struct json_scan *scan;
 	uint64_t choice; /* choices that have ended */
 	struct buf text;
 	struct json_keep keep_text, keep_messages;
-	struct abridge abridge; /* of the messages, once they are too long */
 };
 
 void response_unreadable(struct response_reader *r, const char *problem);
 /* Sets *fact, unless it is set already or value is empty: Azure's first chunk has empty ones. */
 void response_set(struct slice *fact, char *memory, size_t size, struct slice value);
+
+/* Appends to the messages that are kept; those that do not fit are abridged from then on. */
+void response_keep(struct response_reader *r, struct slice bytes);
+/* Appends a message that is whole: a JSON object. */
+void response_keep_item(struct response_reader *r, struct slice json);
+/* Closes the list of what was kept. unfinished: the last message is not whole. */
+void response_keep_end(struct response_reader *r, bool unfinished);
 
 /* All counts of the usage were read: makes a total of the parts where it is not given. */
 void response_usage(struct response_facts *facts);

@@ -302,7 +302,7 @@ static struct exchange *exchange_new(struct client *client)
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
 	replay_open(&ex->replay, &ex->worker->replays);
-	share_init(&ex->share, &ex->worker->shares, exchange_go_on);
+	share_init(&ex->share, &ex->worker->turn, exchange_go_on);
 	ex->waiter.wake = exchange_is_recorded;
 	ev_init(&ex->timer, exchange_timed_out);
 	ex->timer.data = ex;

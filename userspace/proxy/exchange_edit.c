@@ -27,7 +27,7 @@ bool exchange_may_edit(const struct exchange *ex)
 
 	return ex->worker->config->http.inject_usage && reader &&
 	       ex->edit_known != EDIT_REFUSED && !reader_is_coded(reader) &&
-	       ex->match.operation->streams && operation_allows_usage(&ex->match);
+	       ex->match.operation->asks_usage && operation_allows_usage(&ex->match);
 }
 
 size_t exchange_hold_max(const struct exchange *ex)

@@ -46,7 +46,47 @@ static void exchange_event_connection(const struct exchange *ex, struct event *e
 	}
 }
 
-static void exchange_event_request(struct exchange *ex, struct event *event)
+/* Memory of a text of the event. */
+struct tool_types {
+	char text[24 * REQUEST_TOOLS];
+};
+
+/* The kinds of tools that are offered, as a JSON array; empty: none. */
+static struct slice exchange_tool_types(unsigned kinds, struct tool_types *types)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < REQUEST_TOOLS; i++)
+		if (kinds & 1u << i)
+			len += (size_t)snprintf(types->text + len, sizeof(types->text) - len, "%s\"%s\"",
+				len ? "," : "[", request_tool_name((enum request_tool)i));
+	if (len)
+		types->text[len++] = ']';
+	return slice_of(types->text, len);
+}
+
+static enum event_flag exchange_event_flag(enum request_flag flag)
+{
+	return flag == REQUEST_TRUE ? EVENT_YES : flag == REQUEST_FALSE ? EVENT_NO : EVENT_UNSET;
+}
+
+/* What the request asks for besides its words. */
+static void exchange_event_wishes(
+	const struct request_facts *facts, struct event *event, struct tool_types *types)
+{
+	event->request_effort = facts->effort;
+	event->request_service_tier = facts->service_tier;
+	event->request_previous = facts->previous_response_id;
+	event->request_cache_key = facts->prompt_cache_key;
+	event->request_safety = facts->safety_identifier;
+	event->request_store = exchange_event_flag(facts->store);
+	event->request_background = exchange_event_flag(facts->background);
+	event->request_tool_types = exchange_tool_types(facts->tool_kinds, types);
+	event->conversation = facts->conversation;
+}
+
+static void exchange_event_request(
+	struct exchange *ex, struct event *event, struct tool_types *types)
 {
 	const struct request_facts *facts;
 
@@ -71,6 +111,7 @@ static void exchange_event_request(struct exchange *ex, struct event *event)
 	if (ex->match.dialect == DIALECT_AZURE_V1)
 		event->azure_deployment = facts->model;
 	event->request_user = facts->user;
+	exchange_event_wishes(facts, event, types);
 	if (facts->max_tokens.present && facts->max_tokens.value >= 0 &&
 		facts->max_tokens.value < 1e15)
 		event->request_max_tokens = event_number((uint64_t)facts->max_tokens.value);
@@ -141,6 +182,8 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 	uint64_t input, output;
 
 	event->usage_source = SLICE("none");
+	if (ex->match.operation && ex->match.operation->counts_only)
+		return;
 	if (facts && facts->has_usage) {
 		event->usage_source = ex->drained ? SLICE("drained") : SLICE("provider");
 		event->input_tokens = (struct event_number){facts->input_tokens, facts->has_input};
@@ -176,6 +219,7 @@ static void exchange_event_response(struct exchange *ex, struct event *event)
 	event->response_model = facts->model;
 	event->finish_reasons = facts->finish_reasons;
 	event->system_fingerprint = facts->system_fingerprint;
+	event->response_service_tier = facts->service_tier;
 	event->output_messages = facts->output_messages;
 	event->output_messages_truncated = event_flag(facts->output_truncated);
 	if (facts->output_cut)
@@ -242,11 +286,12 @@ int exchange_record(struct exchange *ex)
 {
 	struct event event = {.time_ns = ex->started_realtime_ns};
 	struct source_event_text source;
+	struct tool_types types;
 	struct address_text address;
 	char status[16];
 
 	exchange_event_connection(ex, &event);
-	exchange_event_request(ex, &event);
+	exchange_event_request(ex, &event, &types);
 	exchange_event_response(ex, &event);
 	exchange_event_usage(ex, &event);
 	exchange_event_timing(ex, &event);

@@ -23,7 +23,7 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 		.expansion_max = config->http.expansion_max,
 	};
 
-	if (!ex->match.operation || !ex->match.operation->read)
+	if (!ex->match.operation || !ex->match.operation->family)
 		return 0;
 	ex->request.reader = reader_open_request(head, &options);
 	return ex->request.reader ? 0 : -ENOMEM;

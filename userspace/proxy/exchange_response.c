@@ -28,7 +28,7 @@ static int exchange_open_response_reader(struct exchange *ex, const struct head 
 	};
 	struct reader *reader;
 
-	if (!ex->match.operation || !ex->match.operation->read || head->framing == HEAD_NO_BODY)
+	if (!ex->match.operation || !ex->match.operation->family || head->framing == HEAD_NO_BODY)
 		return 0;
 	reader = reader_open_response(head, &options);
 	if (!reader)

@@ -59,7 +59,6 @@ struct worker {
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
 	ev_io signer_input, accept4, accept6;
 	ev_prepare turn_end;
-	struct shares shares; /* of the work of a turn */
 	ev_timer accept_pause, beat;
 	struct heartbeat *heartbeat;
 	struct list clients, bypasses, exchanges;

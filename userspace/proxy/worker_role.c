@@ -361,7 +361,6 @@ static void worker_close(void *state)
 	worker_beat_no_more(worker);
 	heartbeat_unmap(worker->heartbeat);
 	ev_timer_stop(worker->loop, &worker->accept_pause);
-	shares_close(&worker->shares);
 	if (ev_is_active(&worker->turn_end)) {
 		ev_ref(worker->loop);
 		ev_prepare_stop(worker->loop, &worker->turn_end);
@@ -399,7 +398,6 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	worker->config = context->config;
 	worker->counters = context->counters;
 	worker->signer = -1;
-	shares_open(&worker->shares, worker->loop);
 	turn_open(&worker->turn, worker->loop);
 	list_init(&worker->clients);
 	list_init(&worker->bypasses);

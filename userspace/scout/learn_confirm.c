@@ -4,6 +4,7 @@
 
 #include "base/address_table.h"
 #include "base/clock.h"
+#include "scout/learn.h"
 #include "scout/learn_internal.h"
 #include "scout/source_network.h"
 

@@ -9,7 +9,7 @@
 #include "scout/claim.h"
 #include "scout/dns.h"
 #include "scout/known.h"
-#include "scout/learn.h"
+#include "scout/learn_output.h"
 #include "scout/packet.h"
 #include "scout/peek.h"
 

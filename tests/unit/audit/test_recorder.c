@@ -11,12 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "audit/record.h"
 #include "audit/recorder.h"
-#include "base/ring.h"
+#include "tests/support/recorder_scene.h"
 
 #define WAITERS 5
 
@@ -29,12 +28,7 @@ struct waiter {
 };
 
 struct scene {
-	struct ev_loop *loop;
-	struct recorder *recorder;
-	struct ring *ring; /* of the shipper */
-	int ring_fd, wake_shipper, wake_worker;
-	_Atomic uint64_t counted[COUNTER_ROWS];
-	struct counters counters;
+	struct recorder_scene recording;
 	struct waiter waiters[WAITERS];
 	unsigned order[WAITERS], nwoken;
 	uint64_t sequence; /* of the last record that was taken */
@@ -51,27 +45,8 @@ static void woken(struct recorder_waiter *waiter)
 static int setup(void **state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
-	struct why why = {""};
-	struct recorder_options options = {
-		.counters = &scene->counters,
-		.observer = "gate",
-		.epoch = "0123456789abcdef",
-		.stream = 1,
-		.waits = true,
-	};
 
-	scene->loop = options.loop = ev_loop_new(EVFLAG_AUTO);
-	scene->counters.own = scene->counted;
-	scene->ring_fd = ring_create(1 << 16, &why);
-	scene->wake_shipper = eventfd(0, EFD_NONBLOCK);
-	scene->wake_worker = eventfd(0, EFD_NONBLOCK);
-	options.ring = dup(scene->ring_fd);
-	options.wake_shipper = dup(scene->wake_shipper);
-	options.wake_worker = dup(scene->wake_worker);
-	if (recorder_new(&options, &scene->recorder, &why))
-		fail_msg("%s", why.text);
-	scene->ring = ring_map(scene->ring_fd, false, &why);
-	assert_non_null(scene->ring);
+	recorder_scene_open(&scene->recording, 1 << 16, true);
 	for (unsigned i = 0; i < WAITERS; i++)
 		scene->waiters[i] = (struct waiter){{.wake = woken}, scene, i, 0};
 	*state = scene;
@@ -82,12 +57,7 @@ static int teardown(void **state)
 {
 	struct scene *scene = *state;
 
-	recorder_free(scene->recorder);
-	ring_unmap(scene->ring);
-	close(scene->ring_fd);
-	close(scene->wake_shipper);
-	close(scene->wake_worker);
-	ev_loop_destroy(scene->loop);
+	recorder_scene_close(&scene->recording);
 	free(scene);
 	return 0;
 }
@@ -99,7 +69,7 @@ static int record(struct scene *scene, size_t size, struct waiter *waiter)
 	int error;
 
 	memset(text, 'x', size);
-	error = recorder_record(scene->recorder, &event, waiter ? &waiter->waiter : NULL);
+	error = recorder_record(scene->recording.recorder, &event, waiter ? &waiter->waiter : NULL);
 	free(text);
 	return error;
 }
@@ -107,19 +77,19 @@ static int record(struct scene *scene, size_t size, struct waiter *waiter)
 /* The shipper takes so many records and wakes the recorder. */
 static void take(struct scene *scene, unsigned n)
 {
-	struct ring_cursor cursor = ring_cursor(scene->ring);
+	struct ring_cursor cursor = ring_cursor(scene->recording.ring);
 	struct record_identity identity;
 	struct slice bytes;
 	uint64_t one = 1;
 
-	while (n-- && ring_next(scene->ring, &cursor, &bytes) == 1) {
+	while (n-- && ring_next(scene->recording.ring, &cursor, &bytes) == 1) {
 		assert_int_equal(record_check(bytes, &identity), 0);
 		assert_int_equal(identity.sequence, scene->sequence + 1);
 		scene->sequence = identity.sequence;
 	}
-	ring_release(scene->ring, &cursor);
-	assert_int_equal(write(scene->wake_worker, &one, sizeof(one)), sizeof(one));
-	ev_run(scene->loop, EVRUN_NOWAIT);
+	ring_release(scene->recording.ring, &cursor);
+	assert_int_equal(write(scene->recording.wake_worker, &one, sizeof(one)), sizeof(one));
+	ev_run(scene->recording.loop, EVRUN_NOWAIT);
 }
 
 static unsigned fill(struct scene *scene, size_t size)
@@ -154,7 +124,7 @@ static void test_in_order_once_each(void **state)
 		assert_int_equal(scene->order[i], i);
 	take(scene, 100);
 	assert_int_equal(scene->sequence, n + WAITERS);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 0);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 0);
 }
 
 static void test_who_gives_up_is_a_gap(void **state)
@@ -163,8 +133,8 @@ static void test_who_gives_up_is_a_gap(void **state)
 	unsigned n = fill(scene, 3000);
 
 	assert_int_equal(record(scene, 10, &scene->waiters[1]), -EAGAIN);
-	recorder_cancel(scene->recorder, &scene->waiters[0].waiter);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 1);
+	recorder_cancel(scene->recording.recorder, &scene->waiters[0].waiter);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 1);
 	take(scene, n);
 	assert_int_equal(scene->nwoken, 1);
 	assert_int_equal(scene->waiters[1].woken, 1);
@@ -182,9 +152,9 @@ static void test_with_whom_nobody_waits_waits_by_itself(void **state)
 
 	for (unsigned i = 0; i < RECORDER_KEPT_MAX; i++)
 		assert_int_equal(record(scene, 10, NULL), 0);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 0);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 0);
 	assert_int_equal(record(scene, 10, NULL), 0);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 1);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 1);
 	while (scene->sequence < n + 1 + RECORDER_KEPT_MAX)
 		take(scene, 1000);
 	assert_int_equal(scene->waiters[0].woken, 1);
@@ -192,11 +162,11 @@ static void test_with_whom_nobody_waits_waits_by_itself(void **state)
 	scene->sequence++; /* the one too many */
 	take(scene, 1);
 	assert_int_equal(scene->sequence, n + 3 + RECORDER_KEPT_MAX);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 1);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 1);
 	/* At the end those that still wait are lost, which is counted. */
 	fill(scene, 3000);
 	assert_int_equal(record(scene, 10, NULL), 0);
-	recorder_cancel(scene->recorder, &scene->waiters[0].waiter);
+	recorder_cancel(scene->recording.recorder, &scene->waiters[0].waiter);
 }
 
 static void test_who_cannot_wait_is_dropped_or_comes_again(void **state)
@@ -205,11 +175,11 @@ static void test_who_cannot_wait_is_dropped_or_comes_again(void **state)
 	struct event event = {.kind = SLICE("bypass")};
 
 	fill(scene, 3000);
-	assert_int_equal(recorder_try(scene->recorder, &event), -EAGAIN);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 0);
-	recorder_drop(scene->recorder);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 1);
-	recorder_cancel(scene->recorder, &scene->waiters[0].waiter);
+	assert_int_equal(recorder_try(scene->recording.recorder, &event), -EAGAIN);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 0);
+	recorder_drop(scene->recording.recorder);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 1);
+	recorder_cancel(scene->recording.recorder, &scene->waiters[0].waiter);
 }
 
 int main(void)

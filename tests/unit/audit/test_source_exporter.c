@@ -12,11 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "audit/source_exporter.h"
-#include "base/ring.h"
+#include "tests/support/recorder_scene.h"
 
 #define SOURCES 2048u
 #define BEGIN	(1000 * NS_PER_S)
@@ -28,11 +27,7 @@ struct seen {
 };
 
 struct scene {
-	struct recorder *recorder;
-	struct ring *ring; /* of the shipper */
-	int ring_fd, wake_fd;
-	_Atomic uint64_t counted[COUNTER_ROWS];
-	struct counters counters;
+	struct recorder_scene recording;
 	struct source_exporter exporter;
 	uint64_t now_ns;
 	struct seen events[4 * SOURCES];
@@ -42,27 +37,11 @@ struct scene {
 static int setup(void **state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
-	struct why why = {""};
-	struct recorder_options options = {
-		.counters = &scene->counters,
-		.observer = "gate",
-		.epoch = "0123456789abcdef",
-		.stream = 1,
-	};
 
-	scene->counters.own = scene->counted;
-	scene->ring_fd = ring_create(1 << 16, &why);
-	assert_true(scene->ring_fd >= 0);
-	scene->wake_fd = eventfd(0, EFD_NONBLOCK);
-	options.ring = dup(scene->ring_fd);
-	options.wake_shipper = dup(scene->wake_fd);
-	options.wake_worker = dup(scene->wake_fd);
-	if (recorder_new(&options, &scene->recorder, &why))
-		fail_msg("%s", why.text);
-	scene->ring = ring_map(scene->ring_fd, false, &why);
-	assert_non_null(scene->ring);
+	recorder_scene_open(&scene->recording, 1 << 16, false);
 	scene->now_ns = BEGIN;
-	source_exporter_init(&scene->exporter, scene->recorder, &scene->counters, SOURCES, 0);
+	source_exporter_init(&scene->exporter, scene->recording.recorder,
+		&scene->recording.counters, SOURCES, 0);
 	*state = scene;
 	return 0;
 }
@@ -72,10 +51,7 @@ static int teardown(void **state)
 	struct scene *scene = *state;
 
 	source_exporter_free(&scene->exporter);
-	recorder_free(scene->recorder);
-	ring_unmap(scene->ring);
-	close(scene->ring_fd);
-	close(scene->wake_fd);
+	recorder_scene_close(&scene->recording);
 	free(scene);
 	return 0;
 }
@@ -138,13 +114,13 @@ static void record_read(struct scene *scene, struct slice record)
 /* Takes what is in the ring, as the shipper does; how many events. */
 static size_t take(struct scene *scene)
 {
-	struct ring_cursor cursor = ring_cursor(scene->ring);
+	struct ring_cursor cursor = ring_cursor(scene->recording.ring);
 	size_t before = scene->n;
 	struct slice record;
 
-	while (ring_next(scene->ring, &cursor, &record) > 0)
+	while (ring_next(scene->recording.ring, &cursor, &record) > 0)
 		record_read(scene, record);
-	ring_release(scene->ring, &cursor);
+	ring_release(scene->recording.ring, &cursor);
 	return scene->n - before;
 }
 
@@ -221,7 +197,7 @@ static void what_an_earlier_life_told_is_not_told_again(void **state)
 	struct source_totals old = packets(5), later = packets(6);
 
 	source_exporter_free(&scene->exporter);
-	source_exporter_init(&scene->exporter, scene->recorder, NULL, SOURCES, BEGIN);
+	source_exporter_init(&scene->exporter, scene->recording.recorder, NULL, SOURCES, BEGIN);
 	old.counters.seen_ns = BEGIN - NS_PER_S;
 	old.counters.drops[DROP_FLAGS] = 3;
 	old.active = 2;
@@ -270,9 +246,9 @@ static void a_period_goes_over_several_passes_when_the_ring_is_small(void **stat
 	}
 	for (uint32_t i = 0; i < SOURCES; i++)
 		assert_int_equal(told[i], 1);
-	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SUMMARIES], SOURCES);
-	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SUMMARIES_LATE], passes - 1);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 0);
+	assert_int_equal(scene->recording.counted[COUNTER_ACCOUNTING_SUMMARIES], SOURCES);
+	assert_int_equal(scene->recording.counted[COUNTER_ACCOUNTING_SUMMARIES_LATE], passes - 1);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 0);
 }
 
 static void drops_are_told_by_reason_once_in_ten_seconds(void **state)
@@ -293,7 +269,7 @@ static void drops_are_told_by_reason_once_in_ten_seconds(void **state)
 		totals.counters.drops[DROP_FLAGS] += 10;
 		assert_int_equal(pass(scene, false, &totals), 0);
 	}
-	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_DROPS_PUT_OFF], 4);
+	assert_int_equal(scene->recording.counted[COUNTER_ACCOUNTING_DROPS_PUT_OFF], 4);
 	totals.counters.drops[DROP_DENIED] = 1;
 	assert_int_equal(pass(scene, false, &totals), 2);
 	assert_string_equal(scene->events[2].reason, "flags");
@@ -359,14 +335,14 @@ static void who_is_gone_makes_room(void **state)
 			assert_true(tell(scene, first + i, &totals));
 		source_exporter_end(&scene->exporter);
 	}
-	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SOURCES_FULL], 0);
+	assert_int_equal(scene->recording.counted[COUNTER_ACCOUNTING_SOURCES_FULL], 0);
 	/* Those of the pass before might come yet: not so after one without them. */
 	begin(scene, false, false);
 	source_exporter_end(&scene->exporter);
 	begin(scene, false, false);
 	for (uint32_t i = 0; i < SOURCES + 5; i++)
 		assert_true(tell(scene, 8 * SOURCES + i, &totals));
-	assert_int_equal(scene->counted[COUNTER_ACCOUNTING_SOURCES_FULL], 5);
+	assert_int_equal(scene->recording.counted[COUNTER_ACCOUNTING_SOURCES_FULL], 5);
 }
 
 /* Without a waiter: what finds the ring full is gone, counted, and a gap. */
@@ -375,21 +351,21 @@ static void a_full_ring_drops_and_leaves_a_gap(void **state)
 	struct scene *scene = *state;
 	uint64_t recorded = 0, dropped;
 
-	while (scene->counted[COUNTER_AUDIT_DROPPED] < 3) {
+	while (scene->recording.counted[COUNTER_AUDIT_DROPPED] < 3) {
 		struct event event = {.kind = SLICE("datapath.state")};
 
-		assert_int_equal(recorder_record(scene->recorder, &event, NULL), 0);
+		assert_int_equal(recorder_record(scene->recording.recorder, &event, NULL), 0);
 		recorded++;
 	}
-	dropped = scene->counted[COUNTER_AUDIT_DROPPED];
-	assert_true(recorder_is_half_full(scene->recorder));
+	dropped = scene->recording.counted[COUNTER_AUDIT_DROPPED];
+	assert_true(recorder_is_half_full(scene->recording.recorder));
 	assert_int_equal(take(scene), recorded - dropped);
-	assert_false(recorder_is_half_full(scene->recorder));
+	assert_false(recorder_is_half_full(scene->recording.recorder));
 	assert_int_equal(scene->events[scene->n - 1].sequence, scene->n);
 	for (int i = 0; i < 2; i++) {
 		struct event event = {.kind = SLICE("datapath.state")};
 
-		recorder_record(scene->recorder, &event, NULL);
+		recorder_record(scene->recording.recorder, &event, NULL);
 	}
 	assert_int_equal(take(scene), 2);
 	assert_int_equal(scene->events[scene->n - 1].sequence, recorded + 2);

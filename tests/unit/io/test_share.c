@@ -23,12 +23,12 @@ struct task {
 
 struct scene {
 	struct ev_loop *loop;
-	struct shares shares;
+	struct turn turn;
 	struct task tasks[TASKS];
 	struct task *order[4096]; /* who ran */
 	size_t ran;
 	ev_check before; /* of a turn's work: at its beginning */
-	int64_t turn, most;
+	int64_t work, most;
 };
 
 /* As readers do: small steps while there is work. */
@@ -44,7 +44,7 @@ static void run(struct share *share)
 	while (task->left > 0 && work_left(work)) {
 		work_spend(work, 1000);
 		task->left -= 1000;
-		scene->turn += 1000;
+		scene->work += 1000;
 	}
 	if (task->left > 0)
 		share_wait(share);
@@ -56,15 +56,15 @@ static void turn_begins(struct ev_loop *loop, ev_check *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	if (scene->turn > scene->most)
-		scene->most = scene->turn;
-	scene->turn = 0;
+	if (scene->work > scene->most)
+		scene->most = scene->work;
+	scene->work = 0;
 }
 
 static void scene_open(struct scene *scene)
 {
 	*scene = (struct scene){.loop = ev_loop_new(EVFLAG_AUTO)};
-	shares_open(&scene->shares, scene->loop);
+	turn_open(&scene->turn, scene->loop);
 	ev_check_init(&scene->before, turn_begins);
 	ev_set_priority(&scene->before, EV_MAXPRI);
 	scene->before.data = scene;
@@ -72,7 +72,7 @@ static void scene_open(struct scene *scene)
 	ev_unref(scene->loop);
 	for (size_t i = 0; i < TASKS; i++) {
 		scene->tasks[i].scene = scene;
-		share_init(&scene->tasks[i].share, &scene->shares, run);
+		share_init(&scene->tasks[i].share, &scene->turn, run);
 	}
 }
 
@@ -80,7 +80,7 @@ static void scene_close(struct scene *scene)
 {
 	ev_ref(scene->loop);
 	ev_check_stop(scene->loop, &scene->before);
-	shares_close(&scene->shares);
+	turn_close(&scene->turn);
 	ev_loop_destroy(scene->loop);
 }
 
@@ -92,14 +92,14 @@ static void one_has_its_share_and_no_more(void **state)
 	(void)state;
 	scene_open(&scene);
 	work = share_work(&scene.tasks[0].share);
-	assert_int_equal(work->left, SHARE_ONE);
-	work_spend(work, SHARE_ONE + 5);
+	assert_int_equal(work->left, TURN_SHARE);
+	work_spend(work, TURN_SHARE + 5);
 	assert_false(work_left(work));
 	assert_false(work_left(share_work(&scene.tasks[0].share)));
 	assert_true(work_left(share_work(&scene.tasks[1].share)));
 	/* The last of all may overdraw it. */
-	for (int i = 1; i < SHARE_ALL / SHARE_ONE; i++)
-		work_spend(share_work(&scene.tasks[i].share), SHARE_ONE);
+	for (int i = 1; i < TURN_WORK / TURN_SHARE; i++)
+		work_spend(share_work(&scene.tasks[i].share), TURN_SHARE);
 	assert_false(work_left(share_work(&scene.tasks[TASKS - 1].share)));
 	ev_run(scene.loop, EVRUN_NOWAIT);
 	assert_true(work_left(share_work(&scene.tasks[0].share)));
@@ -113,13 +113,13 @@ static void the_work_of_a_turn_is_bounded_whoever_waits(void **state)
 	(void)state;
 	scene_open(&scene);
 	for (size_t i = 0; i < TASKS; i++) {
-		scene.tasks[i].left = 3 * SHARE_ONE;
+		scene.tasks[i].left = 3 * TURN_SHARE;
 		run(&scene.tasks[i].share);
 	}
-	scene.turn = 0;
+	scene.work = 0;
 	ev_run(scene.loop, 0); /* until nobody waits */
 	turn_begins(NULL, &scene.before, 0);
-	assert_in_range(scene.most, 1, SHARE_ALL + SHARE_ONE);
+	assert_in_range(scene.most, 1, TURN_WORK + TURN_SHARE);
 	for (size_t i = 0; i < TASKS; i++)
 		assert_true(scene.tasks[i].left <= 0);
 	scene_close(&scene);
@@ -133,7 +133,7 @@ static void who_waits_is_served_in_order(void **state)
 	(void)state;
 	scene_open(&scene);
 	for (i = 0; i < TASKS; i++) {
-		scene.tasks[i].left = 4 * SHARE_ONE;
+		scene.tasks[i].left = 4 * TURN_SHARE;
 		share_wait(&scene.tasks[i].share);
 		share_wait(&scene.tasks[i].share); /* once */
 	}

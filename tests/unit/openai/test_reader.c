@@ -15,7 +15,7 @@
 #define SHARE 65536
 
 static const struct operation chat = {
-	.id = OPERATION_CHAT, .name = "chat", .streams = true, .read = true};
+	.name = "chat", .streams = true, .family = FAMILY_CHAT};
 
 static const struct reader_options options = {
 	.operation = &chat, .content_max = 4096, .expansion_max = 64, .hide_usage = true};

@@ -13,8 +13,8 @@
 #include "base/buf.h"
 #include "openai/request.h"
 
-static const struct operation chat = {.id = OPERATION_CHAT, .read = true};
-static const struct operation completion = {.id = OPERATION_COMPLETION, .read = true};
+static const struct operation chat = {.family = FAMILY_CHAT};
+static const struct operation completion = {.family = FAMILY_COMPLETION};
 
 /* Feeds body in pieces of step bytes, each in memory of its own, and ends it. */
 static struct request_reader *read_pieces(

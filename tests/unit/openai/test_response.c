@@ -14,9 +14,9 @@
 #include "base/buf.h"
 #include "openai/response.h"
 
-static const struct operation chat = {.id = OPERATION_CHAT, .read = true, .streams = true};
+static const struct operation chat = {.family = FAMILY_CHAT, .streams = true};
 static const struct operation completion = {
-	.id = OPERATION_COMPLETION, .read = true, .streams = true};
+	.family = FAMILY_COMPLETION, .streams = true};
 
 static struct response_reader *reader(size_t content_max)
 {

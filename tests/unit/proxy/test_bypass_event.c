@@ -11,19 +11,13 @@
 #include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/ring.h"
 #include "proxy/bypass_event.h"
+#include "tests/support/recorder_scene.h"
 
 struct scene {
-	struct ev_loop *loop;
-	struct recorder *recorder;
-	struct ring *ring; /* of the shipper */
-	int ring_fd, wake_fd;
-	_Atomic uint64_t counted[COUNTER_COUNT];
-	struct counters counters;
+	struct recorder_scene recording;
 	struct bypass_events *events;
 	/* What the events that were read say. */
 	size_t alone, summed; /* events of one connection, and of many */
@@ -33,28 +27,10 @@ struct scene {
 static int setup(void **state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
-	struct why why = {""};
-	struct recorder_options options = {
-		.observer = "gate",
-		.epoch = "0123456789abcdef",
-		.stream = 1,
-		.waits = true,
-	};
 
-	scene->counters.own = scene->counted;
-	scene->loop = options.loop = ev_loop_new(EVFLAG_AUTO);
-	options.counters = &scene->counters;
-	scene->ring_fd = ring_create(1 << 14, &why);
-	assert_true(scene->ring_fd >= 0);
-	scene->wake_fd = eventfd(0, EFD_NONBLOCK);
-	options.ring = dup(scene->ring_fd);
-	options.wake_shipper = dup(scene->wake_fd);
-	options.wake_worker = dup(scene->wake_fd);
-	if (recorder_new(&options, &scene->recorder, &why))
-		fail_msg("%s", why.text);
-	scene->ring = ring_map(scene->ring_fd, false, &why);
-	assert_non_null(scene->ring);
-	scene->events = bypass_events_new(scene->loop, scene->recorder, &scene->counters);
+	recorder_scene_open(&scene->recording, 1 << 14, true);
+	scene->events = bypass_events_new(
+		scene->recording.loop, scene->recording.recorder, &scene->recording.counters);
 	assert_non_null(scene->events);
 	*state = scene;
 	return 0;
@@ -71,11 +47,7 @@ static int teardown(void **state)
 	struct scene *scene = *state;
 
 	events_end(scene);
-	recorder_free(scene->recorder);
-	ring_unmap(scene->ring);
-	close(scene->ring_fd);
-	close(scene->wake_fd);
-	ev_loop_destroy(scene->loop);
+	recorder_scene_close(&scene->recording);
 	free(scene);
 	return 0;
 }
@@ -111,12 +83,12 @@ static void read_event(struct scene *scene, struct slice record)
 
 static void read_all(struct scene *scene)
 {
-	struct ring_cursor cursor = ring_cursor(scene->ring);
+	struct ring_cursor cursor = ring_cursor(scene->recording.ring);
 	struct slice record;
 
-	while (ring_next(scene->ring, &cursor, &record) == 1)
+	while (ring_next(scene->recording.ring, &cursor, &record) == 1)
 		read_event(scene, record);
-	ring_release(scene->ring, &cursor);
+	ring_release(scene->recording.ring, &cursor);
 }
 
 static void add(struct scene *scene, unsigned source, bool refused)
@@ -145,7 +117,8 @@ static void of_one_source_some_are_told_and_the_number_of_the_rest(void **state)
 	assert_int_equal(scene->summed, 2); /* of those that passed, and of those that did not */
 	assert_int_equal(scene->left_out, 100 - BYPASS_EVENTS_OF_SOURCE);
 	assert_int_equal(scene->refused_left_out, (100 - BYPASS_EVENTS_OF_SOURCE) / 2);
-	assert_int_equal(scene->counted[COUNTER_BYPASS_LEFT_OUT], 100 - BYPASS_EVENTS_OF_SOURCE);
+	assert_int_equal(
+		scene->recording.counted[COUNTER_BYPASS_LEFT_OUT], 100 - BYPASS_EVENTS_OF_SOURCE);
 }
 
 static void of_many_sources_no_more_is_told_than_of_all_together(void **state)
@@ -173,13 +146,13 @@ static void what_finds_the_ring_full_is_told_by_its_number(void **state)
 	/* Smaller than these events together. */
 	for (unsigned i = 0; i < 8 * BYPASS_EVENTS_OF_SOURCE; i++)
 		add(scene, i % 8, false);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 0);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 0);
 	read_all(scene);
 	assert_true(scene->alone < 8 * BYPASS_EVENTS_OF_SOURCE);
 	events_end(scene);
 	read_all(scene);
 	assert_int_equal(scene->alone + scene->left_out, 8 * BYPASS_EVENTS_OF_SOURCE);
-	assert_int_equal(scene->counted[COUNTER_AUDIT_DROPPED], 0);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 0);
 }
 
 #define SCENE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "cli/when.h"
+#include "collector/when.h"
 
 #define NOW (1769860800 * NS_PER_S) /* 2026-01-31T12:00:00Z */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* "Am I really inspecting?" One table of checks; each tells what it has seen and what to do. */
-#ifndef CLI_SELFTEST_H
-#define CLI_SELFTEST_H
+#ifndef CLI_SELFTEST_CHECK_H
+#define CLI_SELFTEST_CHECK_H
 
 #include <stdbool.h>
 #include <stddef.h>

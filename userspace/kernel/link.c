@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "kernel/attach_internal.h"
+#include "kernel/link.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 void attached_program(uint32_t id, struct attached *attached)
@@ -30,29 +28,7 @@ void attached_program(uint32_t id, struct attached *attached)
 	close(fd);
 }
 
-static uint64_t own_namespace(void)
-{
-	struct stat st;
-
-	return stat("/proc/thread-self/ns/net", &st) == 0 ? (uint64_t)st.st_ino : 0;
-}
-
-void attached_select(const struct pins *pins, struct attached *attached)
-{
-	struct bpf_link_info info = {0};
-	uint32_t len = sizeof(info);
-	int fd = pins_get(pins, PIN_SELECT);
-
-	memset(attached, 0, sizeof(*attached));
-	if (fd < 0)
-		return;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.type == BPF_LINK_TYPE_NETNS &&
-		info.netns.netns_ino == own_namespace())
-		attached_program(info.prog_id, attached);
-	close(fd);
-}
-
-void detach_link(const struct pins *pins, const char *name)
+void link_detach(const struct pins *pins, const char *name)
 {
 	int fd = pins_get(pins, name);
 
@@ -77,11 +53,10 @@ int link_adopt(
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.type == type &&
 		/* The interface's index stands first in XDP's and TCX's part, the inode in netns'.
 		 */
-		place == info.xdp.ifindex &&
-		bpf_link_update(fd, program, NULL) == 0)
+		place == info.xdp.ifindex && bpf_link_update(fd, program, NULL) == 0)
 		return fd;
 	close(fd);
-	detach_link(pins, name);
+	link_detach(pins, name);
 	return -ENOENT;
 }
 
@@ -94,24 +69,4 @@ int link_pin(const struct pins *pins, const char *name, int link, struct why *wh
 	close(link);
 	return why_set(
 		why, -error, "%s/%s cannot be pinned: %s", pins->directory, name, strerror(-error));
-}
-
-int attach_select(const struct pins *pins, int program, struct why *why)
-{
-	int namespace, link;
-
-	link = link_adopt(pins, PIN_SELECT, BPF_LINK_TYPE_NETNS, own_namespace(), program);
-	if (link >= 0)
-		return link;
-	namespace = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (namespace < 0)
-		return why_set(why, errno, "/proc/thread-self/ns/net: %s", strerror(errno));
-	link = bpf_link_create(program, namespace, BPF_SK_LOOKUP, NULL);
-	close(namespace);
-	if (link < 0)
-		return why_set(why, -link,
-			"the socket selection program cannot be attached to this network "
-			"namespace: %s",
-			strerror(-link));
-	return link_pin(pins, PIN_SELECT, link, why);
 }

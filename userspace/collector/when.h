@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Points in time as people write them. */
-#ifndef CLI_WHEN_H
-#define CLI_WHEN_H
+#ifndef COLLECTOR_WHEN_H
+#define COLLECTOR_WHEN_H
 
 #include <stdint.h>
 
@@ -13,5 +13,11 @@
  * day or a time of this place, or with Z or an offset (RFC 3339). 0, or -EINVAL; a date that is not
  * in the calendar, or a time that the clock skips, is none. */
 int when_read(const char *text, uint64_t now_ns, uint64_t *ns);
+
+struct when_text {
+	char text[48];
+};
+/* "2026-01-31T12:00:00.000000000Z" */
+struct when_text when_format(uint64_t ns);
 
 #endif

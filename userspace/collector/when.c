@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "cli/when.h"
+#include "collector/when.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -106,4 +106,18 @@ int when_read(const char *text, uint64_t now_ns, uint64_t *ns)
 		return 0;
 	}
 	return when_date(text, ns);
+}
+
+struct when_text when_format(uint64_t ns)
+{
+	time_t seconds = (time_t)(ns / NS_PER_S);
+	struct when_text when;
+	struct tm tm;
+	size_t len;
+
+	gmtime_r(&seconds, &tm);
+	len = strftime(when.text, sizeof(when.text), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(when.text + len, sizeof(when.text) - len, ".%09lluZ",
+		(unsigned long long)(ns % NS_PER_S));
+	return when;
 }

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The reader behind request.h, for those that read it and those that make edits of what was read. */
+#ifndef OPENAI_REQUEST_READER_H
+#define OPENAI_REQUEST_READER_H
+
+#include "openai/json_scan.h"
+#include "openai/member.h"
+#include "openai/newest.h"
+#include "openai/request.h"
+
+#define TEXT_MAX 256 /* bytes of model, user and the like */
+#define KEYS_MAX 128 /* top-level members whose names are compared */
+
+/* The short texts among the facts. */
+enum text {
+	TEXT_MODEL,
+	TEXT_USER,
+	TEXT_TIER,
+	TEXT_EFFORT,
+	TEXT_CACHE_KEY,
+	TEXT_SAFETY,
+	TEXT_PREVIOUS,
+	TEXT_CONVERSATION,
+	TEXT_COUNT
+};
+
+/* Where a value stands in the body. */
+struct place {
+	bool there, empty;
+	enum json_type type;
+	uint64_t start, end;
+};
+
+/* The memory of a request_number. */
+struct number_text {
+	char bytes[JSON_SCAN_NUMBER + 1];
+};
+
+struct request_reader {
+	const struct operation *operation;
+	struct json_scan *scan;
+	struct request_facts facts;
+	char texts[TEXT_COUNT][TEXT_MAX];
+	struct number_text max_tokens, temperature, top_p, n;
+	bool new_limit; /* max_tokens is of "max_completion_tokens" */
+
+	struct buf text;
+	struct json_keep keep_text;
+	struct member messages, tools, instructions; /* messages: or prompt, or input */
+	struct newest newest; /* of the messages, while they are an array */
+	struct json_keep keep_message;
+	bool in_list, in_message, of_user;
+	bool ended;
+
+	uint64_t keys[KEYS_MAX];
+	size_t nkeys;
+	struct place options, include_usage, root;
+	uint64_t text_bytes, tool_bytes, images, tokens; /* for the estimate */
+};
+
+#endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "openai/response_tree.h"
+
+#include <stdio.h>
+
+struct slice tree_text(yyjson_val *v)
+{
+	return yyjson_is_str(v) ? slice_of(yyjson_get_str(v), yyjson_get_len(v)) : SLICE_NONE;
+}
+
+void tree_code(struct response_reader *r, yyjson_val *code)
+{
+	char number[24];
+
+	if (yyjson_is_int(code)) {
+		snprintf(number, sizeof(number), "%lld", (long long)yyjson_get_sint(code));
+		response_set(&r->facts.error_code, r->error_code, sizeof(r->error_code),
+			slice_of_string(number));
+	} else {
+		response_set(
+			&r->facts.error_code, r->error_code, sizeof(r->error_code), tree_text(code));
+	}
+}
+
+void tree_error(struct response_reader *r, yyjson_val *error)
+{
+	struct response_facts *f = &r->facts;
+	yyjson_val *inner = yyjson_obj_get(yyjson_obj_get(error, "innererror"), "code");
+
+	f->has_error = true;
+	response_set(&f->error_message, r->error_message, sizeof(r->error_message),
+		tree_text(yyjson_is_str(error) ? error : yyjson_obj_get(error, "message")));
+	response_set(&f->error_type, r->error_type, sizeof(r->error_type),
+		tree_text(yyjson_obj_get(error, "type")));
+	response_set(&r->inner, r->inner_code, sizeof(r->inner_code), tree_text(inner));
+	tree_code(r, yyjson_obj_get(error, "code"));
+}
+
+static bool is_count(yyjson_val *v)
+{
+	return yyjson_is_uint(v) && yyjson_get_uint(v) <= INT64_MAX;
+}
+
+/* The first of two names that is a count. False when neither is. */
+static bool read_count(yyjson_val *object, const char *name, const char *other, uint64_t *count)
+{
+	yyjson_val *v = yyjson_obj_get(object, name);
+
+	if (!is_count(v))
+		v = yyjson_obj_get(object, other);
+	if (!is_count(v))
+		return false;
+	*count = yyjson_get_uint(v);
+	return true;
+}
+
+bool tree_usage(struct response_reader *r, yyjson_val *usage)
+{
+	struct response_facts *f = &r->facts;
+	yyjson_val *input = yyjson_obj_get(usage, "prompt_tokens_details");
+	yyjson_val *output = yyjson_obj_get(usage, "completion_tokens_details");
+	uint64_t in = 0, out = 0, total = 0;
+	bool has_in = read_count(usage, "prompt_tokens", "input_tokens", &in);
+	bool has_out = read_count(usage, "completion_tokens", "output_tokens", &out);
+	bool has_total = read_count(usage, "total_tokens", "total_tokens", &total);
+
+	if (!has_in && !has_out && !has_total)
+		return false;
+	f->has_input = has_in;
+	f->has_output = has_out;
+	f->has_total = has_total;
+	f->input_tokens = in;
+	f->output_tokens = out;
+	f->total_tokens = total;
+	response_usage(f);
+	if (!yyjson_is_obj(input))
+		input = yyjson_obj_get(usage, "input_tokens_details");
+	if (!yyjson_is_obj(output))
+		output = yyjson_obj_get(usage, "output_tokens_details");
+	read_count(input, "cached_tokens", "cached_tokens", &f->cached_tokens);
+	read_count(output, "reasoning_tokens", "reasoning_tokens", &f->reasoning_tokens);
+	return true;
+}
