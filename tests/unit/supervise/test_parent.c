@@ -232,8 +232,8 @@ static void a_worker_gets_what_it_needs_and_no_more(void **state)
 		"listener4 ring wake_shipper key:main ca_certificate tickets sources "
 		"wake_worker signer heartbeats");
 	/* Each reads from the beginning of the file. */
-	assert_string_equal(worker_ask(0, 'k'), "sesame");
-	assert_string_equal(worker_ask(1, 'k'), "sesame");
+	assert_string_equal(worker_ask(0, 'k'), "open-sesame");
+	assert_string_equal(worker_ask(1, 'k'), "open-sesame");
 }
 
 static void files_are_out_of_reach(void **state)
@@ -425,9 +425,9 @@ static void a_failing_reload_keeps_the_old(void **state)
 	appliance_write(a, "config.yaml", 0644, "appliance:\n  nonsense: 1\n");
 	expect_refused_reload(a, "nonsense");
 	appliance_configure(a, 1, "20s");
-	appliance_write(a, "service.key", 0644, "sesame");
+	appliance_write(a, "service.key", 0644, "open-sesame");
 	expect_refused_reload(a, "service.key");
-	appliance_write(a, "service.key", 0600, "sesame");
+	appliance_write(a, "service.key", 0600, "open-sesame");
 	assert_int_equal(chown(appliance_path(a, "spool"), 0, 0), 0);
 	expect_refused_reload(a, "belongs to user 0");
 	assert_int_equal(chown(appliance_path(a, "spool"), 4003, 4103), 0);
