@@ -2,6 +2,7 @@
 """Clients that leave: they are heard in every phase, and what they asked for ends with them."""
 
 import contextlib
+import time
 
 import pytest
 
@@ -81,3 +82,42 @@ def test_while_there_is_no_connection_yet(lab, gate, client, prompt, size, reset
     event = gate.event(prompt)
     assert event["error.type"] == "client_closed"
     assert event["attempts"] == 0
+
+
+PROMPTLY = 30  # seconds: of a machine with much else to do; the figure that is printed is what counts
+
+
+PHASES = {  # what the origin is told to do with the call, its fields, and whether bytes came before
+    "thinking": ({"x-test-delay-ms": LONG}, {}, False),
+    "thinking, streamed": ({"x-test-delay-ms": LONG}, {"stream": True}, False),
+    "in a stream": ({"x-test-events": "40", "x-test-stall-after": "10"}, {"stream": True}, True),
+    "between slow events": ({"x-test-events": "4000", "x-test-interval-ms": "20"}, {"stream": True}, True),
+    "reading": ({"x-test-read-pause-ms": LONG}, {"padding": "x" * 8_000_000}, False),
+}
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_origins_call_ends_at_once(gate, client, origin, prompt, phase, reset):
+    """100 ms are what is promised; here the order is asserted, and that nothing waits for a timer."""
+    headers, fields, answers = PHASES[phase]
+    connection = client.tls(AZURE)
+    connection.stream.settimeout(2)
+    with contextlib.suppress(OSError):  # as much of it as the sockets take
+        connection.request("POST", azure_path(), AZURE, {"api-key": "k", "x-test-id": "promptly", **headers},
+                           chat_body(prompt, **fields))
+    connection.stream.settimeout(60)
+    if phase == "reading":
+        wait_for(lambda: origin.records("connection"), "the origin's connection")
+        number = origin.records("connection")[-1]["connection"]
+    else:
+        number = origin.request("promptly").connection
+    if answers:
+        connection.head()
+        connection.until(b"Answer to: ")
+    left = time.time()
+    leave(connection, reset)
+    closed = wait_for(lambda: [r for r in origin.records("close") if r["connection"] == number], "the end")[0]
+    print(f"{phase}, {'reset' if reset else 'close'}: {(closed['time'] - left) * 1000:.1f} ms")
+    assert 0 <= closed["time"] - left < PROMPTLY
+    assert gate.event(prompt)["error.type"] == "client_closed"
