@@ -7,6 +7,7 @@
 
 #include "openai/json_scan.h"
 #include "openai/response.h"
+#include "openai/response_body.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -68,8 +69,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rest = slice_after(rest, line.len + 1);
 		if (slice_starts_with(line, SLICE("data: ")))
 			line = slice_after(line, 6);
-		if (line.len)
+		/* As of an event that is too long: in two pieces. */
+		if (slice_starts_with(line, SLICE("long: "))) {
+			line = slice_after(line, 6);
+			response_long_begin(r);
+			response_long_feed(r, slice_first(line, line.len / 2));
+			response_long_feed(r, slice_after(line, line.len / 2));
+			response_long_end(r);
+		} else if (line.len) {
 			feed(r, line);
+		}
 	}
 	response_reader_end(r);
 	demand(!facts->output_messages.len || is_json(facts->output_messages, &object));

@@ -26,6 +26,7 @@ struct sse_reader {
 	bool held_returned;   /* … or what the last call returned */
 	struct buf joined;    /* the data of the last event, when it had several lines */
 	enum sse_result pass; /* why the incomplete event passes unread, else SSE_MORE */
+	bool pass_begun;      /* a part of it has been returned */
 	bool begun;	      /* the stream's first event was read */
 };
 
@@ -205,7 +206,8 @@ static enum sse_result pass_part(
 	reader->begun = true;
 	if (last)
 		reader->pass = SSE_MORE;
-	*event = (struct sse_event){.raw = part};
+	*event = (struct sse_event){.raw = part, .first = !reader->pass_begun, .last = last};
+	reader->pass_begun = !last;
 	return why;
 }
 
@@ -239,6 +241,7 @@ enum sse_result sse_read(struct sse_reader *reader, struct slice input, struct w
 			break;
 		/* Where a passed event ended was not known before this input. */
 		reader->pass = SSE_MORE;
+		reader->pass_begun = false;
 	}
 	if (!length && !last)
 		return SSE_MORE;

@@ -24,6 +24,9 @@ struct sse_event {
 	struct slice raw;  /* the exact bytes, the blank line included */
 	struct slice data; /* the data lines joined by LF; data.data is NULL when there is none */
 	struct slice name; /* the last "event" field; empty when there is none */
+	/* Of SSE_TOO_LONG and SSE_NO_MEMORY: the part is the event's first; its last, as far as that
+	 * is known already. */
+	bool first, last;
 };
 
 struct sse_reader;

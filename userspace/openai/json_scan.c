@@ -60,6 +60,8 @@ struct json_scan {
 	struct json_keep *text, *raw;
 	unsigned raw_depth;
 	const char *raw_from; /* in the present piece: what was not kept yet */
+	bool hiding;	      /* the value on this depth is not kept */
+	unsigned hiding_depth;
 };
 
 struct json_scan *json_scan_new(const struct json_handler *handler, void *context)
@@ -92,12 +94,6 @@ void json_scan_keep_raw(struct json_scan *s, struct json_keep *keep)
 	s->raw_from = s->piece + (s->value.start - s->fed);
 }
 
-void json_scan_keep_text(struct json_scan *s, struct json_keep *keep)
-{
-	keep->cut = false;
-	s->text = s->value.type == JSON_STRING ? keep : NULL;
-}
-
 static void keep_append(struct json_keep *keep, struct slice bytes)
 {
 	size_t len = buf_len(keep->into), room = keep->max > len ? keep->max - len : 0;
@@ -116,6 +112,30 @@ static void keep_append(struct json_keep *keep, struct slice bytes)
 	/* A piece may have ended inside a character. */
 	keep->into->end =
 		keep->into->start + json_text_cut(buf_slice(keep->into), buf_len(keep->into)).len;
+}
+
+/* What came before p of the value that is kept raw. */
+static void keep_raw_to(struct json_scan *s, const char *p)
+{
+	if (s->raw && !s->hiding)
+		keep_append(s->raw, slice_of(s->raw_from, (size_t)(p - s->raw_from)));
+	s->raw_from = p;
+}
+
+void json_scan_hide(struct json_scan *s, struct slice instead)
+{
+	if (!s->raw || s->hiding || s->raw_depth == s->depth)
+		return;
+	keep_raw_to(s, s->piece + (s->value.start - s->fed));
+	keep_append(s->raw, instead);
+	s->hiding = true;
+	s->hiding_depth = s->depth;
+}
+
+void json_scan_keep_text(struct json_scan *s, struct json_keep *keep)
+{
+	keep->cut = false;
+	s->text = s->value.type == JSON_STRING ? keep : NULL;
 }
 
 static uint64_t offset_of(const struct json_scan *s, const char *p)
@@ -181,8 +201,12 @@ static void end_value(struct json_scan *s, const char *p)
 {
 	struct json_value *v = &s->value;
 
+	if (s->hiding && s->hiding_depth == s->depth) {
+		s->hiding = false;
+		s->raw_from = p;
+	}
 	if (s->raw && s->raw_depth == s->depth) {
-		keep_append(s->raw, slice_of(s->raw_from, (size_t)(p - s->raw_from)));
+		keep_raw_to(s, p);
 		s->raw = NULL;
 	}
 	s->text = NULL;
@@ -457,8 +481,7 @@ enum json_problem json_scan_feed(struct json_scan *s, struct slice piece)
 			p = read_structure(s, p);
 		}
 	}
-	if (s->raw)
-		keep_append(s->raw, slice_of(s->raw_from, (size_t)(p - s->raw_from)));
+	keep_raw_to(s, p);
 	s->fed += piece.len;
 	return s->problem;
 }

@@ -47,7 +47,7 @@ struct json_scan;
 struct json_handler {
 	const struct json_rule *rules;
 	size_t nrules;
-	/* A value begins. May call json_scan_keep_raw or json_scan_keep_text. */
+	/* A value begins. May call json_scan_keep_raw, json_scan_keep_text or json_scan_hide. */
 	void (*enter)(void *context, struct json_scan *scan, const struct json_value *value);
 	/* The same value has ended; key and key_hash are not set any more. */
 	void (*leave)(void *context, struct json_scan *scan, const struct json_value *value);
@@ -80,5 +80,7 @@ bool json_scan_met_lone_surrogate(const struct json_scan *scan);
  * One of each at a time; keep lives until the value has left, and keep->cut tells then. */
 void json_scan_keep_raw(struct json_scan *scan, struct json_keep *keep);
 void json_scan_keep_text(struct json_scan *scan, struct json_keep *keep);
+/* Only from enter, of a value inside one that is kept raw: `instead` is kept in its place. */
+void json_scan_hide(struct json_scan *scan, struct slice instead);
 
 #endif

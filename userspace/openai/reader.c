@@ -7,7 +7,9 @@
 
 #include "http/coding.h"
 #include "http/sse.h"
+#include "http/sse_data.h"
 #include "openai/json_scan.h"
+#include "openai/response_body.h"
 
 /* An event of a stream longer than this passes unread. */
 #define READER_EVENT_MAX (1u << 20)
@@ -38,6 +40,8 @@ struct reader {
 	bool hides;
 	bool until_close, truncated;
 	const char *mark;	/* where [DONE] began, in memory that may be gone */
+	bool long_event;	/* one is being read that is too long to be kept */
+	struct sse_data long_data;
 	struct request_reader *request;
 	struct response_reader *response;
 	struct sse_reader *sse;
@@ -103,6 +107,41 @@ static void response_free(struct reader *r)
 
 /* ---- answers: a stream of events ---- */
 
+/* What the flags of an event that was read mean for the stream. */
+static void stream_took(struct reader *r, unsigned flags, const char *raw)
+{
+	if (!(flags & RESPONSE_EVENT_DONE))
+		return;
+	r->mark = raw;
+	reader_conclude(r);
+}
+
+/* An event that was too long to be kept has ended. */
+static void stream_long_end(struct reader *r, const char *raw)
+{
+	if (r->long_event && !r->concluded)
+		stream_took(r, response_long_end(r->response), raw);
+	r->long_event = false;
+}
+
+/* A part of an event that is too long to be kept: its data is read as it passes. */
+static void stream_long_part(struct reader *r, const struct sse_event *event, struct work *work)
+{
+	struct slice part = event->raw, data;
+
+	if (event->first) {
+		r->long_event = true;
+		r->long_data = (struct sse_data){SSE_DATA_NAME, 0};
+		response_long_begin(r->response);
+	}
+	while (sse_data_next(&r->long_data, &part, &data)) {
+		work_spend(work, data.len);
+		response_long_feed(r->response, data);
+	}
+	if (event->last)
+		stream_long_end(r, event->raw.data);
+}
+
 /* Reads an event; true: it is one to hide. */
 static bool stream_event(
 	struct reader *r, enum sse_result result, const struct sse_event *event, struct work *work)
@@ -110,17 +149,18 @@ static bool stream_event(
 	unsigned flags = 0;
 
 	work_spend(work, READER_EVENT_WORK + READER_DATA_WORK * event->data.len);
+	if (result != SSE_TOO_LONG || event->first)
+		stream_long_end(r, event->raw.data);
 	if (r->concluded)
 		return false;
-	if (result != SSE_EVENT)
+	if (result == SSE_TOO_LONG)
+		stream_long_part(r, event, work);
+	else if (result == SSE_NO_MEMORY)
 		response_reader_skipped(r->response);
 	else if (event->data.data)
 		flags = response_reader_event(r->response, event->data);
 	work_spend(work, response_reader_spent(r->response));
-	if (flags & RESPONSE_EVENT_DONE) {
-		r->mark = event->raw.data;
-		reader_conclude(r);
-	}
+	stream_took(r, flags, event->raw.data);
 	return flags & RESPONSE_EVENT_USAGE_ONLY;
 }
 
@@ -170,6 +210,7 @@ static struct slice stream_rest(struct reader *r)
 	struct slice rest = sse_rest(r->sse);
 	struct sse_event event;
 
+	stream_long_end(r, NULL);
 	if (sse_finish(r->sse, &event) == SSE_EVENT)
 		rest = stream_event(r, SSE_EVENT, &event, NULL) ? SLICE_NONE : event.raw;
 	return r->hides ? rest : SLICE_NONE;

@@ -41,6 +41,7 @@ enum node {
 	NODE_TOOLS,
 	NODE_TOOL,
 	NODE_TOOL_TYPE,
+	NODE_TOOL_SECRET, /* what an MCP server is called with */
 	NODE_FUNCTIONS,
 	NODE_TIER,
 	NODE_REASONING,
@@ -94,6 +95,8 @@ static const struct json_rule rules[] = {
 	{NODE_ROOT, NODE_TOOLS, "tools"},
 	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
 	{NODE_TOOL, NODE_TOOL_TYPE, "type"},
+	{NODE_TOOL, NODE_TOOL_SECRET, "authorization"},
+	{NODE_TOOL, NODE_TOOL_SECRET, "headers"},
 	{NODE_ROOT, NODE_FUNCTIONS, "functions"},
 	{NODE_ROOT, NODE_DATA_SOURCES, "data_sources"},
 	{NODE_ROOT, NODE_TIER, "service_tier"},
@@ -257,6 +260,10 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_TOOLS:
 		r->facts.tool_kinds = 0;
 		member_keep(scan, &r->tools);
+		break;
+	case NODE_TOOL_SECRET:
+		if (v->type != JSON_NULL)
+			json_scan_hide(scan, SLICE("\"[redacted]\""));
 		break;
 	case NODE_FUNCTIONS:
 		member_keep(scan, &r->tools);

@@ -5,6 +5,7 @@
 
 #include "openai/json_mend.h"
 #include "openai/json_text.h"
+#include "openai/response.h"
 
 enum node {
 	NODE_ROOT = JSON_ROOT,
@@ -44,6 +45,9 @@ enum node {
 	NODE_ITEMS,
 	NODE_PARTS,
 	NODE_PART,
+	NODE_EVENT_TYPE, /* these are of events only */
+	NODE_RESPONSE,
+	NODE_DELTA,
 };
 
 /* What the answers of all families have. */
@@ -112,6 +116,30 @@ static const struct json_rule media_rules[] = {
 	{NODE_CHOICE, NODE_TEXT, "revised_prompt"},
 };
 
+/* Of a long event of any family; no word of it is kept. */
+static const struct json_rule event_rules[] = {
+	COMMON_RULES,
+	{NODE_ROOT, NODE_EVENT_TYPE, "type"},
+	{NODE_ROOT, NODE_OUTPUT, "delta"},
+	{NODE_ROOT, NODE_RESPONSE, "response"},
+	{NODE_RESPONSE, NODE_ID, "id"},
+	{NODE_RESPONSE, NODE_MODEL, "model"},
+	{NODE_RESPONSE, NODE_TIER, "service_tier"},
+	{NODE_RESPONSE, NODE_USAGE, "usage"},
+	{NODE_RESPONSE, NODE_ERROR, "error"},
+	{NODE_RESPONSE, NODE_DONE, "status"},
+	{NODE_RESPONSE, NODE_INCOMPLETE, "incomplete_details"},
+	{NODE_INCOMPLETE, NODE_REASON, "reason"},
+	{NODE_ROOT, NODE_CHOICES, "choices"},
+	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
+	{NODE_CHOICE, NODE_FINISH, "finish_reason"},
+	{NODE_CHOICE, NODE_OUTPUT, "text"},
+	{NODE_CHOICE, NODE_DELTA, "delta"},
+	{NODE_DELTA, NODE_OUTPUT, "content"},
+	{NODE_DELTA, NODE_OUTPUT, "refusal"},
+	{NODE_DELTA, NODE_OUTPUT, "reasoning_content"},
+};
+
 /* Something of the messages does not fit: from now on, they are abridged. */
 static void overflow(void *context, struct slice bytes)
 {
@@ -152,6 +180,7 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_TIER:
 	case NODE_DONE:
 	case NODE_REASON:
+	case NODE_EVENT_TYPE:
 		buf_clear(&r->text);
 		json_scan_keep_text(scan, &r->keep_text);
 		break;
@@ -289,6 +318,9 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_DONE:
 		response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory), text);
 		break;
+	case NODE_EVENT_TYPE:
+		r->event_type = json_text_copy(r->event_memory, sizeof(r->event_memory), text);
+		break;
 	case NODE_CHOICE:
 		r->choice++;
 		break;
@@ -313,9 +345,10 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	}
 }
 
+#define HANDLER(rules) {rules, sizeof(rules) / sizeof((rules)[0]), enter, leave, NULL}
+
 int response_body_init(struct response_reader *r)
 {
-#define HANDLER(rules) {rules, sizeof(rules) / sizeof((rules)[0]), enter, leave, NULL}
 	static const struct json_handler handlers[FAMILY_COUNT] = {
 		[FAMILY_CHAT] = HANDLER(chat_rules),
 		[FAMILY_COMPLETION] = HANDLER(chat_rules),
@@ -325,7 +358,6 @@ int response_body_init(struct response_reader *r)
 		[FAMILY_IMAGES] = HANDLER(media_rules),
 		[FAMILY_SPEECH] = HANDLER(media_rules),
 	};
-#undef HANDLER
 
 	r->keep_text = (struct json_keep){.into = &r->text, .max = RESPONSE_MESSAGE};
 	r->keep_messages = (struct json_keep){
@@ -346,4 +378,56 @@ void response_body_end(struct response_reader *r)
 	response_keep_end(r, problem != JSON_FINE);
 	if (buf_len(&r->messages) && json_scan_met_lone_surrogate(r->scan) && json_mend_surrogates(&r->messages) < 0)
 		f->output_truncated = true;
+}
+
+void response_long_begin(struct response_reader *r)
+{
+	static const struct json_handler handler = HANDLER(event_rules);
+
+	json_scan_free(r->scan);
+	r->scan = json_scan_new(&handler, r);
+	r->keep_text = (struct json_keep){.into = &r->text, .max = RESPONSE_MESSAGE};
+	r->event_type = SLICE_NONE;
+	r->choice = 0;
+	r->facts.nevents++;
+	if (!r->scan)
+		response_unreadable(r, "no memory for a long event");
+}
+
+void response_long_feed(struct response_reader *r, struct slice data)
+{
+	if (!r->scan)
+		return;
+	json_scan_feed(r->scan, data);
+	r->facts.output_cut += data.len;
+}
+
+static bool event_is(const struct response_reader *r, struct slice end)
+{
+	return r->event_type.len >= end.len &&
+	       slice_equal(slice_after(r->event_type, r->event_type.len - end.len), end);
+}
+
+unsigned response_long_end(struct response_reader *r)
+{
+	struct response_facts *f = &r->facts;
+	enum json_problem problem = r->scan ? json_scan_end(r->scan) : JSON_FINE;
+	bool responses = r->operation->family == FAMILY_RESPONSES;
+	unsigned flags = problem || !r->scan ? RESPONSE_EVENT_UNREADABLE : 0;
+
+	if (problem)
+		response_unreadable(r, json_problem_name(problem));
+	json_scan_free(r->scan);
+	r->scan = NULL;
+	f->output_truncated |= r->content_max > 0;
+	if (flags)
+		return flags;
+	if (responses && (event_is(r, SLICE("response.completed")) ||
+				 event_is(r, SLICE("response.incomplete")) ||
+				 event_is(r, SLICE("response.failed")))) {
+		f->complete = true;
+		return RESPONSE_EVENT_DONE;
+	}
+	f->whole |= !responses && (event_is(r, SLICE(".completed")) || event_is(r, SLICE(".done")));
+	return 0;
 }

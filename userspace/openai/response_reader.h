@@ -29,11 +29,13 @@ struct response_reader {
 	struct abridge abridge; /* of the messages, once they are too long */
 	uint64_t items;		/* messages that were kept whole */
 
-	/* Not streamed only. */
+	/* Of what is not streamed, and of an event that is too long to be parsed at once. */
 	struct json_scan *scan;
 	uint64_t choice; /* choices that have ended */
 	struct buf text;
 	struct json_keep keep_text, keep_messages;
+	char event_memory[RESPONSE_TEXT];
+	struct slice event_type;
 };
 
 void response_unreadable(struct response_reader *r, const char *problem);

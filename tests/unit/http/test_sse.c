@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "http/sse_data.h"
 #include "tests/support/sse_trace.h"
 
 #define RANDOM_CUTS 60
@@ -129,6 +130,43 @@ static void test_at_once(void **state)
 	}
 }
 
+/* The data of each event that is too long, as sse_data takes it out of the parts. */
+static void test_data_of_long_events(void **state)
+{
+	static const struct slice stream =
+		SLICE("event: a\ndata: {\"one\":1}\n\n: c\r\ndata:{\"two\":\r\ndata: 2}\r\n\r\n"
+		      "data\rdatax: no\rdata:  three\r\rdata: the last one");
+
+	(void)state;
+	for (size_t step = 1; step < stream.len; step++) {
+		struct sse_reader *reader = sse_reader_new(4);
+		struct sse_data data = {SSE_DATA_NAME, 0};
+		struct buf found = BUF_EMPTY;
+		struct slice rest = stream;
+
+		while (rest.len) {
+			struct slice input = slice_first(rest, step), piece;
+			struct sse_event event;
+			size_t consumed;
+
+			rest = slice_after(rest, step);
+			while (sse_read(reader, input, NULL, &consumed, &event) != SSE_MORE) {
+				input = slice_after(input, consumed);
+				if (event.first) {
+					buf_append_slice(&found, SLICE("|"));
+					data = (struct sse_data){SSE_DATA_NAME, 0};
+				}
+				while (sse_data_next(&data, &event.raw, &piece))
+					buf_append_slice(&found, piece);
+			}
+		}
+		assert_true(slice_equal(buf_slice(&found),
+			SLICE("|{\"one\":1}|{\"two\":2}| three|the last one")));
+		buf_free(&found);
+		sse_reader_free(reader);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_no_copy),
 		cmocka_unit_test(test_at_once),
+		cmocka_unit_test(test_data_of_long_events),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

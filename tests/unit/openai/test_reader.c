@@ -330,6 +330,83 @@ static void the_usage_chunk_does_not_go_on(void **state)
 		}
 }
 
+/* ---- events that are too long to be kept ---- */
+
+#define LONG (3u << 20)
+
+/* Of what is longer than an event may be the usage and the end are read all the same. */
+static void a_long_event_is_read_as_it_passes(void **state)
+{
+	static const struct operation responses = {.family = FAMILY_RESPONSES};
+	static const struct operation images = {.family = FAMILY_IMAGES};
+	static const struct {
+		const struct operation *operation;
+		struct slice before, after;
+		bool done, whole;
+	} cases[] = {
+		{&responses, SLICE("data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\","
+				   "\"output\":[{\"result\":\""),
+			SLICE("\"}],\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}}\n\n"), true,
+			false},
+		{&images, SLICE("event: x\r\ndata: {\"b64_json\":\""),
+			SLICE("\",\"usage\":{\"input_tokens\":3,\"output_tokens\":4},\"type\":"
+			      "\"image_generation.completed\"}\r\n\r\n"), false, true},
+		{&chat, SLICE("data: {\"choices\":[{\"delta\":{\"content\":\""),
+			SLICE("\"}}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n"
+			      "data: [DONE]\n\n"), true, false},
+	};
+	struct header type = {SLICE("content-type"), SLICE("text/event-stream"), false};
+	struct head head = head_of(&type, 1);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf body = repeated(cases[i].before, SLICE("iVBORw0KGgo="), LONG / 12, cases[i].after);
+
+		for (size_t step = 1000; step < 200000; step *= 13) {
+			struct reader_options o = options;
+			struct reader *r;
+			struct outcome got;
+			const struct response_facts *f;
+
+			o.operation = cases[i].operation;
+			o.hide_usage = i == 2;
+			r = reader_open_response(&head, &o);
+			got = feed(r, buf_slice(&body), step);
+			f = response_reader_facts(reader_response(r));
+			assert_true(f->readable);
+			assert_int_equal(f->input_tokens, 3);
+			assert_int_equal(f->output_tokens, 4);
+			assert_int_equal(f->complete, cases[i].done);
+			assert_int_equal(f->whole, cases[i].whole);
+			assert_int_equal(reader_is_done(r), cases[i].done);
+			assert_false(reader_is_truncated(r));
+			assert_true(f->output_truncated && f->output_cut >= LONG);
+			assert_true(slice_equal(buf_slice(&got.passed), buf_slice(&body)));
+			/* At most what was kept of it comes at once. */
+			assert_true(got.most < SHARE + (3 << 20));
+			buf_free(&got.passed);
+			reader_free(r);
+		}
+		buf_free(&body);
+	}
+}
+
+static void a_long_event_that_is_no_json_is_told(void **state)
+{
+	struct header type = {SLICE("content-type"), SLICE("text/event-stream"), false};
+	struct head head = head_of(&type, 1);
+	struct buf body = repeated(SLICE("data: {\"a\":"), SLICE("x"), LONG, SLICE("\n\ndata: [DONE]\n\n"));
+	struct reader *r = reader_open_response(&head, &options);
+	struct outcome got = feed(r, buf_slice(&body), 10000);
+
+	(void)state;
+	assert_false(response_reader_facts(reader_response(r))->readable);
+	assert_true(reader_is_done(r));
+	buf_free(&got.passed);
+	buf_free(&body);
+	reader_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +417,8 @@ int main(void)
 		cmocka_unit_test(all_content_encoding_fields_count),
 		cmocka_unit_test(codings_that_hide_a_body_are_named),
 		cmocka_unit_test(the_usage_chunk_does_not_go_on),
+		cmocka_unit_test(a_long_event_is_read_as_it_passes),
+		cmocka_unit_test(a_long_event_that_is_no_json_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

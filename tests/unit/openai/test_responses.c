@@ -157,6 +157,38 @@ static void what_is_not_of_the_family_is_not_its_messages(void **state)
 	request_reader_free(r);
 }
 
+static void what_an_mcp_server_is_called_with_is_not_kept(void **state)
+{
+	static const char body[] =
+		"{\"tools\":[{\"type\":\"mcp\",\"authorization\":\"two words\",\"server_label\":\"s\"},"
+		"{\"headers\":{\"x-a\":[\"secret\",{\"b\":1}],\"c\":\"}\"},\"type\":\"mcp\"},"
+		"{\"headers\":null,\"authorization\": 12 }]}";
+
+	(void)state;
+	for (size_t step = 1; step <= sizeof(body); step++) {
+		struct request_reader *r = request(&responses, 1000, body, step);
+
+		assert_text(request_reader_facts(r)->tools,
+			"[{\"type\":\"mcp\",\"authorization\":\"[redacted]\",\"server_label\":\"s\"},"
+			"{\"headers\":\"[redacted]\",\"type\":\"mcp\"},"
+			"{\"headers\":null,\"authorization\": \"[redacted]\" }]");
+		assert_int_equal(request_reader_facts(r)->tool_kinds, 1u << REQUEST_TOOL_MCP);
+		request_reader_free(r);
+	}
+	/* The body ends in the middle of it. */
+	for (size_t len = strlen("{\"tools\":["); len < sizeof(body) - 1; len++) {
+		struct request_reader *r = request_reader_new(&responses, 1000);
+		struct slice tools;
+
+		request_reader_feed(r, slice_of(body, len));
+		request_reader_end(r);
+		tools = request_reader_facts(r)->tools;
+		assert_null(tools.len ? memmem(tools.data, tools.len, "wor", 3) : NULL);
+		assert_null(tools.len ? memmem(tools.data, tools.len, "secr", 4) : NULL);
+		request_reader_free(r);
+	}
+}
+
 static void embeddings_are_estimated_by_texts_and_by_numbers_of_tokens(void **state)
 {
 	static const struct {
@@ -416,6 +448,7 @@ int main(void)
 		cmocka_unit_test(input_and_instructions_make_one_list),
 		cmocka_unit_test(instructions_have_a_part_of_what_is_kept),
 		cmocka_unit_test(what_is_not_of_the_family_is_not_its_messages),
+		cmocka_unit_test(what_an_mcp_server_is_called_with_is_not_kept),
 		cmocka_unit_test(embeddings_are_estimated_by_texts_and_by_numbers_of_tokens),
 		cmocka_unit_test(a_response_is_read_in_pieces_of_any_size),
 		cmocka_unit_test(why_a_response_ended_is_said_by_its_details),
