@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -624,14 +623,11 @@ static void init_timer(struct parent *parent, ev_timer *timer,
 }
 
 /* Nothing that the children have to do keeps the parent from seeing that one of them hangs before the
- * kernel does; it has little to do itself. The children are as nice as ever (sched(7)). Without the
+ * kernel does; it has little to do itself. The children make themselves as nice as others. Without the
  * capability to it (CAP_SYS_NICE) that depends on who else wants to run. */
 static void hurry(void)
 {
-	const struct sched_param none = {0};
-
-	if (sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none) == 0)
-		(void)setpriority(PRIO_PROCESS, 0, PARENT_NICE);
+	(void)setpriority(PRIO_PROCESS, 0, PARENT_NICE);
 }
 
 int parent_main(const struct parent_options *options)
