@@ -180,8 +180,14 @@ static struct peek *peek_of(struct learn *learn, struct seen *seen)
 	bool syn = seen->packet.flags & IP_PACKET_SYN;
 	uint32_t isn;
 
-	/* A SYN begins anew, unless it is the same one sent again. */
+	/* A SYN begins anew, unless it is the same one sent again. Not in the middle of a ClientHello: its
+	 * server need not have seen this one, and what was read would be forgotten. */
 	if (peek && syn && peek->base != seen->packet.sequence + 1) {
+		if (peek->undecided && peek->segments.npieces) {
+			counter_add(learn->counters, COUNTER_LEARN_UNDECIDED_REFUSED, 1);
+			learn_refuse(learn, seen);
+			return NULL;
+		}
 		peek_remove(learn->peeks, peek);
 		peek = NULL;
 	}
@@ -235,6 +241,7 @@ static bool keepalive(int32_t offset, struct slice payload)
 static void hello_read(struct learn *learn, struct seen *seen, struct peek *peek, size_t offset)
 {
 	struct slice payload = ip_packet_payload(&seen->packet, slice_of(seen->bytes, seen->len));
+	size_t whole = segments_front(&peek->segments).len;
 	struct clienthello hello;
 
 	if (!peek->begun) {
@@ -252,7 +259,9 @@ static void hello_read(struct learn *learn, struct seen *seen, struct peek *peek
 		decide(learn, seen, peek, &hello);
 		break;
 	case CLIENTHELLO_MORE:
-		learn_pass(learn, seen);
+		/* Behind a gap it has to come again: whoever has us wrong about the beginning of the
+		 * stream would be let past. */
+		offset > whole ? drop(learn, seen) : learn_pass(learn, seen);
 		break;
 	case CLIENTHELLO_NOT_TLS:
 		not_tls(learn, seen, peek);
