@@ -26,7 +26,7 @@ struct api_question {
 	size_t nwords;
 	uint64_t limit;
 	int64_t below;
-	bool content, completions, export;
+	bool content, completions, export, slowest;
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *root, *rows;
 	uint64_t told;

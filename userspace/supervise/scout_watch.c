@@ -10,6 +10,7 @@
 #include "kernel/heartbeat.h"
 #include "kernel/queue_drops.h"
 #include "kernel/queue_rules.h"
+#include "supervise/accounting.h"
 #include "supervise/parent.h"
 
 #define LOOK_S 0.1
