@@ -6,7 +6,8 @@
 #include <yyjson.h>
 
 #include "collector/access.h"
-#include "collector/api.h"
+#include "base/why.h"
+#include "collector/api_call.h"
 #include "collector/query.h"
 
 #define API_WORDS 8
