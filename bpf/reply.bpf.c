@@ -20,7 +20,8 @@ static __always_inline void reply_follow(
 		marks |= FLOW_SAW_RESET;
 	else if (packet->flags & TCP_FIN)
 		marks |= FLOW_SAW_SERVER_FIN;
-	/* Its word counts only where it came from beyond the gate: no source speaks for a server. */
+	/* Its word counts only where it came from beyond the gate: no source speaks for a server.
+	 */
 	if (beyond && flow_settles(flow, packet))
 		marks |= FLOW_SETTLED;
 	flow_touch(flow);

@@ -295,11 +295,12 @@ static void without_tcx_filters_do_it(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 4; i++)
 		for (unsigned n = 0; n < TCX_PLACES; n++) {
-			int program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", next, 2, NULL);
+			int program = bpf_prog_load(
+				BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", next, 2, NULL);
 
-			links[i / 2][i % 2][n] = bpf_link_create(program,
-				(int)if_nametoindex(interfaces[i / 2]),
-				(enum bpf_attach_type)hooks[i % 2], NULL);
+			links[i / 2][i % 2][n] =
+				bpf_link_create(program, (int)if_nametoindex(interfaces[i / 2]),
+					(enum bpf_attach_type)hooks[i % 2], NULL);
 			close(program);
 		}
 	for (int round = 0; round < 2; round++) {
@@ -317,7 +318,8 @@ static void without_tcx_filters_do_it(void **state)
 		for (unsigned i = 0; i < 2; i++) {
 			char command[80];
 
-			snprintf(command, sizeof(command), "tc qdisc show dev %s | grep clsact", interfaces[i]);
+			snprintf(command, sizeof(command), "tc qdisc show dev %s | grep clsact",
+				interfaces[i]);
 			assert_int_not_equal(namespaces_try(&gate_net, PLACE_GATE, command), 0);
 		}
 	}

@@ -495,8 +495,8 @@ static void server_says(struct bench *bench, bool ipv6, uint32_t acknowledgement
 		bench_run_bytes(bench, bench->programs.reply_fd, &packet, &skb, 1).action, PASSED);
 }
 
-/* Once its server has what was judged, nobody can write over it: a stream may be of any length. Until
- * then whatever stands before it is shown, however far. */
+/* Once its server has what was judged, nobody can write over it: a stream may be of any length.
+ * Until then whatever stands before it is shown, however far. */
 static void what_the_server_has_acknowledged_is_settled(void **state)
 {
 	const uint32_t isn = 0xfffffff0;

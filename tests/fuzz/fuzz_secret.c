@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Text in which a secret may stand, written in some way. The first byte says how it is cut, the second
- * how long the secret is, which follows; then the text. However it is cut, the mask is the same; neither
- * the mask nor the record holds the secret. */
+/* Text in which a secret may stand, written in some way. The first byte says how it is cut, the
+ * second how long the secret is, which follows; then the text. However it is cut, the mask is the
+ * same; neither the mask nor the record holds the secret. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	known = slice_first(slice_after(input, 2), data[1]);
 	/* As a key file has it, and nothing that a mask is made of. */
 	for (size_t i = 0; i < known.len; i++)
-		if (known.data[i] <= ' ' || known.data[i] > '~' || known.data[i] == '*' || known.data[i] == '#')
+		if (known.data[i] <= ' ' || known.data[i] > '~' || known.data[i] == '*' ||
+			known.data[i] == '#')
 			return 0;
 	text = slice_after(input, 2 + known.len);
 	secret = secret_new(known);

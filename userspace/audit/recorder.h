@@ -44,11 +44,12 @@ void recorder_free(struct recorder *recorder);
 #define RECORDER_KEPT_MAX 256
 
 /* Completes the event with observer, id, epoch, stream and sequence, and records it. 0: it is in
- * the ring; or it is lost, which is counted and logged, and seen by the collector as a gap, because the
- * ring is full and events do not wait (options.waits is not set). waiter NULL: nobody waits with it,
- * 0 as well when it waits by itself, for which RECORDER_KEPT_MAX have room. -EAGAIN: the encoded event waits for its place in
- * the ring, behind those that came before it; waiter is the recorder's until wake or
- * recorder_cancel. The event itself is not used any more in either case. */
+ * the ring; or it is lost, which is counted and logged, and seen by the collector as a gap, because
+ * the ring is full and events do not wait (options.waits is not set). waiter NULL: nobody waits
+ * with it, 0 as well when it waits by itself, for which RECORDER_KEPT_MAX have room. -EAGAIN: the
+ * encoded event waits for its place in the ring, behind those that came before it; waiter is the
+ * recorder's until wake or recorder_cancel. The event itself is not used any more in either case.
+ */
 int recorder_record(
 	struct recorder *recorder, struct event *event, struct recorder_waiter *waiter);
 /* The same for an event that can be told later: 0, or -EAGAIN: there is no room now, and nothing is

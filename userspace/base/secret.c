@@ -67,8 +67,8 @@ static bool ends_at(struct slice text, size_t at)
 static struct span find_literal(const struct secret *secret, struct slice text, size_t from)
 {
 	while (text.len - from >= SECRET_SHORTEST) {
-		const char *found = memmem(
-			text.data + from, text.len - from, secret->text, SECRET_SHORTEST);
+		const char *found =
+			memmem(text.data + from, text.len - from, secret->text, SECRET_SHORTEST);
 		size_t begin, len = SECRET_SHORTEST;
 
 		if (!found)
@@ -175,8 +175,8 @@ bool secret_found(const struct secret *secret, struct slice text)
 }
 
 /* The first of all; a finder looks on only when what it found last lies behind. */
-static struct span next_span(const struct secret *secret, struct slice text, size_t from,
-	struct span found[FINDERS])
+static struct span next_span(
+	const struct secret *secret, struct slice text, size_t from, struct span found[FINDERS])
 {
 	struct span first = {text.len, text.len};
 

@@ -18,7 +18,8 @@ static int pass(const struct secret *secret, bool written, struct secret_pass *p
 	while (secret_scan_step(&scan, fin)) {
 		if (scan.matched < secret->len)
 			continue;
-		memset(pass->held.memory + pass->held.start + scan.begin, '*', scan.at - scan.begin);
+		memset(pass->held.memory + pass->held.start + scan.begin, '*',
+			scan.at - scan.begin);
 		scan.matched = 0;
 		scan.begin = scan.at;
 	}

@@ -15,8 +15,8 @@ static int hex_of(char c)
 	return -1;
 }
 
-/* n hexadecimal digits at the start of text: what they say, below 0x80. -1: they are none, or another;
- * -2: the text ends before that is known. */
+/* n hexadecimal digits at the start of text: what they say, below 0x80. -1: they are none, or
+ * another; -2: the text ends before that is known. */
 static int hex(struct slice text, size_t n)
 {
 	int value = 0;
@@ -33,8 +33,8 @@ static int hex(struct slice text, size_t n)
 	return value;
 }
 
-/* The bytes that the character at the start of text, which is not empty, is written with, and which it
- * is. 0: the text may end inside it. */
+/* The bytes that the character at the start of text, which is not empty, is written with, and which
+ * it is. 0: the text may end inside it. */
 static size_t character(struct slice text, char *c)
 {
 	size_t backslashes = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Looking for a secret step by step: the search of Knuth, Morris and Pratt over characters that may be
- * written with several bytes. */
+/* Looking for a secret step by step: the search of Knuth, Morris and Pratt over characters that may
+ * be written with several bytes. */
 #ifndef BASE_SECRET_SCAN_H
 #define BASE_SECRET_SCAN_H
 
@@ -8,16 +8,17 @@
 
 struct secret {
 	size_t len;
-	size_t *again; /* of its first i + 1 bytes, how many of the last ones are the first ones again */
+	size_t *again; /* of its first i + 1 bytes, how many of the last ones are the first ones
+			  again */
 	char *text;
 };
 
 struct secret_scan {
 	const struct secret *secret;
 	struct slice text;
-	bool written;  /* escapes count as what they stand for */
-	size_t begin;  /* where in text that which is matched begins … */
-	size_t at;     /* … and ends */
+	bool written;	/* escapes count as what they stand for */
+	size_t begin;	/* where in text that which is matched begins … */
+	size_t at;	/* … and ends */
 	size_t matched; /* bytes of the secret */
 };
 

@@ -57,10 +57,12 @@ static void text_program(
 
 static void text_guard(FILE *out, const struct datapath_status *k)
 {
-	fprintf(out, "  %-10s %s%s%s on %u of %u interfaces", "guard", k->guarded ? "TC" : "not attached:",
-		*k->guard.mode ? " " : "", k->guard.mode, k->guarded, k->guardable);
+	fprintf(out, "  %-10s %s%s%s on %u of %u interfaces", "guard",
+		k->guarded ? "TC" : "not attached:", *k->guard.mode ? " " : "", k->guard.mode,
+		k->guarded, k->guardable);
 	if (*k->unguarded)
-		fprintf(out, ", not on %s: what leaves by it past the gate is not seen", k->unguarded);
+		fprintf(out, ", not on %s: what leaves by it past the gate is not seen",
+			k->unguarded);
 	fputc('\n', out);
 }
 

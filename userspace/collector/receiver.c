@@ -19,7 +19,9 @@
 #include "collector/sender.h"
 
 #define RECEIVER_KNOWN	 256 /* senders that are known; the one silent for longest makes room */
-#define RECEIVER_UNKNOWN 64  /* likewise, that have still to prove it; the oldest of the address with most makes room */
+#define RECEIVER_UNKNOWN                                                                           \
+	64 /* likewise, that have still to prove it; the oldest of the address with most makes     \
+	      room */
 /* Without descriptors, or while the store is full: the pause before the next try. */
 #define RECEIVER_PAUSE_S 1.0
 /* A collector that was killed while it started its index: for a moment the child listens, too. */

@@ -14,8 +14,8 @@ uint64_t queue_drops_read(unsigned first, unsigned n)
 
 	if (!file)
 		return 0;
-	/* Number, reader, packets in it, how much of them is copied; lost as the queue was full, as its
-	 * reader's socket was; … */
+	/* Number, reader, packets in it, how much of them is copied; lost as the queue was full, as
+	 * its reader's socket was; … */
 	while (fscanf(file, "%u %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %*u %*u", &number, &full,
 		       &lost) == 3)
 		if (number >= first && number - first < n)

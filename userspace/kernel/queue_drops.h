@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Packets that the kernel lost on their way to the scout, because it did not take them fast enough. */
+/* Packets that the kernel lost on their way to the scout, because it did not take them fast enough.
+ */
 #ifndef KERNEL_QUEUE_DROPS_H
 #define KERNEL_QUEUE_DROPS_H
 

@@ -129,11 +129,12 @@ static void undecided(struct learn *learn, struct seen *seen, struct peek *peek,
 		.fail = FAIL_OPEN,
 	};
 	uint64_t left_out, since_ns;
-	/* What cannot be learned does not pass either. Nobody's name is in question: it counts by source. */
+	/* What cannot be learned does not pass either. Nobody's name is in question: it counts by
+	 * source. */
 	bool closed = learn_closed(learn) ||
 		      (!is_endpoint(learn, seen, &since_ns) &&
-			      !learn_claim(learn, seen,
-				      address_format(&seen->packet.source).text, &endpoint));
+			      !learn_claim(learn, seen, address_format(&seen->packet.source).text,
+				      &endpoint));
 
 	counter_add(learn->counters,
 		closed ? COUNTER_LEARN_UNDECIDED_REFUSED : COUNTER_LEARN_UNDECIDED, 1);
@@ -180,8 +181,9 @@ static struct peek *peek_of(struct learn *learn, struct seen *seen)
 	bool syn = seen->packet.flags & IP_PACKET_SYN;
 	uint32_t isn;
 
-	/* A SYN begins anew, unless it is the same one sent again. Not in the middle of a ClientHello: its
-	 * server need not have seen this one, and what was read would be forgotten. */
+	/* A SYN begins anew, unless it is the same one sent again. Not in the middle of a
+	 * ClientHello: its server need not have seen this one, and what was read would be
+	 * forgotten. */
 	if (peek && syn && peek->base != seen->packet.sequence + 1) {
 		if (peek->undecided && peek->segments.npieces) {
 			counter_add(learn->counters, COUNTER_LEARN_UNDECIDED_REFUSED, 1);
@@ -210,8 +212,9 @@ static struct peek *peek_of(struct learn *learn, struct seen *seen)
 	return peek;
 }
 
-/* Somebody wants the place of a connection that has yet to say what it wants: whoever waits until it is
- * not known any more would get past. Its server is told that it is over, in the client's name. */
+/* Somebody wants the place of a connection that has yet to say what it wants: whoever waits until
+ * it is not known any more would get past. Its server is told that it is over, in the client's
+ * name. */
 void learn_hello_forget(void *context, const struct peek *peek)
 {
 	struct learn *learn = context;
@@ -259,8 +262,8 @@ static void hello_read(struct learn *learn, struct seen *seen, struct peek *peek
 		decide(learn, seen, peek, &hello);
 		break;
 	case CLIENTHELLO_MORE:
-		/* Behind a gap it has to come again: whoever has us wrong about the beginning of the
-		 * stream would be let past. */
+		/* Behind a gap it has to come again: whoever has us wrong about the beginning of
+		 * the stream would be let past. */
 		offset > whole ? drop(learn, seen) : learn_pass(learn, seen);
 		break;
 	case CLIENTHELLO_NOT_TLS:

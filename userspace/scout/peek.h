@@ -45,11 +45,12 @@ struct peek {
 
 struct peek_table;
 
-/* forget is told of those that are undecided and have to make room for others: they must not go on. */
+/* forget is told of those that are undecided and have to make room for others: they must not go on.
+ */
 struct peek_table *peek_table_new(
 	void (*forget)(void *context, const struct peek *peek), void *context);
-/* The one of this key, or NULL. One that was not used for PEEK_IDLE_NS is as if it were not, but for
- * one that is undecided: nothing is to be had by waiting. */
+/* The one of this key, or NULL. One that was not used for PEEK_IDLE_NS is as if it were not, but
+ * for one that is undecided: nothing is to be had by waiting. */
 struct peek *peek_find(struct peek_table *table, const struct peek_key *key, uint64_t now_ns);
 /* Begins one, which must not be there; the oldest makes room: of the same source when that has more
  * than its share, so that nobody can push out others. NULL: no memory. */

@@ -101,7 +101,8 @@ static void peer_suspect(struct signer_peer *peer, const char *problem)
 
 	if (!peer_may_tell(&peer->suspected_ns))
 		return;
-	snprintf(told.problem, sizeof(told.problem), "%.*s", (int)sizeof(told.problem) - 1, problem);
+	snprintf(
+		told.problem, sizeof(told.problem), "%.*s", (int)sizeof(told.problem) - 1, problem);
 	role_send(peer->signer->context, CONTROL_SUSPECT, &told, sizeof(told), NULL, 0);
 }
 
@@ -174,8 +175,8 @@ static void peer_tell_limited(struct signer_peer *peer)
 		role_send(peer->signer->context, CONTROL_LIMITED, &told, sizeof(told), NULL, 0);
 }
 
-/* Whether the worker may send something now, be it answered with a leaf or refused. If not, it is heard
- * again when it may. */
+/* Whether the worker may send something now, be it answered with a leaf or refused. If not, it is
+ * heard again when it may. */
 static bool peer_may_ask(struct signer_peer *peer)
 {
 	double rate = peer->signer->context->config->tls.leaf_rate;

@@ -145,8 +145,9 @@ int scout_watch_new(struct parent *parent, struct scout_watch **made, struct why
 		return error;
 	}
 	/* Of an earlier life, or of the program before. */
-	watch->drops = queue_drops_read(parent->current ? parent->current->config->datapath.queue_base : 0,
-		parent->current ? QUEUE_RULES_KINDS * queue_rules_queues() : 0);
+	watch->drops =
+		queue_drops_read(parent->current ? parent->current->config->datapath.queue_base : 0,
+			parent->current ? QUEUE_RULES_KINDS * queue_rules_queues() : 0);
 	watch->stamp_ns = heartbeat_read(watch->heartbeat, HEARTBEAT_SCOUT);
 	ev_timer_init(&watch->look, on_look, LOOK_S, LOOK_S);
 	watch->look.data = watch;

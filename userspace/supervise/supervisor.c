@@ -505,9 +505,9 @@ static void init_timer(struct parent *parent, ev_timer *timer,
 	timer->data = parent;
 }
 
-/* Nothing that the children have to do keeps the parent from seeing that one of them hangs before the
- * kernel does; it has little to do itself. The children make themselves as nice as others. Without the
- * capability to it (CAP_SYS_NICE) that depends on who else wants to run. */
+/* Nothing that the children have to do keeps the parent from seeing that one of them hangs before
+ * the kernel does; it has little to do itself. The children make themselves as nice as others.
+ * Without the capability to it (CAP_SYS_NICE) that depends on who else wants to run. */
 static void hurry(void)
 {
 	(void)setpriority(PRIO_PROCESS, 0, PARENT_NICE);

@@ -153,8 +153,9 @@ static void relief_look(
 
 /* ---- the start of one that takes another's place ---- */
 
-/* Whatever the machine has to do: until it can write a stamp of its own, nothing is refused or passes
- * in its place. Not for one that dies again and again, with whom connections would wait in vain. */
+/* Whatever the machine has to do: until it can write a stamp of its own, nothing is refused or
+ * passes in its place. Not for one that dies again and again, with whom connections would wait in
+ * vain. */
 static void start_look(struct worker_watch *watch, unsigned worker, uint64_t now_ns)
 {
 	const struct service *service =

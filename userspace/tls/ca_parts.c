@@ -99,8 +99,8 @@ static int source_fail(struct source *source, const char *what)
 
 /* ---- what is binary ---- */
 
-/* What Windows exports may be encrypted with RC2, which OpenSSL 3 has aside. To load it must not take
- * the place of the default provider, nor leave none behind when it goes. */
+/* What Windows exports may be encrypted with RC2, which OpenSSL 3 has aside. To load it must not
+ * take the place of the default provider, nor leave none behind when it goes. */
 static int read_pkcs12(struct source *source, PKCS12 *pkcs12)
 {
 	OSSL_PROVIDER *legacy = OSSL_PROVIDER_try_load(NULL, "legacy", 1);

@@ -143,8 +143,8 @@ static void test_who_gives_up_is_a_gap(void **state)
 	assert_int_equal(scene->sequence, n + 2);
 }
 
-/* A failed handshake, whose connection is gone, is told when there is room again; not more of them than
- * there is room for, and what is too much is counted and a gap. */
+/* A failed handshake, whose connection is gone, is told when there is room again; not more of them
+ * than there is room for, and what is too much is counted and a gap. */
 static void test_with_whom_nobody_waits_waits_by_itself(void **state)
 {
 	struct scene *scene = *state;

@@ -25,7 +25,8 @@ static const struct {
 	/* as JSON writes it, also in JSON in JSON */
 	{"ab/def+h=\"", "\"ab\\/def+h=\\\"\"", "\"#\"", "\"************\""},
 	{"ab/def+hi", "x ab\\\\\\/def\\u002bhi", "x #", "x *****************"},
-	{"abcdefgh", "\\u0061\\u0062cdef\\u0067\\u0068\\n", "#\\n", "****************************\\n"},
+	{"abcdefgh", "\\u0061\\u0062cdef\\u0067\\u0068\\n", "#\\n",
+		"****************************\\n"},
 	{"abc\\defgh", "abc\\\\defgh abc\\defgh", "# #", "********** *********"},
 	{"abcdefgh", "\\nabcdefgh \\u00", "\\n# \\u00", "\\n******** \\u00"},
 	/* as a URL */
@@ -35,8 +36,14 @@ static const struct {
 	{"ab%2Fdefgh", "ab%2Fdefgh", "#", "**********"},
 	/* where a text was cut */
 	{"abcdefghijkl", "x abcdefgh\xe2\x80\xa6 y", "x # y", "x abcdefgh\xe2\x80\xa6 y"},
-	{"abcdefghijkl", "x\xe2\x80\xa6" "efghijkl y", "x# y", "x\xe2\x80\xa6" "efghijkl y"},
-	{"abcdefghijkl", "abcd\xe2\x80\xa6ijkl\xe2\x80\xa6", "#\xe2\x80\xa6", "abcd\xe2\x80\xa6ijkl\xe2\x80\xa6"},
+	{"abcdefghijkl",
+		"x\xe2\x80\xa6"
+		"efghijkl y",
+		"x# y",
+		"x\xe2\x80\xa6"
+		"efghijkl y"},
+	{"abcdefghijkl", "abcd\xe2\x80\xa6ijkl\xe2\x80\xa6", "#\xe2\x80\xa6",
+		"abcd\xe2\x80\xa6ijkl\xe2\x80\xa6"},
 	{"abcdefghijkl", "abcd\xe2\x80\xa6jkl", "abcd\xe2\x80\xa6jkl", "abcd\xe2\x80\xa6jkl"},
 	{"abcdefghijkl", "\"abcdefghij\"}]", "\"#\"}]", "\"abcdefghij\"}]"},
 };
@@ -89,8 +96,9 @@ static void a_mask_keeps_the_length_however_the_text_is_cut(void **state)
 				secret_mask(secret, &masking,
 					slice_first(slice_after(text, a), b - a), false, &out);
 				/* What may yet be the secret did not go out. */
-				assert_int_equal(buf_len(&out) +
-					buf_len(&masking.literal.held) + buf_len(&masking.written.held), b);
+				assert_int_equal(buf_len(&out) + buf_len(&masking.literal.held) +
+							 buf_len(&masking.written.held),
+					b);
 				secret_mask(secret, &masking, slice_after(text, b), true, &out);
 				assert_text(&out, rows[i].masked);
 				buf_free(&out);
@@ -103,7 +111,8 @@ static void a_mask_keeps_the_length_however_the_text_is_cut(void **state)
 static void the_work_is_linear(void **state)
 {
 	struct secret *secret = secret_new(SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab/"));
-	static const char *const units[] = {"%", "\\", "\xe2\x80\xa6", "aaaaaaaa", "%61", "\\u0061", "\\\\\\/"};
+	static const char *const units[] = {
+		"%", "\\", "\xe2\x80\xa6", "aaaaaaaa", "%61", "\\u0061", "\\\\\\/"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
@@ -114,10 +123,12 @@ static void the_work_is_linear(void **state)
 			while (buf_len(&text) < 1 << 20)
 				buf_append_slice(&text, slice_of_string(units[i]));
 			buf_append_slice(&text, slice_of_string(tail ? "\\" : "%"));
-			assert_int_equal(secret_replace(secret, buf_slice(&text), SLICE("#"), &out), 0);
+			assert_int_equal(
+				secret_replace(secret, buf_slice(&text), SLICE("#"), &out), 0);
 			assert_true(buf_len(&out) > 0);
 			buf_clear(&out);
-			assert_int_equal(secret_mask(secret, &masking, buf_slice(&text), true, &out), 0);
+			assert_int_equal(
+				secret_mask(secret, &masking, buf_slice(&text), true, &out), 0);
 			assert_int_equal(buf_len(&out), buf_len(&text));
 			buf_free(&text);
 			buf_free(&out);

@@ -436,8 +436,8 @@ static void our_resolver_is_not_asked_without_bounds(void **state)
 	scene_close(&scene);
 }
 
-/* Its beginning does not get past by waiting until nobody knows of it any more, nor by pushing it out:
- * first all of the ClientHello but its first byte, which then comes as if sent again. */
+/* Its beginning does not get past by waiting until nobody knows of it any more, nor by pushing it
+ * out: first all of the ClientHello but its first byte, which then comes as if sent again. */
 static void who_waits_or_pushes_does_not_get_past(void **state)
 {
 	struct slice hello = HELLO("api.openai");
@@ -505,8 +505,8 @@ static void a_syn_in_the_middle_changes_nothing(void **state)
 	}
 }
 
-/* Where hosts fail open, a source that cannot make itself understood teaches as many addresses as it may,
- * and nobody else's; what it cannot teach does not pass. */
+/* Where hosts fail open, a source that cannot make itself understood teaches as many addresses as
+ * it may, and nobody else's; what it cannot teach does not pass. */
 static void what_cannot_be_decided_counts_by_its_source(void **state)
 {
 	struct scene scene;
@@ -516,8 +516,10 @@ static void what_cannot_be_decided_counts_by_its_source(void **state)
 	((struct config *)scene.config)->datapath.fail = CONFIG_FAIL_OPEN;
 	for (unsigned i = 0; i < 3; i++) {
 		scene.farther = (uint8_t)i;
-		give(&scene, true, IP_PACKET_TCP, 40000 + i, 443, 99, IP_PACKET_SYN, SLICE_NONE, NOW_NS);
-		give(&scene, true, IP_PACKET_TCP, 40000 + i, 443, 98, IP_PACKET_ACK, SLICE("before"), NOW_NS);
+		give(&scene, true, IP_PACKET_TCP, 40000 + i, 443, 99, IP_PACKET_SYN, SLICE_NONE,
+			NOW_NS);
+		give(&scene, true, IP_PACKET_TCP, 40000 + i, 443, 98, IP_PACKET_ACK,
+			SLICE("before"), NOW_NS);
 	}
 	assert_done(&scene, "P1 A1 J0 P2 P3 A1 J0 P4 P5 E E D6 ");
 	scene_close(&scene);
@@ -680,7 +682,8 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_decided_counts_by_its_source),
 		cmocka_unit_test(a_source_claims_some_addresses_only),
 		cmocka_unit_test(a_forgotten_address_is_learned_again),
-		cmocka_unit_test(without_a_look_at_connections_a_reply_is_dropped_when_it_claims_too_much),
+		cmocka_unit_test(
+			without_a_look_at_connections_a_reply_is_dropped_when_it_claims_too_much),
 		cmocka_unit_test(pieces_of_any_length_are_put_together),
 		cmocka_unit_test(records_of_one_byte_are_put_together),
 		cmocka_unit_test(what_comes_while_a_hello_waits_comes_later),

@@ -258,8 +258,8 @@ static void a_second_key_is_refused_and_counted(void **state)
 /* Whatever it sends, a worker that sends too much is not heard for a while. */
 static void a_flood_of_any_kind_is_limited_and_told(void **state)
 {
-	static const char *const floods[] = {"keys that are refused", "keys that are there", "no keys",
-		"hosts that are refused", "junk", "no message"};
+	static const char *const floods[] = {"keys that are refused", "keys that are there",
+		"no keys", "hosts that are refused", "junk", "no message"};
 	static _Alignas(max_align_t) char memory[1024];
 	struct scene *scene = *state;
 	EVP_PKEY *others[LEAF_KINDS];
@@ -272,7 +272,8 @@ static void a_flood_of_any_kind_is_limited_and_told(void **state)
 	assert_int_equal(leaf_keys_make(others, NULL), 0);
 	for (unsigned flood = 0; flood < sizeof(floods) / sizeof(*floods); flood++) {
 		uint64_t refused = scene->counts[COUNTER_SIGNER_KEY_REFUSED] +
-				   scene->counts[COUNTER_SIGNER_REFUSED], id;
+				   scene->counts[COUNTER_SIGNER_REFUSED],
+			 id;
 		int worker = add_worker(scene, 10 + flood);
 		bool suspected = false, limited = false, no;
 

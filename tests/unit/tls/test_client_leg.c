@@ -331,8 +331,7 @@ static void renegotiation_is_refused(void **state)
 static void alpn_knows_http_1_only(void **state)
 {
 	struct scene *scene = *state;
-	static const unsigned char both[] = "\2h2\10http/1.1", h2[] = "\2h2",
-				   old[] = "\10http/1.0";
+	static const unsigned char both[] = "\2h2\10http/1.1", h2[] = "\2h2", old[] = "\10http/1.0";
 	const unsigned char *chosen;
 	unsigned len;
 	struct meeting m;
