@@ -208,7 +208,10 @@ void exchange_body_error(struct exchange *ex, const struct message_fault *fault)
 /* What could be the client's credential never goes on together with the service key. */
 static bool exchange_is_credential(const struct header *header)
 {
-	return credential_field(header->name) || credential_value(header->name, header->value);
+	return credential_field(header->name) || credential_value(header->name, header->value) ||
+	       /* Who pays for the client's own key, and is refused with another's. */
+	       slice_equal_nocase(header->name, SLICE("openai-organization")) ||
+	       slice_equal_nocase(header->name, SLICE("openai-project"));
 }
 
 /* The service key as its header's value, whose memory is text. 0 or -ENOMEM. */

@@ -66,7 +66,7 @@ struct worker {
 	ev_timer accept_pause, beat;
 	struct heartbeat *heartbeat;
 	struct list clients, bypasses, exchanges;
-	struct log_limit accept_log, bypass_log, leaf_log, handshake_log, response_log;
+	struct log_limit accept_log, bypass_log, leaf_log, handshake_log, response_log, backend_log;
 	bool draining;
 	char scratch[WORKER_READ_SIZE]; /* of the one who reads right now */
 };
