@@ -23,6 +23,7 @@ struct secret *secret_new(struct slice text)
 		return NULL;
 	}
 	memcpy(secret->text, text.data, text.len);
+	secret->uses = 1;
 	secret->len = text.len;
 	for (size_t i = 1; i < text.len; i++) {
 		while (matched && text.data[i] != text.data[matched])
@@ -33,9 +34,15 @@ struct secret *secret_new(struct slice text)
 	return secret;
 }
 
+struct secret *secret_share(struct secret *secret)
+{
+	secret->uses++;
+	return secret;
+}
+
 void secret_free(struct secret *secret)
 {
-	if (!secret)
+	if (!secret || (secret->uses && --secret->uses))
 		return;
 	if (secret->text)
 		explicit_bzero(secret->text, secret->len);

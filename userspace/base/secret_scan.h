@@ -7,6 +7,7 @@
 #include "base/secret.h"
 
 struct secret {
+	size_t uses;
 	size_t len;
 	size_t *again; /* of its first i + 1 bytes, how many of the last ones are the first ones
 			  again */

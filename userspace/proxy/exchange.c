@@ -159,6 +159,7 @@ static void exchange_free(struct garbage *garbage)
 	struct exchange *ex = list_entry(garbage, struct exchange, garbage);
 
 	attempt_close(&ex->attempt);
+	secret_free(ex->credential.secret);
 	intake_close(&ex->request);
 	replay_close(&ex->replay);
 	buf_wipe(&ex->tail);

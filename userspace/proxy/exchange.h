@@ -77,6 +77,7 @@ struct exchange {
 	struct exchange_pool pool;
 	const struct config_backend *backend; /* of it; NULL: the origin the client named */
 	struct attempt attempt;		/* the last one */
+	struct credential credential;	/* that it is made with; its secret is shared */
 	struct attempt_record tried[ATTEMPTS_MAX];
 	unsigned tries;
 	enum edit_known edit_known;	/* what this model makes of our edit */

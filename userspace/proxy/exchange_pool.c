@@ -215,9 +215,9 @@ static void exchange_log_backend(struct exchange *ex, enum backend_outcome outco
 	if (!log_limit(&ex->worker->backend_log, &left_out))
 		return;
 	if (outcome == BACKEND_CREDENTIAL && out)
-		log_error("backend %s refuses the key in %s: it is not asked until it takes it (%" PRIu64
+		log_error("backend %s refuses credential %s: it is not asked until it takes it (%" PRIu64
 			  " more were not logged)",
-			backend->name, backend->key_file, left_out);
+			backend->name, backend->credential->name, left_out);
 	else if (out)
 		log_warning("backend %s is taken out for %s: %s (%" PRIu64 " more were not logged)",
 			backend->name, log_quote(exchange_kind(ex)).text,
@@ -350,6 +350,8 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 	struct exchange_pool *pool = &ex->pool;
 	uint64_t now_s = clock_realtime_ns() / NS_PER_S;
 
+	if (head->status == 401 && ex->credential.kind == CREDENTIAL_OURS)
+		worker_credential_refused(ex->worker, ex->backend, &ex->credential);
 	if (!pool->entry)
 		return;
 	pool->reading = (struct reading){0};
@@ -357,7 +359,7 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 	for (size_t i = 0; i < head->nheaders; i++)
 		reading_field(&pool->reading, head->headers[i].name, head->headers[i].value, now_s);
 	pool->says = outcome_of_status(
-		head->status, worker_key(ex->worker, ex->backend), ex->match.operation);
+		head->status, ex->credential.kind == CREDENTIAL_OURS, ex->match.operation);
 	/* Who invents names of deployments gets no place for them. */
 	if (pool->says == BACKEND_ANSWERED && head->status >= 300)
 		pool->has_reading = false;
