@@ -138,6 +138,9 @@ int exchange_open_request_reader(struct exchange *exchange, const struct head *h
 /* Whether all of the request has come and is read. */
 bool exchange_request_is_whole(const struct exchange *exchange);
 
+/* Whether what is read of the request may be held or sent now. */
+bool exchange_takes_request(const struct exchange *exchange);
+
 /* Goes on with the reading of a body, in a later turn. */
 void exchange_read_request_on(struct exchange *exchange);
 void exchange_read_response_on(struct exchange *exchange);

@@ -34,8 +34,7 @@ bool exchange_request_is_whole(const struct exchange *ex)
 	return intake_is_whole(&ex->request);
 }
 
-/* Whether what was read of the request may be held or sent now. */
-static bool exchange_takes_request(const struct exchange *ex)
+bool exchange_takes_request(const struct exchange *ex)
 {
 	const struct upstream_slot *slot = ex->attempt.slot;
 
@@ -181,9 +180,11 @@ void exchange_read_request_on(struct exchange *ex)
 {
 	int error;
 
-	/* Whoever ends the waiting calls again. */
-	if (!exchange_takes_request(ex))
+	/* Whoever ends the waiting calls again; he owes it. */
+	if (!exchange_takes_request(ex)) {
+		exchange_moved(ex, ENDING_BY_US);
 		return;
+	}
 	error = intake_read_on(&ex->request, share_work(&ex->share), exchange_body_read, ex);
 	exchange_request_read(ex, error);
 	if (!error && ex->client && ex->request.state == INTAKE_OPEN)
