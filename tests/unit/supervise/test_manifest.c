@@ -240,7 +240,7 @@ static void what_does_not_fit_together_is_refused(void **state)
 		CHANGED(LISTENER, fds[1], -2, "record 2 (listener)"),
 		CHANGED(LISTENER, relieved, 1, "record 2 (listener)"),
 		CHANGED(CURRENT, relieved, 1, "record 4 (generation)"),
-		CHANGED(DRAINING, relieved, 2, "record 10 (generation)"),
+		CHANGED(DRAINING, relieved, 2, "record 8 (generation)"),
 		CHANGED(RING, number, 9, "record 3 (ring)"),
 		CHANGED(CURRENT, draining, 1, "record 4 (generation)"),
 		CHANGED(CURRENT, draining, 2, "record 4 (generation)"),
