@@ -166,6 +166,7 @@ static void exchange_free(struct garbage *garbage)
 	replay_close(&ex->replay);
 	buf_wipe(&ex->tail);
 	exchange_policy_free(ex);
+	secret_masking_free(&ex->masked);
 	buf_wipe(&ex->text);
 	fields_wipe(&ex->trailers);
 	free(ex);
