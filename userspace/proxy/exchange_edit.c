@@ -15,7 +15,7 @@ static struct edit_model exchange_model(const struct exchange *ex)
 	struct slice deployment = ex->match.deployment;
 
 	if (!deployment.len)
-		deployment = request_reader_facts(reader_request(ex->request.reader))->model;
+		deployment = reader_request_facts(ex->request.reader)->model;
 	return (struct edit_model){
 		slice_of_string(ex->attempt.target.host ? ex->attempt.target.host : ex->sni),
 		deployment, ex->match.api_version};

@@ -407,6 +407,36 @@ static void a_long_event_that_is_no_json_is_told(void **state)
 	reader_free(r);
 }
 
+/* ---- sound ---- */
+
+static void a_transcription_may_be_plain_text(void **state)
+{
+	static const struct operation transcription = {.family = FAMILY_TRANSCRIPTION, .form = true};
+	static const struct slice body = SLICE("Gr\xc3\xbc\xc3\x9f \"Gott\" \xf0\x9f\x98\x80\xff\xe2\x82");
+	struct header type = {SLICE("content-type"), SLICE("text/plain; charset=utf-8"), false};
+	struct head head = head_of(&type, 1);
+	struct reader_options o = options;
+
+	(void)state;
+	o.operation = &transcription;
+	o.hide_usage = false;
+	for (size_t step = 1; step <= body.len; step++) {
+		struct reader *r = reader_open_response(&head, &o);
+		struct outcome got = feed(r, body, step);
+		const struct response_facts *f = response_reader_facts(reader_response(r));
+
+		assert_true(f->readable);
+		assert_false(reader_is_truncated(r));
+		if (!slice_equal(f->output_messages,
+			    SLICE("[{\"role\":\"assistant\",\"content\":\"Gr\xc3\xbc\xc3\x9f \\\"Gott\\\" "
+				  "\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\"}]")))
+			fail_msg("%zu: %.*s", step, SLICE_ARG(f->output_messages));
+		assert_true(slice_equal(buf_slice(&got.passed), body));
+		buf_free(&got.passed);
+		reader_free(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +447,7 @@ int main(void)
 		cmocka_unit_test(all_content_encoding_fields_count),
 		cmocka_unit_test(codings_that_hide_a_body_are_named),
 		cmocka_unit_test(the_usage_chunk_does_not_go_on),
+		cmocka_unit_test(a_transcription_may_be_plain_text),
 		cmocka_unit_test(a_long_event_is_read_as_it_passes),
 		cmocka_unit_test(a_long_event_that_is_no_json_is_told),
 	};
