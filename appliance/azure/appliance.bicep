@@ -6,7 +6,7 @@ param location string = resourceGroup().location
 param name string = 'sallyport'
 @description('Resource id of an image or gallery image version of the appliance (Gen2)')
 param imageId string
-@description('Public key of the account "operator"; there is no password')
+@description('Public key of the account "gateadmin"; there is no password')
 param sshKey string
 @allowed([1, 2])
 @description('2: active/active behind an internal load balancer')
@@ -238,11 +238,11 @@ resource machines 'Microsoft.Compute/virtualMachines@2024-03-01' = [for i in ran
     securityProfile: {securityType: 'TrustedLaunch', uefiSettings: {secureBootEnabled: true, vTpmEnabled: true}}
     osProfile: {
       computerName: '${name}-${i}'
-      adminUsername: 'operator'
+      adminUsername: 'gateadmin'
       customData: base64(userData)
       linuxConfiguration: {
         disablePasswordAuthentication: true
-        ssh: {publicKeys: [{path: '/home/operator/.ssh/authorized_keys', keyData: sshKey}]}
+        ssh: {publicKeys: [{path: '/home/gateadmin/.ssh/authorized_keys', keyData: sshKey}]}
       }
     }
     networkProfile: {
@@ -299,13 +299,13 @@ resource collectorMachine 'Microsoft.Compute/virtualMachines@2024-03-01' = if (c
     securityProfile: {securityType: 'TrustedLaunch', uefiSettings: {secureBootEnabled: true, vTpmEnabled: true}}
     osProfile: {
       computerName: '${name}-collector'
-      adminUsername: 'operator'
+      adminUsername: 'gateadmin'
       customData: base64(replace(
         replace(loadTextContent('user-data-collector.yaml'), '@COLLECTOR@', collectorAddress),
         '@COLLECTOR_KEY@', collectorKey))
       linuxConfiguration: {
         disablePasswordAuthentication: true
-        ssh: {publicKeys: [{path: '/home/operator/.ssh/authorized_keys', keyData: sshKey}]}
+        ssh: {publicKeys: [{path: '/home/gateadmin/.ssh/authorized_keys', keyData: sshKey}]}
       }
     }
     networkProfile: {networkInterfaces: [{id: collectorNic.id}]}

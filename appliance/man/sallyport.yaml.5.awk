@@ -71,6 +71,10 @@ BEGIN {
 /^#/ {
 	line = $0
 	sub(/^# ?/, "", line)
+	if (line == "") {
+		paragraph()
+		next
+	}
 	if (line ~ /^[a-z]+:$/) {
 		section = line
 		start_list = 1

@@ -69,6 +69,10 @@ def test_the_template_is_whole():
         assert "routeTable" not in line
     assert "privateEndpointNetworkPolicies: 'RouteTableEnabled'" in text
     assert "loadDistribution: 'SourceIP'" in text and "requestPath: '/health'" in text
+    # Debian makes no user whose name is that of one of its groups
+    with open("/usr/share/base-passwd/group.master", encoding="ascii") as file:
+        groups = {line.split(":")[0] for line in file}
+    assert "operator" in groups and not groups & set(re.findall(r"adminUsername: '(\w+)'", text))
     assert text.count("enableIPForwarding: true") == 2 and "disablePasswordAuthentication: true" in text
 
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "call.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <yyjson.h>
 
@@ -169,10 +171,25 @@ static struct refusal refusal_asked(const struct call *call)
 	return refusal;
 }
 
+/* What every request is to meet now; the knobs of the request itself go before. */
+static void read_knobs(struct call *call, const char *path)
+{
+	char text[4096];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+	if (got > 0)
+		knob_take_text(&call->knob, slice_of(text, (size_t)got));
+	if (fd >= 0)
+		close(fd);
+}
+
 void call_read_head(struct call *call, const struct service *service, const struct message *m)
 {
 	const struct refusal *refusal;
 
+	if (service->knobs)
+		read_knobs(call, service->knobs);
 	for (size_t i = 0; i < m->nheaders; i++)
 		knob_take_header(&call->knob, m->headers[i].name, m->headers[i].value);
 	refusal = read_path(call, m->target);

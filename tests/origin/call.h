@@ -55,6 +55,7 @@ struct service {
 	const char *region; /* of x-ms-region */
 	char **keys;	    /* accepted; none: any that is not empty */
 	size_t nkeys;
+	const char *knobs; /* a file with knobs for every request, read again for each; or NULL */
 };
 
 void call_reset(struct call *call);

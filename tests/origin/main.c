@@ -25,12 +25,13 @@ static const char usage[] =
 	"  --body-kept BYTES   of a request body in the journal (65536)\n"
 	"  --key KEY           accept this credential (repeat); without it any\n"
 	"  --region NAME       of x-ms-region (Sweden Central)\n"
+	"  --knobs FILE        \"[x-test-NAME=VALUE]…\" for every request, read again for each\n"
 	"  --tls-max VERSION   1.0, 1.1, 1.2 or 1.3\n"
 	"  --processes N       that share the addresses (1)\n"
 	"Prints \"ready\" when it accepts connections.\n";
 
 struct options {
-	const char *certificates, *journal, *region;
+	const char *certificates, *journal, *region, *knobs;
 	struct address_port listen[LISTENERS_MAX];
 	size_t nlisten;
 	char *keys[KEYS_MAX];
@@ -62,6 +63,9 @@ static bool take_option(struct options *o, int option, char *value)
 	case 'r':
 		o->region = value;
 		return true;
+	case 'n':
+		o->knobs = value;
+		return true;
 	case 'l':
 		return o->nlisten < LISTENERS_MAX &&
 		       !address_port_parse(value, &o->listen[o->nlisten++]);
@@ -90,6 +94,7 @@ static bool read_options(int argc, char **argv, struct options *o)
 		{"certificates", required_argument, NULL, 'c'},
 		{"journal", required_argument, NULL, 'j'},
 		{"region", required_argument, NULL, 'r'},
+		{"knobs", required_argument, NULL, 'n'},
 		{"listen", required_argument, NULL, 'l'},
 		{"key", required_argument, NULL, 'k'},
 		{"body-kept", required_argument, NULL, 'b'},
@@ -157,6 +162,7 @@ static int serve(const struct options *o, int ready)
 	if (!origin.certificates)
 		return 1;
 	origin.service.region = o->region;
+	origin.service.knobs = o->knobs;
 	origin.service.keys = (char **)(uintptr_t)o->keys;
 	origin.service.nkeys = o->nkeys;
 	for (size_t i = 0; i < o->nlisten; i++) {

@@ -167,7 +167,7 @@ static int beat(struct test_worker *w, struct why *why)
 static int worker_init(struct role_context *context, void **state, struct why *why)
 {
 	static const char *const unused[] = {"listener6", "ca_certificate", "tickets", "sources",
-		"wake_worker", "signer", "ca_key"};
+		"standing", "wake_worker", "signer", "ca_key"};
 	struct test_worker *w = calloc(1, sizeof(*w));
 	struct buf key = BUF_EMPTY;
 	int fd;

@@ -11,6 +11,8 @@ from lab.lab import TOP, build_directory
 from lab.process import Process, wait_for
 
 BOOT_SECONDS = int(os.environ.get("VM_SECONDS", "1500"))
+# As the template calls it. (Debian has a group "operator", and makes no such user.)
+ADMIN = "gateadmin"
 FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"
 
 
@@ -63,7 +65,7 @@ class Machine:
     def seed_with(self, network_config, user_data):
         """What cloud-init finds; and an operator, who on Azure is the platform's to make."""
         with open(self.ssh_key + ".pub", encoding="ascii") as key:
-            operator = {"name": "operator", "ssh_authorized_keys": [key.read().strip()],
+            operator = {"name": ADMIN, "ssh_authorized_keys": [key.read().strip()],
                         "sudo": "ALL=(ALL) NOPASSWD:ALL", "shell": "/bin/bash"}
         texts = {
             "meta-data": "instance-id: sallyport-check\nlocal-hostname: gate\n",
@@ -125,9 +127,9 @@ class Machine:
     def ssh(self, command, check=True):
         """As the operator, with the key that cloud-init was given, from outside."""
         return self.lab.network.origin.run(
-            "ssh", "-q", "-F", "none", "-i", self.ssh_key, "-o", "StrictHostKeyChecking=no", "-o",
+            "ssh", "-o", "LogLevel=ERROR", "-F", "none", "-i", self.ssh_key, "-o", "StrictHostKeyChecking=no", "-o",
             "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=60",
-            f"operator@{self.address}", command, check=check, timeout=BOOT_SECONDS)
+            f"{ADMIN}@{self.address}", command, check=check, timeout=BOOT_SECONDS)
 
     def reboot(self):
         self.heard = len(self.all_said())

@@ -18,7 +18,7 @@ from lab import network
 from lab.appliance import AZURE
 from lab.lab import build_directory
 from lab.process import Process, wait_for
-from machine import BOOT_SECONDS, Machine, azure_user_data
+from machine import ADMIN, BOOT_SECONDS, Machine, azure_user_data
 
 MACS = {"outside": "52:54:00:5a:11:00", "inside": "52:54:00:5a:11:01"}
 COLLECTOR = network.DNS + ":24224"
@@ -178,7 +178,7 @@ def test_what_cloud_init_was_given_is_done(machine):
 
 
 def test_ssh_is_for_the_outside_and_has_no_password(lab, machine):
-    assert machine.ssh("id -un").stdout == "operator\n"
+    assert machine.ssh("id -un").stdout == ADMIN + "\n"
     settings = machine.ssh("sudo sshd -T").stdout
     assert "passwordauthentication no\n" in settings and "permitrootlogin no\n" in settings
     # Neither by the address inside nor by the one outside, from where clients are

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <math.h>
-#include <msgpack.h>
 #include <stddef.h>
 
+#include "audit/msgpack_put.h"
 #include "audit/redact.h"
 #include "audit/text.h"
 #include "base/clock.h"
@@ -26,16 +26,14 @@ const size_t event_offsets[SCHEMA_COUNT] = {
 #undef MEMBER_OFFSET
 };
 
-static int append(void *out, const char *data, size_t len)
+static int pack_text_plain(struct buf *record, struct slice s)
 {
-	return buf_append(out, data, len);
-}
+	unsigned char *at = (unsigned char *)buf_reserve(record, MSGPACK_HEAD_MAX + s.len);
 
-static int pack_plain(msgpack_packer *packer, struct slice s)
-{
-	int error = msgpack_pack_str(packer, s.len);
-
-	return error || !s.len ? error : msgpack_pack_str_body(packer, s.data, s.len);
+	if (!at)
+		return -ENOMEM;
+	buf_commit(record, msgpack_put_text(at, s));
+	return 0;
 }
 
 /* A text that needs edits: its length is known afterwards, so that its header is a str32. */
@@ -59,32 +57,28 @@ static int pack_edited(struct buf *record, struct slice s, size_t max, bool *cut
 	record->end = record->start + header + 5 + len;
 	at = (unsigned char *)record->memory + record->start + header;
 	at[0] = 0xdb;
-	at[1] = (unsigned char)(len >> 24);
-	at[2] = (unsigned char)(len >> 16);
-	at[3] = (unsigned char)(len >> 8);
-	at[4] = (unsigned char)len;
+	msgpack_put_be(at + 1, 4, len);
 	return 0;
 }
 
 /* Sets *cut when s was longer than max. */
-static int pack_text(msgpack_packer *packer, struct buf *record, struct slice s, size_t max,
-	bool *cut)
+static int pack_text(struct buf *record, struct slice s, size_t max, bool *cut)
 {
 	struct text_edit edit;
 
 	*cut = s.len > max;
 	s = utf8_cut(s, max);
-	return text_edit_next(s, 0, &edit) ? pack_edited(record, s, max, cut) :
-					     pack_plain(packer, s);
+	return text_edit_next(s, 0, &edit) ? pack_edited(record, s, max, cut)
+					   : pack_text_plain(record, s);
 }
 
-static int pack_url(msgpack_packer *packer, struct buf *record, struct slice s, bool *cut)
+static int pack_url(struct buf *record, struct slice s, bool *cut)
 {
 	struct buf redacted = BUF_EMPTY;
 	int error = redact_url(s, &redacted);
 
 	if (!error)
-		error = pack_text(packer, record, buf_slice(&redacted), TEXT_MAX, cut);
+		error = pack_text(record, buf_slice(&redacted), TEXT_MAX, cut);
 	buf_free(&redacted);
 	return error;
 }
@@ -132,32 +126,37 @@ static int text_without_secrets(const struct event *event, struct slice *text, s
 	return 0;
 }
 
-static int pack_value(msgpack_packer *packer, struct buf *record, const struct schema_field *field,
-	const void *member, bool *cut)
+/* A value that is no text: its length. */
+static size_t put_value(unsigned char *at, enum schema_kind kind, const void *member)
 {
-	struct address_text address;
-
-	switch (field->kind) {
-	case SCHEMA_TEXT:
-		return pack_text(packer, record, *(const struct slice *)member, TEXT_MAX, cut);
-	case SCHEMA_URL:
-		return pack_url(packer, record, *(const struct slice *)member, cut);
-	case SCHEMA_CONTENT:
-		return pack_text(packer, record, *(const struct slice *)member, CONTENT_MAX, cut);
+	switch (kind) {
 	case SCHEMA_NUMBER:
-		return msgpack_pack_uint64(packer, ((const struct event_number *)member)->value);
+		return msgpack_put_number(at, ((const struct event_number *)member)->value);
 	case SCHEMA_REAL:
-		return msgpack_pack_double(packer, ((const struct event_real *)member)->value);
+		return msgpack_put_real(at, ((const struct event_real *)member)->value);
 	case SCHEMA_FLAG:
-		return *(const enum event_flag *)member == EVENT_YES ? msgpack_pack_true(packer) :
-								       msgpack_pack_false(packer);
+		return msgpack_put_flag(at, *(const enum event_flag *)member == EVENT_YES);
 	case SCHEMA_ADDRESS:
-		address = address_format(member);
-		return pack_plain(packer, slice_of_string(address.text));
+		return msgpack_put_text(at, slice_of_string(address_format(member).text));
 	case SCHEMA_PORT:
-		return msgpack_pack_uint16(packer, *(const uint16_t *)member);
+		return msgpack_put_number(at, *(const uint16_t *)member);
+	default:
+		return 0;
 	}
-	return -EINVAL;
+}
+
+static int pack_member_text(struct buf *record, const struct event *event, enum schema_kind kind,
+	struct slice text, bool *cut)
+{
+	struct buf scratch = BUF_EMPTY;
+	int error = text_without_secrets(event, &text, &scratch);
+
+	if (!error && kind == SCHEMA_URL)
+		error = pack_url(record, text, cut);
+	else if (!error)
+		error = pack_text(record, text, kind == SCHEMA_TEXT ? TEXT_MAX : CONTENT_MAX, cut);
+	buf_wipe(&scratch);
+	return error;
 }
 
 static bool is_text(const struct schema_field *field)
@@ -166,33 +165,34 @@ static bool is_text(const struct schema_field *field)
 	       field->kind == SCHEMA_CONTENT;
 }
 
-static int pack_field(msgpack_packer *packer, struct buf *record, const struct event *event,
+/* Longer than every name and every value that is no text, together. */
+#define FIELD_MAX 128
+
+static int pack_field(struct buf *record, const struct event *event,
 	const struct schema_field *field, const void *member, bool *cut)
 {
-	struct buf scratch = BUF_EMPTY;
-	struct slice text;
-	int error = pack_plain(packer, field->name);
+	unsigned char *at = (unsigned char *)buf_reserve(record, FIELD_MAX);
+	size_t len;
 
-	if (!error && is_text(field)) {
-		text = *(const struct slice *)member;
-		member = &text;
-		error = text_without_secrets(event, &text, &scratch);
-	}
-	if (!error)
-		error = pack_value(packer, record, field, member, cut);
-	buf_wipe(&scratch);
-	return error;
+	if (!at)
+		return -ENOMEM;
+	len = msgpack_put_text(at, field->name);
+	if (!is_text(field))
+		len += put_value(at + len, field->kind, member);
+	buf_commit(record, len);
+	return is_text(field) ? pack_member_text(record, event, field->kind,
+					*(const struct slice *)member, cut)
+			      : 0;
 }
 
-static int pack_fields(msgpack_packer *packer, struct buf *record, const struct event *event,
-	uint32_t *count)
+static int pack_fields(struct buf *record, const struct event *event, uint32_t *count)
 {
+	static const struct schema_field version = {SCHEMA_NUMBER, {"schema.version", 14}};
+	static const struct event_number version_number = {SCHEMA_VERSION, true};
 	static const enum event_flag yes = EVENT_YES;
 	bool cut = false;
-	int error = pack_plain(packer, SLICE("schema.version"));
+	int error = pack_field(record, event, &version, &version_number, &cut);
 
-	if (!error)
-		error = msgpack_pack_uint8(packer, SCHEMA_VERSION);
 	*count = 1;
 	for (size_t i = 0; !error && i < SCHEMA_COUNT; i++) {
 		const struct schema_field *field = &schema_fields[i];
@@ -204,22 +204,15 @@ static int pack_fields(msgpack_packer *packer, struct buf *record, const struct 
 		cut = false;
 		if (!present(field, member))
 			continue;
-		error = pack_field(packer, record, event, field, member, &cut);
+		error = pack_field(record, event, field, member, &cut);
 		++*count;
 	}
 	return error;
 }
 
-static void put_be32(unsigned char *at, uint32_t value)
-{
-	for (int i = 3; i >= 0; i--, value >>= 8)
-		at[i] = (unsigned char)value;
-}
-
 int event_encode(const struct event *event, struct buf *record)
 {
 	size_t before = buf_len(record);
-	msgpack_packer packer;
 	unsigned char *head;
 	uint32_t count;
 	int error;
@@ -231,17 +224,15 @@ int event_encode(const struct event *event, struct buf *record)
 			slice_first(event->output_messages, CONTENT_MAX).len))
 		return -ENOMEM;
 	buf_commit(record, 8 + MAP_HEADER);
-	msgpack_packer_init(&packer, record, append);
-	error = pack_fields(&packer, record, event, &count);
+	error = pack_fields(record, event, &count);
 	if (error) {
 		record->end -= buf_len(record) - before;
 		return -ENOMEM;
 	}
 	head = (unsigned char *)record->memory + record->start + before;
-	put_be32(head, (uint32_t)(event->time_ns / NS_PER_S));
-	put_be32(head + 4, (uint32_t)(event->time_ns % NS_PER_S));
+	msgpack_put_be(head, 4, event->time_ns / NS_PER_S);
+	msgpack_put_be(head + 4, 4, event->time_ns % NS_PER_S);
 	head[8] = 0xde;
-	head[9] = (unsigned char)(count >> 8);
-	head[10] = (unsigned char)count;
+	msgpack_put_be(head + 9, 2, count);
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "audit/redact.h"
 #include "base/utf8.h"
@@ -24,28 +25,6 @@ static lanes stops(lanes here, lanes next)
 		(k & (e | (lanes)(next == '-')));
 }
 
-/* The same for one byte; the last byte of a text has no next: 0. */
-static bool is_stop(unsigned char here, unsigned char next)
-{
-	unsigned char after = next | 0x20;
-
-	switch (here) {
-	case 'k':
-	case 'K':
-		return after == 'e' || next == '-';
-	case 'b':
-	case 'B':
-		return after == 'e';
-	case 'z':
-	case 'Z':
-		return after == 'a';
-	case 'J':
-		return true;
-	default:
-		return here >= 0x80;
-	}
-}
-
 /* The first lane of all ones, of which there is one. */
 static size_t first_lane(lane_words found)
 {
@@ -62,22 +41,26 @@ static size_t first_lane(lane_words found)
 static size_t next_stop(struct slice s, size_t from)
 {
 	const unsigned char *p = (const unsigned char *)s.data;
+	unsigned char end[LANES + 1] = {0};
+	lane_words found;
+	lanes here, next;
 	size_t at = from;
 
-	while (s.len - at > LANES) {
-		lane_words found;
-		lanes here, next;
-
+	for (; at + LANES < s.len; at += LANES) {
 		memcpy(&here, p + at, LANES);
 		memcpy(&next, p + at + 1, LANES);
 		found = (lane_words)stops(here, next);
 		if (found[0] | found[1])
 			return at + first_lane(found);
-		at += LANES;
 	}
-	while (at < s.len && !is_stop(p[at], at + 1 < s.len ? p[at + 1] : 0))
-		at++;
-	return at;
+	if (at >= s.len)
+		return s.len;
+	/* NUL follows the last byte, and is no stop. */
+	memcpy(end, p + at, s.len - at);
+	memcpy(&here, end, LANES);
+	memcpy(&next, end + 1, LANES);
+	found = (lane_words)stops(here, next);
+	return found[0] | found[1] ? at + first_lane(found) : s.len;
 }
 
 bool text_edit_next(struct slice s, size_t from, struct text_edit *edit)

@@ -104,8 +104,10 @@ enum breaker_state breaker_state(
 		*until_ns = now_ns + NS_PER_S;
 		return BREAKER_OPEN;
 	}
-	if (open)
+	if (open) {
+		*until_ns = open;
 		return BREAKER_HALF_OPEN;
+	}
 	*until_ns = low > now_ns ? low : 0;
 	return low > now_ns ? BREAKER_LOW : BREAKER_CLOSED;
 }

@@ -40,7 +40,7 @@ const char *backend_outcome_name(enum backend_outcome outcome);
 enum backend_outcome backend_outcome_of_whole(enum backend_outcome outcome);
 
 /* row NULL: nothing is known, so it is closed. *until_ns: when that may change by itself; 0: it does
- * not. */
+ * not; half-open: since when it is. */
 enum breaker_state breaker_state(
 	const struct standing_row *row, uint64_t now_ns, uint64_t *until_ns);
 /* The part of its weight that a backend gets, in thousandths: less than all after a recovery. */

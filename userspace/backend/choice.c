@@ -5,6 +5,9 @@
 
 #include "base/clock.h"
 
+/* Who must not find out finds out all the same when nobody else has for so long. */
+#define CAREFUL_NS (30 * NS_PER_S)
+
 /* ---- one member ---- */
 
 struct choice_view pool_view(const struct standing *standing, struct slice backend,
@@ -53,7 +56,8 @@ static double score(
 }
 
 /* Nearly empty ones only when nobody else is left: they have not refused anybody yet. */
-static bool is_asked(const struct choice_view *view, const struct choice_query *query, bool low)
+static bool is_asked(const struct choice_view *view, const struct choice_query *query, bool low,
+	uint64_t now_ns)
 {
 	switch (view->state) {
 	case BREAKER_CLOSED:
@@ -61,14 +65,14 @@ static bool is_asked(const struct choice_view *view, const struct choice_query *
 	case BREAKER_LOW:
 		return low;
 	case BREAKER_HALF_OPEN:
-		return !query->no_probe;
+		return !query->careful || now_ns - view->until_ns >= CAREFUL_NS;
 	default:
 		return false;
 	}
 }
 
 static int best_of(const struct pool *pool, const struct choice_view *views,
-	const struct choice_query *query, bool low)
+	const struct choice_query *query, bool low, uint64_t now_ns)
 {
 	uint64_t number = query->affinity ? query->affinity : query->random;
 	double least = 0;
@@ -78,7 +82,7 @@ static int best_of(const struct pool *pool, const struct choice_view *views,
 		const struct pool_member *member = &pool->members[i];
 		double mine;
 
-		if (query->tried >> i & 1 || !is_asked(&views[i], query, low))
+		if (query->tried >> i & 1 || !is_asked(&views[i], query, low, now_ns))
 			continue;
 		if (best >= 0 && member->priority > pool->members[best].priority)
 			continue;
@@ -94,10 +98,13 @@ static int best_of(const struct pool *pool, const struct choice_view *views,
 struct choice choice_of(const struct pool *pool, const struct choice_view *views,
 	const struct choice_query *query, uint64_t now_ns)
 {
-	struct choice choice = {.member = best_of(pool, views, query, false)};
+	struct choice choice = {.member = best_of(pool, views, query, false, now_ns)};
 
+	/* Without another one to turn to, a client that is let through loses nothing. */
+	if (pool->n == 1)
+		return (struct choice){.member = query->tried & 1 ? -1 : 0};
 	if (choice.member < 0)
-		choice.member = best_of(pool, views, query, true);
+		choice.member = best_of(pool, views, query, true, now_ns);
 	if (choice.member >= 0) {
 		choice.probe = views[choice.member].state == BREAKER_HALF_OPEN;
 		return choice;
@@ -106,6 +113,7 @@ struct choice choice_of(const struct pool *pool, const struct choice_view *views
 	for (unsigned i = 0; i < pool->n; i++) {
 		uint64_t ns = views[i].until_ns > now_ns ? views[i].until_ns - now_ns : 0;
 
+		choice.paused |= views[i].state == BREAKER_PAUSED;
 		if (ns && (!choice.wait_ns || ns < choice.wait_ns))
 			choice.wait_ns = ns;
 	}
@@ -198,4 +206,19 @@ bool pool_record(struct standing *standing, const struct pool *pool, const struc
 		changed |= breaker_record(
 			part, &pool->rules, outcome, reading, choice->probe, now_ns);
 	return changed;
+}
+
+void pool_usage(struct standing *standing, const struct pool *pool, const struct choice *choice,
+	struct slice deployment, uint64_t input_tokens, uint64_t cached_tokens)
+{
+	const struct rows rows = rows_of(standing, pool->members[choice->member].name, deployment);
+
+	for (int i = 0; i < 2; i++) {
+		if (!rows.row[i])
+			continue;
+		atomic_fetch_add_explicit(
+			&rows.row[i]->input_tokens, input_tokens, memory_order_relaxed);
+		atomic_fetch_add_explicit(
+			&rows.row[i]->cached_tokens, cached_tokens, memory_order_relaxed);
+	}
 }

@@ -24,16 +24,19 @@ struct choice_query {
 	 * (0) go by random. */
 	uint64_t affinity;
 	uint64_t random;
-	bool no_probe; /* this call must not be the one that finds out */
+	bool careful; /* rather another call than this one finds out whether a backend is alive */
 };
 
 struct choice {
 	int member;	  /* -1: nobody is to be asked now */
 	bool probe;	  /* it is the one that tries; pool_record with it, whatever comes */
-	uint64_t wait_ns; /* without a member: until the first of them may be asked; 0: never */
+	/* Without a member: */
+	uint64_t wait_ns; /* until the first of them may be asked; 0: it is not known */
+	bool paused;	  /* one of them would, but asked for a pause */
 };
 
-/* The choice itself, by views of all members. Does not claim a probe. */
+/* The choice itself, by views of all members. Does not claim a probe. The only member of a pool is
+ * asked whatever is known of it. */
 struct choice choice_of(const struct pool *pool, const struct choice_view *views,
 	const struct choice_query *query, uint64_t now_ns);
 
@@ -45,6 +48,10 @@ struct choice pool_choose(struct standing *standing, const struct pool *pool,
 bool pool_record(struct standing *standing, const struct pool *pool, const struct choice *choice,
 	struct slice deployment, enum backend_outcome outcome, const struct reading *reading,
 	uint64_t now_ns);
+
+/* Input tokens of an answered call, and those of them that were in the provider's prompt cache. */
+void pool_usage(struct standing *standing, const struct pool *pool, const struct choice *choice,
+	struct slice deployment, uint64_t input_tokens, uint64_t cached_tokens);
 
 /* What is known of a member for calls of that deployment: the worse of what is known of the backend
  * and of the deployment. */

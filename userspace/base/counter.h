@@ -92,6 +92,11 @@
 	X(ORIGIN_FLOODED, "origin.flooded", "connections closed because the origin sent too many TLS messages without payload") \
 	X(ORIGIN_LOST, "origin.lost", "connections that failed during an exchange") \
 	X(ORIGIN_TIMEOUT, "origin.timeout", "origins that did not answer in time") \
+	X(BACKEND_TURNED, "backend.turned", "calls sent to another backend because one did not answer") \
+	X(BACKEND_NONE, "backend.none", "calls that no backend of their pool could be asked for") \
+	X(BACKEND_BUDGET, "backend.budget", "calls not sent to another backend for want of pools.retry_budget") \
+	X(BACKEND_OUT, "backend.out", "times that a backend, or a deployment of one, was taken out") \
+	X(BACKEND_IN, "backend.in", "times that one was in again") \
 	/* process */                                                                          \
 	X(PROCESS_STARTED, "process.started", "child processes started")                       \
 	X(PROCESS_DIED, "process.died", "child processes that ended unasked")                  \

@@ -10,6 +10,7 @@ int cmd_search(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
+int cmd_backends(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
 int cmd_drain(int argc, char **argv);

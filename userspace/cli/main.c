@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{"selftest", cmd_selftest, "is this machine inspecting? with what was seen, and the fix"},
 	{"health", cmd_health, "tell load balancers whether clients may come"},
 	{"drain", cmd_drain, "let load balancers send clients elsewhere, before maintenance"},
+	{"backends", cmd_backends, "show which backends are asked now, and what came of the calls"},
 	{"sources", cmd_sources, "show what the kernel counted of every source address"},
 	{"top", cmd_top, "show the same, live"},
 	{"metrics", cmd_metrics, "print or serve the same and all counters, for Prometheus"},

@@ -102,7 +102,9 @@ enum config_provider { CONFIG_PROVIDER_AZURE, CONFIG_PROVIDER_OPENAI };
 struct config_host {
 	char *pattern;		/* lower case */
 	enum config_provider provider;
-	struct config_backend *backend; /* NULL: the origin the client named */
+	/* At most one of them is there; neither: the origin the client named. */
+	struct config_backend *backend;
+	struct config_pool *pool;
 	enum config_fail fail;	/* CONFIG_FAIL_DEFAULT: as datapath.fail */
 	struct prefix *exempt_sources; /* whose calls pass uninspected, for these clients pin */
 	size_t nexempt_sources;
@@ -118,6 +120,24 @@ struct config_backend {
 	char *key_file;		/* service key, opened by the parent; NULL: the client's passes */
 	enum { CONFIG_KEY_API_KEY, CONFIG_KEY_BEARER } key_header;
 	char *region;		/* for events; may be NULL */
+	uint32_t priority;	/* in its pools: the lowest that is alive is asked … */
+	uint32_t weight;	/* … each of these as often as its weight says; 1 */
+};
+
+#define CONFIG_POOL_MAX 64 /* backends of a pool */
+
+/* Backends that stand in for each other. */
+struct config_pool {
+	char *name;
+	struct config_backend **backends;
+	size_t nbackends;
+	uint32_t failures;	/* so many in a row take a backend out: 5 … */
+	uint32_t failure_rate;	/* … or so many of a hundred calls; 0: they do not: 50 */
+	uint64_t out_ns;	/* for so long at first: 10 s */
+	uint64_t pause_max_ns;	/* a backend that asks for a longer pause gets this one: 60 s */
+	uint32_t retry_budget;	/* further attempts for a hundred calls: 20 */
+	uint64_t retry_ns;	/* no further attempt begins this long after the call: 60 s */
+	uint64_t first_output_ns; /* a backend whose output has not begun by then is left; 0: never */
 };
 
 struct config_tls {
@@ -215,6 +235,8 @@ struct config {
 	size_t nhosts;
 	struct config_backend *backends;
 	size_t nbackends;
+	struct config_pool *pools;
+	size_t npools;
 	struct config_tls tls;
 	struct config_tcp tcp;
 	struct config_http http;

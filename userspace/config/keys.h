@@ -66,6 +66,7 @@
 	S(pattern, PATTERN, pattern, REQUIRED, "")                                                \
 	S(provider, CHOICE, provider, REQUIRED, "azure|openai")                                   \
 	S(backend, BACKEND, backend, NULL, "")                                                    \
+	S(pool, POOL, pool, NULL, "")                                                             \
 	S(fail, CHOICE, fail, "default", "closed|open|default")                                   \
 	L(exempt_sources, PREFIX, exempt_sources, NULL, "")
 
@@ -76,7 +77,20 @@
 	S(port, U16, port, "443", "1..65535")                                                     \
 	S(key_file, PATH, key_file, NULL, "")                                                     \
 	S(key_header, CHOICE, key_header, "api-key", "api-key|bearer")                            \
-	S(region, NAME, region, NULL, "")
+	S(region, NAME, region, NULL, "")                                                         \
+	S(priority, U32, priority, "1", "1..1000")                                                \
+	S(weight, U32, weight, "1", "1..1000")
+
+#define KEYS_POOL(S, L)                                                                           \
+	S(name, NAME, name, REQUIRED, "")                                                         \
+	L(backends, BACKEND, backends, NULL, "")                                                  \
+	S(failures, U32, failures, "5", "1..1000")                                                \
+	S(failure_rate, U32, failure_rate, "50", "0..100")                                        \
+	S(out_time, DURATION, out_ns, "10s", "100ms..1h")                                         \
+	S(pause_max, DURATION, pause_max_ns, "60s", "1s..1h")                                     \
+	S(retry_budget, U32, retry_budget, "20", "0..100")                                        \
+	S(retry_time, DURATION, retry_ns, "60s", "0s..1h")                                        \
+	S(first_output_timeout, DURATION, first_output_ns, "0s", "0s..1d")
 
 #define KEYS_TLS(S, L)                                                                            \
 	S(ca_certificate, PATH, ca_certificate, "/etc/sallyport/ca.pem", "")                      \

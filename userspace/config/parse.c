@@ -61,6 +61,25 @@ static int parse_name(const struct fill *f)
 	return f->config->appliance.name ? 0 : fill_memory(f);
 }
 
+/* The backends, and the pools, which refer to them. */
+static int parse_pools(const struct fill *f, const struct raw *raw)
+{
+	struct config *c = f->config;
+	int error;
+
+	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
+	c->pools = calloc(raw->pools_count + 1, sizeof(*c->pools));
+	if (!c->backends || !c->pools)
+		return fill_memory(f);
+	error = fill_entries(f, &section_backend, (const char *)raw->backends,
+		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
+		sizeof(*c->backends), &c->nbackends);
+	return error ? error
+		     : fill_entries(f, &section_pool, (const char *)raw->pools,
+			       sizeof(*raw->pools), raw->pools_count, (char *)c->pools,
+			       sizeof(*c->pools), &c->npools);
+}
+
 static int parse_config(const struct fill *f, const struct raw *raw)
 {
 	struct config *c = f->config;
@@ -76,13 +95,8 @@ static int parse_config(const struct fill *f, const struct raw *raw)
 		if (error < 0)
 			return error;
 	}
-	c->backends = calloc(raw->backends_count + 1, sizeof(*c->backends));
-	if (!c->backends)
-		return fill_memory(f);
 	/* Before the hosts, which refer to them. */
-	error = fill_entries(f, &section_backend, (const char *)raw->backends,
-		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
-		sizeof(*c->backends), &c->nbackends);
+	error = parse_pools(f, raw);
 	if (error == 0 && !node_find(f->root, "hosts"))
 		error = parse_default_hosts(f);
 	else if (error == 0) {
@@ -187,6 +201,9 @@ void config_free(struct config *config)
 		fill_free(&section_host, &config->hosts[i]);
 	for (size_t i = 0; i < config->nbackends; i++)
 		fill_free(&section_backend, &config->backends[i]);
+	for (size_t i = 0; i < config->npools; i++)
+		fill_free(&section_pool, &config->pools[i]);
+	free(config->pools);
 	free(config->hosts);
 	free(config->backends);
 	free(config);

@@ -52,35 +52,140 @@ static int rules_names(const struct rules *r)
 					r->name, entry_line(r, "hosts", i, "pattern"), i,
 					c->hosts[i].pattern,
 					entry_line(r, "hosts", before, "pattern"));
-	for (size_t i = 0; i < c->nbackends; i++)
-		for (size_t before = 0; before < i; before++)
-			if (strcmp(c->backends[i].name, c->backends[before].name) == 0)
-				return problem_set(r->problems, EINVAL,
-					"%s:%u: backends[%zu].name: expected each name once, found "
-					"\"%s\" also in line %u",
-					r->name, entry_line(r, "backends", i, "name"), i,
-					c->backends[i].name,
-					entry_line(r, "backends", before, "name"));
 	return 0;
 }
 
+/* No two entries of a list have the same name. */
+static int rules_once(const struct rules *r, const char *list, size_t n,
+	const char *(*name_of)(const struct config *config, size_t i))
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t before = 0; before < i; before++)
+			if (strcmp(name_of(r->config, i), name_of(r->config, before)) == 0)
+				return problem_set(r->problems, EINVAL,
+					"%s:%u: %s[%zu].name: expected each name once, found "
+					"\"%s\" also in line %u",
+					r->name, entry_line(r, list, i, "name"), list, i,
+					name_of(r->config, i), entry_line(r, list, before, "name"));
+	return 0;
+}
+
+static const char *backend_name(const struct config *config, size_t i)
+{
+	return config->backends[i].name;
+}
+
+static const char *pool_name(const struct config *config, size_t i)
+{
+	return config->pools[i].name;
+}
+
+static int rules_lists(const struct rules *r)
+{
+	int error = rules_once(r, "backends", r->config->nbackends, backend_name);
+
+	return error ? error : rules_once(r, "pools", r->config->npools, pool_name);
+}
+
 /* Under a wildcard the client names the resource: it would get the key of ours. */
+static int rules_host_key(
+	const struct rules *r, size_t i, const char *key, const struct config_backend *backend)
+{
+	const struct config_host *host = &r->config->hosts[i];
+
+	if (*host->pattern != '*' || !backend || !backend->key_file || backend->host)
+		return 0;
+	return problem_set(r->problems, EINVAL,
+		"%s:%u: hosts[%zu].%s: expected a backend with a host, or without a "
+		"key_file, for a pattern with \"*\", found \"%s\", whose key would go to "
+		"whatever name under \"%s\" a client asks for; give that backend its host, or "
+		"list the names one by one",
+		r->name, entry_line(r, "hosts", i, key), i, key, backend->name, host->pattern);
+}
+
 static int rules_keys(const struct rules *r)
+{
+	const struct config *c = r->config;
+	int error = 0;
+
+	for (size_t i = 0; i < c->nhosts && !error; i++) {
+		const struct config_pool *pool = c->hosts[i].pool;
+
+		error = rules_host_key(r, i, "backend", c->hosts[i].backend);
+		for (size_t j = 0; pool && j < pool->nbackends && !error; j++)
+			error = rules_host_key(r, i, "pool", pool->backends[j]);
+	}
+	return error;
+}
+
+/* A pool that could never answer, or not always the same. */
+static int rules_pools(const struct rules *r)
+{
+	const struct config *c = r->config;
+
+	for (size_t i = 0; i < c->npools; i++) {
+		const struct config_pool *pool = &c->pools[i];
+
+		if (!pool->nbackends || pool->nbackends > CONFIG_POOL_MAX)
+			return problem_set(r->problems, EINVAL,
+				"%s:%u: pools[%zu].backends: expected the names of 1 to %d backends, "
+				"found %zu",
+				r->name, entry_line(r, "pools", i, "backends"), i, CONFIG_POOL_MAX,
+				pool->nbackends);
+	}
+	for (size_t i = 0; i < c->nhosts; i++)
+		if (c->hosts[i].backend && c->hosts[i].pool)
+			return problem_set(r->problems, EINVAL,
+				"%s:%u: hosts[%zu].pool: expected either a backend or a pool, found "
+				"both",
+				r->name, entry_line(r, "hosts", i, "pool"), i);
+	return 0;
+}
+
+/* Whose API the name of a backend is known to speak; those of nobody we know speak either. */
+static bool host_speaks(const char *host, enum config_provider provider)
+{
+	static const struct {
+		const char *end;
+		enum config_provider provider;
+	} ends[] = {{"openai.azure.com", CONFIG_PROVIDER_AZURE},
+		{"services.ai.azure.com", CONFIG_PROVIDER_AZURE},
+		{"cognitiveservices.azure.com", CONFIG_PROVIDER_AZURE},
+		{"api.openai.com", CONFIG_PROVIDER_OPENAI}};
+	size_t len = strlen(host);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t end = strlen(ends[i].end);
+
+		if (len >= end && strcmp(host + len - end, ends[i].end) == 0 &&
+			(len == end || host[len - end - 1] == '.'))
+			return provider == ends[i].provider;
+	}
+	return true;
+}
+
+/* The paths of Azure and of OpenAI differ: such a backend would answer 404 to every call. */
+static int rules_dialects(const struct rules *r)
 {
 	const struct config *c = r->config;
 
 	for (size_t i = 0; i < c->nhosts; i++) {
-		const struct config_backend *backend = c->hosts[i].backend;
+		const struct config_host *host = &c->hosts[i];
+		size_t n = host->pool ? host->pool->nbackends : host->backend ? 1 : 0;
 
-		if (*c->hosts[i].pattern != '*' || !backend || !backend->key_file || backend->host)
-			continue;
-		return problem_set(r->problems, EINVAL,
-			"%s:%u: hosts[%zu].backend: expected a backend with a host, or without a "
-			"key_file, for a pattern with \"*\", found \"%s\", whose key would go to "
-			"whatever name under \"%s\" a client asks for; give that backend its host, or "
-			"list the names one by one",
-			r->name, entry_line(r, "hosts", i, "backend"), i, backend->name,
-			c->hosts[i].pattern);
+		for (size_t j = 0; j < n; j++) {
+			const struct config_backend *backend =
+				host->pool ? host->pool->backends[j] : host->backend;
+			const char *key = host->pool ? "pool" : "backend";
+
+			if (!backend->host || host_speaks(backend->host, host->provider))
+				continue;
+			return problem_set(r->problems, EINVAL,
+				"%s:%u: hosts[%zu].%s: expected backends that speak the API of the "
+				"host's provider, found \"%s\" at %s, which can never answer",
+				r->name, entry_line(r, "hosts", i, key), i, key, backend->name,
+				backend->host);
+		}
 	}
 	return 0;
 }
@@ -214,8 +319,9 @@ static int rules_processes(const struct rules *r)
 void rules_check(const char *name, const struct node *root, const struct config *config,
 	struct problems *problems)
 {
-	static int (*const rules[])(const struct rules *) = {rules_names, rules_keys, rules_datapath,
-		rules_admission, rules_tls, rules_audit, rules_processes};
+	static int (*const rules[])(const struct rules *) = {rules_names, rules_lists, rules_keys,
+		rules_pools, rules_dialects, rules_datapath, rules_admission, rules_tls,
+		rules_audit, rules_processes};
 	const struct rules r = {name, root, config, problems};
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)

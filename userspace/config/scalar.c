@@ -319,6 +319,17 @@ static int scalar_backend(
 	return -EINVAL;
 }
 
+static int scalar_pool(
+	const char *text, const struct config *config, struct config_pool **out)
+{
+	for (size_t i = 0; i < config->npools; i++)
+		if (config->pools[i].name && strcmp(config->pools[i].name, text) == 0) {
+			*out = &config->pools[i];
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int scalar_identity_parse(const char *text, struct config_identity *out)
 {
 	struct config_identity identity = {0};
@@ -393,6 +404,8 @@ int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 		return scalar_identity_parse(text, out);
 	case SCALAR_BACKEND:
 		return scalar_backend(text, config, out);
+	case SCALAR_POOL:
+		return scalar_pool(text, config, out);
 	default:
 		return scalar_string(kind, text, out);
 	}
@@ -431,18 +444,23 @@ static void expect_choice(const char *range, struct scalar_expected *e)
 	e->text[at] = '\0';
 }
 
-static void expect_backend(const struct config *config, struct scalar_expected *e)
+/* "the name of a pool (a, b)": those that there are. */
+static void expect_name(struct scalar_expected *e, const char *what,
+	const char *(*name_of)(const struct config *config, size_t i), const struct config *config,
+	size_t n)
 {
 	size_t at;
 
-	if (!config || !config->nbackends) {
-		snprintf(e->text, sizeof(e->text), "the name of a backend, and there is none");
+	if (!n) {
+		snprintf(e->text, sizeof(e->text), "the name of a %s, and there is none", what);
 		return;
 	}
-	at = (size_t)snprintf(e->text, sizeof(e->text), "the name of a backend (");
-	for (size_t i = 0; i < config->nbackends; i++) {
-		const char *name = config->backends[i].name;
+	at = (size_t)snprintf(e->text, sizeof(e->text), "the name of a %s (", what);
+	for (size_t i = 0; i < n; i++) {
+		const char *name = name_of(config, i);
 
+		if (!name)
+			continue;
 		if (at + strlen(name) + 8 > sizeof(e->text)) {
 			at += (size_t)sprintf(e->text + at, "...");
 			break;
@@ -450,6 +468,16 @@ static void expect_backend(const struct config *config, struct scalar_expected *
 		at += (size_t)sprintf(e->text + at, "%s%s", i ? ", " : "", name);
 	}
 	sprintf(e->text + at, ")");
+}
+
+static const char *backend_name(const struct config *config, size_t i)
+{
+	return config->backends[i].name;
+}
+
+static const char *pool_name(const struct config *config, size_t i)
+{
+	return config->pools[i].name;
 }
 
 struct scalar_expected scalar_expect(
@@ -478,7 +506,9 @@ struct scalar_expected scalar_expect(
 	else if (kind == SCALAR_CHOICE)
 		expect_choice(range, &e);
 	else if (kind == SCALAR_BACKEND)
-		expect_backend(config, &e);
+		expect_name(&e, "backend", backend_name, config, config ? config->nbackends : 0);
+	else if (kind == SCALAR_POOL)
+		expect_name(&e, "pool", pool_name, config, config ? config->npools : 0);
 	else if (kind == SCALAR_DURATION)
 		snprintf(e.text, sizeof(e.text), "a duration from %s to %s, such as \"30s\"", from, to);
 	else if (kind == SCALAR_SIZE)

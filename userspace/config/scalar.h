@@ -28,7 +28,8 @@
 	X(PREFIX, struct prefix)                                                                  \
 	X(ADDRESS_PORT, struct address_port)                                                      \
 	X(IDENTITY, struct config_identity)                                                       \
-	X(BACKEND, struct config_backend *) /* the name of one of config->backends */
+	X(BACKEND, struct config_backend *) /* the name of one of config->backends */             \
+	X(POOL, struct config_pool *)	   /* of one of config->pools */
 
 enum scalar_kind {
 #define SCALAR_ENUM(KIND, type) SCALAR_##KIND,
@@ -40,7 +41,7 @@ enum scalar_kind {
 size_t scalar_size(enum scalar_kind kind);
 
 /* Parses text as kind within range (see keys.h) into *out, whose former content is forgotten;
- * strings are malloc'ed. config is where a BACKEND is looked up. 0, -EINVAL, -ENOMEM. */
+ * strings are malloc'ed. config is where a BACKEND or POOL is looked up. 0, -EINVAL, -ENOMEM. */
 int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 	const struct config *config, void *out);
 /* Frees what scalar_parse allocated in *out. */

@@ -15,6 +15,7 @@
 SECTIONS(RAW_SECTION)
 RAW_SECTION(host, HOST)
 RAW_SECTION(backend, BACKEND)
+RAW_SECTION(pool, POOL)
 
 struct raw {
 #define RAW_MEMBER(section, KEYS) struct raw_##section section;
@@ -24,6 +25,8 @@ struct raw {
 	unsigned hosts_count;
 	struct raw_backend *backends;
 	unsigned backends_count;
+	struct raw_pool *pools;
+	unsigned pools_count;
 };
 
 extern const cyaml_schema_value_t schema;
@@ -31,6 +34,7 @@ extern const cyaml_schema_field_t schema_sections[];
 
 #define SECTION_COUNT 11
 extern const struct section sections[SECTION_COUNT];
-extern const struct section section_host, section_backend; /* elements of hosts and backends */
+/* Elements of hosts, backends and pools. */
+extern const struct section section_host, section_backend, section_pool;
 
 #endif

@@ -14,6 +14,7 @@
 static void stream_input(struct ev_loop *loop, ev_io *watcher, int events);
 static void stream_output(struct ev_loop *loop, ev_io *watcher, int events);
 static void stream_go_on(struct again *again);
+static void stream_cool(struct warm *warm);
 static void stream_tls_message(int write_p, int version, int content_type, const void *data,
 	size_t len, SSL *ssl, void *context);
 
@@ -37,6 +38,7 @@ int stream_open(struct stream *s, struct turn *turn, int fd, SSL *ssl, size_t wi
 	ev_io_init(&s->writing, stream_output, fd, EV_WRITE);
 	s->reading.data = s->writing.data = s;
 	again_init(&s->again, stream_go_on);
+	warm_init(&s->warm, stream_cool);
 	if (!ssl)
 		return 0;
 	bio = socket_bio_new(&s->bio, turn, fd);
@@ -48,6 +50,25 @@ int stream_open(struct stream *s, struct turn *turn, int fd, SSL *ssl, size_t wi
 	SSL_set_msg_callback(ssl, stream_tls_message);
 	SSL_set_msg_callback_arg(ssl, s);
 	return 0;
+}
+
+/* ---- memory ---- */
+
+/* An idle connection keeps no buffer: 5,000 of them would keep 5,000. */
+static void stream_cool(struct warm *warm)
+{
+	struct stream *s = list_entry(warm, struct stream, warm);
+
+	/* Those with a part of a record in them stay. */
+	if (s->ssl)
+		SSL_free_buffers(s->ssl);
+	if (!buf_len(&s->out))
+		buf_free(&s->out);
+}
+
+static void stream_use(struct stream *s)
+{
+	warm_use(&s->turn->warms, &s->warm);
 }
 
 /* ---- what the loop watches ---- */
@@ -191,6 +212,7 @@ static void stream_handshake_step(struct stream *s)
 	errno = 0;
 	s->read_wants_write = false;
 	s->bio.dry = false;
+	stream_use(s);
 	result = SSL_do_handshake(s->ssl);
 	if (result == 1) {
 		s->handshaking = false;
@@ -259,6 +281,7 @@ static ssize_t stream_read_tls(struct stream *s, char *memory, size_t size)
 	ERR_clear_error();
 	errno = 0;
 	s->bio.dry = false;
+	stream_use(s);
 	got = SSL_read(s->ssl, memory, size > INT32_MAX ? INT32_MAX : (int)size);
 	if (got <= 0)
 		error = s->flooded ? EPROTO
@@ -340,6 +363,8 @@ int stream_flush(struct stream *s)
 
 	if (s->corked)
 		return 0;
+	if (buf_len(&s->out))
+		stream_use(s);
 	if (!stream_room(s))
 		s->full = true;
 	s->blocked = false;
@@ -354,9 +379,6 @@ int stream_flush(struct stream *s)
 	s->blocked = gone == -EAGAIN;
 	stream_update(s);
 	stream_plan(s);
-	/* An idle connection keeps no buffer: 5,000 of them would keep 5,000. */
-	if (!buf_len(&s->out) && s->out.capacity > 4096)
-		buf_free(&s->out);
 	return gone < 0 && gone != -EAGAIN ? (int)gone : 0;
 }
 
@@ -400,6 +422,7 @@ static void stream_end(struct stream *s)
 	ev_io_stop(s->turn->loop, &s->reading);
 	ev_io_stop(s->turn->loop, &s->writing);
 	turn_not_again(&s->again);
+	warm_end(&s->turn->warms, &s->warm);
 	SSL_free(s->ssl);
 	close(s->fd);
 	buf_wipe(&s->out);

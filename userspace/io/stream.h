@@ -38,6 +38,7 @@ struct stream {
 	struct socket_bio bio;
 	ev_io reading, writing;
 	struct again again; /* more to read, or flushed to be told, without an event of the loop */
+	struct warm warm;   /* keeps the buffers of TLS, and the memory of out */
 	struct buf out;
 	size_t window;
 	const struct stream_handler *handler;

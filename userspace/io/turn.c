@@ -65,6 +65,7 @@ void turn_open(struct turn *turn, struct ev_loop *loop)
 	*turn = (struct turn){.loop = loop, .work.left = TURN_WORK, .number = 1};
 	list_init(&turn->garbage);
 	list_init(&turn->again);
+	warms_open(&turn->warms, loop);
 	ev_prepare_init(&turn->end, turn_end);
 	ev_check_init(&turn->queue, turn_call);
 	ev_idle_init(&turn->busy, turn_stay_awake);
@@ -79,6 +80,7 @@ void turn_close(struct turn *turn)
 {
 	turn_collect(turn);
 	assert(list_empty(&turn->again));
+	warms_close(&turn->warms);
 	ev_check_stop(turn->loop, &turn->queue);
 	ev_idle_stop(turn->loop, &turn->busy);
 	ev_ref(turn->loop);

@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "base/work.h"
+#include "io/warm.h"
 
 /* Units of base/work.h. */
 #define TURN_WORK  (1 << 20) /* for all in one turn */
@@ -37,6 +38,7 @@ struct turn {
 	ev_idle busy; /* the loop does not sleep while somebody waits for the next turn */
 	struct work work; /* what is left of it in this turn */
 	uint64_t number;
+	struct warms warms;
 	BIO_METHOD *sockets; /* socket_bio.c's, once it was needed */
 };
 

@@ -12,6 +12,11 @@ bool again_is_idempotent(struct slice method)
 	return false;
 }
 
+bool again_is_harmless(const struct operation *operation, struct slice method)
+{
+	return again_is_idempotent(method) || (operation && operation->stateless);
+}
+
 bool again_allowed(
 	const struct operation *operation, struct slice method, enum stream_fate fate)
 {
@@ -19,7 +24,7 @@ bool again_allowed(
 	case STREAM_NOTHING_TAKEN:
 		return true;
 	case STREAM_NOTHING_ACKNOWLEDGED:
-		return again_is_idempotent(method) || (operation && operation->stateless);
+		return again_is_harmless(operation, method);
 	case STREAM_MAYBE_TAKEN:
 		return again_is_idempotent(method);
 	}

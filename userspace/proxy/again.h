@@ -12,6 +12,9 @@
 /* Whether RFC 9110 section 9.2.2 calls the method idempotent. */
 bool again_is_idempotent(struct slice method);
 
+/* Whether it may be done twice: it has no effect but its answer, and its cost. */
+bool again_is_harmless(const struct operation *operation, struct slice method);
+
 /* operation: NULL when it is not known. fate: of the request's bytes on a connection that is lost
  * now. */
 bool again_allowed(

@@ -4,6 +4,7 @@
 #ifndef PROXY_ATTEMPT_H
 #define PROXY_ATTEMPT_H
 
+#include "backend/backend_outcome.h"
 #include "http/fields.h"
 #include "io/stream_fate.h"
 #include "proxy/edits.h"
@@ -21,6 +22,7 @@ enum attempt_left {
 	ATTEMPT_NOT_LEFT,    /* it answers, or none does */
 	ATTEMPT_STALE,	     /* its connection, kept from before, was lost before the response */
 	ATTEMPT_EDIT_REFUSED, /* its answer is an error about what we added */
+	ATTEMPT_ELSEWHERE,   /* another backend is asked */
 };
 
 /* What is remembered of a try, also when another has followed. */
@@ -63,6 +65,7 @@ struct attempt_end {
 	enum ending ending;	 /* what becomes of the exchange if none is */
 	const struct ending_detail *detail; /* of ending; or NULL */
 	enum stream_fate fate;	 /* of the request; of interest where there was no answer */
+	enum backend_outcome outcome; /* what it says of the backend */
 };
 
 /* Asks for a connection, and for nothing yet. done: as origin_acquire's. */

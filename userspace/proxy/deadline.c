@@ -37,10 +37,14 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
 		if (view->client_full)
 			return none;
+		if (view->first_output_ns && view->first_output_ns < origin->first_byte_ns)
+			return origin_owes(DEADLINE_ORIGIN_OUTPUT, view->first_output_ns);
 		return origin_owes(DEADLINE_ORIGIN_HEAD, origin->first_byte_ns);
 	case EXCHANGE_JUDGING:
 		if (view->client_full)
 			return none;
+		if (view->first_output_ns && view->first_output_ns < origin->idle_ns)
+			return origin_owes(DEADLINE_ORIGIN_OUTPUT, view->first_output_ns);
 		return origin_owes(DEADLINE_ORIGIN_BODY, origin->idle_ns);
 	case EXCHANGE_ANSWERING:
 		/* A client that is slow to read is alive, or its kernel finds out (keepalive). */

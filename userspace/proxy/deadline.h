@@ -32,6 +32,7 @@ struct deadline_view {
 	bool client_full;   /* the client takes no more: the origin is not read */
 	bool end_mark;	    /* the stream has said that it is over, its message has not */
 	bool request_open;  /* the request is not whole: the answer came early */
+	uint64_t first_output_ns; /* another backend is asked when the output does not begin; 0: none is */
 };
 
 enum deadline_kind {
@@ -39,6 +40,7 @@ enum deadline_kind {
 	DEADLINE_CLIENT_BODY, /* the client: more of the request */
 	DEADLINE_ORIGIN_ROOM, /* the origin: to take what waits */
 	DEADLINE_ORIGIN_HEAD,
+	DEADLINE_ORIGIN_OUTPUT, /* the first output, or another backend is asked */
 	DEADLINE_ORIGIN_BODY,
 	DEADLINE_ORIGIN_END, /* after the end mark: the end of the message, which should be there */
 	DEADLINE_DRAIN,	     /* ours */

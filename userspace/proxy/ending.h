@@ -59,6 +59,10 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"The origin's error is compressed though that was not asked for.")               \
 	X(TRUNCATED, "truncated", ORIGIN, 502, false, false, RESPONSE_TRUNCATED,                 \
 		"The origin ended its stream before the stream's own end mark.")                 \
+	X(BACKENDS_BUSY, "backends_throttled", ORIGIN, 429, false, false, NONE,                  \
+		"Every backend is over its limit.")                                              \
+	X(BACKENDS_DOWN, "backends_unavailable", ORIGIN, 503, false, false, NONE,                \
+		"No backend is available.")                                                      \
 	/* ours */                                                                               \
 	X(SHUTDOWN, "shutdown", US, 503, false, false, EXCHANGE_SHUTDOWN,                        \
 		"The appliance was shut down before the end.")                                   \

@@ -25,11 +25,12 @@ struct exchange *exchange_of(struct list *node)
 
 static const unsigned exchange_ways[] = {
 	[EXCHANGE_HOLDING] = TO(CONNECTING) | TO_AN_END,
-	[EXCHANGE_CONNECTING] = TO(SENDING) | TO(AWAITING) | TO_AN_END,
+	[EXCHANGE_CONNECTING] = TO(CONNECTING) /* elsewhere */ | TO(SENDING) | TO(AWAITING) |
+				TO_AN_END,
 	[EXCHANGE_SENDING] = TO(AWAITING) | TO(ANSWERING) | TO(CONNECTING) /* again */ | TO_AN_END,
 	[EXCHANGE_AWAITING] = TO(JUDGING) | TO(ANSWERING) | TO(CONNECTING) /* again */ |
 			      TO(DRAINING) | TO_AN_END,
-	[EXCHANGE_JUDGING] = TO(ANSWERING) | TO(CONNECTING) /* unedited */ | TO_AN_END,
+	[EXCHANGE_JUDGING] = TO(ANSWERING) | TO(CONNECTING) /* unedited, or elsewhere */ | TO_AN_END,
 	[EXCHANGE_ANSWERING] = TO(DRAINING) | TO_AN_END,
 	[EXCHANGE_DRAINING] = TO_AN_END,
 	[EXCHANGE_RECORDING] = TO(OVER),
@@ -69,6 +70,9 @@ static struct deadline_view exchange_view(const struct exchange *ex)
 		.client_full = ex->client && !ex->client->ops->response.room(ex->client),
 		.end_mark = ex->answer == ANSWER_MARKED,
 		.request_open = !exchange_request_is_whole(ex),
+		.first_output_ns = ex->phase == EXCHANGE_AWAITING || ex->phase == EXCHANGE_JUDGING
+					   ? exchange_first_output_ns(ex)
+					   : 0,
 	};
 }
 
@@ -108,6 +112,13 @@ static void exchange_deadline_passed(struct exchange *ex)
 		break;
 	case DEADLINE_ORIGIN_END:
 		exchange_end_by_mark(ex);
+		break;
+	case DEADLINE_ORIGIN_OUTPUT:
+		if (exchange_turn_away(ex, BACKEND_SLOW))
+			break;
+		/* There is nobody else by now: this one is waited for. */
+		ex->pool.patient = true;
+		exchange_moved(ex, ENDING_BY_ORIGIN);
 		break;
 	default:
 		exchange_fail(ex, ex->owed.ending, NULL);
@@ -184,6 +195,7 @@ static int exchange_close(struct exchange *ex)
 	exchange_enter(ex, EXCHANGE_RECORDING);
 	ev_timer_stop(ex->worker->loop, &ex->timer);
 	share_cancel(&ex->share);
+	exchange_pool_close(ex);
 	error = exchange_record(ex);
 	attempt_release(&ex->attempt);
 	return error;
@@ -286,7 +298,6 @@ static struct exchange *exchange_new(struct client *client)
 	ex->worker = client->worker;
 	ex->client = client;
 	ex->host = client->host;
-	ex->backend = client->host->backend;
 	ex->action = "allow";
 	ex->started_ns = clock_monotonic_ns();
 	ex->started_realtime_ns = clock_realtime_ns();
@@ -300,6 +311,7 @@ static struct exchange *exchange_new(struct client *client)
 	ex->client_written_bytes = client->stream.written_bytes;
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
+	exchange_pool_open(ex);
 	replay_open(&ex->replay, &ex->worker->replays);
 	share_init(&ex->share, &ex->worker->turn, exchange_go_on);
 	ex->waiter.wake = exchange_is_recorded;

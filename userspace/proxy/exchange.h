@@ -14,6 +14,7 @@
 #include "proxy/edit_memory.h"
 #include "proxy/ending.h"
 #include "proxy/intake.h"
+#include "proxy/pool_table.h"
 #include "proxy/replay.h"
 
 /* How far the answer that the client gets has come. */
@@ -22,6 +23,24 @@ enum exchange_answer {
 	ANSWER_BEGUN,  /* its head is handed over, from the origin */
 	ANSWER_MARKED, /* its stream has said that it is over: what follows waits in tail */
 };
+
+/* Which backends of its pool an exchange has asked, and what the last one has said. */
+struct exchange_pool {
+	const struct pool_entry *entry; /* NULL: the origin that the client named */
+	uint64_t tried;			/* one bit for each member */
+	struct choice choice;		/* the last one; member -1: none yet */
+	bool open;			/* what came of it is not recorded yet … */
+	enum backend_outcome outcome;	/* … and this is what was */
+	enum backend_outcome says;	/* what the status of its answer says */
+	bool has_reading;
+	struct reading reading;
+	bool throttled; /* one of them was over its limit */
+	bool patient;	/* the first output is waited for, however long it takes */
+	uint64_t wait_ns; /* of our own answer: until one may be asked; 0: it is not known */
+};
+
+/* What can be said of an answer that the client has not seen yet. */
+enum exchange_judgement { JUDGEMENT_OPEN, JUDGEMENT_ANSWER, JUDGEMENT_ERROR };
 
 struct exchange {
 	unsigned magic;
@@ -48,7 +67,8 @@ struct exchange {
 	bool unreadable;		/* the body cannot be read; counted */
 
 	/* the tries */
-	const struct config_backend *backend; /* NULL: the origin the client named */
+	struct exchange_pool pool;
+	const struct config_backend *backend; /* of it; NULL: the origin the client named */
 	struct attempt attempt;		/* the last one */
 	struct attempt_record tried[ATTEMPTS_MAX];
 	unsigned tries;
@@ -56,6 +76,7 @@ struct exchange {
 
 	/* the response */
 	enum exchange_answer answer;
+	char wait_text[2][24];		/* of its fields: what pool.wait_ns is */
 	struct buf tail;
 	const struct secret *mask;	/* the service key, which no error is to show; or NULL */
 	size_t masked;			/* held back of the body, as it may be the key's beginning */
@@ -132,6 +153,33 @@ void exchange_origin_lost(struct exchange *exchange, int error);
 void exchange_flush_origin(struct exchange *exchange);
 /* All is composed: records, and then lets the last bytes and the exchange go. */
 void exchange_finish(struct exchange *exchange);
+
+/* The request is sent once more, to ex->backend; why: the try before has been left. */
+void exchange_try_again(struct exchange *exchange, enum attempt_left why);
+
+/* exchange_pool.c: finds the pool of the exchange's host. */
+void exchange_pool_open(struct exchange *exchange);
+/* Chooses the backend of the next try. False: nobody is to be asked now. */
+bool exchange_choose_backend(struct exchange *exchange);
+void exchange_fail_for_want_of_backends(struct exchange *exchange);
+/* What came of the last try; once, and once more when an answer that has begun is lost. */
+void exchange_backend_outcome(struct exchange *exchange, enum backend_outcome outcome);
+/* As that, and sends the request to another backend where that is safe. False: it does not. */
+bool exchange_turn_away(struct exchange *exchange, enum backend_outcome outcome);
+/* A response's head: what it says of the backend and of its limits; whether it may be one for which
+ * another backend is asked instead; what is known of that by now, and the outcome when it is an error. */
+void exchange_pool_head(struct exchange *exchange, const struct head *head);
+bool exchange_pool_judges(const struct exchange *exchange, const struct head *head);
+enum exchange_judgement exchange_pool_judgement(const struct exchange *exchange);
+enum backend_outcome exchange_judged_outcome(const struct exchange *exchange);
+/* Our own error says more than this answer of the last backend. */
+bool exchange_has_better(const struct exchange *exchange);
+/* Until one of the backends may be asked, in ns; 0: it is not known, or there is one alone. */
+uint64_t exchange_pool_wait(const struct exchange *exchange);
+/* How long the first output is waited for; 0: as for every origin. */
+uint64_t exchange_first_output_ns(const struct exchange *exchange);
+/* The exchange has ended. */
+void exchange_pool_close(struct exchange *exchange);
 
 /* exchange_edit.c: whether this operation's requests are edited at all; how much of the body is held
  * for it; what this try edits now, and whether it may edit more later; up to which offset the body

@@ -299,7 +299,8 @@ static void exchange_not_connected(struct exchange *ex, const struct origin_fail
 			       : failure->unverified ? ENDING_ORIGIN_UNVERIFIED
 						     : ENDING_ORIGIN_UNAVAILABLE;
 
-	exchange_attempt_over(ex, &(struct attempt_end){.ending = ending, .detail = &detail});
+	exchange_attempt_over(ex, &(struct attempt_end){.ending = ending, .detail = &detail,
+					  .outcome = BACKEND_UNREACHED});
 }
 
 static void exchange_connected(
@@ -335,7 +336,7 @@ static void exchange_connected(
 
 /* ---- the tries ---- */
 
-static void exchange_try(struct exchange *ex, bool fresh)
+static void exchange_ask(struct exchange *ex, bool fresh)
 {
 	const struct config_backend *backend = ex->backend;
 	const struct origin_target target = {
@@ -352,7 +353,15 @@ static void exchange_try(struct exchange *ex, bool fresh)
 		&exchange_upstream_user, exchange_connected, ex);
 }
 
-/* Whether another try may follow on one that ended so. */
+static void exchange_try(struct exchange *ex, bool fresh)
+{
+	if (exchange_choose_backend(ex))
+		exchange_ask(ex, fresh);
+	else
+		exchange_fail_for_want_of_backends(ex);
+}
+
+/* Whether another try of the same backend may follow on one that ended so. */
 static bool exchange_may_try_again(const struct exchange *ex, const struct attempt_end *end)
 {
 	if (!ex->client || !replay_is_whole(&ex->replay) ||
@@ -364,33 +373,44 @@ static bool exchange_may_try_again(const struct exchange *ex, const struct attem
 		       again_allowed(ex->match.operation, ex->method, end->fate);
 	case ATTEMPT_EDIT_REFUSED:
 		return true;
+	case ATTEMPT_ELSEWHERE:
 	case ATTEMPT_NOT_LEFT:
 		break;
 	}
 	return false;
 }
 
-void exchange_attempt_over(struct exchange *ex, const struct attempt_end *end)
+void exchange_try_again(struct exchange *ex, enum attempt_left why)
 {
-	if (!exchange_may_try_again(ex, end)) {
-		exchange_fail(ex, end->ending, end->detail);
-		return;
-	}
-	ex->attempt.record->left = end->left;
-	if (end->left == ATTEMPT_STALE)
-		counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
+	ex->attempt.record->left = why;
 	attempt_close(&ex->attempt);
 	ex->status = 0;
-	exchange_try(ex, end->left == ATTEMPT_STALE || !exchange_can_send_again(ex));
+	exchange_ask(ex, why == ATTEMPT_STALE || !exchange_can_send_again(ex));
 	if (!exchange_is_over(ex))
 		exchange_moved(ex, ENDING_BY_US);
+}
+
+void exchange_attempt_over(struct exchange *ex, const struct attempt_end *end)
+{
+	if (exchange_may_try_again(ex, end)) {
+		if (end->left == ATTEMPT_STALE)
+			counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);
+		exchange_try_again(ex, end->left);
+	} else if (!exchange_turn_away(ex, end->outcome)) {
+		if (ex->pool.throttled && ex->answer == ANSWER_NONE)
+			exchange_fail_for_want_of_backends(ex);
+		else
+			exchange_fail(ex, end->ending, end->detail);
+	}
 }
 
 void exchange_origin_lost(struct exchange *ex, int error)
 {
 	struct ending_detail detail = {0};
 	struct attempt_end end = {
-		.ending = error ? ENDING_ORIGIN_LOST : ENDING_ORIGIN_CLOSED, .detail = &detail};
+		.ending = error ? ENDING_ORIGIN_LOST : ENDING_ORIGIN_CLOSED,
+		.detail = &detail,
+		.outcome = BACKEND_LOST};
 	char message[128];
 
 	if (!ex->attempt.head) {

@@ -47,10 +47,35 @@ static bool exchange_promises_length(const struct exchange *ex)
 	return ex->attempt.head->framing == HEAD_LENGTH && !(reader && reader_hides(reader));
 }
 
+/* Whether the field says how long to wait. */
+static bool exchange_is_wait(struct slice name)
+{
+	return slice_equal_nocase(name, SLICE("retry-after")) ||
+	       slice_equal_nocase(name, SLICE("retry-after-ms")) ||
+	       slice_equal_nocase(name, SLICE("x-ms-retry-after-ms"));
+}
+
+/* The time after which a call is worth another try, which all backends are asked for; how many fields
+ * that is. */
+static size_t exchange_wait_fields(struct exchange *ex, struct header *fields)
+{
+	uint64_t ms = (ex->pool.wait_ns + NS_PER_MS - 1) / NS_PER_MS;
+
+	if (!ms)
+		return 0;
+	snprintf(ex->wait_text[0], sizeof(ex->wait_text[0]), "%" PRIu64, ms);
+	snprintf(ex->wait_text[1], sizeof(ex->wait_text[1]), "%" PRIu64, (ms + 999) / 1000);
+	fields[0] = (struct header){
+		.name = SLICE("retry-after-ms"), .value = slice_of_string(ex->wait_text[0])};
+	fields[1] = (struct header){
+		.name = SLICE("Retry-After"), .value = slice_of_string(ex->wait_text[1])};
+	return 2;
+}
+
 /* The fields as they go on, in the worker's memory and in masked; *n: how many they are. An error
  * that echoes the service key shows it to nobody, in no field either. */
 static int exchange_choose_response_fields(
-	const struct exchange *ex, const struct head *head, struct buf *masked, size_t *n)
+	struct exchange *ex, const struct head *head, struct buf *masked, size_t *n)
 {
 	struct header *fields = ex->worker->fields;
 	size_t total = 1, held = 0;
@@ -67,7 +92,8 @@ static int exchange_choose_response_fields(
 		size_t before = buf_len(masked);
 
 		/* Alt-Svc would lead clients to HTTP/3, past the inspection. */
-		if (slice_equal_nocase(field.name, SLICE("alt-svc")))
+		if (slice_equal_nocase(field.name, SLICE("alt-svc")) ||
+			(ex->pool.wait_ns && exchange_is_wait(field.name)))
 			continue;
 		if (ex->mask && secret_found(ex->mask, field.value)) {
 			error = secret_mask(ex->mask, &held, field.value, true, masked);
@@ -75,6 +101,7 @@ static int exchange_choose_response_fields(
 		}
 		fields[(*n)++] = field;
 	}
+	*n += exchange_wait_fields(ex, fields + *n);
 	return error;
 }
 
@@ -114,6 +141,13 @@ static int exchange_answer(struct exchange *ex)
 {
 	const struct head *head = ex->attempt.head;
 
+	exchange_backend_outcome(ex, BACKEND_ANSWERED);
+	if (head->status == 429 || head->status == 503)
+		ex->pool.wait_ns = exchange_pool_wait(ex);
+	if (exchange_has_better(ex)) {
+		exchange_fail_for_want_of_backends(ex);
+		return -ECANCELED;
+	}
 	if (head->status <= 299)
 		exchange_edit_taken(ex);
 	if (exchange_request_is_whole(ex))
@@ -196,7 +230,9 @@ static int exchange_response_read(void *user, struct slice span, bool last)
 	int error = 0;
 
 	(void)last;
-	if (reader && ex->answer != ANSWER_MARKED && reader_is_done(reader)) {
+	if (reader && ex->answer != ANSWER_MARKED && reader_is_done(reader) &&
+		!(ex->phase == EXCHANGE_JUDGING &&
+			exchange_pool_judgement(ex) == JUDGEMENT_ERROR)) {
 		size_t before = reader_before_mark(reader, span);
 
 		error = exchange_forward(ex, slice_first(span, before), false);
@@ -217,7 +253,10 @@ static void exchange_response_ended(struct exchange *ex)
 	int error = exchange_forward(ex, reader ? reader_end(reader) : SLICE_NONE, true);
 
 	if (!error && ex->phase == EXCHANGE_JUDGING) {
-		if (exchange_edit_was_refused(ex)) {
+		if (exchange_pool_judgement(ex) == JUDGEMENT_ERROR &&
+			exchange_turn_away(ex, exchange_judged_outcome(ex)))
+			return;
+		if (exchange_judges(ex, ex->attempt.head) && exchange_edit_was_refused(ex)) {
 			exchange_attempt_over(
 				ex, &(struct attempt_end){.left = ATTEMPT_EDIT_REFUSED,
 					    .ending = ENDING_RESPONSE_UNFIT});
@@ -253,17 +292,34 @@ void exchange_end_by_mark(struct exchange *ex)
 		exchange_response_ended(ex);
 }
 
+/* What was held goes on once it is clear that this try answers; it is left once it is clear that it
+ * does not. 0, or -ECANCELED: this try is over; or another negative errno. */
+static int exchange_judge(struct exchange *ex)
+{
+	enum exchange_judgement judgement = exchange_pool_judgement(ex);
+	int error;
+
+	/* An error is read to its end, if it comes in this turn: then the connection is of use still. */
+	if (judgement == JUDGEMENT_ERROR && ex->status == 200 &&
+		exchange_turn_away(ex, exchange_judged_outcome(ex)))
+		return -ECANCELED;
+	if (judgement == JUDGEMENT_OPEN && !hold_is_full(&ex->attempt.hold))
+		return 0;
+	if (judgement == JUDGEMENT_ERROR && ex->status != 200 && !hold_is_full(&ex->attempt.hold))
+		return 0;
+	error = exchange_pass_held(ex);
+	return exchange_is_over(ex) ? -ECANCELED : error;
+}
+
 /* After a share of reading. 0, or -ECANCELED: this try is over. */
 static int exchange_response_goes_on(struct exchange *ex, int error)
 {
 	if (exchange_is_over(ex))
 		return -ECANCELED;
-	if (!error && ex->phase == EXCHANGE_JUDGING && !intake_is_whole(&ex->attempt.response) &&
-		hold_is_full(&ex->attempt.hold)) {
-		error = exchange_pass_held(ex);
-		if (exchange_is_over(ex))
-			return -ECANCELED;
-	}
+	if (!error && ex->phase == EXCHANGE_JUDGING && !intake_is_whole(&ex->attempt.response))
+		error = exchange_judge(ex);
+	if (error == -ECANCELED)
+		return error;
 	if (error == -EAGAIN) {
 		share_wait(&ex->share);
 		return 0;
@@ -309,7 +365,8 @@ static int exchange_take_head(void *user, const struct head *head, bool fin)
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return -ECANCELED;
 	}
-	if (exchange_judges(ex, head))
+	exchange_pool_head(ex, head);
+	if (exchange_judges(ex, head) || exchange_pool_judges(ex, head))
 		exchange_enter(ex, EXCHANGE_JUDGING);
 	else
 		error = exchange_answer(ex);
@@ -352,6 +409,7 @@ static void exchange_response_aborted(void *user, const struct message_fault *fa
 			ex->attempt.target.host, fault->text, left_out);
 	exchange_attempt_over(
 		ex, &(struct attempt_end){.ending = ENDING_RESPONSE_MALFORMED,
+			    .outcome = BACKEND_LOST,
 			    .detail = &(struct ending_detail){fault->name, NULL, 0}});
 }
 
@@ -370,6 +428,14 @@ static int exchange_response_turn(void *user)
 			&(struct ending_detail){NULL,
 				"The origin went on after the end mark of its stream.", 0});
 		return -ECANCELED;
+	}
+	/* An error that does not end is not waited for. */
+	if (ex->phase == EXCHANGE_JUDGING &&
+		exchange_pool_judgement(ex) == JUDGEMENT_ERROR) {
+		if (exchange_turn_away(ex, exchange_judged_outcome(ex)))
+			return -ECANCELED;
+		if (exchange_pass_held(ex) == -ENOMEM)
+			exchange_fail(ex, ENDING_MEMORY, NULL);
 	}
 	if (ex->client && ex->client->ops->flush(ex->client) < 0)
 		ex->client->ops->close(ex->client, false);
@@ -419,21 +485,27 @@ void exchange_read_response_on(struct exchange *ex)
 int exchange_compose_error(struct exchange *ex, int status, bool final)
 {
 	const struct message_ops *client = &ex->client->ops->response;
-	struct header fields[] = {
+	struct header fields[4] = {
 		{.name = SLICE("Content-Type"), .value = SLICE("application/json")},
-		{.name = SLICE("x-should-retry"), .value = SLICE("false")},
 	};
+	size_t n = 1 + exchange_wait_fields(ex, fields + 1);
 	bool bodiless = slice_equal(ex->method, SLICE("HEAD"));
 	struct buf body = BUF_EMPTY;
-	struct head head = {
+	struct head head;
+	int error;
+
+	if (final)
+		fields[n++] = (struct header){
+			.name = SLICE("x-should-retry"), .value = SLICE("false")};
+	head = (struct head){
 		.kind = HEAD_RESPONSE,
 		.status = status,
 		.headers = fields,
-		.nheaders = final ? 2 : 1,
+		.nheaders = n,
 		.framing = bodiless ? HEAD_NO_BODY : HEAD_LENGTH,
 		.has_length = true,
 	};
-	int error = error_body(ex->match.dialect, status, ex->error_type, ex->why.text, &body);
+	error = error_body(ex->match.dialect, status, ex->error_type, ex->why.text, &body);
 
 	head.length = head.declared_length = buf_len(&body);
 	if (!error)

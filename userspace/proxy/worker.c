@@ -7,6 +7,15 @@ const struct secret *worker_key(
 	return backend ? worker->keys[backend - worker->config->backends] : NULL;
 }
 
+/* xorshift64 (Marsaglia, 2003). */
+uint64_t worker_random(struct worker *worker)
+{
+	worker->random ^= worker->random << 13;
+	worker->random ^= worker->random >> 7;
+	worker->random ^= worker->random << 17;
+	return worker->random;
+}
+
 void worker_ended(struct worker *worker)
 {
 	if (worker->draining && list_empty(&worker->clients) && list_empty(&worker->bypasses) &&

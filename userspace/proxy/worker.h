@@ -19,6 +19,7 @@
 #include "kernel/heartbeat.h"
 #include "proxy/edit_memory.h"
 #include "proxy/origin.h"
+#include "proxy/pool_table.h"
 #include "proxy/replay.h"
 #include "supervise/role.h"
 #include "tls/client_leg.h"
@@ -54,6 +55,9 @@ struct worker {
 				* right now */
 	struct bypass_events *bypass_events;
 	const struct source_table *sources; /* totals of the source addresses */
+	struct pool_table *pools;
+	struct standing *standing; /* what all workers know of the backends */
+	uint64_t random;	   /* of worker_random */
 	struct secret **keys; /* the service key of each backend of the configuration, or NULL */
 	int signer;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
@@ -70,6 +74,8 @@ struct worker {
 /* The service key for that backend (NULL: none); NULL when the client's credential passes. */
 const struct secret *worker_key(
 	const struct worker *worker, const struct config_backend *backend);
+/* A number for spreading calls, no secret. */
+uint64_t worker_random(struct worker *worker);
 /* A connection or an exchange ended: a draining worker with none left exits. */
 void worker_ended(struct worker *worker);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -337,6 +338,21 @@ static int worker_open_sources(struct worker *worker, struct why *why)
 	return worker->sources ? 0 : -EINVAL;
 }
 
+static int worker_open_pools(struct worker *worker, struct why *why)
+{
+	int fd = role_fd(worker->context, "standing");
+
+	if (getrandom(&worker->random, sizeof(worker->random), 0) < 0 || !worker->random)
+		worker->random = clock_monotonic_ns() | 1;
+	worker->standing = standing_map(fd, why);
+	if (fd >= 0)
+		close(fd);
+	if (!worker->standing)
+		return -EINVAL;
+	worker->pools = pool_table_new(worker->config);
+	return worker->pools ? 0 : why_set(why, ENOMEM, "out of memory");
+}
+
 /* Exchanges first: their clients do not leave, they are cut off. */
 static void worker_cut_all(struct worker *worker)
 {
@@ -382,6 +398,8 @@ static void worker_close(void *state)
 		secret_free(worker->keys[i]);
 	free(worker->keys);
 	free(worker->fields);
+	pool_table_free(worker->pools);
+	standing_free(worker->standing);
 	free(worker);
 }
 
@@ -433,6 +451,8 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 		error = worker_open_recorder(worker, why);
 	if (!error)
 		error = worker_open_sources(worker, why);
+	if (!error)
+		error = worker_open_pools(worker, why);
 	if (!error)
 		error = worker_listen(worker, &worker->accept4, "listener4", why);
 	if (!error)

@@ -282,6 +282,7 @@ static void add_worker(struct boot_fds *fds, const struct service *service,
 	boot_fds_reopen(fds, "ca_certificate", service->generation->ca_certificate);
 	if (service->generation->config->tls.ticket_rotation_ns)
 		boot_fds_reopen(fds, "tickets", service->parent->tickets);
+	boot_fds_add(fds, "standing", service->parent->standing);
 	boot_fds_add(fds, "ring", ring->ring);
 	boot_fds_add(fds, "wake_shipper", ring->wake_shipper);
 	boot_fds_add(fds, "wake_worker", ring->wake_worker);

@@ -2,6 +2,7 @@
 #include "supervise/parent.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "backend/standing.h"
 #include "base/clock.h"
 #include "supervise/directory.h"
 #include "supervise/event_ring.h"
@@ -413,6 +415,17 @@ int parent_name_counters(struct parent *parent, const struct config *config, str
 	return why_set(why, ENOMEM, "no memory");
 }
 
+/* As it was left, also by a daemon that was killed: what was known of the backends holds still. */
+int parent_open_standing(struct parent *parent, const struct config *config, struct why *why)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/%s", config->appliance.run_directory, STANDING_FILE);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return why_set(why, ENAMETOOLONG, "appliance.run_directory: the path is too long");
+	return standing_open(path, &parent->standing, why);
+}
+
 static void on_accounting_stopped(void *context)
 {
 	parent_step(context);
@@ -477,6 +490,8 @@ static int prepare(struct parent *parent, const struct config *config, struct wh
 		error = parent_name_counters(parent, config, why);
 	if (!error)
 		error = counters_create(parent->counters_path, &parent->counters, why);
+	if (!error)
+		error = parent_open_standing(parent, config, why);
 	if (!error && !(parent->ticket_keys = ticket_keys_create(&parent->tickets, why)))
 		error = -EIO;
 	return error ? error : parent_attach(parent, config, why);
@@ -561,6 +576,8 @@ static void finish(struct parent *parent)
 	ticket_keys_unmap(parent->ticket_keys);
 	if (parent->tickets >= 0)
 		close(parent->tickets);
+	if (parent->standing >= 0)
+		close(parent->standing);
 	worker_watch_free(parent->worker_watch);
 	scout_watch_free(parent->scout_watch);
 	guard_watch_free(parent->guard_watch);
@@ -606,6 +623,7 @@ int parent_main(const struct parent_options *options)
 	list_init(&parent->generations);
 	list_init(&parent->rings);
 	parent->tickets = -1;
+	parent->standing = -1;
 	init_timer(parent, &parent->watchdog, on_watchdog, 0.);
 	init_timer(parent, &parent->sweep, on_sweep, SWEEP_S);
 	init_timer(parent, &parent->rotate, on_rotate, 0.);

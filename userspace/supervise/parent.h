@@ -52,6 +52,7 @@ struct parent {
 	struct scout_watch *scout_watch;
 	struct guard_watch *guard_watch;
 	int tickets; /* the memory of ticket_keys; -1: not made yet */
+	int standing; /* what is known of the backends; -1: not opened yet */
 	struct ticket_keys *ticket_keys;
 	struct worker_listeners listeners;
 	struct list rings; /* of struct event_ring */
@@ -78,6 +79,8 @@ void parent_step(struct parent *parent);
 void parent_schedule_rotation(struct parent *parent);
 /* Sets the path of its file of counters. */
 int parent_name_counters(struct parent *parent, const struct config *config, struct why *why);
+/* Opens the file of what is known of the backends. */
+int parent_open_standing(struct parent *parent, const struct config *config, struct why *why);
 /* Opens the datapath and makes the listeners that are not there yet. */
 int parent_attach(struct parent *parent, const struct config *config, struct why *why);
 

@@ -316,6 +316,8 @@ static int take_all(struct parent *parent, const struct manifest *manifest, stru
 	if (!error)
 		error = take_counters(parent, manifest, why);
 	if (!error)
+		error = parent_open_standing(parent, config, why);
+	if (!error)
 		error = take_tickets(parent, manifest, why);
 	if (!error)
 		error = take_listeners_and_rings(parent, manifest, why);

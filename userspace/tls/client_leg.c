@@ -84,8 +84,7 @@ static bool client_leg_configure(struct tls_client_leg *leg, const struct config
 	SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
 					     SSL_OP_CIPHER_SERVER_PREFERENCE |
 					     SSL_OP_PRIORITIZE_CHACHA | SSL_OP_SINGLE_ECDH_USE);
-	SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_RELEASE_BUFFERS |
-					  SSL_MODE_ENABLE_PARTIAL_WRITE |
+	SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_ENABLE_PARTIAL_WRITE |
 					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* One SSL_read ends with the record that it handled: what a peer sends must not keep it going. */
 	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);

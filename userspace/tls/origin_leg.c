@@ -166,8 +166,8 @@ static int origin_configure(struct tls_origin_leg *leg, bool crls)
 	SSL_CTX_set_security_level(context, 2);
 	SSL_CTX_clear_options(context, SSL_OP_LEGACY_SERVER_CONNECT);
 	SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(
+		context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* as on the client's leg */
 	SSL_CTX_set_read_ahead(context, 1);
 

@@ -22,6 +22,8 @@ REGION_A = "10.202.0.10"
 REGION_A6 = "fd00:202::10"
 REGION_B = "10.202.0.20"
 REGION_B6 = "fd00:202::20"
+# Three regions of a pool, each with an origin of its own that tests start.
+REGIONS = {"east": "10.202.0.51", "west": "10.202.0.52", "north": "10.202.0.53"}
 PLAIN = "10.202.0.40"  # an endpoint where the origin does not listen: tests do
 OTHER = "10.202.0.30"  # a host on the internet that is no AI endpoint
 OTHER6 = "fd00:202::30"
@@ -158,7 +160,7 @@ class Network:
         self._address(self.appliance, INSIDE_INTERFACE, INSIDE, INSIDE6)
         self._address(self.appliance, OUTSIDE_INTERFACE, OUTSIDE, OUTSIDE6)
         self._address(
-            self.origin, "eth0", DNS, REGION_A, REGION_B, PLAIN, OTHER, DNS6, REGION_A6, REGION_B6, OTHER6
+            self.origin, "eth0", DNS, REGION_A, REGION_B, PLAIN, OTHER, *REGIONS.values(), DNS6, REGION_A6, REGION_B6, OTHER6
         )
         for namespace, v4, v6 in (
             (self.client, INSIDE, INSIDE6),

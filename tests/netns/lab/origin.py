@@ -33,7 +33,7 @@ class Request:
 
 class Origin:
     def __init__(self, program, directory, namespace, certificates, listen, *, name="origin",
-                 region="Sweden Central", keys=(), tls_max=None, processes=1, journal=True,
+                 region="Sweden Central", keys=(), knobs=None, tls_max=None, processes=1, journal=True,
                  environment=None):
         self.journal_path = os.path.join(directory, name + ".journal")
         self.listen = listen
@@ -42,6 +42,8 @@ class Origin:
             argv += ["--listen", at]
         for key in keys:
             argv += ["--key", key]
+        if knobs:
+            argv += ["--knobs", knobs]
         if tls_max:
             argv += ["--tls-max", tls_max]
         if journal:

@@ -114,11 +114,12 @@ static void test_when_nobody_is_alive_it_says_when(void **state)
 	(void)state;
 	assert_int_equal(choice.member, -1);
 	assert_int_equal(choice.wait_ns, 5);
+	assert_true(choice.paused);
 }
 
 static void test_one_call_tries_a_backend_that_was_dead(void **state)
 {
-	const struct choice_query careful = {.deployment = SLICE("gpt-4o"), .no_probe = true};
+	const struct choice_query careful = {.deployment = SLICE("gpt-4o"), .careful = true};
 	struct standing *standing = standing_new();
 	uint64_t later = T0 + 10 * NS_PER_S;
 	struct choice choice;
@@ -127,8 +128,11 @@ static void test_one_call_tries_a_backend_that_was_dead(void **state)
 	for (int i = 0; i < 3; i++)
 		record(standing, 0, BACKEND_FAILED, false, T0);
 	assert_int_not_equal(choose(standing, 0, 0, later - 1).member, 0);
-	assert_int_not_equal(pool_choose(standing, &pool, &careful, later).member, 0);
-	choice = choose(standing, 0, 0, later);
+	assert_int_not_equal(pool_choose(standing, &pool, &careful, later + 30 * NS_PER_S - 1).member, 0);
+	assert_int_equal(choose(standing, 0, 0, later).member, 0);
+	record(standing, 0, BACKEND_NONE, true, later);
+	later += 30 * NS_PER_S;
+	choice = pool_choose(standing, &pool, &careful, later);
 	assert_int_equal(choice.member, 0);
 	assert_true(choice.probe);
 	assert_int_not_equal(choose(standing, 0, 0, later).member, 0);

@@ -79,13 +79,13 @@ static void unknown_and_repeated_keys(void **state)
 	ASSERT_REFUSED(
 		{INSIDE "nonsense: 1\n",
 			"f:2: nonsense: expected one of the keys appliance, datapath, admission, accounting, endpoints, tls, "
-			"tcp, http, origin, audit, processes, hosts, backends"},
+			"tcp, http, origin, audit, processes, hosts, backends, pools"},
 		{INSIDE "appliance:\n  nme: x\n",
 			"f:3: appliance.nme: expected one of the keys name, run_directory, workers; is "
 			"it name?"},
 		{INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n    back\x65nds: x\n",
 			"f:5: hosts[0].backends: expected one of the keys pattern, provider, backend, "
-			"fail, exempt_sources; is it backend?"},
+			"pool, fail, exempt_sources; is it backend?"},
 		{INSIDE "appliance:\n  \"a\\tb\": x\n",
 			"f:3: expected text of one line, found a line break or control character"},
 		{INSIDE "appliance:\n  \xc3\xa9: x\n",
@@ -283,6 +283,51 @@ static void a_key_that_would_follow_a_wildcard(void **state)
 			"list the names one by one"});
 }
 
+#define EAST_AND_WEST "backends: [{name: east, key_file: /e}, {name: west, host: w.openai.azure.com}]\n"
+
+static void pools_that_could_never_answer(void **state)
+{
+	ASSERT_REFUSED(
+		{INSIDE EAST_AND_WEST "pools:\n  - name: p\n",
+			"f:4: pools[0].backends: expected the names of 1 to 64 backends, found 0"},
+		{INSIDE EAST_AND_WEST "pools:\n  - name: p\n    backends: []\n",
+			"f:5: pools[0].backends: expected the names of 1 to 64 backends, found 0"},
+		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [east, north]}]\n",
+			"f:3: pools[0].backends[1]: expected the name of a backend (east, west), found "
+			"\"north\""},
+		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [east, east]}]\n",
+			"f:3: pools[0].backends[1]: expected each once, found \"east\" again"},
+		{INSIDE EAST_AND_WEST "pools:\n  - {name: p, backends: [east]}\n"
+				      "  - {name: p, backends: [west]}\n",
+			"f:5: pools[1].name: expected each name once, found \"p\" also in line 4"},
+		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [east]}]\n"
+				      "hosts: [{pattern: a.b, provider: azure, pool: q}]\n",
+			"f:4: hosts[0].pool: expected the name of a pool (p), found \"q\""},
+		{INSIDE "hosts: [{pattern: a.b, provider: azure, pool: q}]\n",
+			"f:2: hosts[0].pool: expected the name of a pool, and there is none, found "
+			"\"q\""},
+		{INSIDE EAST_AND_WEST
+			"pools: [{name: p, backends: [east]}]\n"
+			"hosts: [{pattern: a.b, provider: azure, pool: p, backend: east}]\n",
+			"f:4: hosts[0].pool: expected either a backend or a pool, found both"},
+		/* Its paths are Azure's: every call would be answered by 404. */
+		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [west]}]\n"
+				      "hosts: [{pattern: a.b, provider: openai, pool: p}]\n",
+			"f:4: hosts[0].pool: expected backends that speak the API of the host's "
+			"provider, found \"west\" at w.openai.azure.com, which can never answer"},
+		{INSIDE "backends: [{name: o, host: eu.api.openai.com}]\n"
+			"hosts: [{pattern: a.b, provider: azure, backend: o}]\n",
+			"f:3: hosts[0].backend: expected backends that speak the API of the host's "
+			"provider, found \"o\" at eu.api.openai.com, which can never answer"},
+		/* The key would go to whatever resource the client names. */
+		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [west, east]}]\n"
+				      "hosts: [{pattern: \"*.a.b\", provider: azure, pool: p}]\n",
+			"f:4: hosts[0].pool: expected a backend with a host, or without a key_file, "
+			"for a pattern with \"*\", found \"east\", whose key would go to whatever name "
+			"under \"*.a.b\" a client asks for; give that backend its host, or list the "
+			"names one by one"});
+}
+
 static void backends_that_are_not_there(void **state)
 {
 	ASSERT_REFUSED({INSIDE "hosts:\n  - pattern: a.b\n    provider: azure\n    backend: x\n",
@@ -391,8 +436,8 @@ static void all_that_is_wrong_is_told_at_once(void **state)
 		"f:4: datapath.mark: expected one value, found a list\n"
 		"f:5: tls: expected keys, indented below it, found \"on\"\n"
 		"f:7: endpoints.ports[2]: expected one value, found keys\n"
-		"f:10: hosts[0].back: expected one of the keys pattern, provider, backend, fail, "
-		"exempt_sources\n"
+		"f:10: hosts[0].back: expected one of the keys pattern, provider, backend, pool, "
+		"fail, exempt_sources\n"
 		"f:3: datapath.inside: expected the name of a network interface, found \"a/b\"\n"
 		"f:8: endpoints.names[0]: expected a host name such as \"api.openai.com\", found "
 		"\"-\"\n"
@@ -483,6 +528,7 @@ int main(void)
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(the_same_twice),
 		cmocka_unit_test(a_key_that_would_follow_a_wildcard),
+		cmocka_unit_test(pools_that_could_never_answer),
 		cmocka_unit_test(backends_that_are_not_there),
 		cmocka_unit_test(keys_that_contradict_each_other),
 		cmocka_unit_test(identities),

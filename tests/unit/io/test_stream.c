@@ -141,8 +141,7 @@ static void open_tls_of(struct scene *scene, bool is_server)
 	int fd = pair(scene);
 	SSL *ssl;
 
-	SSL_CTX_set_mode(ours, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-				       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(ours, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_clear_mode(ours, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(ours, 1);
 	ssl = SSL_new(ours);

@@ -229,7 +229,7 @@ static void a_worker_gets_what_it_needs_and_no_more(void **state)
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
 	assert_string_equal(worker_ask(0, 'n'),
-		"listener4 ring wake_shipper key:main ca_certificate tickets sources "
+		"listener4 ring wake_shipper key:main ca_certificate tickets sources standing "
 		"wake_worker signer heartbeats");
 	/* Each reads from the beginning of the file. */
 	assert_string_equal(worker_ask(0, 'k'), "sesame");

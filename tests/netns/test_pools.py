@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pools: a call is answered as long as one region is alive and nothing of an answer has passed."""
+
+import json
+
+import pytest
+
+from lab.client import azure_path, chat_body
+from lab.load import Load
+from lab.process import wait_for
+from lab.regions import KEY, POOL, Regions
+
+FILES = "/openai/files?api-version=2024-10-21"
+
+
+@pytest.fixture
+def regions(lab, request):
+    with Regions(lab, f"{abs(hash(request.node.name)) % 100000}-") as made:
+        yield made
+
+
+@pytest.fixture
+def pool(lab, regions):
+    """pool(…) starts an appliance with the pool of Regions.config; its client calls POOL."""
+    made = []
+
+    def make(**config):
+        gate = lab.appliance()
+        made.append(gate)
+        gate.write_config(regions.config(gate, **config))
+        gate.start()
+        gate.caller = lab.client(gate)
+        return gate
+
+    try:
+        yield make
+        for gate in made:
+            gate.stop()
+    finally:
+        for gate in made:
+            gate.close()
+
+
+def backends(gate):
+    """What `sallyport backends` says, by backend and deployment."""
+    told = json.loads(gate.cli("backends", "--config", gate.running_path, "--json").stdout)
+    return {(row["backend"], row.get("deployment", "")): row for row in told["backends"]}
+
+
+def state(gate, name, deployment="gpt-4o"):
+    row = backends(gate).get((name, deployment))
+    return row["state"] if row else "closed"
+
+
+def answered(gate, prompt, **more):
+    got = gate.caller.chat(POOL, prompt, **more)
+    assert got.status == 200, got
+    assert f"Answer to: {prompt[:50]}" in got.text()  # the origin repeats no more
+    return got
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("trouble", [
+    {"status": 429}, {"status": 500}, {"status": 503}, {"status": 401}, {"status": 403}, {"answer": "none"},
+], ids=lambda trouble: str(*trouble.values()))
+def test_another_backend_answers(regions, pool, prompt, trouble, stream):
+    regions.east.meets(**trouble)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    got = answered(gate, prompt, fields={"stream": stream})
+    assert got.header("x-ms-region") == "west"
+    assert (regions.east.count(), regions.west.count()) == (1, 1)
+    assert regions.west.origin.request().key == KEY + "west"
+    event = gate.event(prompt)
+    assert event["backend.name"] == event["backend.region"] == "west"
+    assert event["backend.address"] == f"{regions.west.address}:443"
+    assert event["attempts"] == 2
+    assert event["event.outcome"] == "success"
+    assert event["gen_ai.usage.source"] == "provider"
+
+
+def test_a_region_that_is_not_there(regions, pool, prompt):
+    regions.east.down()
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 2})
+    for i in range(4):
+        answered(gate, f"{prompt} {i}")
+    assert state(gate, "east", "") == "open"
+    assert regions.west.count() == 4
+
+
+@pytest.mark.parametrize("trouble", [{"error_after": 0}, {"cut_after": 0}], ids=["error", "cut"])
+def test_a_stream_that_fails_before_its_first_output(regions, pool, prompt, trouble):
+    regions.east.meets(**trouble)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    got = answered(gate, prompt, fields={"stream": True})
+    assert got.header("x-ms-region") == "west"
+    assert '"error"' not in got.body.decode()
+    assert got.body.decode().count("[DONE]") == 1
+    assert gate.event(prompt)["attempts"] == 2
+
+
+def test_nothing_is_done_after_the_first_output(regions, pool, prompt):
+    regions.east.meets(cut_after=3)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    with gate.caller.tls(POOL) as connection:
+        connection.request("POST", azure_path(), POOL, {"api-key": "k"}, chat_body(prompt, stream=True))
+        status, _ = connection.head()
+        assert status == 200
+        assert b"[DONE]" not in connection.rest()
+    assert (regions.east.count(), regions.west.count()) == (1, 0)
+    assert gate.event(prompt)["event.outcome"] == "failure"
+
+
+@pytest.mark.parametrize("status, elsewhere", [(500, False), (429, True)])
+def test_what_may_have_had_an_effect_is_not_done_twice(regions, pool, prompt, status, elsewhere):
+    regions.east.meets(status=status)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    body = json.dumps({"purpose": prompt})
+    got = gate.caller.call(POOL, FILES, body, headers={"api-key": "k", "Content-Type": "application/json"})
+    assert (got.status == status) != elsewhere
+    assert (regions.east.count(), regions.west.count()) == (1, int(elsewhere))
+
+
+def test_what_is_the_clients_doing_stays_with_it(regions, pool, prompt):
+    regions.east.meets(status=404)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    assert gate.caller.chat(POOL, prompt).status == 404
+    assert regions.west.count() == 0
+    assert backends(gate).keys() == {("east", ""), ("west", "")}
+
+
+def test_a_pause_is_kept_and_then_over(regions, pool, prompt):
+    regions.east.meets(status=429, retry_after=3)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    for i in range(5):
+        answered(gate, f"{prompt} {i}")
+    assert regions.east.count() == 1
+    assert state(gate, "east") == "paused"
+    regions.east.meets()
+    wait_for(lambda: state(gate, "east") == "closed", "the end of the pause")
+    assert answered(gate, f"{prompt} back").header("x-ms-region") == "east"
+
+
+def test_all_are_over_their_limit(regions, pool, prompt):
+    regions.east.meets(status=429, retry_after=50)
+    regions.west.meets(status=429, retry_after=20)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    got = gate.caller.chat(POOL, prompt)
+    assert got.status == 429
+    assert got.json()["error"]
+    assert 15000 < int(got.header("retry-after-ms")) <= 20000
+    assert 15 <= int(got.header("retry-after")) <= 20
+    # Nobody is asked meanwhile, and the client hears when it is worth it.
+    again = gate.caller.chat(POOL, f"{prompt} again")
+    assert again.status == 429
+    assert 10000 < int(again.header("retry-after-ms")) <= 20000
+    assert regions.count() == 2
+    assert gate.event(f"{prompt} again")["error.type"] == "backends_throttled"
+
+
+def test_the_more_useful_of_two_answers(regions, pool, prompt):
+    regions.east.meets(status=429, retry_after=20)
+    regions.west.down()
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    got = gate.caller.chat(POOL, prompt)
+    assert got.status == 429
+    assert int(got.header("retry-after-ms")) <= 20000
+
+
+def test_one_call_tries_a_region_that_was_out(regions, pool, prompt):
+    regions.east.meets(status=500)
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 2, "out_time": "2s"})
+    for i in range(6):
+        answered(gate, f"{prompt} {i}")
+    assert regions.east.count() == 2
+    out = gate.wait_events(1, lambda event: event.get("event.kind") == "backend.state")[0]
+    assert (out["event.action"], out["backend.name"], out["error.type"]) == ("out", "east", "failed")
+    regions.east.meets()
+    wait_for(lambda: state(gate, "east") == "half-open", "the end of out_time")
+    assert answered(gate, f"{prompt} probe").header("x-ms-region") == "east"
+    assert state(gate, "east") == "closed"
+    gate.wait_events(1, lambda event: event.get("event.kind") == "backend.state" and event["event.action"] == "in")
+
+
+def test_a_dead_key_takes_its_backend_out_and_shouts(regions, pool, prompt):
+    regions.east.meets(status=401)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    for i in range(3):
+        answered(gate, f"{prompt} {i}")
+    assert regions.east.count() == 1
+    assert state(gate, "east", "") == "open"
+    assert "refuses the key in" in gate.daemon.log()
+    assert KEY not in gate.daemon.log()
+
+
+def test_a_brown_out(regions, pool, prompt):
+    """The first byte does not come."""
+    regions.east.meets(delay_ms=60000)
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"first_output_timeout": "500ms"})
+    got = answered(gate, prompt)
+    assert got.header("x-ms-region") == "west"
+    assert gate.event(prompt)["attempts"] == 2
+
+
+def test_a_stream_that_stalls_before_its_first_output(regions, pool, prompt):
+    regions.east.meets(stall_after=0)
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"first_output_timeout": "500ms"})
+    got = answered(gate, prompt, fields={"stream": True})
+    assert got.header("x-ms-region") == "west"
+    assert got.body.decode().count("[DONE]") == 1
+
+
+def test_what_is_known_outlives_a_reload(regions, pool, prompt):
+    regions.east.meets(status=429, retry_after=50)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    answered(gate, prompt)
+    gate.write_config({"audit": {"batch": 400}})
+    gate.reload()
+    answered(gate, f"{prompt} after")
+    assert regions.east.count() == 1
+
+
+def test_a_region_is_killed_under_load(regions, pool):
+    gate = pool()
+    with Load(gate.caller, POOL, "killed", threads=4) as load:
+        wait_for(load.more(40), "calls before")
+        regions.east.down()
+        wait_for(load.more(60), "calls without east")
+        regions.east.up()
+        wait_for(load.more(40), "calls after")
+    load.assert_nothing_failed()
+    load.assert_recorded(gate)
+    events = [e for e in gate.events() if "killed" in e.get("gen_ai.input.messages", "")]
+    assert {e["event.outcome"] for e in events} == {"success"}
+
+
+def test_attempts_are_counted_as_the_origins_saw_them(regions, pool):
+    regions.east.meets(status=429, retry_after=1)
+    regions.west.meets(status=500)
+    gate = pool(pool={"failures": 3, "out_time": "1s"})
+    with Load(gate.caller, POOL, "storm", threads=4) as load:
+        wait_for(load.more(80), "calls in the storm")
+    load.assert_nothing_failed()
+    load.assert_recorded(gate)
+    events = [e for e in gate.events() if "storm" in e.get("gen_ai.input.messages", "")]
+    assert sum(e["attempts"] for e in events) == regions.count()

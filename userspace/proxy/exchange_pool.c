@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Whom an exchange asks: a backend of its pool, and another one when that one does not answer. */
+#include "proxy/exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "audit/event.h"
+#include "audit/recorder.h"
+#include "backend/budget.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/again.h"
+
+/* A deployment's name in the path, or else the model's in the body. */
+static struct slice exchange_deployment(const struct exchange *ex)
+{
+	if (ex->match.deployment.len || !ex->request.reader)
+		return ex->match.deployment;
+	return request_reader_facts(reader_request(ex->request.reader))->model;
+}
+
+static bool exchange_has_others(const struct exchange *ex)
+{
+	const struct exchange_pool *pool = &ex->pool;
+	uint64_t all;
+
+	if (!pool->entry)
+		return false;
+	all = pool->entry->pool.n == POOL_MEMBERS ? UINT64_MAX
+						  : (1ULL << pool->entry->pool.n) - 1;
+	return (pool->tried & all) != all;
+}
+
+/* ---- the choice ---- */
+
+void exchange_pool_open(struct exchange *ex)
+{
+	ex->pool.entry = pool_table_find(ex->worker->pools, ex->host);
+	ex->pool.choice.member = -1;
+}
+
+bool exchange_choose_backend(struct exchange *ex)
+{
+	struct exchange_pool *pool = &ex->pool;
+	uint64_t now = clock_monotonic_ns();
+	struct choice_query query = {
+		.deployment = exchange_deployment(ex),
+		.tried = pool->tried,
+		.random = worker_random(ex->worker),
+		.careful = !again_is_harmless(ex->match.operation, ex->method),
+	};
+	struct choice choice;
+
+	if (!pool->entry)
+		return true;
+	if (!pool->tried)
+		budget_earn(standing_budget(ex->worker->standing, pool->entry->pool.name),
+			pool->entry->pool.retry_percent, now);
+	choice = pool_choose(ex->worker->standing, &pool->entry->pool, &query, now);
+	if (choice.member < 0) {
+		pool->wait_ns = choice.wait_ns;
+		pool->throttled |= choice.paused;
+		return false;
+	}
+	pool->choice = choice;
+	pool->open = true;
+	pool->outcome = BACKEND_NONE;
+	pool->tried |= 1ULL << choice.member;
+	ex->backend = pool->entry->backends[choice.member];
+	return true;
+}
+
+/* Nobody is to be asked now. */
+void exchange_fail_for_want_of_backends(struct exchange *ex)
+{
+	counter_add(ex->worker->counters, COUNTER_BACKEND_NONE, 1);
+	if (!ex->pool.wait_ns)
+		ex->pool.wait_ns = exchange_pool_wait(ex);
+	exchange_fail(ex, ex->pool.throttled ? ENDING_BACKENDS_BUSY : ENDING_BACKENDS_DOWN, NULL);
+}
+
+/* ---- what came of it ---- */
+
+static void exchange_tell_backend(struct exchange *ex, enum backend_outcome outcome)
+{
+	const struct config_backend *backend = ex->backend;
+	struct choice_view view = pool_view(ex->worker->standing, slice_of_string(backend->name),
+		exchange_deployment(ex), clock_monotonic_ns());
+	bool out = view.state >= BREAKER_HALF_OPEN;
+	struct event event = {
+		.time_ns = clock_realtime_ns(),
+		.kind = SLICE("backend.state"),
+		.action = out ? SLICE("out") : SLICE("in"),
+		.outcome = out ? SLICE("failure") : SLICE("success"),
+		.backend_name = slice_of_string(backend->name),
+		.backend_region = slice_of_string(backend->region),
+		.server_address = slice_of_string(ex->attempt.target.host),
+		.azure_deployment = exchange_deployment(ex),
+		.error_type = out ? slice_of_string(backend_outcome_name(outcome)) : SLICE_NONE,
+	};
+
+	counter_add(ex->worker->counters, out ? COUNTER_BACKEND_OUT : COUNTER_BACKEND_IN, 1);
+	if (outcome == BACKEND_CREDENTIAL && out)
+		log_error("backend %s refuses the key in %s: it is not asked until it takes it",
+			backend->name, backend->key_file);
+	else if (out)
+		log_warning("backend %s is taken out: %s", backend->name,
+			backend_outcome_name(outcome));
+	else
+		log_info("backend %s is in again", backend->name);
+	/* Nobody waits for it. */
+	recorder_record(ex->worker->recorder, &event, NULL);
+}
+
+void exchange_backend_outcome(struct exchange *ex, enum backend_outcome outcome)
+{
+	struct exchange_pool *pool = &ex->pool;
+	bool failed = outcome != BACKEND_ANSWERED && outcome != BACKEND_NONE;
+	struct choice choice = pool->choice;
+
+	if (!pool->entry || choice.member < 0)
+		return;
+	/* An answer that was begun, and is lost, is told once more. */
+	if (!pool->open && !(failed && pool->outcome == BACKEND_ANSWERED))
+		return;
+	choice.probe = choice.probe && pool->open;
+	pool->open = false;
+	pool->outcome = outcome;
+	pool->throttled |= outcome == BACKEND_THROTTLED;
+	if (pool_record(ex->worker->standing, &pool->entry->pool, &choice, exchange_deployment(ex),
+		    outcome, pool->has_reading ? &pool->reading : NULL, clock_monotonic_ns()))
+		exchange_tell_backend(ex, outcome);
+	pool->has_reading = false;
+}
+
+/* What a status says of the backend; of our credential only if it was ours. */
+static enum backend_outcome outcome_of_status(int status, bool keyed)
+{
+	switch (status) {
+	case 408:
+	case 500:
+	case 502:
+	case 503:
+	case 504:
+		return BACKEND_FAILED;
+	case 429:
+		return BACKEND_THROTTLED;
+	case 401:
+		return keyed ? BACKEND_CREDENTIAL : BACKEND_ANSWERED;
+	case 403:
+		return keyed ? BACKEND_FORBIDDEN : BACKEND_ANSWERED;
+	default:
+		return BACKEND_ANSWERED;
+	}
+}
+
+/* Whether another backend may be asked after that: nothing is done twice that may have had an
+ * effect, nothing after the client has got a part of an answer. */
+static bool exchange_may_turn(const struct exchange *ex, enum backend_outcome outcome)
+{
+	const struct exchange_pool *pool = &ex->pool;
+
+	if (!ex->client || ex->answer != ANSWER_NONE || !exchange_has_others(ex) ||
+		!replay_is_whole(&ex->replay) ||
+		ex->tries >= ex->worker->config->origin.attempts_max ||
+		clock_monotonic_ns() - ex->started_ns >= pool->entry->retry_ns)
+		return false;
+	switch (outcome) {
+	case BACKEND_UNREACHED:
+	case BACKEND_THROTTLED:
+	case BACKEND_CREDENTIAL:
+	case BACKEND_FORBIDDEN:
+		return true;
+	case BACKEND_FAILED:
+	case BACKEND_SLOW:
+	case BACKEND_LOST:
+		return again_is_harmless(ex->match.operation, ex->method);
+	default:
+		return false;
+	}
+}
+
+bool exchange_turn_away(struct exchange *ex, enum backend_outcome outcome)
+{
+	exchange_backend_outcome(ex, outcome);
+	if (!exchange_may_turn(ex, outcome))
+		return false;
+	/* One that was not reached has nothing to bear. */
+	if (outcome != BACKEND_UNREACHED &&
+		!budget_spend(standing_budget(ex->worker->standing, ex->pool.entry->pool.name),
+			clock_monotonic_ns())) {
+		counter_add(ex->worker->counters, COUNTER_BACKEND_BUDGET, 1);
+		return false;
+	}
+	if (!exchange_choose_backend(ex))
+		return false;
+	counter_add(ex->worker->counters, COUNTER_BACKEND_TURNED, 1);
+	exchange_try_again(ex, ATTEMPT_ELSEWHERE);
+	return true;
+}
+
+/* ---- the answer ---- */
+
+void exchange_pool_head(struct exchange *ex, const struct head *head)
+{
+	struct exchange_pool *pool = &ex->pool;
+	uint64_t now_s = clock_realtime_ns() / NS_PER_S;
+
+	if (!pool->entry)
+		return;
+	pool->reading = (struct reading){0};
+	pool->has_reading = true;
+	for (size_t i = 0; i < head->nheaders; i++)
+		reading_field(&pool->reading, head->headers[i].name, head->headers[i].value, now_s);
+	pool->says = outcome_of_status(head->status, worker_key(ex->worker, ex->backend));
+	/* Who invents names of deployments gets no place for them. */
+	if (pool->says == BACKEND_ANSWERED && head->status >= 300)
+		pool->has_reading = false;
+	if (pool->says != BACKEND_ANSWERED)
+		exchange_backend_outcome(ex, pool->says);
+}
+
+bool exchange_pool_judges(const struct exchange *ex, const struct head *head)
+{
+	const struct header *type = head_find(head, SLICE("content-type"));
+
+	if (ex->phase != EXCHANGE_AWAITING || head->framing == HEAD_NO_BODY)
+		return false;
+	if (ex->pool.entry && ex->pool.says != BACKEND_ANSWERED)
+		return exchange_may_turn(ex, ex->pool.says);
+	/* A stream may yet turn out to be an error. */
+	return head->status == 200 && ex->attempt.response.reader && type &&
+	       slice_equal_nocase(
+		       slice_first(type->value, strlen("text/event-stream")), SLICE("text/event-stream")) &&
+	       exchange_may_turn(ex, BACKEND_FAILED);
+}
+
+enum exchange_judgement exchange_pool_judgement(const struct exchange *ex)
+{
+	const struct response_facts *facts;
+
+	if (!ex->pool.entry)
+		return JUDGEMENT_OPEN;
+	if (ex->pool.says != BACKEND_ANSWERED)
+		return JUDGEMENT_ERROR;
+	if (ex->status != 200 || !ex->attempt.response.reader)
+		return JUDGEMENT_OPEN;
+	facts = response_reader_facts(reader_response(ex->attempt.response.reader));
+	if (facts->output_bytes)
+		return JUDGEMENT_ANSWER;
+	if (facts->has_error)
+		return JUDGEMENT_ERROR;
+	return facts->complete || !facts->readable ? JUDGEMENT_ANSWER : JUDGEMENT_OPEN;
+}
+
+enum backend_outcome exchange_judged_outcome(const struct exchange *ex)
+{
+	return ex->pool.says == BACKEND_ANSWERED ? BACKEND_FAILED : ex->pool.says;
+}
+
+/* Another backend has said something that helps the client more than this answer does. */
+bool exchange_has_better(const struct exchange *ex)
+{
+	return ex->pool.entry && ex->pool.throttled && ex->pool.entry->pool.n > 1 &&
+	       (ex->pool.says == BACKEND_FAILED || ex->pool.says == BACKEND_CREDENTIAL ||
+		       ex->pool.says == BACKEND_FORBIDDEN);
+}
+
+/* The shortest time after which one of the backends may be asked, in ns; 0: it is not known. */
+uint64_t exchange_pool_wait(const struct exchange *ex)
+{
+	const struct choice_query query = {
+		.deployment = exchange_deployment(ex), .tried = UINT64_MAX};
+
+	if (!ex->pool.entry || ex->pool.entry->pool.n < 2)
+		return 0;
+	return pool_choose(ex->worker->standing, &ex->pool.entry->pool, &query,
+		clock_monotonic_ns())
+		.wait_ns;
+}
+
+uint64_t exchange_first_output_ns(const struct exchange *ex)
+{
+	const struct exchange_pool *pool = &ex->pool;
+
+	if (!pool->entry || !pool->entry->first_output_ns || pool->patient ||
+		!exchange_may_turn(ex, BACKEND_SLOW))
+		return 0;
+	return pool->entry->first_output_ns;
+}
+
+/* ---- the end ---- */
+
+static enum backend_outcome outcome_of_ending(enum ending ending)
+{
+	switch (ending) {
+	case ENDING_ORIGIN_TIMEOUT:
+		return BACKEND_SLOW;
+	case ENDING_ORIGIN_CLOSED:
+	case ENDING_ORIGIN_LOST:
+	case ENDING_RESPONSE_MALFORMED:
+	case ENDING_TRUNCATED:
+		return BACKEND_LOST;
+	default:
+		return BACKEND_NONE;
+	}
+}
+
+void exchange_pool_close(struct exchange *ex)
+{
+	const struct reader *reader = ex->attempt.response.reader;
+	const struct response_facts *facts;
+
+	if (!ex->pool.entry || ex->pool.choice.member < 0)
+		return;
+	exchange_backend_outcome(ex, outcome_of_ending(ex->ending));
+	if (!reader)
+		return;
+	facts = response_reader_facts(reader_response(reader));
+	if (facts->has_usage && facts->has_input)
+		pool_usage(ex->worker->standing, &ex->pool.entry->pool, &ex->pool.choice,
+			exchange_deployment(ex), facts->input_tokens, facts->cached_tokens);
+}
