@@ -115,6 +115,18 @@ def test_an_operator_sees_numbers(filled):
     assert "events" in filled.ask("events", session)  # without content, if nothing is said of it
 
 
+def test_an_operator_sees_no_text_that_may_quote(collector):
+    """A number that is a text, a field that nobody knows: what is not known to be harmless is not shown."""
+    c = collector()
+    secret = "the walrus key"
+    c.send([call("x", **{"error.message": secret, "url.path": f"/v1?q={secret}", "foreign.prompt": secret,
+                         "foreign": [secret], "http.response.status_code": secret, "gen_ai.tools": secret,
+                         "gen_ai.input.messages": secret, "conversation.id": secret, "error.type": "limit.tokens"})])
+    assert secret in json.dumps(c.ask("events", c.session()))
+    answer = c.ask("events?kind=all", c.session("--role", "operator"))["events"][0]
+    assert secret not in json.dumps(answer) and answer["error.type"] == "limit.tokens"
+
+
 def test_users_have_roles(collector):
     c = collector("--operator", "nobody", "--reviewer", "daemon")
     c.send([call("x")])

@@ -336,6 +336,10 @@ static int day_count(
 		.operation = numbers[DAY_operation],
 		.outcome = numbers[DAY_outcome],
 		.backend = numbers[DAY_backend],
+		.action = numbers[DAY_action],
+		.status = numbers[DAY_status],
+		.error_type = numbers[DAY_error_type],
+		.request_user = numbers[DAY_request_user],
 		.has_source = row->has_source,
 		.source = row->source,
 		.done = slice_equal(row_text(row->fields[SCHEMA_ID_outcome]), SLICE("success")) &&

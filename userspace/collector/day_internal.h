@@ -34,11 +34,20 @@ struct day_counts {
 	int64_t calls, counted, input, output, total;
 };
 
+/* What a call counts for. */
 struct day_sum {
-	int64_t hour, model, operation, outcome, backend;
+	int64_t hour, model, operation, outcome, backend, action, status, error_type, request_user;
 	bool has_source, done; /* done: a completion that succeeded */
 	struct address source;
 	struct day_counts counts;
+};
+
+/* The tables of sums by hour, and by what besides; one more by day. */
+enum day_table { DAY_BY_MODEL, DAY_BY_VERDICT, DAY_BY_USER, DAY_TABLES };
+#define DAY_KEYS 5
+struct day_hour {
+	int64_t key[DAY_KEYS]; /* the first is the hour */
+	struct day_counts counts; /* calls 0: free */
 };
 
 /* Samples of what is packed, until there are enough of them to learn from. */
@@ -55,13 +64,15 @@ struct day {
 	struct keyed *keyed;
 	sqlite3 *database;
 	sqlite3_stmt *insert, *same;
-	sqlite3_stmt *name_find, *name_add, *block_find, *block_add, *hourly_add, *daily_add;
+	sqlite3_stmt *name_find, *name_add, *block_find, *block_add;
+	sqlite3_stmt *hourly_add[DAY_TABLES], *daily_add;
 	bool in_transaction;
 	int64_t model; /* of the event that is bound */
 	struct buf packed, list;
 	struct day_name names[DAY_NAMES];
 	struct day_known known[DAY_KNOWN];
-	struct day_sum hourly[DAY_SUMS], daily[DAY_SUMS]; /* calls 0: free */
+	struct day_hour hourly[DAY_TABLES][DAY_SUMS];
+	struct day_sum daily[DAY_SUMS]; /* calls 0: free */
 	struct day_samples samples[DAY_PACKED];
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/crc32c.h"
@@ -11,13 +11,64 @@
 	" output_tokens = output_tokens + excluded.output_tokens,"                                 \
 	" total_tokens = total_tokens + excluded.total_tokens"
 
+#define DAY_NUMBERS                                                                                \
+	"calls INTEGER, counted INTEGER, input_tokens INTEGER, output_tokens INTEGER,"             \
+	" total_tokens INTEGER, PRIMARY KEY"
+/* The sums of the rows that are there, for a file of before the table was. */
+#define DAY_SUMMED                                                                                 \
+	"count(*), count(total_tokens), coalesce(sum(input_tokens), 0),"                           \
+	" coalesce(sum(output_tokens), 0), coalesce(sum(total_tokens), 0) FROM event"              \
+	" WHERE kind = 1 AND conflict IS NULL GROUP BY "
+
+static const struct {
+	int keys;
+	const char *add;
+	const char *name, *make; /* NULL: it is in every file */
+} day_tables[DAY_TABLES] = {
+	[DAY_BY_MODEL] = {5, "INSERT INTO hourly VALUES(?6, ?7, ?8, ?9, ?10, ?1, ?2, ?3, ?4, ?5)"
+			     " ON CONFLICT(hour, model, operation, outcome, backend)" DAY_UPSERT,
+		NULL, NULL},
+	[DAY_BY_VERDICT] = {4,
+		"INSERT INTO hourly_verdict VALUES(?6, ?7, ?8, ?9, ?1, ?2, ?3, ?4, ?5)"
+		" ON CONFLICT(hour, action, status, error_type)" DAY_UPSERT,
+		"hourly_verdict",
+		"BEGIN IMMEDIATE;"
+		"CREATE TABLE hourly_verdict(hour INTEGER, action INTEGER, status INTEGER,"
+		" error_type INTEGER, " DAY_NUMBERS
+		"(hour, action, status, error_type)) WITHOUT ROWID;"
+		"INSERT INTO hourly_verdict SELECT time_ns / 3600000000000, coalesce(action, 0),"
+		" coalesce(status, 0), coalesce(error_type, 0), " DAY_SUMMED "1, 2, 3, 4; COMMIT"},
+	[DAY_BY_USER] = {3,
+		"INSERT INTO hourly_user VALUES(?6, ?7, ?8, ?1, ?2, ?3, ?4, ?5)"
+		" ON CONFLICT(hour, request_user, status)" DAY_UPSERT,
+		"hourly_user",
+		"BEGIN IMMEDIATE;"
+		"CREATE TABLE hourly_user(hour INTEGER, request_user INTEGER,"
+		" status INTEGER, " DAY_NUMBERS "(hour, request_user, status)) WITHOUT ROWID;"
+		"INSERT INTO hourly_user SELECT time_ns / 3600000000000,"
+		" coalesce(request_user, 0), coalesce(status, 0), " DAY_SUMMED "1, 2, 3; COMMIT"},
+};
+
+/* Makes the table where it is not. */
+static int day_table_open(struct day *day, enum day_table table, struct why *why)
+{
+	char sql[128];
+	int error = 0;
+
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM sqlite_master WHERE name = '%s'",
+		day_tables[table].name ? day_tables[table].name : "hourly");
+	if (day_ask(day, sql) == 0)
+		error = day_execute(day, day_tables[table].make, why);
+	return error ? error
+		     : day_prepare(day, day_tables[table].add, &day->hourly_add[table], why);
+}
+
 int day_sums_open(struct day *day, struct why *why)
 {
-	int error = day_prepare(day,
-		"INSERT INTO hourly VALUES(?6, ?7, ?8, ?9, ?10, ?1, ?2, ?3, ?4, ?5)"
-		" ON CONFLICT(hour, model, operation, outcome, backend)" DAY_UPSERT,
-		&day->hourly_add, why);
+	int error = 0;
 
+	for (int table = 0; table < DAY_TABLES && !error; table++)
+		error = day_table_open(day, (enum day_table)table, why);
 	return error ? error
 		     : day_prepare(day,
 			       "INSERT INTO daily VALUES(?6, ?7, ?8, ?1, ?2, ?3, ?4, ?5)"
@@ -33,32 +84,32 @@ void day_sums_forget(struct day *day)
 
 void day_sums_close(struct day *day)
 {
-	sqlite3_finalize(day->hourly_add);
+	for (int table = 0; table < DAY_TABLES; table++)
+		sqlite3_finalize(day->hourly_add[table]);
 	sqlite3_finalize(day->daily_add);
 }
 
 static int day_sum_step(
-	struct day *day, sqlite3_stmt *statement, struct day_sum *sum, struct why *why)
+	struct day *day, sqlite3_stmt *statement, struct day_counts *counts, struct why *why)
 {
-	const int64_t counts[] = {sum->counts.calls, sum->counts.counted, sum->counts.input,
-		sum->counts.output, sum->counts.total};
+	const int64_t numbers[] = {
+		counts->calls, counts->counted, counts->input, counts->output, counts->total};
 	int step;
 
 	for (int i = 0; i < 5; i++)
-		sqlite3_bind_int64(statement, 1 + i, counts[i]);
+		sqlite3_bind_int64(statement, 1 + i, numbers[i]);
 	step = sqlite3_step(statement);
 	sqlite3_reset(statement);
-	sum->counts.calls = 0;
+	counts->calls = 0;
 	return step == SQLITE_DONE ? 0 : day_error(day, why);
 }
 
-static int day_hourly_write(struct day *day, struct day_sum *sum, struct why *why)
+static int day_hourly_write(
+	struct day *day, int table, struct day_hour *hour, struct why *why)
 {
-	const int64_t key[] = {sum->hour, sum->model, sum->operation, sum->outcome, sum->backend};
-
-	for (int i = 0; i < 5; i++)
-		sqlite3_bind_int64(day->hourly_add, 6 + i, key[i]);
-	return day_sum_step(day, day->hourly_add, sum, why);
+	for (int i = 0; i < day_tables[table].keys; i++)
+		sqlite3_bind_int64(day->hourly_add[table], 6 + i, hour->key[i]);
+	return day_sum_step(day, day->hourly_add[table], &hour->counts, why);
 }
 
 static int day_daily_write(struct day *day, struct day_sum *sum, struct why *why)
@@ -68,7 +119,7 @@ static int day_daily_write(struct day *day, struct day_sum *sum, struct why *why
 		day->daily_add, 6, sum->source.bytes, sum->has_source ? 16 : 0, SQLITE_STATIC);
 	sqlite3_bind_int64(day->daily_add, 7, sum->model);
 	sqlite3_bind_int(day->daily_add, 8, sum->done);
-	return day_sum_step(day, day->daily_add, sum, why);
+	return day_sum_step(day, day->daily_add, &sum->counts, why);
 }
 
 static void day_counts_add(struct day_counts *to, const struct day_counts *counts)
@@ -80,32 +131,38 @@ static void day_counts_add(struct day_counts *to, const struct day_counts *count
 	to->total += counts->total;
 }
 
-int day_sum(struct day *day, const struct day_sum *sum, struct why *why)
+static int day_sum_hourly(struct day *day, int table, const int64_t key[DAY_KEYS],
+	const struct day_counts *counts, struct why *why)
 {
-	const int64_t by_hour[] = {
-		sum->hour, sum->model, sum->operation, sum->outcome, sum->backend};
-	struct day_sum *hourly =
-		&day->hourly[crc32c(0, (const char *)by_hour, sizeof(by_hour)) % DAY_SUMS];
+	const size_t size = DAY_KEYS * sizeof(key[0]);
+	struct day_hour *hour = &day->hourly[table][crc32c(0, (const char *)key, size) % DAY_SUMS];
+	int error = 0;
+
+	if (hour->counts.calls && memcmp(hour->key, key, size) != 0)
+		error = day_hourly_write(day, table, hour, why);
+	if (error)
+		return error;
+	if (!hour->counts.calls) {
+		memcpy(hour->key, key, size);
+		hour->counts = (struct day_counts){0};
+	}
+	day_counts_add(&hour->counts, counts);
+	return 0;
+}
+
+static int day_sum_daily(struct day *day, const struct day_sum *sum, struct why *why)
+{
 	struct day_sum *daily = &day->daily[(crc32c(0, (const char *)sum->source.bytes, 16) +
 						    (uint32_t)sum->model * 2 + sum->done) %
 					    DAY_SUMS];
 	int error = 0;
 
-	if (hourly->counts.calls &&
-		(hourly->hour != sum->hour || hourly->model != sum->model ||
-			hourly->operation != sum->operation || hourly->outcome != sum->outcome ||
-			hourly->backend != sum->backend))
-		error = day_hourly_write(day, hourly, why);
-	if (!error && daily->counts.calls &&
+	if (daily->counts.calls &&
 		(daily->has_source != sum->has_source || daily->model != sum->model ||
 			daily->done != sum->done || !address_equal(&daily->source, &sum->source)))
 		error = day_daily_write(day, daily, why);
 	if (error)
 		return error;
-	if (hourly->counts.calls)
-		day_counts_add(&hourly->counts, &sum->counts);
-	else
-		*hourly = *sum;
 	if (daily->counts.calls)
 		day_counts_add(&daily->counts, &sum->counts);
 	else
@@ -113,13 +170,29 @@ int day_sum(struct day *day, const struct day_sum *sum, struct why *why)
 	return 0;
 }
 
+int day_sum(struct day *day, const struct day_sum *sum, struct why *why)
+{
+	const int64_t keys[DAY_TABLES][DAY_KEYS] = {
+		[DAY_BY_MODEL] = {sum->hour, sum->model, sum->operation, sum->outcome,
+			sum->backend},
+		[DAY_BY_VERDICT] = {sum->hour, sum->action, sum->status, sum->error_type},
+		[DAY_BY_USER] = {sum->hour, sum->request_user, sum->status}};
+	int error = 0;
+
+	for (int table = 0; table < DAY_TABLES && !error; table++)
+		error = day_sum_hourly(day, table, keys[table], &sum->counts, why);
+	return error ? error : day_sum_daily(day, sum, why);
+}
+
 int day_sums_write(struct day *day, struct why *why)
 {
 	int error = 0;
 
 	for (size_t i = 0; i < DAY_SUMS && !error; i++) {
-		if (day->hourly[i].counts.calls)
-			error = day_hourly_write(day, &day->hourly[i], why);
+		for (int table = 0; table < DAY_TABLES && !error; table++)
+			if (day->hourly[table][i].counts.calls)
+				error = day_hourly_write(
+					day, table, &day->hourly[table][i], why);
 		if (!error && day->daily[i].counts.calls)
 			error = day_daily_write(day, &day->daily[i], why);
 	}

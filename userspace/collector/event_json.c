@@ -114,11 +114,33 @@ static yyjson_mut_val *event_json_value(
 	}
 }
 
-/* A field that may hold what was said, of a record that is shown without. */
-static bool event_json_quotes(struct slice key)
+/* Texts that say who, where and what became of it, never what was said. Whoever may see numbers only is
+ * shown these: a field that is new, or of a foreign sender, is kept from him until it stands here. */
+#define EVENT_NAMES(X)                                                                             \
+	X(epoch) X(id) X(kind) X(action) X(outcome) X(observer) X(server_address)                  \
+	X(tls_server_name) X(tls_client_version) X(method) X(user_agent) X(error_type)             \
+	X(backend_name) X(backend_address) X(backend_region) X(operation) X(provider)              \
+	X(request_model) X(azure_deployment) X(azure_api_version) X(request_effort)                \
+	X(request_service_tier) X(response_id) X(response_model) X(finish_reasons)                 \
+	X(response_service_tier) X(usage_source) X(request_user) X(body_problem) X(request_edit)   \
+	X(response_request_id) X(source_drops) X(drop_reason) X(datapath_subject)                  \
+	X(datapath_state) X(datapath_reason) X(bypass_reason)
+
+static bool event_json_is_number_or_name(struct slice key, const msgpack_object *value)
 {
-	return slice_equal(key, schema_fields[SCHEMA_ID_error_message].name) ||
-	       slice_equal(key, schema_fields[SCHEMA_ID_path].name);
+	static const bool names[SCHEMA_COUNT] = {
+#define EVENT_NAME(member) [SCHEMA_ID_##member] = true,
+		EVENT_NAMES(EVENT_NAME)
+#undef EVENT_NAME
+	};
+	int id = 0;
+
+	while (id < SCHEMA_COUNT && !slice_equal(schema_fields[id].name, key))
+		id++;
+	if (id == SCHEMA_COUNT || names[id] || schema_fields[id].kind == SCHEMA_ADDRESS)
+		return id < SCHEMA_COUNT;
+	/* Of a foreign sender a number may be a text. */
+	return schema_fields[id].kind != SCHEMA_TEXT && value->type != MSGPACK_OBJECT_STR;
 }
 
 yyjson_mut_val *event_json(yyjson_mut_doc *doc, const struct query_event *event, unsigned parts)
@@ -142,7 +164,7 @@ yyjson_mut_val *event_json(yyjson_mut_doc *doc, const struct query_event *event,
 		struct slice key = row_text(&pair->key);
 
 		if (pair->key.type != MSGPACK_OBJECT_STR ||
-			(!(parts & EVENT_JSON_QUOTES) && event_json_quotes(key)))
+			(!(parts & EVENT_JSON_QUOTES) && !event_json_is_number_or_name(key, &pair->val)))
 			continue;
 		yyjson_mut_obj_add(root, yyjson_mut_strncpy(doc, key.len ? key.data : "", key.len),
 			event_json_value(doc, key, &pair->val));

@@ -11,7 +11,7 @@
 
 enum event_json_parts {
 	EVENT_JSON_CONTENT = 1, /* what was said: messages, tools */
-	EVENT_JSON_QUOTES = 2,	/* fields that may quote it: the error's message, the URL's query */
+	EVENT_JSON_QUOTES = 2,	/* texts that may quote it: the error's message, the path, unknown ones */
 	EVENT_JSON_ALL = 3,
 };
 

@@ -7,7 +7,8 @@
  *	name		texts that recur (models, hosts …): rows hold their numbers
  *	block		pieces of content, each once: found by a keyed hash, packed
  *	dictionary	what records and blocks are packed with
- *	hourly, daily	sums of calls, for questions that need no rows
+ *	hourly…, daily	sums of calls, for questions that need no rows; a file of before a table was gets
+ *			it when it is opened for writing, and is asked by its rows until then
  *
  * and DAY.fts, the words of its blocks (see index.h). */
 #ifndef COLLECTOR_LAYOUT_H

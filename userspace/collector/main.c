@@ -22,6 +22,7 @@
 #include "collector/migrate.h"
 #include "collector/receiver.h"
 #include "collector/review_server.h"
+#include "collector/sender_tls.h"
 #include "collector/store.h"
 #include "config/key_file.h"
 
@@ -44,8 +45,12 @@ static const char usage[] =
 	"                             " COLLECTOR_SOCKET "\n"
 	"  -u, --user USER            who may send there, besides root; more than once for more;\n"
 	"                             default " COLLECTOR_USER "\n"
-	"  -l, --listen ADDRESS:PORT  for senders elsewhere, who have the key; default: nowhere\n"
-	"  -k, --key-file FILE        the key, one line; with --listen\n"
+	"  -l, --listen ADDRESS:PORT  for senders elsewhere, who have the key, or a certificate;\n"
+	"                             default: nowhere\n"
+	"  -k, --key-file FILE        the key that is shared with them, one line\n"
+	"  -c, --certificate FILE     TLS, with this certificate (PEM) and those that lead to its root\n"
+	"  -K, --certificate-key FILE its key\n"
+	"  -a, --authority FILE       of the certificates that senders must have; without: none\n"
 	"  -s, --store DIRECTORY      default " COLLECTOR_STORE "\n"
 	"  -r, --retain DAYS          removes what is older; default 0: nothing\n"
 	"  -w, --review ADDRESS:PORT  shows what is stored, to browsers of this machine: 127.0.0.1:PORT;\n"
@@ -61,6 +66,7 @@ static const char usage[] =
 
 struct collector {
 	const char *socket, *listen, *key_file, *store;
+	struct sender_tls tls;
 	uid_t users[COLLECTOR_USERS];
 	size_t nusers;
 	unsigned retain;
@@ -157,6 +163,11 @@ static int collector_run(const struct collector *collector)
 	if (collector->key_file && collector_key(collector->key_file, &key, &why) < 0)
 		goto out;
 	options.key = buf_slice(&key);
+	if (collector->tls.certificate) {
+		options.tls = sender_tls_new(&collector->tls, &why);
+		if (!options.tls)
+			goto out;
+	}
 	if (migrate_open(collector->store, &options.store, &why) < 0)
 		goto out;
 	retention.store = options.store;
@@ -167,9 +178,9 @@ static int collector_run(const struct collector *collector)
 	ev_signal_init(&terminated, collector_stop, SIGTERM);
 	ev_signal_start(options.loop, &interrupted);
 	ev_signal_start(options.loop, &terminated);
-	log_info("listening on %s%s%s, storing in %s", collector->socket,
+	log_info("listening on %s%s%s%s, storing in %s", collector->socket,
 		collector->listen ? " and " : "", collector->listen ? collector->listen : "",
-		collector->store);
+		options.tls ? " with TLS" : "", collector->store);
 	sd_notify(0, "READY=1");
 	retention.timer.data = &retention;
 	ev_timer_init(&retention.timer, collector_retain, 0., COLLECTOR_RETAIN_S);
@@ -192,6 +203,7 @@ out:
 	if (result != EXIT_SUCCESS)
 		log_error("%s", why.text);
 	store_close(options.store);
+	SSL_CTX_free(options.tls);
 	buf_wipe(&key);
 	return result;
 }
@@ -264,6 +276,15 @@ static int collector_option(struct collector *collector, int option, const char 
 	case 'k':
 		collector->key_file = value;
 		return 0;
+	case 'c':
+		collector->tls.certificate = value;
+		return 0;
+	case 'K':
+		collector->tls.key = value;
+		return 0;
+	case 'a':
+		collector->tls.authority = value;
+		return 0;
 	case 's':
 		collector->store = value;
 		return 0;
@@ -283,6 +304,25 @@ static int collector_option(struct collector *collector, int option, const char 
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* Whether the options make sense together; told when not. */
+static bool collector_together(const struct collector *c)
+{
+	const char *wrong = NULL;
+
+	if ((c->nreviewers || c->page) && !c->review)
+		wrong = "--reviewer, --operator: only with --review";
+	else if (!c->listen && (c->key_file || c->tls.certificate))
+		wrong = "--key-file, --certificate: only with --listen";
+	else if (!c->tls.certificate != !c->tls.key || (c->tls.authority && !c->tls.certificate))
+		wrong = "--certificate and --certificate-key belong together, --authority to both";
+	else if (c->listen && !c->key_file && !c->tls.authority)
+		wrong = "--listen: whoever reaches the address could send: give --key-file or "
+			"--authority as well";
+	if (wrong)
+		log_error("%s", wrong);
+	return !wrong;
 }
 
 /* The process that shows the page: this program with the same options, and --page. */
@@ -305,6 +345,9 @@ int main(int argc, char **argv)
 		{"user", required_argument, NULL, 'u'}, {"listen", required_argument, NULL, 'l'},
 		{"key-file", required_argument, NULL, 'k'}, {"store", required_argument, NULL, 's'},
 		{"retain", required_argument, NULL, 'r'},
+		{"certificate", required_argument, NULL, 'c'},
+		{"certificate-key", required_argument, NULL, 'K'},
+		{"authority", required_argument, NULL, 'a'},
 		{"review", required_argument, NULL, 'w'},
 		{"review-socket", required_argument, NULL, 'W'},
 		{"reviewer", required_argument, NULL, 'R'},
@@ -316,7 +359,7 @@ int main(int argc, char **argv)
 	int option, status;
 
 	log_open("collector", LOG_LEVEL_INFO);
-	while ((option = getopt_long(argc, argv, "S:u:l:k:s:r:w:W:R:O:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "S:u:l:k:c:K:a:s:r:w:W:R:O:h", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return EXIT_SUCCESS;
@@ -328,16 +371,8 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
-	if ((collector.nreviewers || collector.page) && !collector.review) {
-		log_error("--reviewer, --operator: only with --review");
+	if (!collector_together(&collector))
 		return 2;
-	}
-	if (!collector.listen != !collector.key_file) {
-		log_error(collector.listen ? "--listen: whoever reaches the address could send: "
-					     "give --key-file as well"
-					   : "--key-file: only with --listen");
-		return 2;
-	}
 	/* On a machine without an appliance there is no such user: then root alone may. */
 	if (!collector.nusers && collector_user(COLLECTOR_USER, &collector.users[0]) == 0)
 		collector.nusers = 1;

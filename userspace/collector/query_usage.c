@@ -6,46 +6,47 @@
 #include "collector/layout.h"
 #include "collector/query_internal.h"
 
-/* What usage is given by. X("name", in rows, in hourly sums, in daily sums, as text): the first three
- * are SQL that groups (NULL: the sums do not tell), the last makes a text of what was grouped by. */
+/* What usage is given by. X("name", as text, in rows, in hourly sums, in those of verdicts, in those of
+ * users, in daily sums): the first makes a text of what was grouped by, the others are SQL that groups
+ * (NULL: the sums do not tell). */
 #define QUERY_BY(X)                                                                                \
-	X("ip", "source", NULL, "source", "address(k)")                                            \
-	X("model", "model", "model", "model", QUERY_NAME_OF("k"))                                  \
-	X("family", "model", "model", "model", "family(" QUERY_NAME_OF("k") ")")                   \
-	X("operation", "operation", "operation", NULL, QUERY_NAME_OF("k"))                         \
-	X("outcome", "outcome", "outcome", NULL, QUERY_NAME_OF("k"))                               \
-	X("action", "action", NULL, NULL, QUERY_NAME_OF("k"))                                      \
-	X("error", "error_type", NULL, NULL, QUERY_NAME_OF("k"))                                   \
-	X("provider", "provider", NULL, NULL, QUERY_NAME_OF("k"))                                  \
-	X("host", "host", NULL, NULL, QUERY_NAME_OF("k"))                                          \
-	X("backend", "backend", "backend", NULL, QUERY_NAME_OF("k"))                               \
-	X("user", "request_user", NULL, NULL, QUERY_NAME_OF("k"))                                  \
-	X("observer", "observer", NULL, NULL, QUERY_NAME_OF("k"))                                  \
-	X("source", "usage_source", NULL, NULL, QUERY_NAME_OF("k"))                                \
-	X("status", "status", NULL, NULL, "k")                                                     \
-	X("day", "time_ns / 86400000000000", "hour / 24", ":day",                                  \
-		"strftime('%Y-%m-%d', k * 86400, 'unixepoch')")                                    \
-	X("hour", "time_ns / 3600000000000", "hour", NULL,                                         \
-		"strftime('%Y-%m-%dT%H:00Z', k * 3600, 'unixepoch')")                              \
-	X("minute", "time_ns / 60000000000", NULL, NULL,                                           \
-		"strftime('%Y-%m-%dT%H:%MZ', k * 60, 'unixepoch')")
+	X("ip", "address(k)", "source", NULL, NULL, NULL, "source")                                \
+	X("model", QUERY_NAME_OF("k"), "model", "model", NULL, NULL, "model")                      \
+	X("family", "family(" QUERY_NAME_OF("k") ")", "model", "model", NULL, NULL, "model")       \
+	X("operation", QUERY_NAME_OF("k"), "operation", "operation", NULL, NULL, NULL)             \
+	X("outcome", QUERY_NAME_OF("k"), "outcome", "outcome", NULL, NULL, NULL)                   \
+	X("action", QUERY_NAME_OF("k"), "action", NULL, "action", NULL, NULL)                      \
+	X("error", QUERY_NAME_OF("k"), "error_type", NULL, "error_type", NULL, NULL)               \
+	X("provider", QUERY_NAME_OF("k"), "provider", NULL, NULL, NULL, NULL)                      \
+	X("host", QUERY_NAME_OF("k"), "host", NULL, NULL, NULL, NULL)                              \
+	X("backend", QUERY_NAME_OF("k"), "backend", "backend", NULL, NULL, NULL)                   \
+	X("user", QUERY_NAME_OF("k"), "request_user", NULL, NULL, "request_user", NULL)            \
+	X("observer", QUERY_NAME_OF("k"), "observer", NULL, NULL, NULL, NULL)                      \
+	X("source", QUERY_NAME_OF("k"), "usage_source", NULL, NULL, NULL, NULL)                    \
+	X("status", "k", "status", NULL, "nullif(status, 0)", "nullif(status, 0)", NULL)           \
+	X("day", "strftime('%Y-%m-%d', k * 86400, 'unixepoch')", "time_ns / 86400000000000",       \
+		"hour / 24", "hour / 24", "hour / 24", ":day")                                     \
+	X("hour", "strftime('%Y-%m-%dT%H:00Z', k * 3600, 'unixepoch')",                            \
+		"time_ns / 3600000000000", "hour", "hour", "hour", NULL)                           \
+	X("minute", "strftime('%Y-%m-%dT%H:%MZ', k * 60, 'unixepoch')", "time_ns / 60000000000",   \
+		NULL, NULL, NULL, NULL)
 
-enum query_plan { PLAN_ROWS, PLAN_HOURLY, PLAN_DAILY };
+enum query_plan { PLAN_ROWS, PLAN_HOURLY, PLAN_VERDICT, PLAN_USER, PLAN_DAILY, PLANS };
 
 struct query_column {
 	const char *name;
-	const char *group[3]; /* by enum query_plan */
 	const char *text;
+	const char *group[PLANS];
 };
 
 static const struct query_column query_columns[] = {
-#define QUERY_COLUMN(name, rows, hourly, daily, text) {name, {rows, hourly, daily}, text},
+#define QUERY_COLUMN(name, text, ...) {name, text, {__VA_ARGS__}},
 	QUERY_BY(QUERY_COLUMN)
 #undef QUERY_COLUMN
 };
 
 const char query_by_names[] =
-#define QUERY_NAME(name, rows, hourly, daily, text) " " name
+#define QUERY_NAME(name, ...) " " name
 	QUERY_BY(QUERY_NAME)
 #undef QUERY_NAME
 	;
@@ -71,47 +72,58 @@ struct query_summing {
 	struct why *why;
 };
 
-/* The sums that tell what is asked for, or PLAN_ROWS: none of them. */
+/* The sums that tell what is asked for, those with few rows first, or PLAN_ROWS: none of them. */
 static enum query_plan query_plan(const struct query_summing *s)
 {
 	const struct query_filter *f = &s->filter;
 	bool done = f->completions && f->outcome && strcmp(f->outcome, "success") == 0;
-	bool may[3] = {true, !f->has_source,
-		!f->operation && !f->backend && (done || (!f->completions && !f->outcome))};
+	bool ended = f->completions || f->outcome, called = f->operation || f->backend;
+	bool denied = f->action || f->error;
+	bool may[PLANS] = {
+		[PLAN_VERDICT] = !f->has_source && !ended && !called && !f->user,
+		[PLAN_HOURLY] = !f->has_source && !denied && !f->status && !f->user,
+		[PLAN_USER] = !f->has_source && !ended && !called && !denied,
+		[PLAN_DAILY] = !called && !denied && !f->status && !f->user && (done || !ended)};
+	static const enum query_plan order[] = {PLAN_VERDICT, PLAN_HOURLY, PLAN_USER, PLAN_DAILY};
 
-	if (f->model || f->host || f->user || f->event_id || f->status || f->action || f->error)
+	if (f->model || f->host || f->event_id)
 		return PLAN_ROWS;
 	for (size_t i = 0; i < s->nby; i++)
-		for (int plan = PLAN_HOURLY; plan <= PLAN_DAILY; plan++)
+		for (int plan = 0; plan < PLANS; plan++)
 			may[plan] = may[plan] && s->by[i]->group[plan];
-	/* Of both, that which has fewer rows. */
-	return may[PLAN_HOURLY] ? PLAN_HOURLY : may[PLAN_DAILY] ? PLAN_DAILY : PLAN_ROWS;
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (may[order[i]])
+			return order[i];
+	return PLAN_ROWS;
 }
 
 /* "GROUPED AS k0, …, sums FROM … WHERE …": the inner question. */
 static int query_inner(struct buf *sql, const struct query_summing *s, enum query_plan plan)
 {
-	static const char *const sums[] = {
-		[PLAN_ROWS] = "count(*) AS calls, count(total_tokens) AS counted,"
-			      " total(input_tokens) AS input, total(output_tokens) AS output,"
-			      " total(total_tokens) AS total FROM day.event",
-		[PLAN_HOURLY] = "sum(calls) AS calls, sum(counted) AS counted,"
-				" sum(input_tokens) AS input, sum(output_tokens) AS output,"
-				" sum(total_tokens) AS total FROM day.hourly",
-		[PLAN_DAILY] = "sum(calls) AS calls, sum(counted) AS counted,"
-			       " sum(input_tokens) AS input, sum(output_tokens) AS output,"
-			       " sum(total_tokens) AS total FROM day.daily"};
-	static const char *const times[] = {
-		[PLAN_ROWS] = " AND conflict IS NULL AND time_ns >= :from AND time_ns < :to",
-		[PLAN_HOURLY] = " AND hour >= :from / 3600000000000 AND hour < :to / 3600000000000",
-		[PLAN_DAILY] = ""};
+	static const char *const tables[PLANS] = {[PLAN_ROWS] = "event",
+		[PLAN_HOURLY] = "hourly",
+		[PLAN_VERDICT] = "hourly_verdict",
+		[PLAN_USER] = "hourly_user",
+		[PLAN_DAILY] = "daily"};
+	const char *sums = plan == PLAN_ROWS
+				   ? "count(*) AS calls, count(total_tokens) AS counted,"
+				     " total(input_tokens) AS input, total(output_tokens) AS output,"
+				     " total(total_tokens) AS total"
+				   : "sum(calls) AS calls, sum(counted) AS counted,"
+				     " sum(input_tokens) AS input, sum(output_tokens) AS output,"
+				     " sum(total_tokens) AS total";
+	const char *times =
+		plan == PLAN_ROWS ? " AND conflict IS NULL AND time_ns >= :from AND time_ns < :to"
+		: plan == PLAN_DAILY
+			? ""
+			: " AND hour >= :from / 3600000000000 AND hour < :to / 3600000000000";
 	struct query_filter filter = s->filter;
 	int error = buf_printf(sql, "SELECT ");
 
 	for (size_t i = 0; i < s->nby && !error; i++)
 		error = buf_printf(sql, "%s AS k%zu, ", s->by[i]->group[plan], i);
 	if (!error)
-		error = buf_printf(sql, "%s", sums[plan]);
+		error = buf_printf(sql, "%s FROM day.%s", sums, tables[plan]);
 	if (plan != PLAN_ROWS)
 		filter.kind = NULL;
 	if (plan == PLAN_DAILY) {
@@ -125,7 +137,7 @@ static int query_inner(struct buf *sql, const struct query_summing *s, enum quer
 		error = query_where(sql, &filter);
 	}
 	if (!error)
-		error = buf_printf(sql, "%s", times[plan]);
+		error = buf_printf(sql, "%s", times);
 	for (size_t i = 0; i < s->nby && !error; i++)
 		error = buf_printf(sql, "%s k%zu", i ? "," : " GROUP BY", i);
 	return error;
@@ -176,12 +188,29 @@ static int query_add(const struct query_summing *s, enum query_plan plan, int32_
 	return error;
 }
 
+/* Whether the attached day has the sums: one that was written before they were has not. */
+static bool query_has_table(const struct query_summing *s, enum query_plan plan)
+{
+	static const char *const asks[PLANS] = {
+		[PLAN_VERDICT] = "SELECT 1 FROM day.hourly_verdict",
+		[PLAN_USER] = "SELECT 1 FROM day.hourly_user"};
+	sqlite3_stmt *statement = NULL;
+	bool has = !asks[plan] || sqlite3_prepare_v2(s->query->database, asks[plan], -1, &statement,
+					  NULL) == SQLITE_OK;
+
+	sqlite3_finalize(statement);
+	return has;
+}
+
 /* One day: what its sums tell as a whole, and the rest of its rows. */
 static int query_add_day(const struct query_summing *s, enum query_plan plan, int32_t day)
 {
 	uint64_t begin = query_day_ns(day), end = query_day_ns(day + 1), from = begin, to = end;
-	uint64_t grain = plan == PLAN_HOURLY ? LAYOUT_NS_PER_HOUR : LAYOUT_NS_PER_DAY, low, high;
+	uint64_t grain = plan == PLAN_DAILY ? LAYOUT_NS_PER_DAY : LAYOUT_NS_PER_HOUR, low, high;
 	int error;
+
+	if (!query_has_table(s, plan))
+		plan = PLAN_ROWS;
 
 	if (s->filter.since_ns > from)
 		from = s->filter.since_ns;

@@ -124,10 +124,10 @@ static void receiver_gone(void *context, struct sender *sender)
 {
 	struct receiver *r = context;
 
-	if (sender->key.len)
-		r->nunknown--;
-	else
+	if (sender->proven)
 		r->nknown--;
+	else
+		r->nunknown--;
 	sender_free(sender);
 }
 
@@ -148,7 +148,7 @@ static void receiver_make_room(struct receiver *r, bool known)
 	if (log_limit(&r->crowded, &left_out))
 		log_warning("%s: closed to make room: %u %s (%llu such reports left out)",
 			out->name, known ? RECEIVER_KNOWN : RECEIVER_UNKNOWN,
-			known ? "senders are there" : "connections have not proven the shared key",
+			known ? "senders are there" : "connections have not proven who they are",
 			(unsigned long long)left_out);
 	receiver_gone(r, out);
 }
@@ -194,19 +194,21 @@ static const struct sender_ops receiver_ops = {
 	.gone = receiver_gone,
 };
 
-static void receiver_add(struct receiver *r, int fd, const char *name, struct slice key)
+static void receiver_add(
+	struct receiver *r, int fd, SSL *ssl, const char *name, struct slice key)
 {
+	bool known = !ssl && !key.len;
 	struct sender *sender;
 
-	receiver_make_room(r, !key.len);
-	sender = sender_new(r->options.loop, fd, name, key, &receiver_ops, r);
+	receiver_make_room(r, known);
+	sender = sender_new(r->options.loop, fd, ssl, name, key, &receiver_ops, r);
 	if (!sender)
 		return;
-	list_append(key.len ? &r->unknown : &r->known, &sender->node);
-	if (key.len)
-		r->nunknown++;
-	else
+	list_append(known ? &r->known : &r->unknown, &sender->node);
+	if (known)
 		r->nknown++;
+	else
+		r->nunknown++;
 }
 
 /* ---- connections ---- */
@@ -247,7 +249,7 @@ static void receiver_on_socket(struct ev_loop *loop, ev_io *watcher, int events)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
 		receiver_admits(r, peer.uid)) {
 		snprintf(name, sizeof(name), "user %u, process %d", peer.uid, (int)peer.pid);
-		receiver_add(r, fd, name, SLICE_NONE);
+		receiver_add(r, fd, NULL, name, SLICE_NONE);
 		return;
 	}
 	close(fd);
@@ -264,6 +266,7 @@ static void receiver_on_tcp(struct ev_loop *loop, ev_io *watcher, int events)
 	struct receiver *r = watcher->data;
 	int fd = receiver_accept(r, r->tcp);
 	struct address_port peer = {0};
+	SSL *ssl = NULL;
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
 
@@ -278,7 +281,15 @@ static void receiver_on_tcp(struct ev_loop *loop, ev_io *watcher, int events)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 	if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0)
 		address_port_from_sockaddr(&peer, (struct sockaddr *)&sa);
-	receiver_add(r, fd, address_port_format(&peer).text, r->options.key);
+	if (r->options.tls) {
+		ssl = SSL_new(r->options.tls);
+		if (!ssl) {
+			close(fd);
+			return;
+		}
+		SSL_set_accept_state(ssl);
+	}
+	receiver_add(r, fd, ssl, address_port_format(&peer).text, r->options.key);
 }
 
 /* ---- listening ---- */

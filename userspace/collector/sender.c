@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -21,9 +19,11 @@ static void sender_scan_handshake(struct sender *s)
 	msgpack_scan_init(&s->scan, FORWARD_HANDSHAKE_MAX, FORWARD_HANDSHAKE_VALUES);
 }
 
+/* From here on its events are taken. */
 static void sender_scan_messages(struct sender *s)
 {
 	s->key = SLICE_NONE;
+	s->proven = true;
 	msgpack_scan_init(&s->scan, FORWARD_MESSAGE_MAX, FORWARD_VALUES_MAX);
 }
 
@@ -32,16 +32,20 @@ static void sender_gone(struct sender *s)
 	s->ops->gone(s->context, s);
 }
 
+/* Whether it may be written to: TLS is set up. */
+static bool sender_is_open(const struct sender *s)
+{
+	return !s->socket.ssl || SSL_is_init_finished(s->socket.ssl);
+}
+
 /* False: the connection is gone. */
 static bool sender_flush(struct sender *s)
 {
-	while (buf_len(&s->out)) {
+	while (buf_len(&s->out) && sender_is_open(s)) {
 		struct slice out = buf_slice(&s->out);
-		ssize_t gone = send(s->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t gone = secure_write(&s->socket, out);
 
-		if (gone < 0 && errno == EINTR)
-			continue;
-		if (gone < 0 && errno == EAGAIN && out.len <= SENDER_ACKS_MAX) {
+		if (gone == -EAGAIN && out.len <= SENDER_ACKS_MAX) {
 			ev_io_start(s->loop, &s->writable);
 			return true;
 		}
@@ -51,15 +55,9 @@ static bool sender_flush(struct sender *s)
 		}
 		buf_consume(&s->out, (size_t)gone);
 	}
-	ev_io_stop(s->loop, &s->writable);
+	if (!s->socket.wants_write)
+		ev_io_stop(s->loop, &s->writable);
 	return true;
-}
-
-static void sender_writable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-	(void)loop;
-	(void)events;
-	sender_flush(watcher->data);
 }
 
 /* False: the connection is gone. */
@@ -90,6 +88,28 @@ static bool sender_handshake(struct sender *s, struct slice message)
 	sender_scan_messages(s);
 	s->ops->proven(s->context, s);
 	return true;
+}
+
+/* TLS before the first message. False: the connection is gone, or it is not there yet. */
+static bool sender_secure(struct sender *s)
+{
+	struct why why = {""};
+	int done = secure_handshake(&s->socket, &why);
+
+	if (done < 0)
+		return sender_refuse(s, why.text);
+	if (!done) {
+		if (s->socket.wants_write)
+			ev_io_start(s->loop, &s->writable);
+		else
+			ev_io_stop(s->loop, &s->writable);
+		return false;
+	}
+	if (!s->key.len) {
+		sender_scan_messages(s);
+		s->ops->proven(s->context, s);
+	}
+	return sender_flush(s);
 }
 
 /* False: the connection is gone. */
@@ -152,12 +172,17 @@ static void sender_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct sender *s = watcher->data;
 	char scratch[SENDER_READ];
-	ssize_t got = recv(s->fd, scratch, sizeof(scratch), MSG_DONTWAIT);
+	ssize_t got;
 
-	(void)loop;
 	(void)events;
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+	if (!sender_is_open(s) && !sender_secure(s))
 		return;
+	got = secure_read(&s->socket, scratch, sizeof(scratch));
+	if (got == -EAGAIN) {
+		if (s->socket.wants_write)
+			ev_io_start(loop, &s->writable);
+		return;
+	}
 	if (got <= 0) {
 		if (sender_in_message(s))
 			log_info("%s: closed inside a message, which will come again", s->name);
@@ -165,16 +190,34 @@ static void sender_readable(struct ev_loop *loop, ev_io *watcher, int events)
 		return;
 	}
 	s->heard_ns = clock_monotonic_ns();
+	/* The rest of a record comes in the next turn, without the socket being readable. */
+	if (secure_pending(&s->socket))
+		ev_feed_event(loop, &s->readable, EV_READ);
 	sender_input(s, slice_of(scratch, (size_t)got));
 }
 
-struct sender *sender_new(struct ev_loop *loop, int fd, const char *name, struct slice key,
-	const struct sender_ops *ops, void *context)
+static void sender_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct sender *s = watcher->data;
+
+	/* TLS may have waited for this to read on. */
+	if (!sender_is_open(s) || s->socket.wants_write) {
+		ev_io_stop(loop, watcher);
+		sender_readable(loop, &s->readable, events);
+		return;
+	}
+	sender_flush(s);
+}
+
+struct sender *sender_new(struct ev_loop *loop, int fd, SSL *ssl, const char *name,
+	struct slice key, const struct sender_ops *ops, void *context)
 {
 	struct sender *s = calloc(1, sizeof(*s));
+	struct secure_socket socket;
 
-	if (!s) {
-		close(fd);
+	if (secure_open(&socket, fd, ssl) < 0 || !s) {
+		secure_close(&socket);
+		free(s);
 		return NULL;
 	}
 	list_init(&s->node);
@@ -182,13 +225,13 @@ struct sender *sender_new(struct ev_loop *loop, int fd, const char *name, struct
 	s->ops = ops;
 	s->context = context;
 	s->key = key;
-	s->fd = fd;
+	s->socket = socket;
 	s->begun_ns = s->heard_ns = clock_monotonic_ns();
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	ev_io_init(&s->readable, sender_readable, fd, EV_READ);
 	ev_io_init(&s->writable, sender_writable, fd, EV_WRITE);
 	s->readable.data = s->writable.data = s;
-	if (key.len)
+	if (key.len || ssl)
 		sender_scan_handshake(s);
 	else
 		sender_scan_messages(s);
@@ -208,7 +251,7 @@ void sender_free(struct sender *s)
 {
 	ev_io_stop(s->loop, &s->readable);
 	ev_io_stop(s->loop, &s->writable);
-	close(s->fd);
+	secure_close(&s->socket);
 	buf_wipe(&s->input);
 	buf_free(&s->acks);
 	buf_free(&s->out);

@@ -12,6 +12,7 @@
 #include "audit/msgpack_scan.h"
 #include "base/list.h"
 #include "collector/forward_server.h"
+#include "io/secure_socket.h"
 
 struct sender;
 
@@ -20,7 +21,7 @@ struct sender_ops {
 	int (*entry)(void *context, const struct forward_entry *entry);
 	/* entry refused: the message is not acknowledged. The sender may be freed within. */
 	void (*refused)(void *context);
-	/* It has shown that it has the key. */
+	/* It has shown that it has the key, or a certificate that is needed. */
 	void (*proven)(void *context, struct sender *sender);
 	/* Its connection is over; sender_free is the last that is done with it. */
 	void (*gone)(void *context, struct sender *sender);
@@ -32,8 +33,9 @@ struct sender {
 	const struct sender_ops *ops;
 	void *context;
 	struct slice key; /* to be proven; empty: there is none, or it was */
+	bool proven;	  /* who it is is known */
 	struct forward_nonce nonce;
-	int fd;
+	struct secure_socket socket;
 	ev_io readable, writable;
 	struct msgpack_scan scan;
 	struct buf input; /* a message that is not whole yet */
@@ -43,10 +45,11 @@ struct sender {
 	char name[64];		     /* for messages */
 };
 
-/* Takes fd, a connected socket that does not block. With a key the sender must prove that it has it
- * before it is read further. name is for messages. NULL without memory or randomness: fd is closed. */
-struct sender *sender_new(struct ev_loop *loop, int fd, const char *name, struct slice key,
-	const struct sender_ops *ops, void *context);
+/* Takes fd, a connected socket that does not block, and ssl, of the collector's side (see
+ * tls/forward_leg.h), or NULL. With a key the sender must prove that it has it before it is read
+ * further. name is for messages. NULL without memory or randomness: fd is closed. */
+struct sender *sender_new(struct ev_loop *loop, int fd, SSL *ssl, const char *name,
+	struct slice key, const struct sender_ops *ops, void *context);
 /* Closes the connection; for the owner of the node, which is removed. */
 void sender_free(struct sender *sender);
 

@@ -196,6 +196,9 @@ struct config_audit {
 	char *collector_socket;	/* /run/sallyport-collector/socket */
 	struct address_port collector; /* over TCP, and not the socket; port 0: none */
 	char *collector_key_file; /* shared with it, opened by the parent; NULL: no handshake */
+	char *collector_ca_file;  /* TLS; opened by the parent as well; NULL: plain */
+	char *collector_name;	  /* in its certificate; NULL: its address */
+	char *collector_certificate_file, *collector_certificate_key_file; /* ours; NULL: none */
 	char *tag;		/* sallyport.exchange */
 	char *spool_directory;	/* /var/spool/sallyport */
 	uint64_t spool_bytes;	/* 1 GiB */

@@ -141,6 +141,10 @@
 	S(collector_socket, PATH, collector_socket, "/run/sallyport-collector/socket", "")        \
 	S(collector, ADDRESS_PORT, collector, NULL, "")                                           \
 	S(collector_key_file, PATH, collector_key_file, NULL, "")                                 \
+	S(collector_ca_file, PATH, collector_ca_file, NULL, "")                                   \
+	S(collector_name, HOST, collector_name, NULL, "")                                         \
+	S(collector_certificate_file, PATH, collector_certificate_file, NULL, "")                 \
+	S(collector_certificate_key_file, PATH, collector_certificate_key_file, NULL, "")         \
 	S(tag, NAME, tag, "sallyport.exchange", "")                                               \
 	S(spool_directory, PATH, spool_directory, "/var/spool/sallyport", "")                     \
 	S(spool_size, SIZE, spool_bytes, "1GiB", "1MiB..16TiB")                                   \

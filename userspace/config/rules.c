@@ -223,6 +223,36 @@ static int rules_admission(const struct rules *r)
 	return error;
 }
 
+static int rules_collector(const struct rules *r)
+{
+	const struct config_audit *a = &r->config->audit;
+
+	if (a->collector_key_file && !a->collector.port)
+		return refuse(r, "audit", "collector_key_file",
+			"expected collector as well, for on the socket the kernel says who is there, "
+			"found a key file alone");
+	if (a->collector_ca_file && !a->collector.port)
+		return refuse(r, "audit", "collector_ca_file",
+			"expected collector as well, for TLS is for TCP, found an authority alone");
+	if ((a->collector_name || a->collector_certificate_file ||
+		    a->collector_certificate_key_file) &&
+		!a->collector_ca_file)
+		return refuse(r, "audit",
+			a->collector_name ? "collector_name"
+			: a->collector_certificate_file
+				? "collector_certificate_file"
+				: "collector_certificate_key_file",
+			"expected collector_ca_file as well, by which the collector is known, found "
+			"none");
+	if (!a->collector_certificate_file != !a->collector_certificate_key_file)
+		return refuse(r, "audit",
+			a->collector_certificate_file ? "collector_certificate_file"
+						      : "collector_certificate_key_file",
+			"expected collector_certificate_file and collector_certificate_key_file, found "
+			"one of them");
+	return 0;
+}
+
 static int rules_datapath(const struct rules *r)
 {
 	const struct config *c = r->config;
@@ -241,10 +271,7 @@ static int rules_datapath(const struct rules *r)
 		refuse(r, "audit", "collector",
 			"expected a port outside the workers' %u to %u, found %u", d->listen_base,
 			d->listen_base + c->appliance.workers - 1, c->audit.collector.port);
-	if (c->audit.collector_key_file && !c->audit.collector.port)
-		return refuse(r, "audit", "collector_key_file",
-			"expected collector as well, for on the socket the kernel says who is there, "
-			"found a key file alone");
+	rules_collector(r);
 	if (d->forward == CONFIG_FORWARD_XDP &&
 		(d->xdp == CONFIG_XDP_OFF || d->xdp == CONFIG_XDP_GENERIC))
 		refuse(r, "datapath", "forward",

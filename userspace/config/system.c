@@ -132,6 +132,26 @@ static void check_backends(struct system_check *s, const struct config *c)
 	}
 }
 
+static void check_collector(struct system_check *s, const struct config_audit *audit)
+{
+	int key;
+
+	if (audit->collector_key_file)
+		check_key_file(s, line_of(s, "audit", "collector_key_file"),
+			"audit.collector_key_file", audit->collector_key_file);
+	if (audit->collector_ca_file)
+		check_certificate(s, line_of(s, "audit", "collector_ca_file"),
+			"audit.collector_ca_file", audit->collector_ca_file);
+	if (!audit->collector_certificate_file)
+		return;
+	check_certificate(s, line_of(s, "audit", "collector_certificate_file"),
+		"audit.collector_certificate_file", audit->collector_certificate_file);
+	key = check_secret(s, line_of(s, "audit", "collector_certificate_key_file"),
+		"audit.collector_certificate_key_file", audit->collector_certificate_key_file, 0);
+	if (key >= 0)
+		close(key);
+}
+
 static void check_identities(struct system_check *s, const struct config_processes *p)
 {
 	const struct {
@@ -181,9 +201,7 @@ size_t config_check_system(const char *path, const struct config *c,
 			&s, line_of(&s, "tls", "origin_roots"), key, c->tls.origin_roots[i]);
 	}
 	check_backends(&s, c);
-	if (c->audit.collector_key_file)
-		check_key_file(&s, line_of(&s, "audit", "collector_key_file"),
-			"audit.collector_key_file", c->audit.collector_key_file);
+	check_collector(&s, &c->audit);
 	check_identities(&s, &c->processes);
 	node_free(s.root);
 	return s.count;

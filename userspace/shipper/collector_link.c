@@ -16,7 +16,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "io/secure_socket.h"
 #include "shipper/handshake.h"
+#include "tls/forward_leg.h"
 
 #define LINK_WINDOW	   4		 /* chunks on their way */
 #define LINK_CHUNK_BYTES   (1u << 20)	 /* of records; one record may be longer */
@@ -35,12 +37,12 @@ struct chunk {
 	uint64_t begun_ns; /* when its first byte was sent on this connection; 0: not yet */
 };
 
-enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_GREETING, LINK_UP };
+enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_SECURING, LINK_GREETING, LINK_UP };
 
 struct collector_link {
 	struct collector_link_options options;
 	enum link_state state;
-	int fd;
+	struct secure_socket socket;
 	ev_io io;
 	ev_timer again; /* to connect again, or to read the spool again */
 	ev_timer flush;
@@ -75,7 +77,7 @@ static void link_events(struct collector_link *link, int events)
 	if (ev_is_active(&link->io) && link->io.events == events)
 		return;
 	ev_io_stop(link->options.loop, &link->io);
-	ev_io_set(&link->io, link->fd, events);
+	ev_io_set(&link->io, link->socket.fd, events);
 	ev_io_start(link->options.loop, &link->io);
 }
 
@@ -107,11 +109,8 @@ static void chunk_release(struct collector_link *link, struct chunk *chunk)
 /* Ends the connection; what was not acknowledged is sent again on the next, as it is. */
 static void link_down(struct collector_link *link, const char *what, int error)
 {
-	if (link->fd >= 0) {
-		ev_io_stop(link->options.loop, &link->io);
-		close(link->fd);
-		link->fd = -1;
-	}
+	ev_io_stop(link->options.loop, &link->io);
+	secure_close(&link->socket);
 	ev_timer_stop(link->options.loop, &link->deadline);
 	link->state = LINK_DOWN;
 	link_settled(link, true);
@@ -261,17 +260,15 @@ static void on_flush(struct ev_loop *loop, ev_timer *timer, int events)
 /* ---- to the collector ---- */
 
 /* 1: all of it is sent; 0: the socket is full; or negative errno. */
-static int chunk_send(struct chunk *chunk, int fd)
+static int chunk_send(struct chunk *chunk, struct secure_socket *socket)
 {
 	struct slice rest = slice_after(buf_slice(&chunk->bytes), chunk->sent);
 
 	while (rest.len) {
-		ssize_t n = send(fd, rest.data, rest.len, MSG_NOSIGNAL);
+		ssize_t n = secure_write(socket, rest);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+			return n == -EAGAIN ? 0 : (int)n;
 		chunk->sent += (size_t)n;
 		rest = slice_after(rest, (size_t)n);
 	}
@@ -293,7 +290,7 @@ static void link_pump(struct collector_link *link)
 			continue;
 		if (!chunk->begun_ns)
 			chunk->begun_ns = clock_monotonic_ns();
-		result = chunk_send(chunk, link->fd);
+		result = chunk_send(chunk, &link->socket);
 	}
 	if (result < 0) {
 		link_down(link, "cannot send", -result);
@@ -375,11 +372,11 @@ static bool link_greet(struct collector_link *link)
 	}
 	/* A socket that has sent nothing yet takes some hundred bytes at once. */
 	if (result != HANDSHAKE_FAILED && buf_len(&out))
-		sent = send(link->fd, buf_slice(&out).data, buf_len(&out), MSG_NOSIGNAL);
+		sent = secure_write(&link->socket, buf_slice(&out));
 	if (result == HANDSHAKE_FAILED)
 		link_down(link, problem, 0);
 	else if (sent != (ssize_t)buf_len(&out))
-		link_down(link, "cannot send", sent < 0 ? errno : 0);
+		link_down(link, "cannot send", sent < 0 ? (int)-sent : 0);
 	else if (result == HANDSHAKE_DONE)
 		link_up(link);
 	buf_free(&out);
@@ -411,11 +408,16 @@ static int link_messages(struct collector_link *link)
 static void link_receive(struct collector_link *link)
 {
 	char *room = buf_reserve(&link->input, FORWARD_ACK_MAX);
-	ssize_t n = room ? recv(link->fd, room, FORWARD_ACK_MAX, 0) : -1;
+	ssize_t n = room ? secure_read(&link->socket, room, FORWARD_ACK_MAX) : -ENOMEM;
 	int error = 0;
 
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+	if (n == -EAGAIN) {
+		link_events(link, link->io.events | (link->socket.wants_write ? EV_WRITE : 0));
 		return;
+	}
+	/* The rest of a record comes without the socket being readable. */
+	if (n > 0 && secure_pending(&link->socket))
+		ev_feed_event(link->options.loop, &link->io, EV_READ);
 	if (n > 0) {
 		buf_commit(&link->input, (size_t)n);
 		if (link->state == LINK_GREETING && !link_greet(link))
@@ -425,7 +427,7 @@ static void link_receive(struct collector_link *link)
 	}
 	link_settle(link);
 	if (n < 0)
-		link_down(link, "cannot receive", errno);
+		link_down(link, "cannot receive", (int)-n);
 	else if (n == 0)
 		link_down(link, "it closed the connection", 0);
 	else if (error)
@@ -436,15 +438,18 @@ static void link_receive(struct collector_link *link)
 
 /* ---- the connection ---- */
 
-static void link_connected(struct collector_link *link)
+/* TLS, where there is one; the deadline of connecting goes on. */
+static void link_secure(struct collector_link *link)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
+	struct why why = {""};
+	int done = secure_handshake(&link->socket, &why);
 
-	if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		error = errno;
-	if (error) {
-		link_down(link, "cannot connect", error);
+	if (done < 0) {
+		link_down(link, why.text, 0);
+		return;
+	}
+	if (!done) {
+		link_events(link, link->socket.wants_write ? EV_WRITE : EV_READ);
 		return;
 	}
 	if (link->options.key.len) {
@@ -458,6 +463,21 @@ static void link_connected(struct collector_link *link)
 	link_pump(link);
 }
 
+static void link_connected(struct collector_link *link)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(link->socket.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error) {
+		link_down(link, "cannot connect", error);
+		return;
+	}
+	link->state = LINK_SECURING;
+	link_secure(link);
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct collector_link *link = io->data;
@@ -467,7 +487,11 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 		link_connected(link);
 		return;
 	}
-	if (events & EV_READ)
+	if (link->state == LINK_SECURING) {
+		link_secure(link);
+		return;
+	}
+	if (events & EV_READ || link->socket.wants_write)
 		link_receive(link);
 	if (link->state == LINK_UP && events & EV_WRITE)
 		link_pump(link);
@@ -489,23 +513,39 @@ static socklen_t link_address(const struct config_audit *config, struct sockaddr
 	return sizeof(*local);
 }
 
+/* Of the name that the certificate must have: the collector's address, when none is given. */
+static SSL *link_tls(const struct collector_link *link)
+{
+	const struct config_audit *config = link->options.config;
+
+	return forward_leg_connect(link->options.tls,
+		config->collector_name ? config->collector_name
+				       : address_format(&config->collector.address).text);
+}
+
 static void link_connect(struct collector_link *link)
 {
 	static const int on = 1;
 	struct sockaddr_storage address;
 	socklen_t len = link_address(link->options.config, &address);
 
-	link->fd = !len ? -1 : socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (link->fd < 0) {
+	int fd = !len ? -1 : socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0) {
 		link_down(link, "no socket", len ? errno : ENAMETOOLONG);
+		return;
+	}
+	if (secure_open(&link->socket, fd, link->options.tls ? link_tls(link) : NULL) < 0 ||
+		(link->options.tls && !link->socket.ssl)) {
+		link_down(link, "no TLS", ENOMEM);
 		return;
 	}
 	/* Neither changes what is delivered: without them it is only slower. */
 	if (address.ss_family != AF_UNIX) {
-		(void)setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		(void)setsockopt(link->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	}
-	if (connect(link->fd, (struct sockaddr *)&address, len) < 0 && errno != EINPROGRESS) {
+	if (connect(fd, (struct sockaddr *)&address, len) < 0 && errno != EINPROGRESS) {
 		link_down(link, "cannot connect", errno);
 		return;
 	}
@@ -538,7 +578,7 @@ int collector_link_new(const struct collector_link_options *options, struct coll
 	if (!link)
 		return why_set(why, ENOMEM, "out of memory");
 	link->options = *options;
-	link->fd = -1;
+	link->socket.fd = -1;
 	link->backoff_ns = LINK_BACKOFF_FIRST;
 	link->at = spool_cursor(options->spool);
 	link->backlog = true;
@@ -560,8 +600,7 @@ void collector_link_free(struct collector_link *link)
 	ev_timer_stop(link->options.loop, &link->flush);
 	ev_timer_stop(link->options.loop, &link->deadline);
 	link_settled(link, true);
-	if (link->fd >= 0)
-		close(link->fd);
+	secure_close(&link->socket);
 	for (size_t i = 0; i < link->nchunks; i++)
 		buf_free(&link->chunks[i].bytes);
 	buf_free(&link->spare);

@@ -4,6 +4,7 @@
 #ifndef SHIPPER_COLLECTOR_LINK_H
 #define SHIPPER_COLLECTOR_LINK_H
 
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ struct collector_link_options {
 	struct counters *counters;
 	struct slice host; /* our name for a collector that shares key; both outlive the link */
 	struct slice key;  /* empty: there is no handshake */
+	SSL_CTX *tls;	   /* of the appliance's side (tls/forward_leg.h); NULL: plain */
 	/* That many records were acknowledged, up to this place; the spool's cursor follows. */
 	void (*acknowledged)(void *context, uint64_t records, const struct spool_position *end);
 	void *context;

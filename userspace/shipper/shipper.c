@@ -18,11 +18,14 @@
 #include "shipper/collector_link.h"
 #include "shipper/record_gauges.h"
 #include "supervise/role.h"
+#include "tls/forward_leg.h"
+#include "tls/pem.h"
 
 #define INTAKE_BYTES  (4u << 20)	   /* spooled in one turn of the loop */
 #define INTAKE_WAIT   (5 * NS_PER_MS)	   /* so that one write takes several events */
 #define BLOCKED_RETRY (500 * NS_PER_MS)	   /* after the spool was full */
 #define FINISH_WAIT   (1500 * NS_PER_MS)   /* for the last acknowledgements */
+#define SHIPPER_PEM_MAX (1u << 20)	   /* bytes of a certificate's file */
 #define TELL_EVERY    NS_PER_S		   /* the gauges of the record */
 #define TELL_SOON     (20 * NS_PER_MS)	   /* while what an earlier life left is counted */
 
@@ -44,6 +47,7 @@ struct shipper {
 	struct spool *spool;
 	struct collector_link *link;
 	struct buf collector_key; /* empty: there is none */
+	SSL_CTX *tls;		  /* to the collector; NULL: plain */
 	struct list peers;
 	ev_timer intake; /* the next look into the rings */
 	ev_timer sync;
@@ -491,6 +495,7 @@ static void shipper_close(void *state)
 	}
 	collector_link_free(s->link);
 	buf_wipe(&s->collector_key);
+	SSL_CTX_free(s->tls);
 	spool_close(s->spool);
 	free(s);
 }
@@ -529,6 +534,48 @@ static int shipper_key(struct shipper *s, struct why *why)
 	return error;
 }
 
+/* Appends a file that was handed over; one that is not configured is left out. */
+static int shipper_pem(
+	struct shipper *s, const char *name, const char *path, struct buf *pem, struct why *why)
+{
+	struct why inner = {""};
+	int fd = path ? role_fd(s->context, name) : -1, error;
+
+	if (!path)
+		return 0;
+	if (fd < 0)
+		return why_set(why, EBADF, "%s was not handed over", path);
+	error = pem_read_fd(fd, SHIPPER_PEM_MAX, pem, &inner);
+	close(fd);
+	return error ? why_set(why, -error, "%s: %s", path, inner.text) : 0;
+}
+
+static int shipper_tls(struct shipper *s, struct why *why)
+{
+	const struct config_audit *audit = &s->context->config->audit;
+	struct buf authority = BUF_EMPTY, certificate = BUF_EMPTY, key = BUF_EMPTY;
+	int error = shipper_pem(s, "collector_ca", audit->collector_ca_file, &authority, why);
+
+	if (!error)
+		error = shipper_pem(s, "collector_certificate", audit->collector_certificate_file,
+			&certificate, why);
+	if (!error)
+		error = shipper_pem(s, "collector_certificate_key",
+			audit->collector_certificate_key_file, &key, why);
+	if (!error) {
+		const struct forward_leg_pem pem = {buf_slice(&authority), buf_slice(&certificate),
+			buf_slice(&key), audit->collector_ca_file,
+			audit->collector_certificate_file, audit->collector_certificate_key_file};
+
+		s->tls = forward_leg_new(false, &pem, why);
+		error = s->tls ? 0 : -EINVAL;
+	}
+	buf_free(&authority);
+	buf_free(&certificate);
+	buf_wipe(&key);
+	return error;
+}
+
 static int shipper_init(struct role_context *context, void **state, struct why *why)
 {
 	struct shipper *s = calloc(1, sizeof(*s));
@@ -554,8 +601,11 @@ static int shipper_init(struct role_context *context, void **state, struct why *
 	error = shipper_spool(s, why);
 	if (!error && context->config->audit.collector_key_file)
 		error = shipper_key(s, why);
+	if (!error && context->config->audit.collector_ca_file)
+		error = shipper_tls(s, why);
 	if (!error) {
 		options.spool = s->spool;
+		options.tls = s->tls;
 		options.key = buf_slice(&s->collector_key);
 		error = collector_link_new(&options, &s->link, why);
 	}

@@ -455,21 +455,44 @@ static int open_spool(const struct config *config, struct why *why)
 	return error;
 }
 
+/* What the shipper shows to the collector, and knows it by. */
+static int open_collector(
+	const struct config_audit *audit, struct boot_fds *fds, struct why *why)
+{
+	const struct {
+		const char *name, *path;
+		bool secret;
+	} files[] = {{"collector_key", audit->collector_key_file, true},
+		{"collector_ca", audit->collector_ca_file, false},
+		{"collector_certificate", audit->collector_certificate_file, false},
+		{"collector_certificate_key", audit->collector_certificate_key_file, true}};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		int fd;
+
+		if (!files[i].path)
+			continue;
+		fd = files[i].secret ? file_secret_open(files[i].path, 0, why)
+				     : open(files[i].path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return files[i].secret ? fd
+					       : why_set(why, errno, "%s: %m", files[i].path);
+		boot_fds_own(fds, files[i].name, fd);
+	}
+	return 0;
+}
+
 static int start_shipper(struct service *service, struct boot_fds *fds, struct why *why)
 {
-	const char *key_path = service->generation->config->audit.collector_key_file;
 	int spool = open_spool(service->generation->config, why);
-	int key, error;
+	int error;
 
 	if (spool < 0)
 		return spool;
 	boot_fds_own(fds, "spool", spool);
-	if (key_path) {
-		key = file_secret_open(key_path, 0, why);
-		if (key < 0)
-			return key;
-		boot_fds_own(fds, "collector_key", key);
-	}
+	error = open_collector(&service->generation->config->audit, fds, why);
+	if (error)
+		return error;
 	error = start(service, fds, why);
 	if (error)
 		return error;

@@ -353,6 +353,16 @@ static void keys_that_contradict_each_other(void **state)
 		{INSIDE "audit: {collector_key_file: /k}\n",
 			"f:2: audit.collector_key_file: expected collector as well, for on the "
 			"socket the kernel says who is there, found a key file alone"},
+		{INSIDE "audit: {collector_ca_file: /k}\n",
+			"f:2: audit.collector_ca_file: expected collector as well, for TLS is for TCP, "
+			"found an authority alone"},
+		{INSIDE "audit: {collector: \"192.0.2.9:1\", collector_name: c.example}\n",
+			"f:2: audit.collector_name: expected collector_ca_file as well, by which the "
+			"collector is known, found none"},
+		{INSIDE "audit: {collector: \"192.0.2.9:1\", collector_ca_file: /k, "
+			"collector_certificate_file: /c}\n",
+			"f:2: audit.collector_certificate_file: expected collector_certificate_file "
+			"and collector_certificate_key_file, found one of them"},
 		{INSIDE "endpoints:\n  ttl_floor: 1h\n",
 			"f:2: endpoints.ttl_ceiling: expected at least ttl_floor, found less than it"},
 		{INSIDE "tls: {system_roots: false}\n",
