@@ -243,3 +243,14 @@ def test_attempts_are_counted_as_the_origins_saw_them(regions, pool):
     load.assert_recorded(gate)
     events = [e for e in gate.events() if "storm" in e.get("gen_ai.input.messages", "")]
     assert sum(e["attempts"] for e in events) == regions.count()
+
+
+def test_a_form_goes_to_a_backend_of_the_pool(pool, prompt):
+    gate = pool()
+    body = (b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
+            b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + prompt.encode() +
+            b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nsound\r\n--b--')
+    got = gate.caller.call(POOL, azure_path(operation="audio/transcriptions"), body,
+                           headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert got.status == 200
+    assert gate.event(prompt)["gen_ai.request.model"] == "whisper-1"

@@ -395,7 +395,7 @@ bool reader_hides(const struct reader *r)
 	return r->hides;
 }
 
-const struct request_reader *reader_request(const struct reader *r)
+const struct request_reader *reader_json_request(const struct reader *r)
 {
 	return r->request;
 }

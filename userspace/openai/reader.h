@@ -67,7 +67,7 @@ uint64_t reader_estimate_request(const struct reader *reader);
 
 /* What the reader is behind its interface: of a request that is JSON, for its edits (else NULL), resp.
  * of a response, for its facts. */
-const struct request_reader *reader_request(const struct reader *reader);
+const struct request_reader *reader_json_request(const struct reader *reader);
 const struct response_reader *reader_response(const struct reader *reader);
 
 #endif

@@ -34,7 +34,7 @@ size_t exchange_hold_max(const struct exchange *ex)
 {
 	const struct config_http *http = &ex->worker->config->http;
 	bool edit = exchange_may_edit(ex) &&
-		    request_may_inject_later(reader_request(ex->request.reader)) &&
+		    request_may_inject_later(reader_json_request(ex->request.reader)) &&
 		    (ex->head->framing != HEAD_LENGTH || ex->head->length <= http->edit_window);
 
 	return edit && http->edit_window > http->request_window && replay_may_grow(&ex->replay)
@@ -60,10 +60,10 @@ void exchange_choose_edit(struct exchange *ex)
 	if (ex->edit_known == EDIT_REFUSED)
 		return;
 	if (exchange_request_is_whole(ex)) {
-		if (request_inject_usage(reader_request(ex->request.reader), &splice))
+		if (request_inject_usage(reader_json_request(ex->request.reader), &splice))
 			exchange_edit(ex, &splice);
 	} else if (ex->edit_known == EDIT_TAKEN &&
-		   request_may_inject_later(reader_request(ex->request.reader))) {
+		   request_may_inject_later(reader_json_request(ex->request.reader))) {
 		/* What is not kept cannot be sent again without the edit: only to a model that
 		 * takes it. */
 		ex->attempt.edit = ATTEMPT_MAY_EDIT;
@@ -78,7 +78,7 @@ uint64_t exchange_settle_edit(struct exchange *ex)
 
 	if (ex->attempt.edit != ATTEMPT_MAY_EDIT)
 		return end;
-	reader = reader_request(ex->request.reader);
+	reader = reader_json_request(ex->request.reader);
 	if (request_inject_later(reader, ex->attempt.sent, &splice)) {
 		exchange_edit(ex, &splice);
 		return end;

@@ -18,7 +18,7 @@ static struct slice exchange_deployment(const struct exchange *ex)
 {
 	if (ex->match.deployment.len || !ex->request.reader)
 		return ex->match.deployment;
-	return request_reader_facts(reader_request(ex->request.reader))->model;
+	return reader_request_facts(ex->request.reader)->model;
 }
 
 static bool exchange_has_others(const struct exchange *ex)
