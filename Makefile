@@ -6,6 +6,7 @@
 #	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
 #	make clients		Go, Chromium, Java and others through an appliance, with nothing but the root
+#	make soak		random faults of backends for SOAK_SECONDS (600)
 #	make demo		real calls through an appliance in network namespaces
 #	make bench-packets	ns per packet of the kernel programs, and the memory of their maps
 #	make bench-store	events/s and bytes per event of the collector's store, and its questions
@@ -139,7 +140,7 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients check-web \
 	check-kernels clients \
-	check-deb check-image check-monitoring check-trixie demo bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
+	check-deb check-image check-monitoring check-trixie demo soak bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
 	image 	deb clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
@@ -260,6 +261,10 @@ check-bpf: $(BPF_TESTS)
 check-netns: all $(ORIGIN)
 	@if ls tests/netns/test_*.py >/dev/null 2>&1; then echo "  end to end"; \
 		$(PYTHON) -m pytest -q -p no:cacheprovider tests/netns; fi
+# Random faults at random times; SOAK_SEED=N of a run repeats them.
+SOAK_SECONDS ?= 600
+soak: all $(ORIGIN)
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/soak
 check-sdk: all $(ORIGIN)
 	@if [ -x tests/sdk/run ]; then echo "  official clients"; tests/sdk/run; fi
 

@@ -36,12 +36,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct form_reader *whole = read_form(body, content_max, SIZE_MAX);
 	struct form_reader *pieces = read_form(body, content_max, step);
 	const struct request_facts *a = form_reader_facts(whole), *b = form_reader_facts(pieces);
+	struct request_splice splice;
 
 	demand(a->readable == b->readable && a->problem == b->problem);
 	demand(slice_equal(a->model, b->model) && slice_equal(a->user, b->user));
 	demand(a->stream == b->stream);
 	demand(slice_equal(a->messages, b->messages) && a->messages_cut == b->messages_cut);
 	demand(form_estimate_tokens(whole) == form_estimate_tokens(pieces));
+	if (form_rename_model(pieces, SLICE("x"), &splice)) {
+		demand(splice.offset + splice.remove <= body.len);
+		/* What is shown of a name is its beginning. */
+		demand(slice_starts_with(slice_after(body, (size_t)splice.offset), a->model));
+		demand(splice.remove >= a->model.len);
+	}
 	if (a->messages.len) {
 		yyjson_doc *doc = yyjson_read(a->messages.data, a->messages.len, 0);
 

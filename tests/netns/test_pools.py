@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Pools: a call is answered as long as one region is alive and nothing of an answer has passed."""
 
+import hashlib
 import json
+import re
 
 import pytest
 
@@ -245,12 +247,141 @@ def test_attempts_are_counted_as_the_origins_saw_them(regions, pool):
     assert sum(e["attempts"] for e in events) == regions.count()
 
 
-def test_a_form_goes_to_a_backend_of_the_pool(pool, prompt):
-    gate = pool()
+def test_a_form_goes_to_a_backend_by_the_name_of_its_model_there(regions, pool, prompt):
+    gate = pool(of=("west",), west={"models": ["whisper-1=missing-in-west"]})
     body = (b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
             b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + prompt.encode() +
             b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nsound\r\n--b--')
-    got = gate.caller.call(POOL, azure_path(operation="audio/transcriptions"), body,
-                           headers={"Content-Type": "multipart/form-data; boundary=b"})
-    assert got.status == 200
+    got = gate.caller.call(POOL, "/openai/v1/audio/transcriptions", body,
+                           headers={"api-key": "k", "Content-Type": "multipart/form-data; boundary=b"})
+    assert got.status == 404  # of the model, as the origin was asked for it
     assert gate.event(prompt)["gen_ai.request.model"] == "whisper-1"
+
+
+RESPONSES = "/openai/v1/responses"
+
+
+def respond(gate, prompt, **fields):
+    """A call of the Responses API; what came, and who answered."""
+    body = json.dumps({"model": "gpt-4o", "input": prompt, **fields})
+    got = gate.caller.call(POOL, RESPONSES, body, headers={"api-key": "k", "Content-Type": "application/json"})
+    return got, got.header("x-ms-region")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_what_a_region_keeps_is_asked_for_there(regions, pool, prompt, stream):
+    gate = pool(of=("east", "west"))
+    seen = set()
+    for i in range(12):
+        got, region = respond(gate, f"{prompt} {i}", stream=stream)
+        assert got.status == 200
+        data = got.body.decode()
+        response_id = re.search(r'"id":\s*"(resp_[^"]+)"', data).group(1)
+        seen.add(region)
+        for j in range(3):
+            assert respond(gate, f"{prompt} {i} {j}", previous_response_id=response_id)[1] == region
+        before = {r.name: r.count() for r in regions.all}
+        gate.caller.call(POOL, f"{RESPONSES}/{response_id}", method="GET", headers={"api-key": "k"})
+        after = {r.name: r.count() for r in regions.all}
+        assert [name for name in after if after[name] != before[name]] == [region]
+    assert seen == {"east", "west"}
+
+
+def test_a_name_that_nobody_knows_is_asked_for_everywhere_once(regions, pool, prompt):
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    got = gate.caller.call(POOL, f"{RESPONSES}/resp_00000000000000000", method="GET", headers={"api-key": "k"})
+    assert got.status == 404
+    assert (regions.east.count(), regions.west.count()) == (1, 1)
+    # What does not look like one is the first one's to answer.
+    got = gate.caller.call(POOL, f"{RESPONSES}/nothing", method="GET", headers={"api-key": "k"})
+    assert got.status == 404
+    assert (regions.east.count(), regions.west.count()) == (2, 1)
+
+
+def test_a_region_that_is_gone_takes_what_it_keeps_with_it(regions, pool, prompt):
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 1})
+    got, region = respond(gate, prompt)
+    assert region == "east"
+    regions.east.down()
+    assert respond(gate, f"{prompt} first", previous_response_id=got.json()["id"])[0].status == 502
+    got, _ = respond(gate, f"{prompt} then", previous_response_id=got.json()["id"])
+    assert got.status == 503
+    assert "keeps what this call refers to" in got.json()["error"]["message"]
+    assert int(got.header("retry-after-ms")) > 0
+    assert respond(gate, f"{prompt} other")[1] == "west"
+
+
+@pytest.mark.parametrize("fields, elsewhere", [
+    ({}, True), ({"background": True}, False), ({"conversation": "conv_0123456789abcdef"}, False),
+    ({"tools": [{"type": "mcp", "server_label": "s", "server_url": "https://x.y"}]}, False),
+], ids=["plain", "background", "conversation", "mcp"])
+def test_a_response_is_made_twice_only_where_that_is_harmless(regions, pool, prompt, fields, elsewhere):
+    regions.east.meets(status=500)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    got, region = respond(gate, prompt, **fields)
+    assert (got.status, region) == ((200, "west") if elsewhere else (500, "east"))
+    assert regions.count() == 1 + elsewhere
+
+
+@pytest.mark.parametrize("fields, prompts", [
+    ({"prompt_cache_key": "one"}, ["{} a", "{} b"]), ({}, ["y" * 5000 + " {} a", "y" * 5000 + " {} b"]),
+], ids=["key", "beginning"])
+def test_what_belongs_together_stays_together_and_yields(regions, pool, prompt, fields, prompts):
+    gate = pool(of=("east", "west"))
+
+    def ask(i):
+        got = gate.caller.chat(POOL, prompts[i % 2].format(f"{prompt} {i}"), fields=fields)
+        assert got.status == 200
+        return got.header("x-ms-region")
+
+    first = {ask(i) for i in range(12)}
+    assert len(first) == 1
+    region, = (r for r in regions.all if {r.name} == first)
+    region.meets(status=429, retry_after=2)
+    assert {ask(i) for i in range(4)} == {"east", "west"} - first
+    region.meets()
+    wait_for(lambda: state(gate, region.name) == "closed", "the end of the pause")
+    assert {ask(i) for i in range(4)} == first
+
+
+def test_short_prompts_go_by_weight(regions, pool, prompt):
+    gate = pool(of=("east", "west"))
+    assert {answered(gate, prompt).header("x-ms-region") for _ in range(20)} == {"east", "west"}
+
+
+MAPS = {"models": ["gpt-4o=gpt-4o-of-west"], "api_versions": ["2024-10-21=2024-06-01"]}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_deployment_has_another_name_elsewhere(regions, pool, prompt, stream):
+    """In the path: the client's bytes but for the names."""
+    regions.east.meets(status=429)
+    gate = pool(of=("east", "west"), west={"priority": 2, **MAPS})
+    answered(gate, prompt, target=azure_path() + "&also=gpt-4o", fields={"stream": stream})
+    sent = regions.east.origin.request()
+    got = regions.west.origin.request()
+    assert sent.target == "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21&also=gpt-4o"
+    assert got.target == ("/openai/deployments/gpt-4o-of-west/chat/completions?api-version=2024-06-01"
+                          "&also=gpt-4o")
+    assert got.json()["messages"] == sent.json()["messages"]
+    assert gate.event(prompt)["azure.deployment"] == "gpt-4o"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("pad", [0, 200_000], ids=["short", "long"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_model_has_another_name_elsewhere(regions, pool, prompt, chunked, pad, stream):
+    """In the body, also behind a long prompt: the client's bytes but for the name."""
+    regions.east.meets(status=429)
+    gate = pool(of=("east", "west"), west={"priority": 2, **MAPS})
+    fields = ', "stream": true, "stream_options": {"include_usage": true}' if stream else ""
+    body = (f'{{ "messages" : [{{"role":"user","content":"{prompt}{"x" * pad}"}}]{fields},\n'
+            '  "user": "gpt-4o", "model"\t:\t"gpt-4o" , "top_p": 1.0 }')
+    with gate.caller.tls(POOL) as connection:
+        connection.request("POST", "/openai/v1/chat/completions", POOL, {"api-key": "k"}, body, chunked=chunked)
+        assert connection.response().status == 200
+    assert regions.east.origin.request().body.decode() == body[:65536]
+    got = regions.west.origin.request()
+    wanted = body.replace('"model"\t:\t"gpt-4o"', '"model"\t:\t"gpt-4o-of-west"')
+    assert got.body_sha256 == hashlib.sha256(wanted.encode()).hexdigest()
+    assert gate.event(prompt)["gen_ai.request.model"] == "gpt-4o"

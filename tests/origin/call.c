@@ -296,13 +296,22 @@ static bool has_text(struct slice body, const char *text)
 	return memmem(body.data, body.len, text, strlen(text));
 }
 
+#define MODEL_FIELD "name=\"model\"\r\n\r\n"
+
 /* A form with a model and a file; knobs in its prompt. */
 static void read_form(struct call *call, struct slice body)
 {
 	static const struct refusal incomplete = {400, "invalid_request", "invalid_request_error",
 		"A model and a file are required."};
 
-	if (!has_text(body, "name=\"model\"\r\n\r\n") || !has_text(body, "name=\"file\"; filename="))
+	const char *model = memmem(body.data, body.len, MODEL_FIELD, sizeof(MODEL_FIELD) - 1);
+
+	if (model) {
+		struct slice rest = slice_after(body, (size_t)(model - body.data) + sizeof(MODEL_FIELD) - 1);
+
+		copy(&call->model, slice_first(rest, slice_index(rest, '\r')));
+	}
+	if (!model || !has_text(body, "name=\"file\"; filename="))
 		call->refusal = incomplete;
 	call->prompt_tokens = body.len / 10;
 	knob_take_text(&call->knob, body);

@@ -134,6 +134,29 @@ const calls = {
       }),
     );
   },
+  // Many calls, eight at a time, whole and streamed, with the client's own defaults.
+  async many() {
+    const openai = client();
+    const got = { answered: 0, wrong: [], failed: [] };
+    let next = 0;
+    async function run() {
+      while (next < 160) {
+        const i = next++;
+        const mine = [{ role: "user", content: `many ${String(i).padStart(3, "0")}` }];
+        try {
+          const options = { model: "gpt-4o", messages: mine, stream: i % 2 === 1 };
+          const answer = await openai.chat.completions.create(options);
+          const text = i % 2 ? (await collect(answer)).text : answer.choices[0].message.content;
+          if (text === `Answer to: ${mine[0].content}. t1 t2 t3 t4`) got.answered++;
+          else got.wrong.push(text);
+        } catch (error) {
+          got.failed.push(`${i}: ${error.status} ${error.message}`);
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: 8 }, run));
+    return got;
+  },
   // The native error of each dialect becomes the client's own exception.
   async refused() {
     return client({ maxRetries: 0 })

@@ -23,6 +23,7 @@ struct standing_table {
 	uint64_t size;
 	struct standing_budget budgets[STANDING_BUDGETS];
 	struct standing_row rows[STANDING_ROWS];
+	struct standing_owner owners[STANDING_OWNERS];
 };
 
 struct standing {
@@ -284,6 +285,11 @@ struct standing_budget *standing_budget(struct standing *standing, struct slice 
 			return budget;
 	}
 	return budget; /* shared with a pool of former times */
+}
+
+struct standing_owner *standing_owner(const struct standing *standing, uint64_t number)
+{
+	return &standing->table->owners[number % STANDING_OWNERS];
 }
 
 const struct standing_row *standing_at(const struct standing *standing, size_t number)

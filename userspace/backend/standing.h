@@ -19,6 +19,7 @@
 
 #define STANDING_ROWS    4096
 #define STANDING_BUDGETS 1024
+#define STANDING_OWNERS  (1u << 18)
 #define STANDING_NAME    64 /* longer names are cut, and told apart by their keys */
 /* In appliance.run_directory. */
 #define STANDING_FILE "backends"
@@ -51,6 +52,11 @@ struct standing_budget {
 	_Atomic uint64_t refused;
 };
 
+/* See owner.h. */
+struct standing_owner {
+	_Atomic uint64_t check, value;
+};
+
 struct standing;
 
 /* The parent's side: the file at path, as it was left if it is of our form, else a new one; *fd is
@@ -75,6 +81,9 @@ struct standing_row *standing_take(struct standing *standing, struct slice backe
 struct standing_budget *standing_budget(struct standing *standing, struct slice pool);
 /* The row with that number, for telling; NULL: nobody has it. */
 const struct standing_row *standing_at(const struct standing *standing, size_t number);
+
+/* The owner's place with that number, which is taken round the table. */
+struct standing_owner *standing_owner(const struct standing *standing, uint64_t number);
 
 /* A number for a name that stays the same; never 0. */
 uint64_t standing_hash(struct slice name);

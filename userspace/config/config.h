@@ -122,9 +122,16 @@ struct config_backend {
 	char *region;		/* for events; may be NULL */
 	uint32_t priority;	/* in its pools: the lowest that is alive is asked … */
 	uint32_t weight;	/* … each of these as often as its weight says; 1 */
+	char **models;		/* "name=other": what a model or deployment is called there */
+	size_t nmodels;
+	char **api_versions;	/* likewise */
+	size_t napi_versions;
 };
 
 #define CONFIG_POOL_MAX 64 /* backends of a pool */
+
+/* Which calls go to the same backend, so that the provider's prompt cache is of use. */
+enum config_affinity { CONFIG_AFFINITY_PROMPT, CONFIG_AFFINITY_KEY, CONFIG_AFFINITY_OFF };
 
 /* Backends that stand in for each other. */
 struct config_pool {
@@ -137,6 +144,7 @@ struct config_pool {
 	uint64_t pause_max_ns;	/* a backend that asks for a longer pause gets this one: 60 s */
 	uint32_t retry_budget;	/* further attempts for a hundred calls: 20 */
 	uint64_t retry_ns;	/* no further attempt begins this long after the call: 60 s */
+	enum config_affinity affinity;
 	uint64_t first_output_ns; /* a backend whose output has not begun by then is left; 0: never */
 };
 

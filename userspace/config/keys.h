@@ -79,7 +79,9 @@
 	S(key_header, CHOICE, key_header, "api-key", "api-key|bearer")                            \
 	S(region, NAME, region, NULL, "")                                                         \
 	S(priority, U32, priority, "1", "1..1000")                                                \
-	S(weight, U32, weight, "1", "1..1000")
+	S(weight, U32, weight, "1", "1..1000")                                                    \
+	L(models, MAPPING, models, NULL, "")                                                      \
+	L(api_versions, MAPPING, api_versions, NULL, "")
 
 #define KEYS_POOL(S, L)                                                                           \
 	S(name, NAME, name, REQUIRED, "")                                                         \
@@ -90,7 +92,8 @@
 	S(pause_max, DURATION, pause_max_ns, "60s", "1s..1h")                                     \
 	S(retry_budget, U32, retry_budget, "20", "0..100")                                        \
 	S(retry_time, DURATION, retry_ns, "60s", "0s..1h")                                        \
-	S(first_output_timeout, DURATION, first_output_ns, "0s", "0s..1d")
+	S(first_output_timeout, DURATION, first_output_ns, "0s", "0s..1d")                        \
+	S(affinity, CHOICE, affinity, "prompt", "prompt|key|off")
 
 #define KEYS_TLS(S, L)                                                                            \
 	S(ca_certificate, PATH, ca_certificate, "/etc/sallyport/ca.pem", "")                      \

@@ -219,6 +219,19 @@ static bool is_path(const char *text)
 	return text[0] == '/' && strlen(text) < 4096;
 }
 
+/* "a=b": either may stand in a path, in a query and in a JSON string as it is. */
+static bool is_mapping(const char *text)
+{
+	const char *equals = strchr(text, '=');
+	char from[129];
+
+	if (!equals || equals - text >= (ptrdiff_t)sizeof(from))
+		return false;
+	memcpy(from, text, (size_t)(equals - text));
+	from[equals - text] = '\0';
+	return is_all(from, "._-:", 128) && is_all(equals + 1, "._-:", 128);
+}
+
 static int scalar_string(enum scalar_kind kind, const char *text, char **out)
 {
 	bool lower = kind == SCALAR_HOST || kind == SCALAR_PATTERN || kind == SCALAR_HEADER;
@@ -237,6 +250,8 @@ static int scalar_string(enum scalar_kind kind, const char *text, char **out)
 		good = is_all(text, "!#$%&'*+-.^_`|~", 128);
 	else if (kind == SCALAR_HOST)
 		good = is_host(text);
+	else if (kind == SCALAR_MAPPING)
+		good = is_mapping(text);
 	else if (kind == SCALAR_PATTERN && strncmp(text, "*.", 2) == 0)
 		/* One label would make "*.com". */
 		good = is_host(text + 2) && strchr(text + 2, '.');
@@ -491,6 +506,7 @@ struct scalar_expected scalar_expect(
 		[SCALAR_HEADER] = "the name of an HTTP header",
 		[SCALAR_HOST] = "a host name such as \"api.openai.com\"",
 		[SCALAR_PATTERN] = "a host name, or a pattern such as \"*.openai.azure.com\"",
+		[SCALAR_MAPPING] = "\"name=other\" of letters, digits, '.', '_', '-' and ':'",
 		[SCALAR_BOOL] = "true or false",
 		[SCALAR_PREFIX] = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\", no bit "
 				  "set beyond its length",

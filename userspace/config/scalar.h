@@ -17,6 +17,7 @@
 	X(INTERFACE, char *)                                                                      \
 	X(HEADER, char *)	   /* a field name (RFC 9110 5.1), lower case */                  \
 	X(HOST, char *)		   /* a DNS name, lower case, no final dot */                     \
+	X(MAPPING, char *)	   /* NAME, "=" and NAME; a NAME may have ':' here */             \
 	X(PATTERN, char *)	   /* HOST, or "*." and a HOST */                                 \
 	X(CHOICE, int)		   /* an enum whose members are in the order of the range */      \
 	X(BOOL, bool)                                                                             \

@@ -28,6 +28,7 @@ struct form_reader {
 	struct buf texts[FIELD_COUNT];
 	uint64_t sizes[FIELD_COUNT]; /* as they came */
 	bool seen[FIELD_COUNT];
+	uint64_t model_at; /* where its bytes stand in the body */
 	enum field at;	/* the part that is being read; FIELD_COUNT: another */
 	bool in_file, file_told;
 	uint64_t file_bytes;
@@ -112,7 +113,8 @@ static void file_ends(struct form_reader *r)
 		buf_printf(&r->files, "\",\"bytes\":%" PRIu64 "}", r->file_bytes);
 }
 
-static void part_begins(struct form_reader *r, const struct multipart_part *part)
+/* at: the offset of its first byte. */
+static void part_begins(struct form_reader *r, const struct multipart_part *part, uint64_t at)
 {
 	if (part->file_name.data) {
 		file_begins(r, part);
@@ -128,6 +130,8 @@ static void part_begins(struct form_reader *r, const struct multipart_part *part
 	if (r->seen[r->at])
 		form_reader_fail(r, "duplicate key");
 	r->seen[r->at] = true;
+	if (r->at == FIELD_MODEL)
+		r->model_at = at;
 	r->sizes[r->at] = 0;
 	buf_clear(&r->texts[r->at]);
 }
@@ -170,10 +174,10 @@ int form_reader_feed(struct form_reader *r, struct slice piece)
 	struct multipart_part part;
 	enum multipart_event event;
 
-	r->facts.bytes += piece.len;
+	r->facts.bytes += piece.len; /* what is left of the piece ends there */
 	while (r->form && (event = multipart_read(r->form, &piece, &part)) != MULTIPART_MORE) {
 		if (event == MULTIPART_PART)
-			part_begins(r, &part);
+			part_begins(r, &part, r->facts.bytes - piece.len);
 		else if (event == MULTIPART_DATA)
 			part_data(r, part.data);
 		else if (event == MULTIPART_PART_END)
@@ -229,6 +233,15 @@ void form_reader_end(struct form_reader *r)
 const struct request_facts *form_reader_facts(const struct form_reader *r)
 {
 	return &r->facts;
+}
+
+bool form_rename_model(
+	const struct form_reader *r, struct slice name, struct request_splice *splice)
+{
+	if (!r->facts.readable || !r->facts.model.len)
+		return false;
+	*splice = (struct request_splice){r->model_at, (size_t)r->sizes[FIELD_MODEL], name};
+	return true;
 }
 
 uint64_t form_estimate_tokens(const struct form_reader *r)

@@ -19,6 +19,9 @@ void form_reader_fail(struct form_reader *r, const char *problem);
 void form_reader_end(struct form_reader *r);
 /* Never NULL; messages only after form_reader_end: one of the user, of the prompt and the files. */
 const struct request_facts *form_reader_facts(const struct form_reader *r);
+/* As request_rename_model. */
+bool form_rename_model(
+	const struct form_reader *r, struct slice name, struct request_splice *splice);
 /* Input tokens by rule of thumb, as request_estimate_tokens: of the prompt and the images; sound is
  * not estimated. */
 uint64_t form_estimate_tokens(const struct form_reader *r);

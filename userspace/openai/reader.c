@@ -405,6 +405,13 @@ const struct request_facts *reader_request_facts(const struct reader *r)
 	return r->form ? form_reader_facts(r->form) : request_reader_facts(r->request);
 }
 
+bool reader_rename_model(
+	const struct reader *r, struct slice name, struct request_splice *splice)
+{
+	return r->form ? form_rename_model(r->form, name, splice)
+		       : request_rename_model(r->request, name, splice);
+}
+
 uint64_t reader_estimate_request(const struct reader *r)
 {
 	return r->form ? form_estimate_tokens(r->form) : request_estimate_tokens(r->request);

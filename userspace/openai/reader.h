@@ -62,6 +62,9 @@ bool reader_hides(const struct reader *reader);
 
 /* What was read of a request, whatever the form of its body. */
 const struct request_facts *reader_request_facts(const struct reader *reader);
+/* As request_rename_model. */
+bool reader_rename_model(
+	const struct reader *reader, struct slice name, struct request_splice *splice);
 /* Its input tokens by rule of thumb. */
 uint64_t reader_estimate_request(const struct reader *reader);
 

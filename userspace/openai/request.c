@@ -375,6 +375,9 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		r->root = place_of(v);
 		break;
 	case NODE_MODEL:
+		r->model = place_of(v);
+		leave_text(r, v);
+		break;
 	case NODE_USER:
 	case NODE_TIER:
 	case NODE_EFFORT:

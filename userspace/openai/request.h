@@ -80,6 +80,11 @@ struct request_splice {
 	size_t remove;
 	struct slice insert;
 };
+/* The edit that puts another model in the place of the one that was read; name: of characters that
+ * JSON writes as they are, and kept as long as the edit is. False: there is none, or the body is not
+ * readable. */
+bool request_rename_model(const struct request_reader *reader, struct slice name,
+	struct request_splice *splice);
 /* After request_reader_end: the edit that makes stream_options.include_usage true. False: none is
  * needed (it is already true, or the call does not stream) or none is safe (not readable, or
  * stream_options is of another shape than the service takes). */

@@ -43,6 +43,16 @@ static struct request_splice tail_splice(const struct request_reader *r)
 		r->root.end - 1, 0, SLICE(",\"stream_options\":{\"include_usage\":true}")};
 }
 
+bool request_rename_model(
+	const struct request_reader *r, struct slice name, struct request_splice *splice)
+{
+	if (!r->facts.readable || !r->model.there || r->model.type != JSON_STRING)
+		return false;
+	*splice = (struct request_splice){
+		r->model.start + 1, (size_t)(r->model.end - r->model.start) - 2, name};
+	return true;
+}
+
 bool request_may_inject_later(const struct request_reader *r)
 {
 	struct request_splice splice;

@@ -54,7 +54,7 @@ struct request_reader {
 
 	uint64_t keys[KEYS_MAX];
 	size_t nkeys;
-	struct place options, include_usage, root;
+	struct place options, include_usage, root, model;
 	uint64_t text_bytes, tool_bytes, images, tokens; /* for the estimate */
 };
 

@@ -61,6 +61,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"The origin ended its stream before the stream's own end mark.")                 \
 	X(BACKENDS_BUSY, "backends_throttled", ORIGIN, 429, false, false, NONE,                  \
 		"Every backend is over its limit.")                                              \
+	X(OWNER_DOWN, "owner_unavailable", ORIGIN, 503, false, false, NONE,                      \
+		"The backend that keeps what this call refers to is not available.")             \
 	X(BACKENDS_DOWN, "backends_unavailable", ORIGIN, 503, false, false, NONE,                \
 		"No backend is available.")                                                      \
 	/* ours */                                                                               \

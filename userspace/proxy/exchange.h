@@ -7,6 +7,7 @@
 
 #include "http/fields.h"
 #include "io/share.h"
+#include "backend/id_scan.h"
 #include "openai/operation.h"
 #include "proxy/attempt.h"
 #include "proxy/client.h"
@@ -34,6 +35,12 @@ struct exchange_pool {
 	enum backend_outcome says;	/* what the status of its answer says */
 	bool has_reading;
 	struct reading reading;
+	/* What the request refers to by name, and the backend that keeps it; -1: nobody knows. */
+	bool refers;
+	int owner;
+	bool asks_around;     /* the last one does not know it: another one may */
+	struct id_scan scan;  /* of the response */
+	uint64_t learned;     /* the hash of the name that was learned last */
 	bool throttled; /* one of them was over its limit */
 	bool patient;	/* the first output is waited for, however long it takes */
 	uint64_t wait_ns; /* of our own answer: until one may be asked; 0: it is not known */
@@ -157,6 +164,15 @@ void exchange_finish(struct exchange *exchange);
 /* The request is sent once more, to ex->backend; why: the try before has been left. */
 void exchange_try_again(struct exchange *exchange, enum attempt_left why);
 
+/* exchange_map.c: what the backend calls the model and the API's version: whether it calls any of them
+ * other than its clients; in the path and query, which are appended to out (0 or -ENOMEM), and in the
+ * body; whether the body is held because
+ * its model is not known yet. */
+bool exchange_maps(const struct exchange *exchange);
+int exchange_map_target(const struct exchange *exchange, struct buf *out);
+void exchange_map_body(struct exchange *exchange);
+bool exchange_awaits_model(const struct exchange *exchange);
+
 /* exchange_pool.c: finds the pool of the exchange's host. */
 void exchange_pool_open(struct exchange *exchange);
 /* Chooses the backend of the next try. False: nobody is to be asked now. */
@@ -172,6 +188,8 @@ void exchange_pool_head(struct exchange *exchange, const struct head *head);
 bool exchange_pool_judges(const struct exchange *exchange, const struct head *head);
 enum exchange_judgement exchange_pool_judgement(const struct exchange *exchange);
 enum backend_outcome exchange_judged_outcome(const struct exchange *exchange);
+/* A piece of the response, whose names the backend keeps. */
+void exchange_learn_owner(struct exchange *exchange, struct slice span);
 /* Our own error says more than this answer of the last backend. */
 bool exchange_has_better(const struct exchange *exchange);
 /* Until one of the backends may be asked, in ns; 0: it is not known, or there is one alone. */

@@ -33,8 +33,9 @@ bool exchange_may_edit(const struct exchange *ex)
 size_t exchange_hold_max(const struct exchange *ex)
 {
 	const struct config_http *http = &ex->worker->config->http;
-	bool edit = exchange_may_edit(ex) &&
-		    request_may_inject_later(reader_json_request(ex->request.reader)) &&
+	bool edit = ((exchange_may_edit(ex) &&
+			     request_may_inject_later(reader_json_request(ex->request.reader))) ||
+			    exchange_awaits_model(ex)) &&
 		    (ex->head->framing != HEAD_LENGTH || ex->head->length <= http->edit_window);
 
 	return edit && http->edit_window > http->request_window && replay_may_grow(&ex->replay)

@@ -9,9 +9,17 @@
 #include "audit/event.h"
 #include "audit/recorder.h"
 #include "backend/budget.h"
+#include "backend/owner.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/again.h"
+
+/* So much of a body is looked through for what it refers to. */
+#define REFERS_MAX (256 * 1024)
+
+/* Shorter prompts are not cached by the provider; of longer ones this much is compared. */
+#define PROMPT_LONG	 4096
+#define PROMPT_BEGINNING 2048
 
 /* A deployment's name in the path, or else the model's in the body. */
 static struct slice exchange_deployment(const struct exchange *ex)
@@ -35,10 +43,106 @@ static bool exchange_has_others(const struct exchange *ex)
 
 /* ---- the choice ---- */
 
+/* What calls have in common that the same backend should answer; 0: nothing. */
+static uint64_t exchange_affinity(const struct exchange *ex)
+{
+	enum config_affinity kind = ex->pool.entry->affinity;
+	const struct request_facts *facts;
+
+	if (kind == CONFIG_AFFINITY_OFF || ex->pool.entry->pool.n < 2 || !ex->request.reader)
+		return 0;
+	facts = reader_request_facts(ex->request.reader);
+	if (facts->prompt_cache_key.len)
+		return standing_hash(facts->prompt_cache_key);
+	if (facts->conversation.len)
+		return standing_hash(facts->conversation);
+	if (kind != CONFIG_AFFINITY_PROMPT || facts->messages.len < PROMPT_LONG)
+		return 0;
+	return standing_hash(slice_first(facts->messages, PROMPT_BEGINNING));
+}
+
 void exchange_pool_open(struct exchange *ex)
 {
 	ex->pool.entry = pool_table_find(ex->worker->pools, ex->host);
-	ex->pool.choice.member = -1;
+	ex->pool.choice.member = ex->pool.owner = -1;
+}
+
+/* Whether it may be done twice: it has no effect but its answer, and its cost. A response that is kept
+ * besides is one that nobody asks for; what is appended to a conversation, or what tools do that run at
+ * the service, is an effect. */
+static bool exchange_is_harmless(const struct exchange *ex)
+{
+	const unsigned pure = 1u << REQUEST_TOOL_FUNCTION | 1u << REQUEST_TOOL_CUSTOM |
+			      1u << REQUEST_TOOL_WEB_SEARCH | 1u << REQUEST_TOOL_FILE_SEARCH |
+			      1u << REQUEST_TOOL_IMAGE_GENERATION;
+	const struct operation *operation = ex->match.operation;
+	const struct request_facts *facts;
+
+	if (again_is_harmless(operation, ex->method))
+		return true;
+	if (!operation || operation->id != OPERATION_RESPONSES || !ex->request.reader ||
+		!exchange_request_is_whole(ex))
+		return false;
+	facts = reader_request_facts(ex->request.reader);
+	return facts->readable && facts->background != REQUEST_TRUE && !facts->conversation.len &&
+	       !(facts->tool_kinds & ~pure);
+}
+
+/* ---- who keeps what the call is about ---- */
+
+/* Whether calls of this kind have to do with what the service keeps. */
+static bool exchange_keeps(const struct exchange *ex)
+{
+	const struct operation *operation = ex->match.operation;
+
+	return ex->pool.entry && ex->pool.entry->pool.n > 1 && operation &&
+	       (!operation->stateless || operation->family == FAMILY_RESPONSES);
+}
+
+static void exchange_refers(void *context, struct slice id)
+{
+	struct exchange_pool *pool = &((struct exchange *)context)->pool;
+
+	pool->refers = true;
+	if (pool->owner < 0)
+		pool->owner = owner_find(
+			((struct exchange *)context)->worker->standing, id, &pool->entry->pool);
+}
+
+/* By the names in the path, and in what is held of the body. */
+static void exchange_find_owner(struct exchange *ex)
+{
+	struct slice path = slice_first(ex->target, slice_index(ex->target, '?'));
+	struct id_scan scan = {.len = 0};
+
+	if (!exchange_keeps(ex))
+		return;
+	while (path.len) {
+		struct slice segment = slice_first(path, slice_index(path, '/'));
+
+		if (id_is_one(segment))
+			exchange_refers(ex, segment);
+		path = slice_after(path, segment.len + 1);
+	}
+	id_scan_feed(&scan, slice_first(replay_from(&ex->replay, 0), REFERS_MAX), exchange_refers, ex);
+}
+
+static void exchange_learn(void *context, struct slice id)
+{
+	struct exchange *ex = context;
+	uint64_t hash = standing_hash(id);
+
+	if (hash == ex->pool.learned)
+		return;
+	ex->pool.learned = hash;
+	owner_learn(ex->worker->standing, id, slice_of_string(ex->backend->name),
+		clock_monotonic_ns() / NS_PER_S);
+}
+
+void exchange_learn_owner(struct exchange *ex, struct slice span)
+{
+	if (exchange_keeps(ex) && ex->status >= 200 && ex->status <= 299)
+		id_scan_feed(&ex->pool.scan, span, exchange_learn, ex);
 }
 
 bool exchange_choose_backend(struct exchange *ex)
@@ -47,17 +151,22 @@ bool exchange_choose_backend(struct exchange *ex)
 	uint64_t now = clock_monotonic_ns();
 	struct choice_query query = {
 		.deployment = exchange_deployment(ex),
-		.tried = pool->tried,
 		.random = worker_random(ex->worker),
-		.careful = !again_is_harmless(ex->match.operation, ex->method),
+		.careful = !exchange_is_harmless(ex),
 	};
 	struct choice choice;
 
 	if (!pool->entry)
 		return true;
-	if (!pool->tried)
+	if (!pool->tried) {
 		budget_earn(standing_budget(ex->worker->standing, pool->entry->pool.name),
 			pool->entry->pool.retry_percent, now);
+		exchange_find_owner(ex);
+		if (pool->owner >= 0)
+			pool->tried = ~(1ULL << pool->owner);
+	}
+	query.tried = pool->tried;
+	query.affinity = exchange_affinity(ex);
 	choice = pool_choose(ex->worker->standing, &pool->entry->pool, &query, now);
 	if (choice.member < 0) {
 		pool->wait_ns = choice.wait_ns;
@@ -69,6 +178,8 @@ bool exchange_choose_backend(struct exchange *ex)
 	pool->outcome = BACKEND_NONE;
 	pool->tried |= 1ULL << choice.member;
 	ex->backend = pool->entry->backends[choice.member];
+	pool->asks_around = false;
+	pool->scan = (struct id_scan){.len = 0};
 	return true;
 }
 
@@ -78,7 +189,11 @@ void exchange_fail_for_want_of_backends(struct exchange *ex)
 	counter_add(ex->worker->counters, COUNTER_BACKEND_NONE, 1);
 	if (!ex->pool.wait_ns)
 		ex->pool.wait_ns = exchange_pool_wait(ex);
-	exchange_fail(ex, ex->pool.throttled ? ENDING_BACKENDS_BUSY : ENDING_BACKENDS_DOWN, NULL);
+	exchange_fail(ex,
+		ex->pool.throttled	? ENDING_BACKENDS_BUSY
+		: ex->pool.owner >= 0	? ENDING_OWNER_DOWN
+					: ENDING_BACKENDS_DOWN,
+		NULL);
 }
 
 /* ---- what came of it ---- */
@@ -176,9 +291,9 @@ static bool exchange_may_turn(const struct exchange *ex, enum backend_outcome ou
 	case BACKEND_FAILED:
 	case BACKEND_SLOW:
 	case BACKEND_LOST:
-		return again_is_harmless(ex->match.operation, ex->method);
+		return exchange_is_harmless(ex);
 	default:
-		return false;
+		return pool->asks_around;
 	}
 }
 
@@ -220,6 +335,7 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 		pool->has_reading = false;
 	if (pool->says != BACKEND_ANSWERED)
 		exchange_backend_outcome(ex, pool->says);
+	pool->asks_around = head->status == 404 && pool->refers && pool->owner < 0;
 }
 
 bool exchange_pool_judges(const struct exchange *ex, const struct head *head)
@@ -228,7 +344,7 @@ bool exchange_pool_judges(const struct exchange *ex, const struct head *head)
 
 	if (ex->phase != EXCHANGE_AWAITING || head->framing == HEAD_NO_BODY)
 		return false;
-	if (ex->pool.entry && ex->pool.says != BACKEND_ANSWERED)
+	if (ex->pool.entry && (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around))
 		return exchange_may_turn(ex, ex->pool.says);
 	/* A stream may yet turn out to be an error. */
 	return head->status == 200 && ex->attempt.response.reader && type &&
@@ -243,7 +359,7 @@ enum exchange_judgement exchange_pool_judgement(const struct exchange *ex)
 
 	if (!ex->pool.entry)
 		return JUDGEMENT_OPEN;
-	if (ex->pool.says != BACKEND_ANSWERED)
+	if (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around)
 		return JUDGEMENT_ERROR;
 	if (ex->status != 200 || !ex->attempt.response.reader)
 		return JUDGEMENT_OPEN;
@@ -257,7 +373,9 @@ enum exchange_judgement exchange_pool_judgement(const struct exchange *ex)
 
 enum backend_outcome exchange_judged_outcome(const struct exchange *ex)
 {
-	return ex->pool.says == BACKEND_ANSWERED ? BACKEND_FAILED : ex->pool.says;
+	if (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around)
+		return ex->pool.says;
+	return BACKEND_FAILED;
 }
 
 /* Another backend has said something that helps the client more than this answer does. */

@@ -270,15 +270,19 @@ static int exchange_send_head(struct exchange *ex)
 {
 	const struct upstream_slot *slot = ex->attempt.slot;
 	bool keyed = worker_key(ex->worker, ex->backend);
-	struct buf key = BUF_EMPTY, target = BUF_EMPTY;
+	struct buf key = BUF_EMPTY, mapped = BUF_EMPTY, target = BUF_EMPTY;
 	struct head head = *ex->head;
 	struct header field;
 	int error = 0;
 
-	if (keyed) {
+	if (exchange_maps(ex)) {
+		error = exchange_map_target(ex, &mapped);
+		head.path = buf_slice(&mapped);
+	}
+	if (!error && keyed)
 		error = exchange_key_field(ex, &key, &field);
-		if (!error)
-			error = credential_strip_query(ex->head->path, &target);
+	if (!error && keyed) {
+		error = credential_strip_query(head.path, &target);
 		head.path = buf_slice(&target);
 	}
 	head.headers = ex->worker->fields;
@@ -288,6 +292,7 @@ static int exchange_send_head(struct exchange *ex)
 		error = slot->ops->request.head(
 			ex->attempt.slot, &head, ex->head->framing == HEAD_NO_BODY);
 	buf_wipe(&target);
+	buf_wipe(&mapped);
 	buf_wipe(&key);
 	return error;
 }
@@ -315,6 +320,7 @@ static void exchange_connected(
 	}
 	attempt_connected(&ex->attempt, slot);
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
+	exchange_map_body(ex);
 	exchange_choose_edit(ex);
 	error = exchange_send_head(ex);
 	if (!error && ex->head->framing != HEAD_NO_BODY)

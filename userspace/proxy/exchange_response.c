@@ -344,6 +344,7 @@ static int exchange_take_body(void *user, struct slice span, bool fin)
 	ex->response_bytes += span.len;
 	if (ex->drained)
 		ex->drain_bytes += span.len;
+	exchange_learn_owner(ex, span);
 	error = intake_read(&ex->attempt.response, span, fin, share_work(&ex->share),
 		exchange_response_read, ex);
 	return exchange_response_goes_on(ex, error);

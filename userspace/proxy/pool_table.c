@@ -54,6 +54,7 @@ static void entry_fill_pool(
 	};
 	entry->retry_ns = pool->retry_ns;
 	entry->first_output_ns = pool->first_output_ns;
+	entry->affinity = pool->affinity;
 }
 
 struct pool_table *pool_table_new(const struct config *config)

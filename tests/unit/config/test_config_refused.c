@@ -283,6 +283,22 @@ static void a_key_that_would_follow_a_wildcard(void **state)
 			"list the names one by one"});
 }
 
+static void mappings_that_are_none(void **state)
+{
+	ASSERT_REFUSED({INSIDE "backends: [{name: east, models: [gpt-4o]}]\n",
+			       "f:2: backends[0].models[0]: expected \"name=other\" of letters, digits, "
+			       "'.', '_', '-' and ':', found \"gpt-4o\""},
+		{INSIDE "backends: [{name: east, models: [\"a=b=c\"]}]\n",
+			"f:2: backends[0].models[0]: expected \"name=other\" of letters, digits, '.', "
+			"'_', '-' and ':', found \"a=b=c\""},
+		{INSIDE "backends: [{name: east, models: [\"a=b/../c\"]}]\n",
+			"f:2: backends[0].models[0]: expected \"name=other\" of letters, digits, '.', "
+			"'_', '-' and ':', found \"a=b/../c\""},
+		{INSIDE "backends: [{name: east, api_versions: [\"2024-10-21=\"]}]\n",
+			"f:2: backends[0].api_versions[0]: expected \"name=other\" of letters, digits, "
+			"'.', '_', '-' and ':', found \"2024-10-21=\""});
+}
+
 #define EAST_AND_WEST "backends: [{name: east, key_file: /e}, {name: west, host: w.openai.azure.com}]\n"
 
 static void pools_that_could_never_answer(void **state)
@@ -538,6 +554,7 @@ int main(void)
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(the_same_twice),
 		cmocka_unit_test(a_key_that_would_follow_a_wildcard),
+		cmocka_unit_test(mappings_that_are_none),
 		cmocka_unit_test(pools_that_could_never_answer),
 		cmocka_unit_test(backends_that_are_not_there),
 		cmocka_unit_test(keys_that_contradict_each_other),
