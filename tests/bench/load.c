@@ -53,6 +53,7 @@ struct load {
 	uint64_t requests, resumed, bytes, errors;
 	struct samples first_byte, total; /* of a request, from its sending; with a handshake mode
 					   * from the connect */
+	struct samples gap;		  /* between two pieces of one body */
 };
 
 struct connection {
@@ -65,8 +66,8 @@ struct connection {
 	enum { AT_CONNECT, AT_HANDSHAKE, AT_SEND, AT_HEAD, AT_BODY, AT_IDLE } at;
 	struct buf in;
 	size_t sent;
-	uint64_t started_ns;
-	unsigned done; /* requests */
+	uint64_t started_ns, piece_ns; /* piece_ns: of the last piece of the response */
+	unsigned done;		       /* requests */
 	bool chunked;
 	uint64_t left; /* of the body or chunk */
 	bool in_chunk;
@@ -310,6 +311,16 @@ static void response_done(struct connection *c)
 	}
 }
 
+/* A piece of the response has come. */
+static void time_piece(struct connection *c)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (c->at == AT_BODY)
+		samples_add(&c->load->gap, (uint32_t)((now_ns - c->piece_ns) / 1000));
+	c->piece_ns = now_ns;
+}
+
 static void receive(struct connection *c)
 {
 	struct load *load = c->load;
@@ -325,6 +336,7 @@ static void receive(struct connection *c)
 		return;
 	buf_commit(&c->in, (size_t)n);
 	load->bytes += (uint64_t)n;
+	time_piece(c);
 	if (c->at == AT_HEAD) {
 		end = memmem(buf_slice(&c->in).data, buf_len(&c->in), "\r\n\r\n", 4);
 		if (!end)
@@ -488,12 +500,14 @@ static void report(struct load *load, double seconds)
 {
 	printf("{\"requests\":%llu,\"seconds\":%.3f,\"errors\":%llu,\"resumed\":%llu,\"bytes\":%"
 	       "llu,"
-	       "\"p50\":%u,\"p99\":%u,\"first_p50\":%u,\"first_p99\":%u}\n",
+	       "\"p50\":%u,\"p99\":%u,\"first_p50\":%u,\"first_p99\":%u,\"gap_p50\":%u,"
+	       "\"gap_p99\":%u}\n",
 		(unsigned long long)load->requests, seconds, (unsigned long long)load->errors,
 		(unsigned long long)load->resumed, (unsigned long long)load->bytes,
 		samples_percentile(&load->total, 50), samples_percentile(&load->total, 99),
 		samples_percentile(&load->first_byte, 50),
-		samples_percentile(&load->first_byte, 99));
+		samples_percentile(&load->first_byte, 99), samples_percentile(&load->gap, 50),
+		samples_percentile(&load->gap, 99));
 }
 
 int main(int argc, char **argv)

@@ -18,8 +18,9 @@ class Cpus:
     """The processors of this run: one for each worker of the proxy, the others for everybody else.
     A machine with too few has them all for everybody."""
 
-    def __init__(self, workers):
-        every = sorted(os.sched_getaffinity(0))
+    def __init__(self, workers, every=None):
+        """every: those that there are; by default what this process may run on."""
+        self.every = every = every or sorted(os.sched_getaffinity(0))
         self.workers = workers
         apart = len(every) > workers
         self.proxy = set(every[-workers:]) if apart else set(every)

@@ -10,8 +10,8 @@
 
 #include "base/list.h"
 
-#define WARM_REST_S 1.	/* without use: it rests */
-#define WARM_MOST   256 /* at a time; each keeps some 40 KiB */
+#define WARM_REST_S 0.2 /* without use: it rests */
+#define WARM_MOST   160 /* at a time; each keeps some 40 KiB */
 
 struct warm {
 	struct list node;

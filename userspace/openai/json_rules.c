@@ -20,21 +20,40 @@ void json_rules_index(struct json_rules *index, const struct json_rule *rules, s
 
 static bool rule_matches(const struct json_rule *rule, struct slice key)
 {
-	if (!rule->key)
+	const char *name = rule->key;
+
+	if (!name)
 		return true;
-	return key.len && *rule->key == *key.data && slice_equal(slice_of_string(rule->key), key);
+	for (size_t i = 0; i < key.len; i++)
+		if (!name[i] || name[i] != key.data[i])
+			return false;
+	return !name[key.len];
+}
+
+#define EVERY(byte) (0x0101010101010101ULL * (byte))
+
+/* Whether one of eight bytes is NUL, a capital letter, or outside ASCII. */
+static bool word_is_odd(uint64_t word)
+{
+	uint64_t low = word & EVERY(0x7f);
+	uint64_t letters = (low + EVERY(0x80 - 'A')) & ~(low + EVERY(0x80 - 'Z' - 1));
+
+	return (word | letters | ~(low + EVERY(0x7f))) & EVERY(0x80);
 }
 
 /* Whether a key has bytes that no name of a table has. */
 static bool key_is_odd(struct slice key)
 {
-	for (size_t i = 0; i < key.len; i++) {
-		unsigned char c = (unsigned char)key.data[i];
+	uint64_t word;
 
-		if (c == 0 || c >= 0x80 || (c >= 'A' && c <= 'Z'))
+	for (; key.len >= sizeof(word); key = slice_after(key, sizeof(word))) {
+		memcpy(&word, key.data, sizeof(word));
+		if (word_is_odd(word))
 			return true;
 	}
-	return false;
+	word = EVERY('_');
+	memcpy(&word, key.data, key.len);
+	return word_is_odd(word);
 }
 
 /* As readers that ignore case, or end at a NUL, take the key: the characters outside of ASCII are

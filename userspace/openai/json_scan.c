@@ -7,17 +7,19 @@
 #include "openai/json_text.h"
 
 enum state {
-	STATE_START,	     /* before the document, a byte order mark may come */
+	/* Between strings, numbers and words. */
 	STATE_VALUE,	     /* a value must come */
 	STATE_FIRST_ELEMENT, /* a value or ] */
 	STATE_FIRST_KEY,     /* a key or } */
 	STATE_KEY,	     /* a key must come */
 	STATE_COLON,
 	STATE_NEXT, /* after a value: a comma or the closing bracket */
+	STATE_CLOSED,
+	/* Inside of them. */
 	STATE_STRING,
 	STATE_NUMBER,
-	STATE_WORD, /* true, false, null */
-	STATE_CLOSED
+	STATE_WORD,  /* true, false, null */
+	STATE_START, /* before the document, a byte order mark may come */
 };
 
 /* Where in a number (RFC 8259 section 6) the next byte comes. */
@@ -41,12 +43,13 @@ struct json_scan {
 	const char *piece;
 
 	unsigned depth;
-	bool object[JSON_SCAN_DEPTH];
+	uint64_t objects[JSON_SCAN_DEPTH / 64]; /* a bit for each container: it is an object */
 	struct frame frames[JSON_SCAN_WATCHED];
 
 	struct json_value value; /* the scalar, or key of the member, that is being read */
 	char key[JSON_SCAN_KEY];
 	size_t key_len;
+	uint64_t key_rest; /* hash of the bytes that did not fit */
 	bool in_key, key_watched;
 
 	enum number_state number_state;
@@ -71,6 +74,7 @@ struct json_scan *json_scan_new(const struct json_handler *handler, void *contex
 	if (s) {
 		s->handler = handler;
 		s->context = context;
+		s->state = STATE_START;
 		json_rules_index(&s->rules, handler->rules, handler->nrules);
 	}
 	return s;
@@ -143,6 +147,17 @@ static uint64_t offset_of(const struct json_scan *s, const char *p)
 	return s->fed + (uint64_t)(p - s->piece);
 }
 
+static bool is_object(const struct json_scan *s, unsigned depth)
+{
+	return s->objects[depth / 64] >> depth % 64 & 1;
+}
+
+static void set_object(struct json_scan *s, unsigned depth, bool object)
+{
+	s->objects[depth / 64] &= ~(1ULL << depth % 64);
+	s->objects[depth / 64] |= (uint64_t)object << depth % 64;
+}
+
 static struct frame *frame_of(struct json_scan *s)
 {
 	return s->depth && s->depth <= JSON_SCAN_WATCHED ? &s->frames[s->depth - 1] : NULL;
@@ -157,13 +172,51 @@ static uint8_t find_node(struct json_scan *s, struct frame *parent)
 		return JSON_ROOT;
 	if (!parent || !parent->node)
 		return 0;
-	if (!s->object[s->depth - 1])
+	if (!is_object(s, s->depth - 1))
 		return json_rules_element(&s->rules, parent->node);
 	found = json_rules_member(
 		&s->rules, parent->node, slice_of(s->key, s->key_len), &parent->seen);
 	if (found.doubtful && s->handler->doubt)
 		s->handler->doubt(s->context, found.doubt);
 	return found.node;
+}
+
+/* Of the whole decoded key: of what was kept, eight bytes at a time, and of the rest. */
+static uint64_t key_hash(const struct json_scan *s)
+{
+	uint64_t hash = s->key_rest ^ s->key_len, word;
+
+	for (size_t i = 0; i < s->key_len; i += sizeof(word)) {
+		word = 0;
+		memcpy(&word, s->key + i,
+			s->key_len - i < sizeof(word) ? s->key_len - i : sizeof(word));
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+		hash ^= hash >> 32;
+	}
+	return hash;
+}
+
+/* A container begins: node, index and start are those of s->value, where they matter. */
+static void begin_container(struct json_scan *s, bool object)
+{
+	struct frame *frame;
+
+	if (s->depth == JSON_SCAN_DEPTH) {
+		s->problem = JSON_TOO_DEEP;
+		return;
+	}
+	set_object(s, s->depth++, object);
+	s->state = object ? STATE_FIRST_KEY : STATE_FIRST_ELEMENT;
+	frame = frame_of(s);
+	if (!frame)
+		return;
+	frame->node = s->value.node;
+	frame->members = 0;
+	if (!frame->node)
+		return;
+	frame->index = s->value.index;
+	frame->start = s->value.start;
+	frame->seen = 0;
 }
 
 /* A value begins at p; enters the container when it is one. */
@@ -174,26 +227,22 @@ static void begin_value(struct json_scan *s, enum json_type type, const char *p)
 
 	v->node = find_node(s, parent);
 	v->type = type;
-	v->depth = s->depth;
-	v->key = slice_of(s->key, s->key_len);
-	v->index = parent ? parent->members++ : 0;
-	v->start = offset_of(s, p);
-	v->end = 0;
-	v->number = SLICE_NONE;
-	v->empty = false;
-	if (v->node)
+	if (v->node) {
+		v->depth = s->depth;
+		v->key = slice_of(s->key, s->key_len);
+		v->key_hash = key_hash(s);
+		v->index = parent ? parent->members : 0;
+		v->start = offset_of(s, p);
+		v->end = 0;
+		v->number = SLICE_NONE;
+		v->empty = false;
 		s->handler->enter(s->context, s, v);
-	s->key_len = 0;
-	if (type != JSON_OBJECT && type != JSON_ARRAY)
-		return;
-	if (s->depth == JSON_SCAN_DEPTH) {
-		s->problem = JSON_TOO_DEEP;
-		return;
 	}
-	s->object[s->depth++] = type == JSON_OBJECT;
-	if (s->depth <= JSON_SCAN_WATCHED)
-		s->frames[s->depth - 1] = (struct frame){v->node, v->index, v->start, 0, 0};
-	s->state = type == JSON_OBJECT ? STATE_FIRST_KEY : STATE_FIRST_ELEMENT;
+	if (parent)
+		parent->members++;
+	s->key_len = 0;
+	if (type == JSON_OBJECT || type == JSON_ARRAY)
+		begin_container(s, type == JSON_OBJECT);
 }
 
 /* The value begun last (s->value is it) ended before p; the container on top is its parent. */
@@ -223,17 +272,19 @@ static void end_value(struct json_scan *s, const char *p)
 /* p is after the closing bracket. */
 static void end_container(struct json_scan *s, const char *p)
 {
-	struct frame *frame = frame_of(s);
-	bool object = s->object[--s->depth];
+	const struct frame *frame = frame_of(s);
+	bool object = is_object(s, --s->depth);
 
-	s->value =
-		(struct json_value){.type = object ? JSON_OBJECT : JSON_ARRAY, .depth = s->depth};
-	if (frame) {
-		s->value.node = frame->node;
-		s->value.index = frame->index;
-		s->value.start = frame->start;
-		s->value.empty = !frame->members;
-	}
+	s->value.node = frame ? frame->node : 0;
+	if (s->value.node)
+		s->value = (struct json_value){
+			.type = object ? JSON_OBJECT : JSON_ARRAY,
+			.depth = s->depth,
+			.node = frame->node,
+			.index = frame->index,
+			.start = frame->start,
+			.empty = !frame->members,
+		};
 	end_value(s, p);
 }
 
@@ -249,27 +300,45 @@ static void emit(struct json_scan *s, struct slice bytes)
 	}
 	if (!s->key_watched)
 		return;
-	for (size_t i = 0; i < bytes.len; i++) /* FNV-1a */
-		s->value.key_hash =
-			(s->value.key_hash ^ (unsigned char)bytes.data[i]) * 0x100000001b3ULL;
 	if (kept > bytes.len)
 		kept = bytes.len;
 	memcpy(s->key + s->key_len, bytes.data, kept);
 	s->key_len += kept;
+	for (size_t i = kept; i < bytes.len; i++) /* FNV-1a */
+		s->key_rest = (s->key_rest ^ (unsigned char)bytes.data[i]) * 0x100000001b3ULL;
 }
 
-static void begin_string(struct json_scan *s, bool key)
+static void end_string(struct json_scan *s, const char *p)
+{
+	if (s->in_key)
+		s->state = STATE_COLON;
+	else
+		end_value(s, p);
+}
+
+/* p is after the opening quote. Returns where to go on. */
+static const char *begin_string(struct json_scan *s, bool key, const char *p, const char *end)
 {
 	const struct frame *frame = frame_of(s);
+	size_t plain = json_text_plain(p, (size_t)(end - p));
 
+	s->in_key = key;
+	if (key) {
+		s->key_watched = frame && frame->node;
+		s->key_len = 0;
+		s->key_rest = 0xcbf29ce484222325ULL;
+	}
+	/* Most are whole and have nothing to be decoded. */
+	if (p + plain < end && p[plain] == '"') {
+		if (plain)
+			emit(s, slice_of(p, plain));
+		p += plain + 1;
+		end_string(s, p);
+		return p;
+	}
 	s->state = STATE_STRING;
 	json_string_begin(&s->string);
-	s->in_key = key;
-	if (!key)
-		return;
-	s->key_watched = frame && frame->node;
-	s->key_len = 0;
-	s->value.key_hash = 0xcbf29ce484222325ULL;
+	return p;
 }
 
 static const char *read_string(struct json_scan *s, const char *p, const char *end)
@@ -279,12 +348,8 @@ static const char *read_string(struct json_scan *s, const char *p, const char *e
 	p = json_string_read(&s->string, p, end, &decoded, &s->problem);
 	if (decoded.len)
 		emit(s, decoded);
-	if (!s->string.ended)
-		return p;
-	if (s->in_key)
-		s->state = STATE_COLON;
-	else
-		end_value(s, p);
+	if (s->string.ended)
+		end_string(s, p);
 	return p;
 }
 
@@ -351,7 +416,7 @@ static const char *read_word(struct json_scan *s, const char *p, const char *end
 }
 
 /* A value's first byte is at p. */
-static const char *read_first(struct json_scan *s, const char *p)
+static const char *read_first(struct json_scan *s, const char *p, const char *end)
 {
 	static const struct {
 		char first;
@@ -362,8 +427,7 @@ static const char *read_first(struct json_scan *s, const char *p)
 
 	if (*p == '"') {
 		begin_value(s, JSON_STRING, p);
-		begin_string(s, false);
-		return p + 1;
+		return begin_string(s, false, p + 1, end);
 	}
 	if (*p == '{' || *p == '[') {
 		begin_value(s, *p == '{' ? JSON_OBJECT : JSON_ARRAY, p);
@@ -388,28 +452,24 @@ static const char *read_first(struct json_scan *s, const char *p)
 	return p;
 }
 
-/* Anything between strings, numbers and words. */
-static const char *read_structure(struct json_scan *s, const char *p)
+/* One byte between strings, numbers and words, or the string that it begins. */
+static const char *read_structure_byte(struct json_scan *s, const char *p, const char *end)
 {
 	char c = *p;
-	bool object = s->depth && s->object[s->depth - 1];
+	bool object = s->depth && is_object(s, s->depth - 1);
 
-	if (c == ' ' || c == '\t' || c == '\n' || c == '\r')
-		return p + 1;
 	switch (s->state) {
 	case STATE_FIRST_ELEMENT:
 		if (c != ']')
-			return read_first(s, p);
+			return read_first(s, p, end);
 		end_container(s, ++p);
 		return p;
 	case STATE_VALUE:
-		return read_first(s, p);
+		return read_first(s, p, end);
 	case STATE_FIRST_KEY:
 	case STATE_KEY:
-		if (c == '"') {
-			begin_string(s, true);
-			return p + 1;
-		}
+		if (c == '"')
+			return begin_string(s, true, p + 1, end);
 		if (c != '}' || s->state == STATE_KEY)
 			break;
 		end_container(s, ++p);
@@ -435,6 +495,17 @@ static const char *read_structure(struct json_scan *s, const char *p)
 		break;
 	}
 	s->problem = JSON_SYNTAX;
+	return p;
+}
+
+/* Anything between strings, numbers and words. */
+static const char *read_structure(struct json_scan *s, const char *p, const char *end)
+{
+	while (p < end && s->state <= STATE_CLOSED && !s->problem)
+		if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')
+			p++;
+		else
+			p = read_structure_byte(s, p, end);
 	return p;
 }
 
@@ -478,7 +549,7 @@ enum json_problem json_scan_feed(struct json_scan *s, struct slice piece)
 			p = read_word(s, p, end);
 			break;
 		default:
-			p = read_structure(s, p);
+			p = read_structure(s, p, end);
 		}
 	}
 	keep_raw_to(s, p);

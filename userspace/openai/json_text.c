@@ -16,14 +16,20 @@ size_t json_text_plain(const char *p, size_t n)
 	 * quote, a backslash, or outside ASCII. A borrow may mark lanes above such a byte too,
 	 * never where there is none. */
 	for (; n - at >= 8; at += 8) {
-		uint64_t w, quote, backslash;
+		uint64_t w, quote, backslash, stops;
 
 		memcpy(&w, p + at, 8);
 		quote = w ^ EVERY('"');
 		backslash = w ^ EVERY('\\');
-		if ((w | (w - EVERY(0x20)) | (quote - EVERY(1)) | (backslash - EVERY(1))) &
-			EVERY(0x80))
-			break;
+		stops = (w | (w - EVERY(0x20)) | (quote - EVERY(1)) | (backslash - EVERY(1))) &
+			EVERY(0x80);
+		if (!stops)
+			continue;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+		return at + (size_t)__builtin_ctzll(stops) / 8;
+#else
+		break;
+#endif
 	}
 	while (at < n && (unsigned char)p[at] >= 0x20 && (unsigned char)p[at] < 0x80 &&
 		p[at] != '"' && p[at] != '\\')

@@ -14,9 +14,11 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "kernel/heartbeat.h"
 #include "supervise/boot_fds.h"
 #include "supervise/directory.h"
 #include "supervise/event_ring.h"
+#include "supervise/accounting.h"
 #include "supervise/parent.h"
 
 /* Seconds without an answer after which a child is killed, and so replaced. They answer in the same
@@ -303,7 +305,7 @@ static struct process_start start_of(struct service *service, const struct contr
 		.title = parent->options->table->roles[service->kind]->title,
 		.patience = service->kind == ROLE_SHIPPER ? PATIENCE_SHIPPER : PATIENCE,
 		.boot = boot,
-		.owner = &parent_owner,
+		.owner = parent->owner,
 		.context = service,
 	};
 }
@@ -388,7 +390,7 @@ static int start_worker(struct service *service, struct boot_fds *fds, struct wh
 		 * write one, connections wait in its listener. Not for one that dies again and
 		 * again, with whom they would wait in vain. */
 		if (service->failures <= 1)
-			worker_watch_vouch(parent->worker_watch, service->index);
+			heartbeat_vouch(parent->heartbeat, service->index);
 		if (parent->shipper.process)
 			introduce_to_shipper(parent->shipper.process, ring);
 		introduce_to_signer(&service->generation->services[GENERATION_SIGNER],

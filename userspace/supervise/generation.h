@@ -4,44 +4,15 @@
 #ifndef SUPERVISE_GENERATION_H
 #define SUPERVISE_GENERATION_H
 
-#include <ev.h>
-
 #include "base/buf.h"
-#include "base/list.h"
 #include "base/why.h"
 #include "config/config.h"
 #include "supervise/process.h"
 
 struct parent;
 
-/* A place that one process fills at a time, again when it dies. */
-struct service {
-	struct parent *parent;
-	struct generation *generation;
-	enum role_kind kind;
-	unsigned index;
-	uint32_t number;	 /* of the process in it */
-	struct process *process; /* NULL: none now */
-	unsigned failures;	 /* in a row */
-	bool temporary;		 /* the last failure said that it may go better the next time */
-	ev_timer restart;
-};
-
-struct generation {
-	struct list node; /* in parent->generations */
-	struct config *config;
-	int config_fd; /* its text */
-	int ca_certificate;
-	int *keys; /* of the backends, by index; -1: none */
-	bool draining;
-	bool relieved; /* only for a worker that another one has taken the place of */
-	struct service *services; /* signer, scout, then the workers */
-	unsigned nservices;
-};
-
-#define GENERATION_SIGNER 0
-#define GENERATION_SCOUT  1
-#define GENERATION_WORKER 2 /* + index */
+struct generation;
+struct service;
 
 /* Reads a configuration file and checks it against the system; what is wrong is logged. 0: *config
  * and the text are the caller's; else negative errno, and the text may have been filled. */

@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "kernel/programs.h"
+#include "supervise/accounting.h"
 #include "supervise/parent.h"
 
 #define LOOK_S	    1.

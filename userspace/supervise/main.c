@@ -7,7 +7,10 @@
 
 #include "base/log.h"
 #include "supervise/child.h"
+#include "supervise/generation.h"
 #include "supervise/parent.h"
+#include "supervise/supervisor.h"
+#include "supervise/takeover.h"
 
 static const char usage[] =
 	"usage: sallyportd [-c FILE] [-f] [-t] [-v]\n"
@@ -93,5 +96,5 @@ int main(int argc, char **argv)
 	}
 	if (handover)
 		return takeover_check(&parent);
-	return check ? daemon_check(parent.config_path) : parent_main(&parent);
+	return check ? daemon_check(parent.config_path) : supervisor_main(&parent);
 }

@@ -1,20 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The parent: configuration, datapath, listeners, children, reload, end. It sees no payload. */
+/* What the parent is made of: the state that the files of the parent share. supervisor.c runs it.
+ */
 #ifndef SUPERVISE_PARENT_H
 #define SUPERVISE_PARENT_H
 
+#include <ev.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/counter.h"
+#include "base/list.h"
 #include "base/log.h"
-#include "supervise/accounting.h"
+#include "config/config.h"
+#include "kernel/datapath.h"
 #include "supervise/endpoints.h"
-#include "supervise/generation.h"
+#include "supervise/process.h"
+#include "supervise/role.h"
+#include "supervise/selftest_watch.h"
 #include "supervise/worker_listeners.h"
 #include "tls/ticket_keys.h"
-#include "supervise/role.h"
-#include "supervise/guard_watch.h"
-#include "supervise/scout_watch.h"
-#include "supervise/selftest_watch.h"
-#include "supervise/upgrade.h"
-#include "supervise/worker_watch.h"
+
+struct accounting;
+struct guard_watch;
+struct heartbeat;
+struct scout_watch;
+struct worker_watch;
 
 struct parent_options {
 	const char *config_path;
@@ -23,9 +37,6 @@ struct parent_options {
 	char *const *argv; /* as the program was started; NULL: it cannot be replaced */
 };
 
-/* Runs the daemon until it is told to end. Returns the exit status: errors were logged. */
-int parent_main(const struct parent_options *options);
-
 enum parent_stage {
 	PARENT_STARTING,
 	PARENT_RUNNING,
@@ -33,10 +44,69 @@ enum parent_stage {
 	PARENT_STOPPING_REST,
 };
 
-/* For the files of the parent only: parent.c, generation.c, reload.c, upgrade.c, takeover.c,
- * worker_watch.c, scout_watch.c. */
+/* A place that one process fills at a time, again when it dies. */
+struct service {
+	struct parent *parent;
+	struct generation *generation;
+	enum role_kind kind;
+	unsigned index;
+	uint32_t number;	 /* of the process in it */
+	struct process *process; /* NULL: none now */
+	unsigned failures;	 /* in a row */
+	bool temporary;		 /* the last failure said that it may go better the next time */
+	ev_timer restart;
+};
+
+struct generation {
+	struct list node; /* in parent->generations */
+	struct config *config;
+	int config_fd; /* its text */
+	int ca_certificate;
+	int *keys; /* of the backends, by index; -1: none */
+	bool draining;
+	bool relieved;		  /* only for a worker that another one has taken the place of */
+	struct service *services; /* signer, scout, then the workers */
+	unsigned nservices;
+};
+
+#define GENERATION_SIGNER 0
+#define GENERATION_SCOUT  1
+#define GENERATION_WORKER 2 /* + index */
+
+/* More tables of counters than a daemon's life sees. */
+#define UPGRADE_OLDER 8
+
+struct upgrade {
+	char program[PATH_MAX]; /* the path that the program was started from */
+	bool asked;		/* SIGUSR2 came when it was not possible yet */
+	bool taken_over;	/* of a parent before, and what came of it is not told yet */
+	bool late;		/* the trial did not answer in time */
+	pid_t trial;		/* 0: none */
+	struct stat tried;	/* the program on trial */
+	int pidfd, answer;
+	struct counters *older[UPGRADE_OLDER]; /* where processes of before still count */
+	size_t nolder;
+	ev_signal signal;
+	ev_io ended;
+	ev_timer deadline;
+};
+
+/* What a part of the parent asks of whom it cannot know. */
+struct parent_ops {
+	/* After anything that may have moved the parent on: all ready, a generation gone, the end.
+	 */
+	void (*step)(struct parent *parent);
+	/* A reload has ended. refusal: why it was refused; NULL: done. True when it was the second
+	 * half of an upgrade, which was then told. */
+	bool (*reloaded)(struct parent *parent, const char *refusal);
+	/* A reload has ended and was told: what was asked for meanwhile begins. */
+	void (*go_on)(struct parent *parent);
+};
+
 struct parent {
 	const struct parent_options *options;
+	const struct parent_ops *ops;
+	const struct process_owner *owner; /* of all processes: contexts are services */
 	struct ev_loop *loop;
 	enum parent_stage stage;
 	bool failed;  /* exit status */
@@ -48,6 +118,7 @@ struct parent {
 	struct counters *counters;
 	struct datapath *datapath;
 	struct endpoints endpoints;
+	struct heartbeat *heartbeat; /* of all workers */
 	struct worker_watch *worker_watch;
 	struct scout_watch *scout_watch;
 	struct guard_watch *guard_watch;
@@ -69,34 +140,5 @@ struct parent {
 	ev_signal terminate, interrupt, hangup;
 	ev_timer watchdog, sweep, rotate, reload_deadline, settle, stop_deadline;
 };
-
-/* The owner of all processes: contexts are services. */
-extern const struct process_owner parent_owner;
-
-/* After anything that may have moved the parent on: all ready, a generation gone, the end. */
-void parent_step(struct parent *parent);
-/* Starts the rotation of ticket keys by the current configuration. */
-void parent_schedule_rotation(struct parent *parent);
-/* Sets the path of its file of counters. */
-int parent_name_counters(struct parent *parent, const struct config *config, struct why *why);
-/* Opens the file of what is known of the backends. */
-int parent_open_standing(struct parent *parent, const struct config *config, struct why *why);
-/* Opens the datapath and makes the listeners that are not there yet. */
-int parent_attach(struct parent *parent, const struct config *config, struct why *why);
-
-/* reload.c */
-void reload_begin(struct parent *parent);
-/* Each time a process became ready or ended: goes on when it can. */
-void reload_step(struct parent *parent);
-void reload_on_deadline(struct ev_loop *loop, ev_timer *timer, int events);
-/* Retires the old generation now, if a reload to fewer workers still waits with it. */
-void reload_settle(struct parent *parent);
-/* The key of the first setting that a running daemon cannot change; NULL: none differs. */
-const char *reload_unchangeable(const struct config *old, const struct config *new);
-void reload_on_settled(struct ev_loop *loop, ev_timer *timer, int events);
-/* Keeps the old configuration; whoever runs by the new one drains. */
-void reload_abort(struct parent *parent, const char *reason);
-/* Tells a generation that it is no longer the one: its processes drain without a deadline. */
-void reload_retire(struct generation *generation);
 
 #endif

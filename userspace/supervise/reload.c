@@ -2,13 +2,18 @@
 /* SIGHUP. The new configuration gets processes of its own beside the old ones; they share the
  * listeners. Only when all of them are ready, the shipper (who alone may own the spool) included,
  * the old ones are told to drain. Until then any failure leaves everything as it was. */
+#include "supervise/reload.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "supervise/accounting.h"
+#include "supervise/generation.h"
 #include "supervise/parent.h"
+#include "supervise/ticket_rotation.h"
 
 #define RELOAD_S 60.
 /* Fewer workers: a handshake under way with a listener that goes away gets this long. */
@@ -25,21 +30,14 @@ const char *reload_unchangeable(const struct config *old, const struct config *n
 
 static void tell_done(struct parent *parent, const char *status)
 {
-	bool again = parent->reload_again;
-
-	parent->reload_again = false;
 	sd_notifyf(0, "READY=1\nSTATUS=%s", status);
-	/* Which reads the configuration anew as well. */
-	if (parent->upgrade.asked)
-		upgrade_begin(parent);
-	else if (again)
-		reload_begin(parent);
+	parent->ops->go_on(parent);
 }
 
 static void refuse(struct parent *parent, const char *reason)
 {
 	counter_add(parent->counters, COUNTER_RELOAD_REFUSED, 1);
-	if (!upgrade_told(parent, reason))
+	if (!parent->ops->reloaded(parent, reason))
 		log_error("reload refused, the old configuration stays: %s", reason);
 	tell_done(parent, "the last reload was refused: see the log");
 }
@@ -69,7 +67,7 @@ void reload_abort(struct parent *parent, const char *reason)
 	if (parent->swapping) {
 		parent->swapping = false;
 		parent->shipper.generation = parent->current;
-		/* Started again when it ended, by parent.c. */
+		/* Started again when it ended, by supervisor.c. */
 		if (parent->shipper.process)
 			process_drain(parent->shipper.process, 0);
 		else
@@ -90,16 +88,6 @@ void reload_settle(struct parent *parent)
 	worker_listeners_shrink(&parent->listeners, parent->current->config->appliance.workers);
 	if (old)
 		reload_retire(old);
-}
-
-void reload_on_settled(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct parent *parent = timer->data;
-
-	(void)loop;
-	(void)events;
-	reload_settle(parent);
-	parent_step(parent);
 }
 
 static void commit(struct parent *parent)
@@ -127,7 +115,7 @@ static void commit(struct parent *parent)
 	parent->pending = NULL;
 	parent->swapping = false;
 	generation_publish(parent->current, parent->options->config_path);
-	parent_schedule_rotation(parent);
+	ticket_rotation_schedule(parent);
 	accounting_reconfigure(parent->accounting, parent->current->config);
 	parent->retiring = old;
 	if (fewer) {
@@ -139,7 +127,7 @@ static void commit(struct parent *parent)
 	counter_add(parent->counters, COUNTER_RELOAD_DONE, 1);
 	log_info("reloaded: %u workers; %u of the old configuration drain", workers,
 		generation_running(old, ROLE_WORKER));
-	tell_done(parent, upgrade_told(parent, NULL) ? "upgraded" : "reloaded");
+	tell_done(parent, parent->ops->reloaded(parent, NULL) ? "upgraded" : "reloaded");
 }
 
 /* ---- its course ---- */
@@ -205,7 +193,7 @@ void reload_begin(struct parent *parent)
 	if (parent->stage >= PARENT_STOPPING_WORKERS)
 		return;
 	parent->reload_again =
-		parent->stage == PARENT_STARTING || parent->pending || upgrade_on_trial(parent);
+		parent->stage == PARENT_STARTING || parent->pending || parent->upgrade.trial > 0;
 	if (parent->reload_again)
 		return;
 	log_info("reloading %s", parent->options->config_path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a child process is to its role, and a role to its process. A role is a set of four
- * functions; child.c runs exactly one per process, parent.c decides when. */
+ * functions; child.c runs exactly one per process, supervisor.c decides when. */
 #ifndef SUPERVISE_ROLE_H
 #define SUPERVISE_ROLE_H
 

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "kernel/heartbeat.h"
+#include "supervise/accounting.h"
 #include "supervise/parent.h"
 
 #define LOOK_S 0.1

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The new program's side of an upgrade: it goes on with what the parent before has left. */
+#include "supervise/takeover.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,7 +12,10 @@
 #include "base/file.h"
 #include "supervise/event_ring.h"
 #include "supervise/instance.h"
+#include "supervise/generation.h"
 #include "supervise/parent.h"
+#include "supervise/parent_start.h"
+#include "supervise/reload.h"
 
 #define CONFIG_BYTES_MAX (16u << 20)
 #define FDS_MOST	 1048576
@@ -312,11 +317,11 @@ static int take_all(struct parent *parent, const struct manifest *manifest, stru
 	parent->scouted = true;
 	error = instance_keep(config->appliance.run_directory, parent->lock, why);
 	if (!error)
-		error = parent_name_counters(parent, config, why);
+		error = parent_start_counters(parent, config, why);
 	if (!error)
 		error = take_counters(parent, manifest, why);
 	if (!error)
-		error = parent_open_standing(parent, config, why);
+		error = parent_start_standing(parent, config, why);
 	if (!error)
 		error = take_tickets(parent, manifest, why);
 	if (!error)
@@ -339,7 +344,7 @@ void takeover(struct parent *parent, const struct manifest *manifest)
 	int error = take_all(parent, manifest, &why);
 
 	if (!error)
-		error = parent_attach(parent, parent->current->config, &why);
+		error = parent_start_datapath(parent, parent->current->config, &why);
 	if (error) {
 		log_error("upgrade: the daemon has to be started anew: %s", why.text);
 		_exit(EXIT_FAILURE);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <ev.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -17,7 +18,10 @@
 
 #include "base/clock.h"
 #include "supervise/event_ring.h"
+#include "supervise/generation.h"
 #include "supervise/parent.h"
+#include "supervise/reload.h"
+#include "supervise/takeover.h"
 #include "supervise/upgrade_word.h"
 
 #define TRIAL_S	   20.

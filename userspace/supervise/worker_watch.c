@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/log_limit.h"
 #include "kernel/heartbeat.h"
+#include "supervise/accounting.h"
+#include "supervise/generation.h"
 #include "supervise/open_period.h"
 #include "supervise/parent.h"
 
@@ -24,7 +26,6 @@ enum worker_state { WORKER_UNSEEN, WORKER_ALIVE, WORKER_HUNG, WORKER_MISSING };
 
 struct worker_watch {
 	struct parent *parent;
-	struct heartbeat *heartbeat;
 	ev_timer look;
 	enum worker_state workers[WORKERS_MAX];
 	uint64_t since_ns[WORKERS_MAX];	 /* the last sign of life before it was hung or missing */
@@ -49,7 +50,7 @@ static bool worker_runs(const struct parent *parent, unsigned worker)
 static enum worker_state worker_state(
 	const struct worker_watch *watch, unsigned worker, uint64_t timeout_ns, uint64_t now_ns)
 {
-	uint64_t stamp_ns = heartbeat_read(watch->heartbeat, worker);
+	uint64_t stamp_ns = heartbeat_read(watch->parent->heartbeat, worker);
 
 	/* The stamp may have been written after now was read. */
 	if (stamp_ns && stamp_ns + timeout_ns >= now_ns)
@@ -95,7 +96,7 @@ static void worker_look(
 		return;
 	watch->workers[worker] = now;
 	if (before == WORKER_ALIVE)
-		watch->since_ns[worker] = heartbeat_read(watch->heartbeat, worker);
+		watch->since_ns[worker] = heartbeat_read(watch->parent->heartbeat, worker);
 	if (before != WORKER_UNSEEN)
 		worker_changed(watch, worker, now, now_ns);
 }
@@ -137,7 +138,7 @@ static void relieve(struct worker_watch *watch, unsigned worker)
 static void relief_look(
 	struct worker_watch *watch, unsigned worker, uint64_t timeout_ns, uint64_t now_ns)
 {
-	uint64_t stamp_ns = heartbeat_read(watch->heartbeat, worker);
+	uint64_t stamp_ns = heartbeat_read(watch->parent->heartbeat, worker);
 
 	watch->looks[worker] = stamp_ns == watch->stamps_ns[worker] ? watch->looks[worker] + 1 : 0;
 	watch->stamps_ns[worker] = stamp_ns;
@@ -257,8 +258,8 @@ static void open_before(struct worker_watch *watch, const char *directory)
 	uint64_t last_ns = 0, now_ns = clock_monotonic_ns();
 
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		if (heartbeat_read(watch->heartbeat, i) > last_ns)
-			last_ns = heartbeat_read(watch->heartbeat, i);
+		if (heartbeat_read(watch->parent->heartbeat, i) > last_ns)
+			last_ns = heartbeat_read(watch->parent->heartbeat, i);
 	if (open_period_begin(&watch->open, directory,
 		    datapath_outcome(watch->parent->datapath, OUTCOME_FAILED_OPEN),
 		    realtime_of(last_ns ? last_ns : now_ns, now_ns)))
@@ -269,18 +270,11 @@ int worker_watch_new(
 	struct parent *parent, const char *directory, struct worker_watch **made, struct why *why)
 {
 	struct worker_watch *watch = calloc(1, sizeof(*watch));
-	int error;
 
 	*made = NULL;
 	if (!watch)
 		return why_set(why, ENOMEM, "no memory to watch the workers");
 	watch->parent = parent;
-	/* It vouches for others and has no stamp of its own. */
-	error = heartbeat_map(datapath_heartbeats(parent->datapath), 0, &watch->heartbeat, why);
-	if (error) {
-		free(watch);
-		return error;
-	}
 	open_before(watch, directory);
 	ev_timer_init(&watch->look, on_look, LOOK_S, LOOK_S);
 	watch->look.data = watch;
@@ -300,11 +294,5 @@ void worker_watch_free(struct worker_watch *watch)
 	if (!watch)
 		return;
 	worker_watch_stop(watch);
-	heartbeat_unmap(watch->heartbeat);
 	free(watch);
-}
-
-void worker_watch_vouch(struct worker_watch *watch, unsigned worker)
-{
-	heartbeat_vouch(watch->heartbeat, worker);
 }

@@ -21,7 +21,4 @@ int worker_watch_new(
 void worker_watch_stop(struct worker_watch *watch);
 void worker_watch_free(struct worker_watch *watch);
 
-/* Gives a sign of life for a worker that was just started. */
-void worker_watch_vouch(struct worker_watch *watch, unsigned worker);
-
 #endif

@@ -22,7 +22,7 @@
 #include "bpf/abi.h"
 #include "supervise/manifest.h"
 #include "supervise/role.h"
-#include "supervise/upgrade.h"
+#include "supervise/takeover.h"
 
 /* Where the head has what. */
 #define AT_VERSION 8

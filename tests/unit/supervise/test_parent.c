@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "supervise/child.h"
 #include "supervise/parent.h"
+#include "supervise/supervisor.h"
 #include "tests/support/appliance.h"
 #include "tests/support/roles.h"
 #include "tests/support/worker_call.h"
@@ -655,7 +656,7 @@ int main(int argc, char **argv)
 		return child_main(&test_roles, argv[2]);
 	if (argc == 3 && strcmp(argv[1], "--parent") == 0) {
 		options.config_path = argv[2];
-		return parent_main(&options);
+		return supervisor_main(&options);
 	}
 	return cmocka_run_group_tests(tests, appliance_namespaces, NULL);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "supervise/parent.h"
+#include "supervise/supervisor.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,12 +12,21 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "backend/standing.h"
 #include "base/clock.h"
-#include "supervise/directory.h"
+#include "kernel/heartbeat.h"
+#include "supervise/accounting.h"
 #include "supervise/event_ring.h"
-#include "supervise/instance.h"
+#include "supervise/generation.h"
+#include "supervise/guard_watch.h"
+#include "supervise/parent.h"
+#include "supervise/parent_start.h"
+#include "supervise/reload.h"
 #include "supervise/sandbox.h"
+#include "supervise/scout_watch.h"
+#include "supervise/takeover.h"
+#include "supervise/ticket_rotation.h"
+#include "supervise/upgrade.h"
+#include "supervise/worker_watch.h"
 
 #define SWEEP_S 10.
 /* At the end: for the shipper to spool what the workers left. */
@@ -28,6 +37,7 @@
 /* ---- the children's news ---- */
 
 static void stop(struct parent *parent, uint64_t within_ns);
+static void parent_step(struct parent *parent);
 
 static void fail_start(struct parent *parent)
 {
@@ -150,7 +160,7 @@ static void on_ended(void *context, struct process *process, const struct proces
 	parent_step(parent);
 }
 
-const struct process_owner parent_owner = {
+static const struct process_owner owner = {
 	.ready = on_ready,
 	.failed = on_failed,
 	.message = on_message,
@@ -200,6 +210,19 @@ static void clear_retired(struct parent *parent)
 	}
 }
 
+/* What was asked for while something else was under way. */
+static void go_on(struct parent *parent)
+{
+	bool again = parent->reload_again;
+
+	parent->reload_again = false;
+	/* Which reads the configuration anew as well. */
+	if (parent->upgrade.asked)
+		upgrade_begin(parent);
+	else if (again)
+		reload_begin(parent);
+}
+
 static void step_starting(struct parent *parent)
 {
 	if (!parent->current || !generation_is_ready(parent->current) || !parent->shipper.process ||
@@ -209,10 +232,7 @@ static void step_starting(struct parent *parent)
 	log_info("ready: %u workers on %s", parent->current->config->appliance.workers,
 		parent->current->config->datapath.inside);
 	sd_notifyf(0, "READY=1\nSTATUS=%u workers", parent->current->config->appliance.workers);
-	if (parent->upgrade.asked)
-		upgrade_begin(parent);
-	else if (parent->reload_again)
-		reload_begin(parent);
+	go_on(parent);
 }
 
 static void step_last(struct parent *parent)
@@ -228,7 +248,7 @@ static void step_last(struct parent *parent)
 		ev_break(parent->loop, EVBREAK_ALL);
 }
 
-void parent_step(struct parent *parent)
+static void parent_step(struct parent *parent)
 {
 	switch (parent->stage) {
 	case PARENT_STARTING:
@@ -321,12 +341,26 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
 	parent_step(signal->data);
 }
 
+static void on_settled(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	reload_settle(timer->data);
+	parent_step(timer->data);
+}
+
 static void on_upgrade(struct ev_loop *loop, ev_signal *signal, int events)
 {
 	(void)loop;
 	(void)events;
 	upgrade_begin(signal->data);
 }
+
+static const struct parent_ops ops = {
+	.step = parent_step,
+	.reloaded = upgrade_told,
+	.go_on = go_on,
+};
 
 /* ---- the clock's business ---- */
 
@@ -352,27 +386,6 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 			parent->current->config->appliance.run_directory, parent->accounting);
 }
 
-static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct parent *parent = timer->data;
-
-	(void)loop;
-	(void)events;
-	if (ticket_keys_rotate(parent->ticket_keys))
-		log_error("the keys of session tickets could not be rotated: no random numbers");
-}
-
-void parent_schedule_rotation(struct parent *parent)
-{
-	double period = (double)parent->current->config->tls.ticket_rotation_ns / 1e9;
-
-	ev_timer_stop(parent->loop, &parent->rotate);
-	if (period <= 0.)
-		return;
-	ev_timer_set(&parent->rotate, period, period);
-	ev_timer_start(parent->loop, &parent->rotate);
-}
-
 static void watch_signal(struct parent *parent, ev_signal *watcher, int number,
 	void (*callback)(struct ev_loop *, ev_signal *, int))
 {
@@ -392,7 +405,7 @@ static void watch(struct parent *parent)
 		ev_timer_set(&parent->watchdog, half, half);
 		ev_timer_start(parent->loop, &parent->watchdog);
 	}
-	parent_schedule_rotation(parent);
+	ticket_rotation_schedule(parent);
 }
 
 /* ---- the start ---- */
@@ -405,137 +418,6 @@ static void raise_descriptors(void)
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
-}
-
-int parent_name_counters(struct parent *parent, const struct config *config, struct why *why)
-{
-	if (asprintf(&parent->counters_path, "%s/counters", config->appliance.run_directory) >= 0)
-		return 0;
-	parent->counters_path = NULL;
-	return why_set(why, ENOMEM, "no memory");
-}
-
-/* As it was left, also by a daemon that was killed: what was known of the backends holds still. */
-int parent_open_standing(struct parent *parent, const struct config *config, struct why *why)
-{
-	char path[PATH_MAX];
-	int n = snprintf(path, sizeof(path), "%s/%s", config->appliance.run_directory, STANDING_FILE);
-
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return why_set(why, ENAMETOOLONG, "appliance.run_directory: the path is too long");
-	return standing_open(path, &parent->standing, why);
-}
-
-static void on_accounting_stopped(void *context)
-{
-	parent_step(context);
-}
-
-static int start_accounting(struct parent *parent, const struct config *config, struct why *why)
-{
-	const struct accounting_options options = {
-		.loop = parent->loop,
-		.config = config,
-		.counters = parent->counters,
-		.rings = &parent->rings,
-		.maps = datapath_maps(parent->datapath),
-		.epoch = parent->epoch,
-		.stream = parent->next_number++,
-		.stopped = on_accounting_stopped,
-		.context = parent,
-	};
-
-	return accounting_new(&options, &parent->accounting, why);
-}
-
-int parent_attach(struct parent *parent, const struct config *config, struct why *why)
-{
-	unsigned workers = config->appliance.workers;
-	int error = datapath_open(config, &parent->datapath, why);
-
-	if (!error)
-		error = worker_watch_new(
-			parent, config->appliance.run_directory, &parent->worker_watch, why);
-	if (!error)
-		error = scout_watch_new(parent, &parent->scout_watch, why);
-	if (!error)
-		error = guard_watch_new(parent, &parent->guard_watch, why);
-	if (!error)
-		error = worker_listeners_place(&parent->listeners, parent->datapath, why);
-	if (!error)
-		error = worker_listeners_grow(
-			&parent->listeners, config, parent->datapath, workers, why);
-	if (error)
-		return error;
-	error = datapath_workers(parent->datapath, workers);
-	if (error)
-		return why_set(why, -error, "datapath: cannot set the number of workers: %s",
-			strerror(-error));
-	return start_accounting(parent, config, why);
-}
-
-/* Everything before the first child. */
-static int prepare(struct parent *parent, const struct config *config, struct why *why)
-{
-	const char *directory = config->appliance.run_directory;
-	int error = directory_make("appliance.run_directory", directory, 0755, NULL, why);
-
-	if (error)
-		return error;
-	parent->lock = instance_lock(directory, why);
-	if (parent->lock < 0)
-		return parent->lock;
-	error = instance_epoch(parent->epoch, why);
-	if (!error)
-		error = parent_name_counters(parent, config, why);
-	if (!error)
-		error = counters_create(parent->counters_path, &parent->counters, why);
-	if (!error)
-		error = parent_open_standing(parent, config, why);
-	if (!error && !(parent->ticket_keys = ticket_keys_create(&parent->tickets, why)))
-		error = -EIO;
-	return error ? error : parent_attach(parent, config, why);
-}
-
-static int start_children(struct parent *parent, struct why *why)
-{
-	int error;
-
-	service_init(&parent->shipper, parent, parent->current, ROLE_SHIPPER, 0);
-	error = service_start(&parent->shipper, why);
-	if (error == -EBUSY) {
-		/* That of a killed daemon, which still serves the workers of that one. */
-		log_warning("%s", why->text);
-		service_start_later(&parent->shipper);
-		error = 0;
-	}
-	for (unsigned i = 0; i < parent->current->nservices && !error; i++)
-		error = service_start(&parent->current->services[i], why);
-	return error;
-}
-
-static int begin(struct parent *parent, struct why *why)
-{
-	struct buf text = BUF_EMPTY;
-	struct config *config;
-	int error;
-
-	if (generation_load(parent->options->config_path, &config, &text)) {
-		buf_free(&text);
-		return why_set(why, EINVAL, "%s: the configuration cannot be used",
-			parent->options->config_path);
-	}
-	error = prepare(parent, config, why);
-	if (error) {
-		config_free(config);
-	} else {
-		parent->current = generation_new(parent, config, buf_slice(&text), why);
-		error = parent->current ? 0 : -EINVAL;
-	}
-	if (!error)
-		generation_publish(parent->current, parent->options->config_path);
-	buf_free(&text);
-	return error ? error : start_children(parent, why);
 }
 
 static int run(struct parent *parent, struct why *why)
@@ -552,7 +434,7 @@ static int run(struct parent *parent, struct why *why)
 	if (handed_over > 0)
 		takeover(parent, &manifest);
 	else if (!error)
-		error = begin(parent, why);
+		error = parent_start(parent, why);
 	manifest_free(&manifest);
 	if (error)
 		return error;
@@ -579,6 +461,7 @@ static void finish(struct parent *parent)
 	if (parent->standing >= 0)
 		close(parent->standing);
 	worker_watch_free(parent->worker_watch);
+	heartbeat_unmap(parent->heartbeat);
 	scout_watch_free(parent->scout_watch);
 	guard_watch_free(parent->guard_watch);
 	datapath_close(parent->datapath);
@@ -604,7 +487,7 @@ static void init_timer(struct parent *parent, ev_timer *timer,
 	timer->data = parent;
 }
 
-int parent_main(const struct parent_options *options)
+int supervisor_main(const struct parent_options *options)
 {
 	struct parent *parent = calloc(1, sizeof(*parent));
 	struct why why = {""};
@@ -618,6 +501,8 @@ int parent_main(const struct parent_options *options)
 		return EXIT_FAILURE;
 	}
 	parent->options = options;
+	parent->ops = &ops;
+	parent->owner = &owner;
 	parent->lock = -1;
 	parent->next_number = 1;
 	list_init(&parent->generations);
@@ -626,10 +511,10 @@ int parent_main(const struct parent_options *options)
 	parent->standing = -1;
 	init_timer(parent, &parent->watchdog, on_watchdog, 0.);
 	init_timer(parent, &parent->sweep, on_sweep, SWEEP_S);
-	init_timer(parent, &parent->rotate, on_rotate, 0.);
+	ticket_rotation_init(parent);
 	init_timer(parent, &parent->stop_deadline, on_stop_deadline, 0.);
 	init_timer(parent, &parent->reload_deadline, reload_on_deadline, 0.);
-	init_timer(parent, &parent->settle, reload_on_settled, 0.);
+	init_timer(parent, &parent->settle, on_settled, 0.);
 	upgrade_init(parent);
 	signal(SIGPIPE, SIG_IGN);
 	/* From now on, so that none ends the process halfway; they are looked at by the loop. */
