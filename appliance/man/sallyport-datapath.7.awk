@@ -15,21 +15,6 @@ function fail(text) {
 	exit 1
 }
 
-# The quoted strings of a row, in q[1] …; what stands between the first two in between.
-function quoted(line, q,  n, at, end) {
-	n = 0
-	between = ""
-	while ((at = index(line, "\"")) > 0) {
-		if (n == 1)
-			between = substr(line, 1, at - 1)
-		line = substr(line, at + 1)
-		end = index(line, "\"")
-		q[++n] = substr(line, 1, end - 1)
-		line = substr(line, end + 1)
-	}
-	return n
-}
-
 function table_print(name,  i) {
 	if (!rows[name])
 		fail("the table " name " has no rows")

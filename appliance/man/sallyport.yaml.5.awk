@@ -151,6 +151,7 @@ END {
 	print ".Sh SEE ALSO"
 	print ".Xr sallyport 1 ,"
 	print ".Xr sallyport-datapath 7 ,"
+	print ".Xr sallyport-errors 7 ,"
 	print ".Xr sallyport-collector 8 ,"
 	print ".Xr sallyportd 8"
 }

@@ -10,7 +10,8 @@ import pytest
 
 from lab import network
 from lab.appliance import AZURE
-from lab.client import azure_path, chat_body
+from lab.client import Connection, Ended, azure_path, chat_body
+from lab.process import wait_for
 from lab.rogue import rogue_origin
 
 ROGUE = "rogue-deadlines.openai.azure.com"
@@ -179,3 +180,40 @@ def test_draining_has_a_cap(lab, draining, origin, prompt):
     assert event["gen_ai.usage.output_tokens"] > 0
     assert event["error.type"] == "client_closed"
     assert origin.reply("capped")["outcome"] == "aborted"
+
+
+@contextlib.contextmanager
+def small_sockets(namespace):
+    """What is sent from there waits in the program, not in the kernel."""
+    path = "/proc/sys/net/ipv4/tcp_wmem"
+    with namespace.inside(), open(path, encoding="ascii") as file:
+        before = file.read()
+
+    def write(text):
+        with namespace.inside(), open(path, "w", encoding="ascii") as file:
+            file.write(text)
+
+    write("4096 16384 16384")
+    try:
+        yield
+    finally:
+        write(before)
+
+
+@pytest.mark.parametrize("bytes", [150_000, 5_000_000], ids=["its end", "the middle"])
+def test_a_client_that_never_reads_its_answer(lab, appliance, prompt, bytes):
+    """The end waits when all of the answer is composed, and nothing is asked of the origin any more."""
+    gate = appliance({"http": {"unread_timeout": "1s", "window": "128KiB"}})
+    with small_sockets(lab.network.appliance):
+        plain = lab.client(gate).tcp(network.REGION_A)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        context = lab.client(gate).context()
+        with context.wrap_socket(plain, server_hostname=AZURE) as stream:
+            connection = Connection(stream)
+            connection.request("POST", azure_path(), AZURE, {"api-key": "k", "x-test-bytes": str(bytes)},
+                               chat_body(prompt))
+            wait_for(lambda: gate.counters()["client.stalled"] == 1, "the client to be cut off")
+            with pytest.raises(Ended):
+                connection.response()
+    event = gate.event(prompt)
+    assert event.get("error.type") == (None if bytes < 1_000_000 else "client_stalled")

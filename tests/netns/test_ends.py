@@ -113,3 +113,14 @@ def test_a_flood_behind_the_end_mark_is_not_kept(lab, gate, client, prompt, fiel
     assert b"data: [DONE]\n\n" in got
     assert len(got) < 1_000_000 and not got.endswith(b"0\r\n\r\n")
     assert gate.event(prompt)["error.type"] == "response_malformed"
+
+
+@pytest.mark.parametrize("status, length", [(204, None), (304, "5")])
+def test_a_response_without_a_body_whatever_length_it_names(lab, gate, client, prompt, status, length):
+    """RFC 9110 section 8.6: a 204 has no Content-Length; that of a 304 is what a 200 would have."""
+    answer = f"HTTP/1.1 {status} X\r\nContent-Length: 5\r\nConnection: close\r\n\r\n".encode()
+    with rogue_origin(lab, ROGUE, lambda *_: answer), client.tls(ROGUE) as connection:
+        for i in range(2):  # nothing is left between them
+            got = client.chat(ROGUE, f"{prompt} {i}", connection=connection)
+            assert (got.status, got.header("content-length"), got.body) == (status, length, b"")
+            assert gate.event(f"{prompt} {i}")["http.response.status_code"] == status

@@ -2,12 +2,14 @@
 """Clients that leave: they are heard in every phase, and what they asked for ends with them."""
 
 import contextlib
+import time
 
 import pytest
 
 from lab import network
 from lab.appliance import AZURE
 from lab.client import azure_path, chat_body
+from lab.hostile import HostilePeer
 from lab.process import wait_for
 
 LONG = "600000"  # ms; longer than any test waits
@@ -81,3 +83,55 @@ def test_while_there_is_no_connection_yet(lab, gate, client, prompt, size, reset
     event = gate.event(prompt)
     assert event["error.type"] == "client_closed"
     assert event["attempts"] == 0
+
+
+def asked(client, *requests):
+    """A client that has sent these requests at once, and that nothing more will come."""
+    peer = HostilePeer(client.tcp(client.address_of(AZURE)), AZURE)
+    sent = b""
+    for prompt, headers in requests:
+        body = chat_body(prompt).encode()
+        lines = [f"POST {azure_path()} HTTP/1.1", f"Host: {AZURE}", "api-key: k", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        sent += "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    peer.write(sent)
+    peer.end()
+    return peer
+
+
+def test_who_sends_no_more_gets_the_answers(gate, client, prompt):
+    with asked(client, (f"{prompt} 1", {"x-test-delay-ms": "300"}), (f"{prompt} 2", {})) as peer:
+        got = peer.read_until(f"{prompt} 2".encode())
+        assert got.count(b"HTTP/1.1 200") == 2
+        while peer.read():
+            pass  # … and then the connection ends
+    for i in (1, 2):
+        assert gate.event(f"{prompt} {i}")["event.outcome"] == "success"
+
+
+def test_nor_is_an_answer_cut_that_is_read_late(gate, client, prompt):
+    """All of it is handed over when the client has not begun to read."""
+    size = 5_000_000
+    with asked(client, (prompt, {"x-test-bytes": str(size)})) as peer:
+        time.sleep(1)  # nothing is asserted about it: it only lets every buffer fill
+        got = 0
+        while piece := peer.read():
+            got += len(piece)
+    assert got > size
+    assert gate.event(prompt)["event.outcome"] == "success"
+
+
+def test_who_sends_no_more_and_closes_has_left(gate, client, origin, prompt):
+    peer = asked(client, (prompt, {"x-test-delay-ms": LONG, "x-test-id": "closes"}))
+    origin.request("closes")
+    peer.close()
+    origin_is_left(origin, "closes")
+    assert_left(gate.event(prompt))
+
+
+def test_half_a_request_is_none(client):
+    peer = HostilePeer(client.tcp(client.address_of(AZURE)), AZURE)
+    with peer:
+        peer.write(f"POST {azure_path()} HTTP/1.1\r\nHost: {AZURE}\r\nContent-Length: 9\r\n\r\n{{".encode())
+        peer.end()
+        assert peer.read() == b""

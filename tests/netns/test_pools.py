@@ -7,11 +7,14 @@ import re
 
 import pytest
 
+from lab import network
 from lab.client import azure_path, chat_body
 from lab.load import Load
 from lab.process import wait_for
 from lab.regions import KEY, POOL, Regions
+from lab.rogue import rogue_origin
 
+ROGUE = "rogue-pools.openai.azure.com"
 FILES = "/openai/files?api-version=2024-10-21"
 
 
@@ -78,6 +81,55 @@ def test_another_backend_answers(regions, pool, prompt, trouble, stream):
     assert event["attempts"] == 2
     assert event["event.outcome"] == "success"
     assert event["gen_ai.usage.source"] == "provider"
+
+
+def attempts(event):
+    """What the event tells of each, without its times."""
+    return [{name: value for name, value in made.items() if name != "first_byte"}
+            for made in json.loads(event["attempts.made"])]
+
+
+def test_every_attempt_is_told(regions, pool, prompt):
+    regions.east.meets(status=429)
+    regions.north.down()
+    gate = pool(west={"priority": 3}, north={"priority": 2})
+    gate.write_config({"http": {"tell_backend": True}})
+    gate.reload()
+    assert answered(gate, prompt).header("x-sallyport-backend") == "west"
+    event = gate.event(prompt)
+    assert attempts(event) == [
+        {"connected": True, "backend": "east", "region": "east", "address": f"{regions.east.address}:443",
+         "status": 429, "left": "throttled"},
+        {"connected": False, "backend": "north", "region": "north", "error": "origin_unreachable",
+         "left": "unreached"},
+        {"connected": True, "backend": "west", "region": "west", "address": f"{regions.west.address}:443",
+         "status": 200},
+    ]
+    assert event["attempts"] == 2
+
+
+def test_one_attempt_needs_no_list(regions, pool, prompt):
+    gate = pool()
+    assert answered(gate, prompt).header("x-sallyport-backend") is None
+    assert "attempts.made" not in gate.event(prompt)
+
+
+def test_an_error_without_a_body(lab, regions, pool, prompt):
+    answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    gate = pool(of=("east", "west"), west={"priority": 2},
+                east={"host": ROGUE, "addresses": [network.PLAIN]})
+    with rogue_origin(lab, ROGUE, lambda *_: answer):
+        answered(gate, prompt)
+    assert attempts(gate.event(prompt))[0]["status"] == 503
+
+
+def test_an_error_before_all_of_the_request_was_sent(regions, pool, prompt):
+    regions.east.meets(status=429, early=1)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    body = json.dumps({"input": prompt + "x" * 600_000})
+    target = azure_path("text-embedding-3-small", "embeddings")
+    assert gate.caller.call(POOL, target, body).status == 200
+    assert regions.west.origin.request().body_bytes == len(body)
 
 
 def test_a_region_that_is_not_there(regions, pool, prompt):

@@ -98,8 +98,8 @@ def test_so_is_one_that_a_long_body_was_to_go_over(gate, client, origin, prompt,
             wait_for(lambda: [r for r in origin.records("close") if r["connection"] == number],
                      "the origin to close")
             sending.start()
-        assert connection.response().status == 200
         sending.join()
+        assert connection.response().status == 200
     assert [r.body_sha256 for r in origin.requests("second")] == [hashlib.sha256(body).hexdigest()]
 
 

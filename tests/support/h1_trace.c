@@ -13,40 +13,44 @@ struct trace {
 	bool done;
 };
 
-static void add_headers(struct buf *b, const struct header *headers, size_t count)
+static void add_headers(
+	struct buf *b, const struct header *headers, size_t count, struct slice end)
 {
 	for (size_t i = 0; i < count; i++) {
 		trace_add_escaped(b, headers[i].name);
 		trace_add(b, SLICE(": "));
 		trace_add_escaped(b, headers[i].value);
-		trace_add(b, headers[i].hop_by_hop ? SLICE(" [hop]\n") : SLICE("\n"));
+		trace_add(b, end);
 	}
 }
 
-static void add_head(struct buf *b, const struct head *head)
+static void add_head(struct buf *b, const struct h1_head *wire)
 {
+	const struct head *head = &wire->head;
+
 	if (head->kind == HEAD_REQUEST) {
 		trace_add_escaped(b, head->method);
 		trace_add(b, SLICE(" "));
 		trace_add_escaped(b, head->target);
-		buf_printf(b, " HTTP/1.%u", head->minor);
+		buf_printf(b, " HTTP/1.%u", wire->minor);
 		if (!slice_equal(head->path, head->target)) {
 			trace_add(b, SLICE(" path "));
 			trace_add_escaped(b, head->path);
 		}
 	} else {
-		buf_printf(b, "HTTP/1.%u %d ", head->minor, head->status);
+		buf_printf(b, "HTTP/1.%u %d ", wire->minor, head->status);
 		trace_add_escaped(b, head->reason);
 	}
 	if (head->framing == HEAD_LENGTH)
 		buf_printf(b, " length %llu", (unsigned long long)head->length);
-	trace_add(b, head->framing == HEAD_CHUNKED ? SLICE(" chunked") : SLICE(""));
+	trace_add(b, head->framing == HEAD_STREAMED ? SLICE(" chunked") : SLICE(""));
 	trace_add(b, head->framing == HEAD_UNTIL_CLOSE ? SLICE(" until-close") : SLICE(""));
-	trace_add(b, head->keep_alive ? SLICE(" keep-alive") : SLICE(""));
+	trace_add(b, wire->keep_alive ? SLICE(" keep-alive") : SLICE(""));
 	trace_add(b, head->expect_continue ? SLICE(" expect-continue") : SLICE(""));
 	trace_add(b, head->upgrade ? SLICE(" upgrade") : SLICE(""));
 	trace_add(b, SLICE("\n"));
-	add_headers(b, head->headers, head->nheaders);
+	add_headers(b, head->headers, head->nheaders, SLICE("\n"));
+	add_headers(b, wire->hop, wire->nhop, SLICE(" [hop]\n"));
 }
 
 static void body_done(struct trace *trace)
@@ -93,10 +97,10 @@ static void add_event(struct trace *trace, enum h1_result result, const struct h
 		return;
 	body_done(trace);
 	if (result == H1_HEAD) {
-		add_head(trace->text, event->head);
+		add_head(trace->text, event->wire);
 	} else if (result == H1_TRAILERS) {
 		trace_add(trace->text, SLICE("trailers\n"));
-		add_headers(trace->text, event->trailers, event->ntrailers);
+		add_headers(trace->text, event->trailers, event->ntrailers, SLICE("\n"));
 	} else if (result == H1_ERROR) {
 		buf_printf(trace->text, "error %d %s\n", event->error.status, event->error.name);
 		trace->done = true;

@@ -300,3 +300,21 @@ def test_commands_record_what_they_show(filled):
     done = run("events")
     assert done.returncode == 1 and "nothing is shown" in done.stderr and "4111" not in done.stdout
     assert run("usage").returncode == 0
+
+
+def test_the_slowest_come_first(collector):
+    c = collector()
+    day = 1_790_000_000
+    took = [5, 900, 20, 70, 901, 1]
+    c.send([call(f"number {i}", at=day + i * 40_000, **{"timing.total": ms * 1_000_000}) for i, ms in enumerate(took)])
+    c.send([{**denied("no time is told"), "timing.total": None}])
+    session = c.session()
+    slow = lambda q: [e["prompt"] for e in c.ask(f"events?slowest=1{q}", session)["events"]]
+    assert slow("&limit=3") == ["number 4", "number 1", "number 3"]
+    assert slow("") == [f"number {i}" for i in (4, 1, 3, 2, 0, 5)]
+    assert slow("&until=2026-09-22T13:00:00Z&limit=2") == ["number 1", "number 2"]
+    run = lambda *argv: subprocess.run([f"{BUILD}/sallyport", "events", "--store", c.store, "--slowest", *argv],
+                                       capture_output=True, text=True, timeout=60)
+    lines = run("--limit", "2").stdout.splitlines()
+    assert lines[0].split()[0] == "TOOK" and [line.split()[0] for line in lines[1:]] == ["0.901", "0.900"]
+    assert run("--limit", "0").returncode == 2

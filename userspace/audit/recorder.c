@@ -15,6 +15,8 @@
 
 /* An unusually large encoding buffer is not kept. */
 #define RECORDER_KEEP (1u << 20)
+/* Of the ring, fetched while an event is encoded. */
+#define RECORDER_AHEAD 8192
 
 struct recorder {
 	struct recorder_options options;
@@ -177,6 +179,9 @@ static int recorder_encode(struct recorder *r, struct event *event)
 	event->sequence = event_number(++r->sequence);
 	event->secrets = r->options.secrets;
 	event->nsecrets = r->options.nsecrets;
+	/* Events are about as long as the one before. */
+	ring_prefetch(r->ring,
+		buf_len(&r->record) < RECORDER_AHEAD ? buf_len(&r->record) : RECORDER_AHEAD);
 	buf_clear(&r->record);
 	error = event_encode(event, &r->record);
 	if (!error && buf_len(&r->record) > ring_record_max(r->ring))

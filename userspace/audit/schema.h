@@ -100,6 +100,7 @@
 	X(NUMBER, bytes_client_in, "bytes.client_in") /* on the wire, inside TLS */                \
 	X(NUMBER, bytes_client_out, "bytes.client_out")                                            \
 	X(NUMBER, attempts, "attempts")		/* of sending it to an origin */                   \
+	X(TEXT, attempts_made, "attempts.made") /* JSON array of all, where there were several */  \
 	X(TEXT, request_edit, "request.edit")	/* usage; usage_refused: sent again without */     \
 	X(TEXT, response_request_id, "response.request_id") /* apim-request-id or x-request-id */  \
 	X(NUMBER, ratelimit_requests, "ratelimit.remaining_requests")                              \

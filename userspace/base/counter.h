@@ -59,6 +59,7 @@
 	X(REFUSED_ENCRYPTED_DNS, "refused.encrypted_dns", "steered connections refused by endpoints.encrypted_dns") \
 	X(REFUSED_NOT_TLS, "refused.not_tls", "steered connections refused by endpoints.not_tls") \
 	X(BYPASS_UNREACHABLE, "bypass.unreachable", "spliced connections whose destination did not answer") \
+	X(CLIENT_STALLED, "client.stalled", "connections cut because the client took nothing of its answer for http.unread_timeout") \
 	X(CLIENT_FLOODED, "client.flooded", "connections closed because the client sent too many TLS messages without payload") \
 	X(LEAF_FAILED, "leaf.failed", "connections without a leaf from the signer") \
 	X(HANDSHAKE_FULL, "handshake.full", "full TLS handshakes with clients") \

@@ -148,6 +148,12 @@ size_t ring_record_max(const struct ring *ring)
 	return ring->size / 2 - sizeof(struct ring_record);
 }
 
+void ring_prefetch(const struct ring *ring, size_t len)
+{
+	for (size_t at = 0; at < len; at += RING_LINE)
+		__builtin_prefetch(ring->data + ((ring->position + at) & (ring->size - 1)), 1);
+}
+
 void *ring_reserve(struct ring *ring, size_t len)
 {
 	uint64_t used;

@@ -37,6 +37,9 @@ int ring_create(uint64_t bytes, struct why *why);
 struct ring *ring_map(int fd, bool producer, struct why *why);
 void ring_unmap(struct ring *ring);
 
+/* Tells the processor that about len bytes will be written soon: the next place of a ring was last
+ * touched when the ring was there before. */
+void ring_prefetch(const struct ring *ring, size_t len);
 /* Producer. Returns memory for a record of len bytes (1 … ring_record_max), or NULL when there is
  * no room now. Nothing is visible before ring_commit, which may give a smaller len; a second
  * ring_reserve without a commit forgets the first. */

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/review.h"
+#include "cli/say.h"
 
 static const char usage[] =
 	"usage: sallyport events [OPTIONS]\n"
@@ -15,7 +16,8 @@ static const char usage[] =
 	"  --kind KIND        exchange (the default), handshake (failed ones), bypass (not\n"
 	"                     inspected), source.summary, source.drop, datapath.state,\n"
 	"                     datapath.open, or all\n"
-	"  --all              the same as --kind all";
+	"  --all              the same as --kind all\n"
+	"  --slowest          those that took longest, in that order, with how long; limit not 0";
 
 static int events_row(void *context, const struct query_event *event)
 {
@@ -23,6 +25,8 @@ static int events_row(void *context, const struct query_event *event)
 
 	if (review->json)
 		return review_print_json(stdout, event);
+	if (review->slowest)
+		printf("%9.3f s  ", (double)event->duration_ns / 1e9);
 	review_print_event(stdout, event);
 	return 0;
 }
@@ -30,7 +34,7 @@ static int events_row(void *context, const struct query_event *event)
 int cmd_events(int argc, char **argv)
 {
 	struct review review = {.extras = REVIEW_LIMIT | REVIEW_ID | REVIEW_ALL | REVIEW_KIND | REVIEW_FILTERS |
-				  REVIEW_JSON,
+				  REVIEW_JSON | REVIEW_SLOWEST,
 		.store = REVIEW_STORE,
 		.limit = 50,
 		.filter = {.kind = "exchange"}};
@@ -40,13 +44,19 @@ int cmd_events(int argc, char **argv)
 
 	if (error)
 		return error < 0 ? 2 : 0;
+	if (review.slowest && !review.limit) {
+		say("--slowest: with a --limit other than 0");
+		return 2;
+	}
 	query = review_open(&review, "list", &why);
 	if (!query) {
 		error = -EIO;
 	} else {
-		if (!review.json)
+		if (!review.json) {
+			fputs(review.slowest ? "       TOOK  " : "", stdout);
 			review_print_heading(stdout, review.filter.kind);
-		error = query_events(
+		}
+		error = (review.slowest ? query_slowest : query_events)(
 			query, &review.filter, review.limit, events_row, &review, &why);
 	}
 	query_close(query);

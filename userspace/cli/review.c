@@ -78,6 +78,13 @@ static int review_sources(struct review *review, const char *text)
 	return 0;
 }
 
+static int review_slowest(struct review *review, const char *text)
+{
+	(void)text;
+	review->slowest = true;
+	return 0;
+}
+
 static int review_format(struct review *review, const char *text)
 {
 	review->format = text;
@@ -98,6 +105,7 @@ static const struct review_option {
 	{"by", REVIEW_BY, "names", review_by},
 	{"all", REVIEW_ALL, NULL, review_all},
 	{"sources", REVIEW_SOURCES, NULL, review_sources},
+	{"slowest", REVIEW_SLOWEST, NULL, review_slowest},
 	{"format", REVIEW_FORMAT, "jsonl or csv", review_format},
 };
 #define REVIEW_TABLE   (sizeof(review_table) / sizeof(review_table[0]))
@@ -119,10 +127,11 @@ static void review_print_usage(const struct review *review, FILE *out, const cha
 /* 0 or -EINVAL. */
 static int review_set(struct review *review, size_t found, const char *value)
 {
-	const struct filter_field *field = &filter_fields[found];
+	const struct filter_field *field;
 
 	if (found >= FILTER_FIELDS)
 		return review_table[found - FILTER_FIELDS].read(review, value);
+	field = &filter_fields[found];
 	review->outcome_given = review->outcome_given || strcmp(field->name, "outcome") == 0;
 	review->kind_given = review->kind_given || field->group == FILTER_KIND;
 	return field->read(&review->filter, value, review->now_ns);

@@ -22,6 +22,7 @@ enum review_extra {
 	REVIEW_JSON = 128,
 	REVIEW_WORDS = 256, /* arguments that are no options, one at least */
 	REVIEW_FORMAT = 512,
+	REVIEW_SLOWEST = 1024,
 };
 
 struct review {
@@ -29,7 +30,7 @@ struct review {
 	const char *store;
 	struct query_filter filter;
 	uint64_t limit;
-	bool json, all;
+	bool json, all, slowest;
 	const char *by; /* these two: usage only */
 	bool sources;
 	const char *format; /* export */

@@ -26,7 +26,7 @@ static const struct api_question_kind {
 	{"whoami", "", ROLE_OPERATOR, 0, api_whoami},
 	{"usage", "flbc", ROLE_OPERATOR, 10000, api_usage},
 	{"facets", "flk", ROLE_OPERATOR, 100, api_facets},
-	{"events", "flkwptx", ROLE_OPERATOR, 200, api_events},
+	{"events", "flkwptxs", ROLE_OPERATOR, 200, api_events},
 	{"event", "i", ROLE_REVIEWER, 1, api_event},
 	{"sources", "fl", ROLE_OPERATOR, 1000, api_sources},
 	{"health", "", ROLE_OPERATOR, 0, api_health},
@@ -136,7 +136,7 @@ static int api_parameter(struct api_question *q, const struct api_question_kind 
 	} others[] = {{"limit", 'l', "a number"}, {"by", 'b', "names"},
 		{"completions", 'c', "0 or 1"}, {"word", 'w', "words"},
 		{"before", 'p', "where a page ended"}, {"content", 't', "0 or 1"},
-		{"export", 'x', "0 or 1"}};
+		{"export", 'x', "0 or 1"}, {"slowest", 's', "0 or 1"}};
 	const size_t n = sizeof(others) / sizeof(others[0]);
 	size_t i = 0;
 
@@ -165,6 +165,8 @@ static int api_parameter(struct api_question *q, const struct api_question_kind 
 		return api_place(q, value);
 	case 'x':
 		return api_flag(value, &q->export);
+	case 's':
+		return api_flag(value, &q->slowest);
 	default:
 		return api_flag(value, &q->content);
 	}

@@ -6,26 +6,9 @@
 
 #include "base/buf.h"
 #include "base/why.h"
-#include "collector/session.h"
+#include "collector/api_call.h"
 
 struct api;
-
-struct api_options {
-	const char *store; /* stays the caller's */
-	unsigned retain;   /* days; 0: all. Told, not done */
-};
-
-#define API_PARAMETERS 32
-struct api_call {
-	const char *name; /* "events", of /api/events */
-	struct {
-		const char *name, *value;
-	} parameters[API_PARAMETERS];
-	size_t n;
-	const char *who; /* the user */
-	const char *by;	 /* page, socket */
-	enum role role;
-};
 
 /* NULL with why. */
 struct api *api_new(const struct api_options *options, struct why *why);

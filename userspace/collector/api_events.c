@@ -85,14 +85,18 @@ int api_events(struct api_question *q)
 		return why_set(&q->why, EACCES,
 			"words are found in what was said: a link for a reviewer is needed "
 			"(sallyport review)");
-	/* Of what is found the places do not descend. */
-	if (q->nwords && q->below)
-		return why_set(&q->why, EINVAL, "before: not with words");
+	/* Of what is found, or slow, the places do not descend. */
+	if ((q->nwords || q->slowest) && q->below)
+		return why_set(&q->why, EINVAL, "before: not with words, nor with slowest");
+	if (q->nwords && q->slowest)
+		return why_set(&q->why, EINVAL, "slowest: not with words");
 	if (q->nwords || q->content || q->export)
 		error = api_look(q, q->export ? "export" : q->nwords ? "search" : "list");
 	api_rows(q, "events");
 	if (error)
 		return error;
+	if (q->slowest)
+		return query_slowest(q->api->query, &q->filter, q->limit + 1, events_row, q, &q->why);
 	return q->nwords ? events_search(q)
 			 : query_events(q->api->query, &q->filter, q->limit + 1, events_row, q,
 				   &q->why);

@@ -6,7 +6,8 @@
 #include <yyjson.h>
 
 #include "collector/access.h"
-#include "collector/api.h"
+#include "base/why.h"
+#include "collector/api_call.h"
 #include "collector/query.h"
 
 #define API_WORDS 8
@@ -26,7 +27,7 @@ struct api_question {
 	size_t nwords;
 	uint64_t limit;
 	int64_t below;
-	bool content, completions, export;
+	bool content, completions, export, slowest;
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *root, *rows;
 	uint64_t told;

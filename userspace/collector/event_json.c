@@ -75,7 +75,8 @@ static yyjson_mut_val *event_json_string(yyjson_mut_doc *doc, struct slice key, 
 	/* These are JSON in the record: as values they can be looked into. */
 	static const struct slice inner[] = {{"gen_ai.input.messages", 21},
 		{"gen_ai.output.messages", 22}, {"gen_ai.tools", 12},
-		{"gen_ai.response.finish_reasons", 30}, {"source.drops", 12}};
+		{"gen_ai.response.finish_reasons", 30}, {"source.drops", 12},
+		{"attempts.made", 13}};
 
 	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
 		yyjson_doc *value;

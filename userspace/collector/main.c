@@ -134,6 +134,37 @@ static int collector_key(const char *path, struct buf *key, struct why *why)
 	return error;
 }
 
+/* Receives, until it is told to stop. */
+static void collector_serve(const struct collector *collector, const struct receiver_options *options)
+{
+	char *const index[] = {"sallyport-collector", "--index", (char *)(uintptr_t)collector->store,
+		NULL};
+	struct retention retention = {.store = options->store, .days = collector->retain};
+	struct companion indexer, page = {0};
+	ev_signal interrupted, terminated;
+
+	ev_signal_init(&interrupted, collector_stop, SIGINT);
+	ev_signal_init(&terminated, collector_stop, SIGTERM);
+	ev_signal_start(options->loop, &interrupted);
+	ev_signal_start(options->loop, &terminated);
+	log_info("listening on %s%s%s%s, storing in %s", collector->socket,
+		collector->listen ? " and " : "", collector->listen ? collector->listen : "",
+		options->tls ? " with TLS" : "", collector->store);
+	sd_notify(0, "READY=1");
+	retention.timer.data = &retention;
+	ev_timer_init(&retention.timer, collector_retain, 0., COLLECTOR_RETAIN_S);
+	ev_timer_start(options->loop, &retention.timer);
+	companion_start(&indexer, options->loop, "the index", index);
+	if (collector->review)
+		companion_start(
+			&page, options->loop, "the review page", collector->arguments);
+	ev_run(options->loop, 0);
+	sd_notify(0, "STOPPING=1");
+	ev_timer_stop(options->loop, &retention.timer);
+	companion_stop(&page);
+	companion_stop(&indexer);
+}
+
 static int collector_run(const struct collector *collector)
 {
 	struct receiver_options options = {.loop = ev_default_loop(0),
@@ -143,15 +174,10 @@ static int collector_run(const struct collector *collector)
 		.hello_ns = COLLECTOR_HELLO,
 		.stall_ns = COLLECTOR_STALL};
 	struct receiver *receiver = NULL;
-	char *const index[] = {"sallyport-collector", "--index", (char *)(uintptr_t)collector->store,
-		NULL};
-	struct companion indexer, page = {0};
-	struct retention retention = {.days = collector->retain};
 	struct address_port address;
-	ev_signal interrupted, terminated;
 	struct buf key = BUF_EMPTY;
 	struct why why = {""};
-	int result = EXIT_FAILURE;
+	int error = 0;
 
 	if (collector->listen) {
 		if (address_port_parse(collector->listen, &address) < 0) {
@@ -160,52 +186,32 @@ static int collector_run(const struct collector *collector)
 		}
 		options.listen = &address;
 	}
-	if (collector->key_file && collector_key(collector->key_file, &key, &why) < 0)
-		goto out;
+	if (collector->key_file)
+		error = collector_key(collector->key_file, &key, &why);
 	options.key = buf_slice(&key);
-	if (collector->tls.certificate) {
+	if (!error && collector->tls.certificate) {
 		options.tls = sender_tls_new(&collector->tls, &why);
-		if (!options.tls)
-			goto out;
+		error = options.tls ? 0 : -EINVAL;
 	}
-	if (migrate_open(collector->store, &options.store, &why) < 0)
-		goto out;
-	retention.store = options.store;
-	receiver = receiver_new(&options, &why);
-	if (!receiver)
-		goto out;
-	ev_signal_init(&interrupted, collector_stop, SIGINT);
-	ev_signal_init(&terminated, collector_stop, SIGTERM);
-	ev_signal_start(options.loop, &interrupted);
-	ev_signal_start(options.loop, &terminated);
-	log_info("listening on %s%s%s%s, storing in %s", collector->socket,
-		collector->listen ? " and " : "", collector->listen ? collector->listen : "",
-		options.tls ? " with TLS" : "", collector->store);
-	sd_notify(0, "READY=1");
-	retention.timer.data = &retention;
-	ev_timer_init(&retention.timer, collector_retain, 0., COLLECTOR_RETAIN_S);
-	ev_timer_start(options.loop, &retention.timer);
-	companion_start(&indexer, options.loop, "the index", index);
-	if (collector->review)
-		companion_start(&page, options.loop, "the review page", collector->arguments);
-	ev_run(options.loop, 0);
-	sd_notify(0, "STOPPING=1");
-	ev_timer_stop(options.loop, &retention.timer);
-	companion_stop(&page);
-	companion_stop(&indexer);
-	receiver_free(receiver);
-	log_info("stopped: %llu events stored, %llu of them in conflict, %llu duplicates ignored",
-		(unsigned long long)store_added(options.store),
-		(unsigned long long)store_conflicts(options.store),
-		(unsigned long long)store_duplicates(options.store));
-	result = EXIT_SUCCESS;
-out:
-	if (result != EXIT_SUCCESS)
+	if (!error)
+		error = migrate_open(collector->store, &options.store, &why);
+	if (!error)
+		receiver = receiver_new(&options, &why);
+	if (receiver) {
+		collector_serve(collector, &options);
+		receiver_free(receiver);
+		log_info("stopped: %llu events stored, %llu of them in conflict, %llu duplicates "
+			 "ignored",
+			(unsigned long long)store_added(options.store),
+			(unsigned long long)store_conflicts(options.store),
+			(unsigned long long)store_duplicates(options.store));
+	} else {
 		log_error("%s", why.text);
+	}
 	store_close(options.store);
 	SSL_CTX_free(options.tls);
 	buf_wipe(&key);
-	return result;
+	return receiver ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int collector_add_user(struct collector *collector, const char *value)

@@ -62,6 +62,7 @@ struct query_event {
 		usage_source;
 	int64_t status;
 	uint64_t input_tokens, output_tokens;
+	uint64_t duration_ns;		     /* from the first byte to the last; 0: not told */
 	struct slice content[CONTENT_KINDS]; /* JSON */
 	struct slice record; /* msgpack map: all of it but content */
 	bool conflict;	     /* another event has its identity: one of them is forged */
@@ -69,6 +70,9 @@ struct query_event {
 };
 /* Newest first, by the time of the events. limit 0: all. */
 int query_events(struct query *query, const struct query_filter *filter, uint64_t limit,
+	int (*row)(void *context, const struct query_event *event), void *context, struct why *why);
+/* Those that took longest, the slowest first; limit is more than 0. */
+int query_slowest(struct query *query, const struct query_filter *filter, uint64_t limit,
 	int (*row)(void *context, const struct query_event *event), void *context, struct why *why);
 /* Follows a store: at first from the last n events on, and with each call from where the last one
  * ended; of one day in the order of storing. Times of the filter are not looked at. */

@@ -15,14 +15,14 @@
 #define QUERY_PAGE_BYTES (8u << 20)
 
 enum { COLUMN_ID = PART_COLUMNS, COLUMN_TIME, COLUMN_CONFLICT, COLUMN_STATUS, COLUMN_INPUT,
-	COLUMN_OUTPUT, COLUMN_RECORD, COLUMN_CONTENT, COLUMN_DIGEST };
+	COLUMN_OUTPUT, COLUMN_RECORD, COLUMN_CONTENT, COLUMN_DIGEST, COLUMN_DURATION };
 
 const char query_event_columns[] =
 	"SELECT event_id, address(source), " QUERY_NAME_OF("kind") ", " QUERY_NAME_OF("host") ", "
 	QUERY_NAME_OF("operation") ", " QUERY_NAME_OF("model") ", " QUERY_NAME_OF("outcome") ", "
 	QUERY_NAME_OF("error_type") ", " QUERY_NAME_OF("usage_source")
-	", event.id, time_ns, conflict, status, input_tokens, output_tokens, record, content, digest"
-	" FROM day.event";
+	", event.id, time_ns, conflict, status, input_tokens, output_tokens, record, content, digest,"
+	" duration_ns FROM day.event";
 
 struct query_page {
 	struct query_row rows[QUERY_PAGE];
@@ -95,7 +95,8 @@ int query_row_read(struct query *query, struct query_row *row, sqlite3_stmt *row
 		.digest = sqlite3_column_int64(rows, COLUMN_DIGEST),
 		.status = sqlite3_column_int64(rows, COLUMN_STATUS),
 		.input_tokens = query_count(rows, COLUMN_INPUT),
-		.output_tokens = query_count(rows, COLUMN_OUTPUT)};
+		.output_tokens = query_count(rows, COLUMN_OUTPUT),
+		.duration_ns = query_count(rows, COLUMN_DURATION)};
 	for (int i = 0; i < PART_COLUMNS && !error; i++) {
 		row->begin[i] = buf_len(&row->text);
 		error = buf_append_slice(&row->text, query_text(rows, i));

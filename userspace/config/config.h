@@ -174,6 +174,7 @@ struct config_http {
 	uint64_t head_ns;	/* deadline of a whole request head from its first byte: 10 s */
 	uint64_t idle_ns;	/* a kept-alive client connection without a request: 300 s */
 	uint64_t body_ns;	/* without progress of a request body: 60 s */
+	uint64_t unread_ns;	/* a client that takes nothing of its answer for so long: 1 h; 0: never */
 	size_t window;		/* bytes in flight per direction (back-pressure): 64 KiB */
 	size_t request_window;	/* bytes of a body held before it goes on: 64 KiB … */
 	size_t edit_window;	/* … and of one that may yet be edited: 1 MiB */
@@ -183,6 +184,7 @@ struct config_http {
 	enum config_unreadable unreadable;
 	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
+	bool tell_backend;	/* to clients, in x-sallyport-backend: false */
 };
 
 struct config_origin {

@@ -117,6 +117,7 @@
 	S(head_timeout, DURATION, head_ns, "10s", "1s..10m")                                      \
 	S(idle_timeout, DURATION, idle_ns, "300s", "1s..1d")                                      \
 	S(body_timeout, DURATION, body_ns, "60s", "1s..1d")                                       \
+	S(unread_timeout, DURATION, unread_ns, "1h", "0s..7d")                                    \
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(edit_window, SIZE, edit_window, "1MiB", "0..64MiB")                                     \
@@ -125,7 +126,8 @@
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
 	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
-	S(inject_usage, BOOL, inject_usage, "true", "")
+	S(inject_usage, BOOL, inject_usage, "true", "")                                           \
+	S(tell_backend, BOOL, tell_backend, "false", "")
 
 #define KEYS_ORIGIN(S, L)                                                                         \
 	S(connect_timeout, DURATION, connect_ns, "5s", "100ms..10m")                              \

@@ -30,7 +30,7 @@ struct h1_reader {
 	enum state state;
 	enum head_kind kind;
 	struct h1_limits limits;
-	struct head head;
+	struct h1_head head;
 	struct h1_section section, trailer_section;
 	struct h1_lines lines, trailer_lines;
 	struct h1_chunk chunk;
@@ -135,21 +135,28 @@ static enum h1_result read_start(
 static bool head_accept(struct h1_reader *reader, enum h1_error_id *error)
 {
 	struct slice bytes = buf_slice(&reader->section.bytes), fields = bytes;
-	struct head *head = &reader->head;
+	struct h1_head *head = &reader->head;
 
-	*head = (struct head){.kind = reader->kind, .bytes = bytes.len};
+	*head = (struct h1_head){.head.kind = reader->kind};
 	if (!h1_lines_start(&fields, head, error) ||
 		!h1_lines_fields(&reader->lines, fields, reader->limits.headers_max, error))
 		return false;
-	head->headers = reader->lines.headers;
-	head->nheaders = reader->lines.count;
-	if (!h1_fields_read(head, reader->to_head, reader->limits.body_max, error))
+	head->head.headers = reader->lines.headers;
+	head->head.nheaders = reader->lines.count;
+	if (!h1_fields_read(head, &reader->lines, reader->to_head, reader->limits.body_max, error))
 		return false;
 	if (!h1_agree_head(head, bytes)) {
 		*error = H1_ERROR_PARSERS_DIFFER;
 		return false;
 	}
+	h1_lines_part(&reader->lines, head);
 	return true;
+}
+
+static void event_of_message(const struct h1_reader *reader, struct h1_event *event)
+{
+	event->head = &reader->head.head;
+	event->wire = &reader->head;
 }
 
 /* This event is the message's last. */
@@ -161,15 +168,15 @@ static void message_over(struct h1_reader *reader, struct h1_event *event)
 
 static void body_start(struct h1_reader *reader, struct h1_event *event)
 {
-	switch (reader->head.framing) {
+	switch (reader->head.head.framing) {
 	case HEAD_NO_BODY:
 		message_over(reader, event);
 		break;
 	case HEAD_LENGTH:
-		reader->left = reader->head.length;
+		reader->left = reader->head.head.length;
 		reader->state = STATE_LENGTH;
 		break;
-	case HEAD_CHUNKED:
+	case HEAD_STREAMED:
 		h1_chunk_start(&reader->chunk, reader->limits.body_max);
 		reader->state = STATE_CHUNKED;
 		break;
@@ -186,8 +193,8 @@ static enum h1_result head_done(struct h1_reader *reader, struct h1_event *event
 
 	if (!head_accept(reader, &error))
 		return refuse(reader, event, error);
-	if (reader->kind == HEAD_RESPONSE && reader->head.status < 200) {
-		if (reader->head.status == 101)
+	if (reader->kind == HEAD_RESPONSE && reader->head.head.status < 200) {
+		if (reader->head.head.status == 101)
 			return refuse(reader, event, H1_ERROR_SWITCHED);
 		if (++reader->interim > H1_INTERIM_MAX)
 			return refuse(reader, event, H1_ERROR_TOO_MANY_INTERIM);
@@ -346,7 +353,7 @@ enum h1_result h1_read(
 		*consumed += used;
 		if (result != H1_MORE) {
 			if (result != H1_ERROR)
-				event->head = &reader->head;
+				event_of_message(reader, event);
 			return result;
 		}
 		input = slice_after(input, used);
@@ -362,7 +369,7 @@ enum h1_result h1_finish(struct h1_reader *reader, struct h1_event *event)
 		return H1_MORE;
 	case STATE_UNTIL_CLOSE:
 		message_over(reader, event);
-		event->head = &reader->head;
+		event_of_message(reader, event);
 		return H1_END;
 	case STATE_REFUSED:
 		return refuse(reader, event, reader->error);

@@ -16,7 +16,7 @@
 
 #include "base/slice.h"
 #include "http/h1_error.h"
-#include "http/head.h"
+#include "http/h1_head.h"
 
 struct h1_limits {
 	size_t head_max;      /* bytes of a head, and of a trailer section */
@@ -34,7 +34,8 @@ enum h1_result {
 };
 
 struct h1_event {
-	const struct head *head; /* of this message, at every event from H1_HEAD on */
+	const struct head *head; /* of this message, at every event from H1_HEAD on … */
+	const struct h1_head *wire; /* … and all of it */
 	/* The message is complete with this event, and the next call starts the next one: its end
 	 * is no event of its own, which a reader that stops here would never fetch. */
 	bool fin;

@@ -10,7 +10,7 @@
 /* What ours read, and how much of it llhttp has confirmed. A negative return makes
  * llhttp_execute fail. */
 struct agree {
-	const struct head *head; /* NULL: of trailers */
+	const struct h1_head *head; /* NULL: of trailers */
 	const struct header *headers;
 	size_t count;
 	size_t names, values;
@@ -32,14 +32,14 @@ static int on_url(llhttp_t *parser, const char *at, size_t length)
 {
 	const struct agree *agree = parser->data;
 
-	return agree_if(agree->head && same_span(agree->head->target, at, length));
+	return agree_if(agree->head && same_span(agree->head->head.target, at, length));
 }
 
 static int on_status(llhttp_t *parser, const char *at, size_t length)
 {
 	const struct agree *agree = parser->data;
 
-	return agree_if(!length || !agree->head || same_span(agree->head->reason, at, length));
+	return agree_if(!length || !agree->head || same_span(agree->head->head.reason, at, length));
 }
 
 static int on_header_field(llhttp_t *parser, const char *at, size_t length)
@@ -73,41 +73,41 @@ static int on_header_value_complete(llhttp_t *parser)
 	return agree_if(ours.len == theirs.len && (!ours.len || ours.data == theirs.data));
 }
 
-static bool agree_start_line(const struct head *head, llhttp_t *parser)
+static bool agree_start_line(const struct h1_head *head, llhttp_t *parser)
 {
 	const char *method = llhttp_method_name((llhttp_method_t)llhttp_get_method(parser));
 
 	if (llhttp_get_http_major(parser) != 1 || llhttp_get_http_minor(parser) != head->minor)
 		return false;
-	if (head->kind == HEAD_RESPONSE)
-		return llhttp_get_status_code(parser) == head->status;
-	return slice_equal(head->method, slice_of_string(method));
+	if (head->head.kind == HEAD_RESPONSE)
+		return llhttp_get_status_code(parser) == head->head.status;
+	return slice_equal(head->head.method, slice_of_string(method));
 }
 
-static bool agree_framing(const struct head *head, llhttp_t *parser)
+static bool agree_framing(const struct h1_head *head, llhttp_t *parser)
 {
 	bool chunked = parser->flags & F_CHUNKED, length = parser->flags & F_CONTENT_LENGTH;
 	bool coding = parser->flags & F_TRANSFER_ENCODING;
 	bool keep_alive = !(parser->flags & F_CONNECTION_CLOSE) &&
 			  (head->minor == 1 || parser->flags & F_CONNECTION_KEEP_ALIVE);
 
-	if (length != head->has_length ||
-		(length && parser->content_length != head->declared_length))
+	if (length != head->head.has_length ||
+		(length && parser->content_length != head->head.declared_length))
 		return false;
 	if (chunked != coding)
 		return false;
 	/* What has no body by its status may name a coding all the same. */
-	if (chunked != (head->framing == HEAD_CHUNKED) &&
-		!(head->kind == HEAD_RESPONSE && head->framing == HEAD_NO_BODY))
+	if (chunked != (head->head.framing == HEAD_STREAMED) &&
+		!(head->head.kind == HEAD_RESPONSE && head->head.framing == HEAD_NO_BODY))
 		return false;
-	return head->framing == HEAD_UNTIL_CLOSE || keep_alive == head->keep_alive;
+	return head->head.framing == HEAD_UNTIL_CLOSE || keep_alive == head->keep_alive;
 }
 
 /* 1: no body follows; llhttp is not asked for bodies. */
 static int on_headers_complete(llhttp_t *parser)
 {
 	struct agree *agree = parser->data;
-	const struct head *head = agree->head;
+	const struct h1_head *head = agree->head;
 
 	agree->complete = agree->names == agree->count && agree->values == agree->count;
 	if (head)
@@ -138,11 +138,12 @@ static bool agree_run(
 	return agree->complete && (result == HPE_OK || result == HPE_PAUSED_UPGRADE);
 }
 
-bool h1_agree_head(const struct head *head, struct slice bytes)
+bool h1_agree_head(const struct h1_head *head, struct slice bytes)
 {
-	struct agree agree = {.head = head, .headers = head->headers, .count = head->nheaders};
+	struct agree agree = {.head = head,
+		.headers = head->head.headers, .count = head->head.nheaders};
 
-	return agree_run(&agree, head->kind == HEAD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE,
+	return agree_run(&agree, head->head.kind == HEAD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE,
 		SLICE_NONE, bytes);
 }
 

@@ -6,11 +6,11 @@
 #include <stdbool.h>
 
 #include "base/slice.h"
-#include "http/head.h"
+#include "http/h1_head.h"
 
 /* Whether llhttp accepts the bytes of a whole head, and finds in them what ours did: start line,
  * every field's name and value, framing, and whether the connection goes on. */
-bool h1_agree_head(const struct head *head, struct slice bytes);
+bool h1_agree_head(const struct h1_head *head, struct slice bytes);
 /* The same for a trailer section. */
 bool h1_agree_trailers(const struct header *headers, size_t count, struct slice bytes);
 

@@ -56,11 +56,11 @@ static struct field *fields_known(struct fields *fields, struct slice name, bool
 	}
 }
 
-static void fields_collect(struct fields *fields, struct head *head)
+static void fields_collect(struct fields *fields, struct h1_lines *lines)
 {
-	for (size_t i = 0; i < head->nheaders; i++) {
-		struct header *header = &head->headers[i];
-		struct field *field = fields_known(fields, header->name, &header->hop_by_hop);
+	for (size_t i = 0; i < lines->count; i++) {
+		struct header *header = &lines->headers[i];
+		struct field *field = fields_known(fields, header->name, &lines->hop[i]);
 
 		if (field && !field->count++)
 			field->first = header;
@@ -68,14 +68,14 @@ static void fields_collect(struct fields *fields, struct head *head)
 }
 
 /* Marks the fields that Connection names, of which there seldom are any. */
-static void connection_mark(struct head *head, struct slice option)
+static void connection_mark(struct h1_lines *lines, struct slice option)
 {
-	for (size_t i = 0; i < head->nheaders; i++)
-		if (slice_equal_nocase(head->headers[i].name, option))
-			head->headers[i].hop_by_hop = true;
+	for (size_t i = 0; i < lines->count; i++)
+		if (slice_equal_nocase(lines->headers[i].name, option))
+			lines->hop[i] = true;
 }
 
-static bool connection_option(struct fields *fields, struct head *head, struct slice option)
+static bool connection_option(struct fields *fields, struct h1_lines *lines, struct slice option)
 {
 	if (!token_all(option, TOKEN_NAME))
 		return false;
@@ -91,25 +91,26 @@ static bool connection_option(struct fields *fields, struct head *head, struct s
 		 * one whose body is read in another way. */
 		return false;
 	else
-		connection_mark(head, option);
+		connection_mark(lines, option);
 	return true;
 }
 
-static bool connection_read(struct fields *fields, struct head *head, enum h1_error_id *error)
+static bool connection_read(struct fields *fields, struct h1_head *head, struct h1_lines *lines,
+	enum h1_error_id *error)
 {
 	if (fields->connection.count)
-		for (size_t i = 0; i < head->nheaders; i++) {
-			struct slice option, list = head->headers[i].value;
+		for (size_t i = 0; i < lines->count; i++) {
+			struct slice option, list = lines->headers[i].value;
 
-			if (!slice_equal_nocase(head->headers[i].name, SLICE("connection")))
+			if (!slice_equal_nocase(lines->headers[i].name, SLICE("connection")))
 				continue;
 			while (head_list_next(&list, &option))
-				if (!connection_option(fields, head, option))
+				if (!connection_option(fields, lines, option))
 					return refuse(error, H1_ERROR_CONNECTION_BAD);
 		}
 	head->keep_alive =
 		!fields->connection_close && (head->minor == 1 || fields->connection_keep_alive);
-	head->upgrade = fields->upgrade.count && fields->connection_upgrade;
+	head->head.upgrade = fields->upgrade.count && fields->connection_upgrade;
 	return true;
 }
 
@@ -130,9 +131,11 @@ static bool length_read(struct slice text, uint64_t *length)
 }
 
 /* RFC 9112 section 6.3, and every ambiguity that it tolerates refused. */
-static bool framing_read(const struct fields *fields, struct head *head, bool no_body,
+static bool framing_read(const struct fields *fields, struct h1_head *h1, bool no_body,
 	uint64_t body_max, enum h1_error_id *error)
 {
+	struct head *head = &h1->head;
+
 	if (fields->length.count && fields->coding.count)
 		return refuse(error, H1_ERROR_LENGTH_AND_CODING);
 	if (fields->coding.count > 1)
@@ -140,11 +143,11 @@ static bool framing_read(const struct fields *fields, struct head *head, bool no
 	if (fields->length.count > 1)
 		return refuse(error, H1_ERROR_LENGTH_DUPLICATE);
 	if (fields->coding.count) {
-		if (!head->minor)
+		if (!h1->minor)
 			return refuse(error, H1_ERROR_CODING_HTTP_1_0);
 		if (!slice_equal_nocase(fields->coding.first->value, SLICE("chunked")))
 			return refuse(error, H1_ERROR_CODING_BAD);
-		head->framing = HEAD_CHUNKED;
+		head->framing = HEAD_STREAMED;
 	} else if (fields->length.count) {
 		head->has_length = true;
 		if (!length_read(fields->length.first->value, &head->declared_length))
@@ -159,25 +162,26 @@ static bool framing_read(const struct fields *fields, struct head *head, bool no
 		head->length = 0;
 	}
 	if (head->framing == HEAD_UNTIL_CLOSE)
-		head->keep_alive = false;
+		h1->keep_alive = false;
 	if (body_max && head->length > body_max)
 		return refuse(error, H1_ERROR_BODY_TOO_LONG);
 	return true;
 }
 
 /* RFC 9110 section 10.1.1; HTTP/1.0 has no expectations. */
-static bool expect_read(const struct fields *fields, struct head *head, enum h1_error_id *error)
+static bool expect_read(
+	const struct fields *fields, struct h1_head *head, enum h1_error_id *error)
 {
 	if (!fields->expect.count || !head->minor)
 		return true;
 	if (fields->expect.count > 1 ||
 		!slice_equal_nocase(fields->expect.first->value, SLICE("100-continue")))
 		return refuse(error, H1_ERROR_EXPECTATION);
-	head->expect_continue = head->framing != HEAD_NO_BODY;
+	head->head.expect_continue = head->head.framing != HEAD_NO_BODY;
 	return true;
 }
 
-static bool host_read(const struct fields *fields, const struct head *head,
+static bool host_read(const struct fields *fields, const struct h1_head *head,
 	struct authority *authority, enum h1_error_id *error)
 {
 	if (!fields->host.count && head->minor)
@@ -230,24 +234,26 @@ static bool target_read(struct head *head, const struct authority *host, enum h1
 	return refuse(error, H1_ERROR_TARGET);
 }
 
-bool h1_fields_read(struct head *head, bool to_head, uint64_t body_max, enum h1_error_id *error)
+bool h1_fields_read(struct h1_head *h1, struct h1_lines *lines, bool to_head, uint64_t body_max,
+	enum h1_error_id *error)
 {
 	struct authority host = {.host = SLICE_NONE};
+	struct head *head = &h1->head;
 	struct fields fields = {0};
 	bool no_body = false;
 
-	fields_collect(&fields, head);
+	fields_collect(&fields, lines);
 	if (head->kind == HEAD_REQUEST) {
-		if (!host_read(&fields, head, &host, error) || !target_read(head, &host, error))
+		if (!host_read(&fields, h1, &host, error) || !target_read(head, &host, error))
 			return false;
 	} else {
 		no_body =
 			to_head || head->status < 200 || head->status == 204 || head->status == 304;
 	}
-	if (!connection_read(&fields, head, error) ||
-		!framing_read(&fields, head, no_body, body_max, error))
+	if (!connection_read(&fields, h1, lines, error) ||
+		!framing_read(&fields, h1, no_body, body_max, error))
 		return false;
-	return head->kind == HEAD_RESPONSE || expect_read(&fields, head, error);
+	return head->kind == HEAD_RESPONSE || expect_read(&fields, h1, error);
 }
 
 bool h1_fields_may_trail(const struct header *headers, size_t count)

@@ -7,11 +7,13 @@
 #include <stdint.h>
 
 #include "http/h1_error.h"
-#include "http/head.h"
+#include "http/h1_lines.h"
 
-/* From the start line and the headers, fills in the rest of the head. to_head: a response to
+/* From the start line and the lines, which are its headers, fills in the rest of the head, and marks
+ * the lines that nobody forwards. to_head: a response to
  * HEAD. body_max: 0 is no limit. False and *error when the head is to be refused. */
-bool h1_fields_read(struct head *head, bool to_head, uint64_t body_max, enum h1_error_id *error);
+bool h1_fields_read(struct h1_head *head, struct h1_lines *lines, bool to_head, uint64_t body_max,
+	enum h1_error_id *error);
 
 /* Whether none of the fields is one that a recipient has to know before the body (RFC 9110
  * section 6.5.1, credentials included), or that would change another message's meaning where trailers and headers are

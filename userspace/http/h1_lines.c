@@ -29,7 +29,7 @@ static bool digit(char c)
 }
 
 /* HTTP-version (RFC 9112 section 2.3). */
-static bool version_read(struct slice text, struct head *head, enum h1_error_id *error)
+static bool version_read(struct slice text, struct h1_head *head, enum h1_error_id *error)
 {
 	if (text.len != 8 || !slice_starts_with(text, SLICE("HTTP/")) || !digit(text.data[5]) ||
 		text.data[6] != '.' || !digit(text.data[7]))
@@ -57,29 +57,29 @@ static bool method_known(struct slice method)
 	return false;
 }
 
-static bool request_line(struct slice line, struct head *head, enum h1_error_id *error)
+static bool request_line(struct slice line, struct h1_head *head, enum h1_error_id *error)
 {
 	if (slice_equal(line, SLICE("PRI * HTTP/2.0")))
 		return refuse(error, H1_ERROR_HTTP_2_PREFACE);
-	head->method = cut(&line, ' ');
-	if (!token_valid(head->method) || !line.len)
+	head->head.method = cut(&line, ' ');
+	if (!token_valid(head->head.method) || !line.len)
 		return refuse(error, H1_ERROR_START_LINE);
 	if (slice_index(line, ' ') == line.len)
 		return refuse(error, H1_ERROR_HTTP_0_9);
-	head->target = cut(&line, ' ');
-	if (!head->target.len)
+	head->head.target = cut(&line, ' ');
+	if (!head->head.target.len)
 		return refuse(error, H1_ERROR_START_LINE);
 	if (!version_read(line, head, error))
 		return false;
-	if (slice_equal(head->method, SLICE("CONNECT")))
+	if (slice_equal(head->head.method, SLICE("CONNECT")))
 		return refuse(error, H1_ERROR_CONNECT);
-	if (!method_known(head->method))
+	if (!method_known(head->head.method))
 		return refuse(error, H1_ERROR_METHOD);
 	return true;
 }
 
 /* A server may leave out the space before an empty reason, and many do. */
-static bool status_line(struct slice line, struct head *head, enum h1_error_id *error)
+static bool status_line(struct slice line, struct h1_head *head, enum h1_error_id *error)
 {
 	struct slice code;
 
@@ -89,8 +89,8 @@ static bool status_line(struct slice line, struct head *head, enum h1_error_id *
 	if (code.len != 3 || !digit(code.data[0]) || !digit(code.data[1]) || !digit(code.data[2]) ||
 		code.data[0] == '0')
 		return refuse(error, H1_ERROR_STATUS);
-	head->status = (code.data[0] - '0') * 100 + (code.data[1] - '0') * 10 + code.data[2] - '0';
-	head->reason = line;
+	head->head.status = (code.data[0] - '0') * 100 + (code.data[1] - '0') * 10 + code.data[2] - '0';
+	head->head.reason = line;
 	return true;
 }
 
@@ -103,11 +103,11 @@ static struct slice line_cut(struct slice *section)
 	return line;
 }
 
-bool h1_lines_start(struct slice *section, struct head *head, enum h1_error_id *error)
+bool h1_lines_start(struct slice *section, struct h1_head *head, enum h1_error_id *error)
 {
 	struct slice line = line_cut(section);
 
-	return head->kind == HEAD_REQUEST ? request_line(line, head, error)
+	return head->head.kind == HEAD_REQUEST ? request_line(line, head, error)
 					  : status_line(line, head, error);
 }
 
@@ -115,10 +115,15 @@ static bool lines_grow(struct h1_lines *lines)
 {
 	size_t capacity = lines->capacity ? lines->capacity * 2 : LINES_FIRST;
 	struct header *headers = realloc(lines->headers, capacity * sizeof(*headers));
+	struct header *apart = realloc(lines->apart, capacity * sizeof(*apart));
+	bool *hop = realloc(lines->hop, capacity * sizeof(*hop));
 
-	if (!headers)
+	/* What was moved has moved, whatever became of the others. */
+	lines->headers = headers ? headers : lines->headers;
+	lines->apart = apart ? apart : lines->apart;
+	lines->hop = hop ? hop : lines->hop;
+	if (!headers || !apart || !hop)
 		return false;
-	lines->headers = headers;
 	lines->capacity = capacity;
 	return true;
 }
@@ -139,7 +144,6 @@ static bool field_line(struct slice line, struct header *header, enum h1_error_i
 	if (!token_all(header->name, TOKEN_NAME))
 		return refuse(error, H1_ERROR_NAME_BYTE);
 	header->value = slice_trim(slice_after(line, colon + 1));
-	header->hop_by_hop = false;
 	return true;
 }
 
@@ -156,13 +160,31 @@ bool h1_lines_fields(
 			return refuse(error, H1_ERROR_MEMORY);
 		if (!field_line(line, &lines->headers[lines->count], error))
 			return false;
+		lines->hop[lines->count] = false;
 		lines->count++;
 	}
 	return true;
 }
 
+void h1_lines_part(struct h1_lines *lines, struct h1_head *head)
+{
+	size_t stay = 0, apart = 0;
+
+	for (size_t i = 0; i < lines->count; i++) {
+		if (lines->hop[i])
+			lines->apart[apart++] = lines->headers[i];
+		else
+			lines->headers[stay++] = lines->headers[i];
+	}
+	head->head.nheaders = stay;
+	head->hop = lines->apart;
+	head->nhop = apart;
+}
+
 void h1_lines_free(struct h1_lines *lines)
 {
 	free(lines->headers);
-	*lines = (struct h1_lines){NULL, 0, 0};
+	free(lines->hop);
+	free(lines->apart);
+	*lines = (struct h1_lines){NULL, NULL, NULL, 0, 0};
 }

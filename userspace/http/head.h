@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The head of an HTTP/1 message: start line and fields, as h1 has read and accepted it. All slices
- * point into the reader that made the head; they live until it reads the next head. */
+/* The head of an HTTP message, whatever the wire (RFC 9110): as a reader has read and accepted it. All
+ * slices point into the reader that made the head; they live until it reads the next head. */
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
 
@@ -12,16 +12,17 @@
 
 enum head_kind { HEAD_REQUEST, HEAD_RESPONSE };
 
-/* How the body is delimited (RFC 9112 section 6.3). A head with HEAD_LENGTH has length > 0: a
- * message of "Content-Length: 0" is HEAD_NO_BODY. */
-enum head_framing { HEAD_NO_BODY, HEAD_LENGTH, HEAD_CHUNKED, HEAD_UNTIL_CLOSE };
+/* Whether there is a body, and what is known of its length beforehand. */
+enum head_framing {
+	HEAD_NO_BODY,	  /* or one of 0 bytes */
+	HEAD_LENGTH,	  /* of `length` bytes, more than 0 */
+	HEAD_STREAMED,	  /* its end is said when it comes */
+	HEAD_UNTIL_CLOSE, /* its end is that of the connection, and not told from a loss */
+};
 
 struct header {
 	struct slice name;  /* as sent: letters of any case */
 	struct slice value; /* without the spaces and tabs around it; may be empty */
-	/* A forwarder leaves it out (RFC 9110 section 7.6.1): Connection, Keep-Alive,
-	 * Proxy-Connection, TE, Transfer-Encoding, Upgrade, and what Connection names. */
-	bool hop_by_hop;
 };
 
 struct head {
@@ -32,17 +33,14 @@ struct head {
 			      * "OPTIONS *" */
 	int status;	     /* responses: 100 to 999 */
 	struct slice reason; /* responses: may be empty */
-	uint8_t minor;	     /* of the version: HTTP/1.0 or HTTP/1.1 */
 	struct header *headers;
 	size_t nheaders;
 	enum head_framing framing;
 	uint64_t length;	  /* bytes, of HEAD_LENGTH */
 	bool has_length;	  /* the head has a Content-Length, of value declared_length */
 	uint64_t declared_length; /* what a response to HEAD, or a 304, says that GET would have */
-	bool keep_alive;	  /* the sender lets the connection go on after this message */
 	bool expect_continue;	  /* the client waits for a 100 before its body */
-	bool upgrade;		  /* Upgrade is there and Connection names it */
-	size_t bytes;		  /* of the whole head, the empty line included */
+	bool upgrade;		  /* the client asks for another protocol */
 };
 
 /* The first field of that name, compared without case, or NULL. */

@@ -7,6 +7,7 @@
 #include "http/coding.h"
 #include "openai/json_mend.h"
 #include "openai/json_text.h"
+#include "openai/request.h"
 #include "openai/request_reader.h"
 
 #define INSTRUCTIONS 4 /* their part of what is kept */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What is to be changed in a request, so that its stream tells its usage. */
+#include "openai/request.h"
 #include "openai/request_reader.h"
 
 /* What makes the value of stream_options ask for usage. */

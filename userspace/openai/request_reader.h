@@ -6,7 +6,8 @@
 #include "openai/json_scan.h"
 #include "openai/member.h"
 #include "openai/newest.h"
-#include "openai/request.h"
+#include "openai/operation.h"
+#include "openai/request_facts.h"
 
 #define TEXT_MAX 256 /* bytes of model, user and the like */
 #define KEYS_MAX 128 /* top-level members whose names are compared */

@@ -11,15 +11,6 @@
 #include "openai/operation.h"
 #include "openai/response_facts.h"
 
-enum response_event_flags {
-	/* Nothing in it but usage (choices is []): the chunk to hide from a client that did not
-	 * ask for it. Usage beside choices or filter results does not set this. */
-	RESPONSE_EVENT_USAGE_ONLY = 1,
-	RESPONSE_EVENT_DONE = 2,      /* [DONE] */
-	RESPONSE_EVENT_ERROR = 4,     /* an error object */
-	RESPONSE_EVENT_UNREADABLE = 8 /* not a JSON object; later events are still read */
-};
-
 struct response_reader;
 
 /* streamed: the answer is text/event-stream (by its Content-Type, not by what was asked).

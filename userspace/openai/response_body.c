@@ -5,7 +5,6 @@
 
 #include "openai/json_mend.h"
 #include "openai/json_text.h"
-#include "openai/response.h"
 
 enum node {
 	NODE_ROOT = JSON_ROOT,

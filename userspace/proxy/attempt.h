@@ -32,6 +32,7 @@ struct attempt_record {
 	uint64_t connect_ns, first_byte_ns;   /* durations; 0: not reached, or a kept connection */
 	int status;			      /* 0: no response */
 	enum attempt_left left;
+	enum backend_outcome outcome;	      /* ATTEMPT_ELSEWHERE: why */
 	const char *error_type; /* NULL: none */
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A connection of a client, as those see it who work for it. downstream.h makes it. */
+/* A connection of a client, and the places on it where requests are: HTTP/1 has one, HTTP/2 has
+ * many. downstream.h makes connections, a wire (downstream_h1.h) reads the requests on them. */
 #ifndef PROXY_CLIENT_H
 #define PROXY_CLIENT_H
 
-#include "http/h1.h"
 #include "http/message.h"
 #include "io/hangup.h"
 #include "io/stream.h"
@@ -11,21 +11,44 @@
 #include "tls/clienthello.h"
 
 struct client;
+struct client_slot;
 struct exchange;
 
-/* What an exchange tells the connection that it came by. */
+/* What an exchange tells the place that its request came by. */
 struct client_ops {
-	/* The response; to: the client. Its abort is close with reset. */
+	/* The response; to: the slot. Its abort is close with reset. */
 	struct message_ops response;
 	/* Sends what was handed over. 0, or a negative errno: the client is gone. */
-	int (*flush)(struct client *client);
+	int (*flush)(struct client_slot *slot);
+	/* Keeps what is handed over from being sent, or lets it go, as flush. */
+	int (*cork)(struct client_slot *slot, bool cork);
 	/* The exchange is over and all of its response is handed over. */
-	void (*exchange_done)(struct client *client);
+	void (*exchange_done)(struct client_slot *slot);
 	/* The exchange can take input again. */
-	void (*resume)(struct client *client);
+	void (*resume)(struct client_slot *slot);
 	/* Closes; the exchange in progress, if any, hears of it. reset: the client must not take
 	 * what it got for a whole response. */
-	void (*close)(struct client *client, bool reset);
+	void (*close)(struct client_slot *slot, bool reset);
+};
+
+/* Where one request and its response are. */
+struct client_slot {
+	const struct client_ops *ops;
+	struct client *connection;
+	struct exchange *exchange; /* the one in progress */
+};
+
+/* What a connection tells its wire, once TLS stands. */
+struct client_wire {
+	void (*readable)(struct client *client);
+	void (*flushed)(struct client *client);
+	/* The deadline has passed that was set by client_arm. */
+	void (*timed_out)(struct client *client);
+	/* The worker drains: what is idle is closed soon. */
+	void (*drain)(struct client *client);
+	/* The connection is closed: its exchanges hear of it. */
+	void (*closed)(struct client *client);
+	void (*free)(struct client *client);
 };
 
 enum client_state {
@@ -33,19 +56,14 @@ enum client_state {
 	CLIENT_SILENT,	  /* denied by policy: it hears nothing until its deadline */
 	CLIENT_LEAF,	  /* waiting for the signer */
 	CLIENT_HANDSHAKE,
-	CLIENT_OPEN,
-	CLIENT_LINGERING, /* all is sent, what still comes is thrown away (RFC 9112 section 9.6) */
+	CLIENT_OPEN,	  /* its wire has it */
 	CLIENT_CLOSED,
 };
-
-/* How the body of a response is delimited. */
-enum client_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 
 struct client {
 	unsigned magic;
 	struct list node;
 	struct garbage garbage;
-	const struct client_ops *ops;
 	struct worker *worker;
 	enum client_state state;
 	int fd;			/* until the stream has it */
@@ -60,16 +78,22 @@ struct client {
 	struct leaf_cache *leaves; /* of the kind that it takes */
 	uint64_t leaf_ticket;
 	struct leaf *leaf;
-	struct h1_reader *reader;
-	struct buf pending;	/* input that was not parsed yet */
-	struct exchange *exchange; /* the one in progress */
+	const struct client_wire *wire; /* from CLIENT_OPEN on */
+	void *wire_state;	/* the wire's own */
 	uint64_t accepted_ns;	/* CLOCK_MONOTONIC */
 	uint64_t handshake_ns;	/* duration, from the first byte that was seen */
-	uint8_t minor;		/* of the last request's version */
-	bool request_whole;	/* it is read to its end */
-	bool close_after;	/* no further request on this connection */
-	enum client_framing framing; /* of the response */
-	bool parsing;		/* client_parse is on the stack */
 };
+
+/* A connection on that socket, whose addresses are not known yet; NULL without memory. */
+struct client *client_new(struct worker *worker, int fd);
+/* Leaves the worker; the memory follows at the end of the turn. The socket is somebody else's. */
+void client_leave(struct client *client);
+/* Closes the socket and leaves; the exchanges in progress hear of it. Any number of times. */
+void client_close(struct client *client, bool reset);
+/* The one deadline: it passes so long from now, unless it is set anew. */
+void client_arm(struct client *client, uint64_t deadline_ns);
+void client_disarm(struct client *client);
+/* Reads, or no longer; that the client leaves is heard in either case. */
+void client_watch(struct client *client, bool input);
 
 #endif

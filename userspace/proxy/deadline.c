@@ -18,6 +18,14 @@ static struct deadline client_owes(const struct config *config, enum deadline_si
 		ENDING_BODY_TIMEOUT, since};
 }
 
+/* A client that is slow to read is alive, or its kernel finds out (keepalive); one that does not read
+ * at all holds what others need. */
+static struct deadline client_takes(const struct config *config)
+{
+	return (struct deadline){DEADLINE_CLIENT_ROOM, ENDING_BY_CLIENT, config->http.unread_ns,
+		ENDING_CLIENT_STALLED, SINCE_SIDE_MOVED};
+}
+
 struct deadline deadline_of(const struct deadline_view *view, const struct config *config)
 {
 	const struct config_origin *origin = &config->origin;
@@ -36,20 +44,19 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 		if (view->origin_unsent)
 			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
 		if (view->client_full)
-			return none;
+			return client_takes(config);
 		if (view->first_output_ns && view->first_output_ns < origin->first_byte_ns)
 			return origin_owes(DEADLINE_ORIGIN_OUTPUT, view->first_output_ns);
 		return origin_owes(DEADLINE_ORIGIN_HEAD, origin->first_byte_ns);
 	case EXCHANGE_JUDGING:
 		if (view->client_full)
-			return none;
+			return client_takes(config);
 		if (view->first_output_ns && view->first_output_ns < origin->idle_ns)
 			return origin_owes(DEADLINE_ORIGIN_OUTPUT, view->first_output_ns);
 		return origin_owes(DEADLINE_ORIGIN_BODY, origin->idle_ns);
 	case EXCHANGE_ANSWERING:
-		/* A client that is slow to read is alive, or its kernel finds out (keepalive). */
 		if (view->client_full)
-			return none;
+			return client_takes(config);
 		if (view->end_mark) {
 			/* What trickles in behind the mark does not put the end off. */
 			end = origin_owes(DEADLINE_ORIGIN_END, DEADLINE_END_NS);

@@ -38,7 +38,8 @@ struct deadline_view {
 enum deadline_kind {
 	DEADLINE_NONE,	      /* nobody, or somebody with a deadline of their own */
 	DEADLINE_CLIENT_BODY, /* the client: more of the request */
-	DEADLINE_ORIGIN_ROOM, /* the origin: to take what waits */
+	DEADLINE_CLIENT_ROOM, /* the client: to take what waits */
+	DEADLINE_ORIGIN_ROOM, /* the origin: likewise */
 	DEADLINE_ORIGIN_HEAD,
 	DEADLINE_ORIGIN_OUTPUT, /* the first output, or another backend is asked */
 	DEADLINE_ORIGIN_BODY,

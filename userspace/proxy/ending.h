@@ -21,6 +21,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 	/* the client's doing */                                                                 \
 	X(CLIENT_CLOSED, "client_closed", CLIENT, 0, false, false, EXCHANGE_ABANDONED,           \
 		"The client closed the connection before the end.")                              \
+	X(CLIENT_STALLED, "client_stalled", CLIENT, 0, false, false, CLIENT_STALLED,             \
+		"The client took nothing of its answer for too long.")                           \
 	X(REQUEST_MALFORMED, "request_malformed", CLIENT, 400, true, true, REQUEST_MALFORMED,    \
 		"The request is malformed.")                                                     \
 	X(REQUEST_TIMEOUT, "request_timeout", CLIENT, 408, true, true, REQUEST_TIMEOUT,          \

@@ -76,9 +76,17 @@ static struct deadline_view exchange_view(const struct exchange *ex)
 	};
 }
 
-static uint64_t exchange_origin_took(const struct exchange *ex)
+/* Bytes that the side has taken which owes room; 0: nobody does. */
+static uint64_t exchange_taken(const struct exchange *ex)
 {
-	return ex->attempt.slot->ops->sent(ex->attempt.slot);
+	switch (ex->owed.kind) {
+	case DEADLINE_ORIGIN_ROOM:
+		return ex->attempt.slot->ops->sent(ex->attempt.slot);
+	case DEADLINE_CLIENT_ROOM:
+		return ex->client->connection->stream.written_bytes;
+	default:
+		return 0;
+	}
 }
 
 /* Who owed what before may go on owing it; a timer that would fire too early is left to do so. */
@@ -93,8 +101,7 @@ void exchange_moved(struct exchange *ex, enum ending_side side)
 		return;
 	ex->owed = owed;
 	ex->owed_since = ev_now(ex->worker->loop);
-	if (owed.kind == DEADLINE_ORIGIN_ROOM)
-		ex->owed_sent = exchange_origin_took(ex);
+	ex->owed_taken = exchange_taken(ex);
 	if (!owed.ns)
 		return;
 	if (!ev_is_active(&ex->timer) ||
@@ -133,10 +140,9 @@ static void exchange_timed_out(struct ev_loop *loop, ev_timer *timer, int events
 	(void)events;
 	if (!ex->owed.ns)
 		return;
-	/* An origin that takes a little at a time is not stuck. */
-	if (ex->owed.kind == DEADLINE_ORIGIN_ROOM &&
-		exchange_origin_took(ex) != ex->owed_sent) {
-		ex->owed_sent = exchange_origin_took(ex);
+	/* Whoever takes a little at a time is not stuck. */
+	if (exchange_taken(ex) != ex->owed_taken) {
+		ex->owed_taken = exchange_taken(ex);
 		ex->owed_since = ev_now(loop);
 	}
 	left = ex->owed_since + (double)ex->owed.ns / (double)NS_PER_S - ev_now(loop);
@@ -164,7 +170,7 @@ static void exchange_free(struct garbage *garbage)
 /* The exchange leaves the worker; its client, if there is one, goes on without it. */
 static void exchange_end(struct exchange *ex)
 {
-	struct client *client = ex->client;
+	struct client_slot *client = ex->client;
 
 	exchange_enter(ex, EXCHANGE_OVER);
 	ex->magic = 0;
@@ -174,7 +180,7 @@ static void exchange_end(struct exchange *ex)
 	if (client) {
 		/* A client that turns out to be gone now must not come back to this exchange. */
 		client->exchange = NULL;
-		if (stream_cork(&client->stream, false) < 0)
+		if (client->ops->cork(client, false) < 0)
 			client->ops->close(client, false);
 		else
 			client->ops->exchange_done(client);
@@ -206,8 +212,7 @@ void exchange_finish(struct exchange *ex)
 	if (exchange_close(ex) == 0)
 		exchange_end(ex);
 	else if (ex->client)
-		stream_cork(
-			&ex->client->stream, true); /* the last bytes, until the event is safe */
+		ex->client->ops->cork(ex->client, true); /* until the event is safe */
 }
 
 /* The first reason stays: what follows from it is no other. */
@@ -230,7 +235,7 @@ static void exchange_blame(
 /* The client is closed now; it does not come back to this exchange. */
 static void exchange_drop_client(struct exchange *ex)
 {
-	struct client *client = ex->client;
+	struct client_slot *client = ex->client;
 
 	ex->client = NULL;
 	ex->head = NULL;
@@ -286,17 +291,18 @@ static void exchange_go_on(struct share *share)
 		exchange_read_response_on(ex);
 }
 
-static struct exchange *exchange_new(struct client *client)
+static struct exchange *exchange_new(struct client_slot *slot)
 {
+	const struct client *client = slot->connection;
 	struct exchange *ex = calloc(1, sizeof(*ex));
 
 	if (!ex) {
-		client->ops->close(client, true);
+		slot->ops->close(slot, true);
 		return NULL;
 	}
 	ex->magic = EXCHANGE_MAGIC;
 	ex->worker = client->worker;
-	ex->client = client;
+	ex->client = slot;
 	ex->host = client->host;
 	ex->action = "allow";
 	ex->started_ns = clock_monotonic_ns();
@@ -318,19 +324,18 @@ static struct exchange *exchange_new(struct client *client)
 	ev_init(&ex->timer, exchange_timed_out);
 	ex->timer.data = ex;
 	list_append(&ex->worker->exchanges, &ex->node);
-	client->exchange = ex;
+	slot->exchange = ex;
 	counter_add(ex->worker->counters, COUNTER_EXCHANGE_STARTED, 1);
 	return ex;
 }
 
-struct exchange *exchange_refuse(
-	struct client *client, enum ending ending, const struct ending_detail *detail)
+void exchange_refuse(
+	struct client_slot *client, enum ending ending, const struct ending_detail *detail)
 {
 	struct exchange *ex = exchange_new(client);
 
 	if (ex)
 		exchange_fail(ex, ending, detail);
-	return client->exchange;
 }
 
 /* ---- the head ---- */
@@ -361,23 +366,20 @@ static enum ending exchange_take_head(struct exchange *ex, const struct head *he
 	return wrong;
 }
 
-struct exchange *exchange_start(struct client *client, const struct head *head, bool fin)
+void exchange_start(struct client_slot *client, const struct head *head, bool fin)
 {
 	struct exchange *ex = exchange_new(client);
 	enum ending wrong;
 
 	if (!ex)
-		return NULL;
+		return;
 	wrong = exchange_take_head(ex, head);
-	if (wrong != ENDING_NONE) {
+	if (wrong != ENDING_NONE)
 		exchange_fail(ex, wrong, NULL);
-		return client->exchange;
-	}
-	if (fin)
+	else if (fin)
 		exchange_body(ex, SLICE_NONE, true);
 	else
 		exchange_moved(ex, ENDING_BY_CLIENT);
-	return client->exchange;
 }
 
 /* ---- when something goes wrong ---- */

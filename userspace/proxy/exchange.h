@@ -54,11 +54,11 @@ struct exchange {
 	struct list node;
 	struct garbage garbage;
 	struct worker *worker;
-	struct client *client;		/* NULL once it is gone */
+	struct client_slot *client;	/* NULL once it is gone */
 	enum exchange_phase phase;
 	struct deadline owed;		/* who owes the next bytes */
 	double owed_since;		/* ev_now of the last of them */
-	uint64_t owed_sent;		/* what the origin had taken then */
+	uint64_t owed_taken;		/* what that side had taken then, if it is to take bytes */
 	ev_timer timer;			/* of owed; may fire early */
 	struct share share;		/* of the work that reading is */
 
@@ -109,12 +109,12 @@ struct exchange *exchange_of(struct list *node);
 
 /* ---- called by the client ---- */
 
-/* A request's head was read; fin: it has no body. Never NULL unless there is no memory and the
- * client is closed, or the exchange is over already. */
-struct exchange *exchange_start(struct client *client, const struct head *head, bool fin);
+/* A request's head was read; fin: it has no body. The slot's exchange, unless there is no memory and
+ * the client is closed, or the exchange is over already. */
+void exchange_start(struct client_slot *client, const struct head *head, bool fin);
 /* Answers what is not a request at all, with that error. */
-struct exchange *exchange_refuse(
-	struct client *client, enum ending ending, const struct ending_detail *detail);
+void exchange_refuse(
+	struct client_slot *client, enum ending ending, const struct ending_detail *detail);
 bool exchange_wants_input(struct exchange *exchange);
 /* The next bytes of the body; fin: the last ones (span may be empty then). */
 void exchange_body(struct exchange *exchange, struct slice span, bool fin);

@@ -93,7 +93,7 @@ uint64_t exchange_settle_edit(struct exchange *ex)
 bool exchange_judges(const struct exchange *ex, const struct head *head)
 {
 	return ex->attempt.edit == ATTEMPT_EDITED && replay_is_whole(&ex->replay) &&
-	       ex->phase == EXCHANGE_AWAITING && ex->client &&
+	       (ex->phase == EXCHANGE_AWAITING || ex->phase == EXCHANGE_JUDGING) && ex->client &&
 	       (head->status == 400 || head->status == 422);
 }
 

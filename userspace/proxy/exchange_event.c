@@ -3,6 +3,7 @@
 #include "proxy/exchange.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "audit/event.h"
@@ -12,6 +13,8 @@
 
 /* The longest number of a rate-limit header that is read. */
 #define EVENT_DIGITS 18
+/* A try as JSON is shorter than this: a name of the configuration has 128 bytes at most. */
+#define EVENT_TRY 1024
 
 static const char *exchange_provider(enum config_provider provider)
 {
@@ -38,11 +41,12 @@ static void exchange_event_connection(const struct exchange *ex, struct event *e
 		event->backend_region = slice_of_string(ex->backend->region);
 	}
 	if (ex->client) {
-		event->bytes_client_in = event_number(
-			ex->client->stream.read_bytes - ex->client_read_bytes);
-		event->bytes_client_out = event_number(
-			ex->client->stream.written_bytes - ex->client_written_bytes +
-			buf_len(&ex->client->stream.out));
+		const struct stream *stream = &ex->client->connection->stream;
+
+		event->bytes_client_in = event_number(stream->read_bytes - ex->client_read_bytes);
+		event->bytes_client_out = event_number(stream->written_bytes -
+						       ex->client_written_bytes +
+						       buf_len(&stream->out));
 	}
 }
 
@@ -271,6 +275,62 @@ static void exchange_event_tries(
 	event->attempts = event_number(connected);
 }
 
+/* Why a try is not the one that answered; NULL: it is. */
+static const char *exchange_left_name(const struct attempt_record *tried)
+{
+	switch (tried->left) {
+	case ATTEMPT_STALE:
+		return "stale";
+	case ATTEMPT_EDIT_REFUSED:
+		return "edit_refused";
+	case ATTEMPT_ELSEWHERE:
+		return backend_outcome_name(tried->outcome);
+	case ATTEMPT_NOT_LEFT:
+		break;
+	}
+	return NULL;
+}
+
+/* ,"name":"value", of names that need no escaping: those of the configuration and our own. */
+static void exchange_event_member(struct buf *out, const char *name, const char *value)
+{
+	if (value)
+		buf_printf(out, ",\"%s\":\"%s\"", name, value);
+}
+
+static void exchange_event_try(const struct attempt_record *tried, struct buf *out)
+{
+	struct address_text address = address_port_format(&tried->address);
+
+	buf_printf(out, "%s{\"connected\":%s", buf_len(out) > 1 ? "," : "",
+		tried->address.port ? "true" : "false");
+	if (tried->backend) {
+		exchange_event_member(out, "backend", tried->backend->name);
+		exchange_event_member(out, "region", tried->backend->region);
+	}
+	exchange_event_member(out, "address", tried->address.port ? address.text : NULL);
+	if (tried->status)
+		buf_printf(out, ",\"status\":%d", tried->status);
+	if (tried->first_byte_ns)
+		buf_printf(out, ",\"first_byte\":%" PRIu64, tried->first_byte_ns);
+	exchange_event_member(out, "error", tried->error_type);
+	exchange_event_member(out, "left", exchange_left_name(tried));
+	buf_append_slice(out, SLICE("}"));
+}
+
+/* All tries, the one that answered last. Without memory they are left out. */
+static void exchange_event_made(const struct exchange *ex, struct event *event, struct buf *text)
+{
+	/* At once: then none of what follows fails. */
+	if (ex->tries < 2 || !buf_reserve(text, 2 + ex->tries * EVENT_TRY))
+		return;
+	buf_append_slice(text, SLICE("["));
+	for (unsigned i = 0; i < ex->tries; i++)
+		exchange_event_try(&ex->tried[i], text);
+	buf_append_slice(text, SLICE("]"));
+	event->attempts_made = buf_slice(text);
+}
+
 /* As published last; a source that was never seen before this call may not be there yet. */
 static void exchange_event_source(
 	const struct exchange *ex, struct event *event, struct source_event_text *text)
@@ -291,7 +351,9 @@ int exchange_record(struct exchange *ex)
 	struct source_event_text source;
 	struct tool_types types;
 	struct address_text address;
+	struct buf made = BUF_EMPTY;
 	char status[16];
+	int error;
 
 	exchange_event_connection(ex, &event);
 	exchange_event_request(ex, &event, &types);
@@ -300,6 +362,7 @@ int exchange_record(struct exchange *ex)
 	exchange_event_timing(ex, &event);
 	exchange_event_source(ex, &event, &source);
 	exchange_event_tries(ex, &event, &address);
+	exchange_event_made(ex, &event, &made);
 	if (ex->error_type) {
 		event.error_type = slice_of_string(ex->error_type);
 		event.error_message = slice_of_string(ex->why.text);
@@ -308,7 +371,9 @@ int exchange_record(struct exchange *ex)
 		event.error_type = slice_of_string(status);
 	}
 	event.outcome = event.error_type.len ? SLICE("failure") : SLICE("success");
-	return recorder_record(ex->worker->recorder, &event, &ex->waiter);
+	error = recorder_record(ex->worker->recorder, &event, &ex->waiter);
+	buf_free(&made);
+	return error;
 }
 
 void exchange_record_handshake(struct client *client, const char *type, const char *message)

@@ -311,6 +311,7 @@ bool exchange_turn_away(struct exchange *ex, enum backend_outcome outcome)
 	}
 	if (!exchange_choose_backend(ex))
 		return false;
+	ex->attempt.record->outcome = outcome;
 	counter_add(ex->worker->counters, COUNTER_BACKEND_TURNED, 1);
 	exchange_try_again(ex, ATTEMPT_ELSEWHERE);
 	return true;

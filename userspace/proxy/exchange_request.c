@@ -241,7 +241,7 @@ static size_t exchange_choose_fields(struct exchange *ex, const struct header *k
 	for (size_t i = 0; i < head->nheaders; i++) {
 		const struct header *header = &head->headers[i];
 
-		if (header->hop_by_hop || slice_equal_nocase(header->name, SLICE("host")) ||
+		if (slice_equal_nocase(header->name, SLICE("host")) ||
 			(key && exchange_is_credential(header)) ||
 			(readable &&
 				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
@@ -260,7 +260,7 @@ static size_t exchange_choose_fields(struct exchange *ex, const struct header *k
 static void exchange_frame_request(const struct exchange *ex, struct head *head)
 {
 	if (ex->attempt.edit == ATTEMPT_MAY_EDIT)
-		head->framing = HEAD_CHUNKED;
+		head->framing = HEAD_STREAMED;
 	else if (head->framing == HEAD_LENGTH)
 		head->length += (uint64_t)edits_growth(&ex->attempt.edits);
 }
@@ -398,6 +398,10 @@ void exchange_try_again(struct exchange *ex, enum attempt_left why)
 
 void exchange_attempt_over(struct exchange *ex, const struct attempt_end *end)
 {
+	if (end->left != ATTEMPT_EDIT_REFUSED)
+		ex->attempt.record->error_type = end->detail && end->detail->name
+							 ? end->detail->name
+							 : ending_row(end->ending)->name;
 	if (exchange_may_try_again(ex, end)) {
 		if (end->left == ATTEMPT_STALE)
 			counter_add(ex->worker->counters, COUNTER_ORIGIN_STALE, 1);

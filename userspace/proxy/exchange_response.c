@@ -91,8 +91,9 @@ static int exchange_choose_response_fields(
 		struct header field = head->headers[i];
 		size_t before = buf_len(masked);
 
-		/* Alt-Svc would lead clients to HTTP/3, past the inspection. */
+		/* Alt-Svc would lead clients to HTTP/3, past the inspection; the other is ours. */
 		if (slice_equal_nocase(field.name, SLICE("alt-svc")) ||
+			slice_equal_nocase(field.name, SLICE("x-sallyport-backend")) ||
 			(ex->pool.wait_ns && exchange_is_wait(field.name)))
 			continue;
 		if (ex->mask && secret_found(ex->mask, field.value)) {
@@ -102,6 +103,9 @@ static int exchange_choose_response_fields(
 		fields[(*n)++] = field;
 	}
 	*n += exchange_wait_fields(ex, fields + *n);
+	if (ex->backend && ex->worker->config->http.tell_backend)
+		fields[(*n)++] = (struct header){.name = SLICE("x-sallyport-backend"),
+			.value = slice_of_string(ex->backend->name)};
 	return error;
 }
 
@@ -116,7 +120,7 @@ static int exchange_hand_over_head(struct exchange *ex, const struct head *head)
 	if (ex->mask)
 		out.reason = SLICE_NONE;
 	if (head->framing != HEAD_NO_BODY && !exchange_promises_length(ex))
-		out.framing = HEAD_CHUNKED;
+		out.framing = HEAD_STREAMED;
 	if (!error)
 		error = ex->client->ops->response.head(
 			ex->client, &out, head->framing == HEAD_NO_BODY);
@@ -367,6 +371,10 @@ static int exchange_take_head(void *user, const struct head *head, bool fin)
 		return -ECANCELED;
 	}
 	exchange_pool_head(ex, head);
+	/* There is nothing to wait for: it has no body, or came before all of the request was sent. */
+	if ((fin || ex->phase == EXCHANGE_SENDING) && ex->pool.says != BACKEND_ANSWERED &&
+		exchange_turn_away(ex, ex->pool.says))
+		return -ECANCELED;
 	if (exchange_judges(ex, head) || exchange_pool_judges(ex, head))
 		exchange_enter(ex, EXCHANGE_JUDGING);
 	else

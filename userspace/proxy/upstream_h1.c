@@ -23,7 +23,7 @@ static int h1_write_fields(struct buf *out, const struct head *head)
 	for (size_t i = 0; i < head->nheaders && !error; i++) {
 		const struct header *field = &head->headers[i];
 
-		if (field->hop_by_hop || slice_equal_nocase(field->name, SLICE("content-length")) ||
+		if (slice_equal_nocase(field->name, SLICE("content-length")) ||
 			slice_equal_nocase(field->name, SLICE("expect")))
 			continue;
 		error = h1_write_header(out, field->name, field->value);
@@ -118,7 +118,7 @@ static int h1_tell(struct upstream_h1 *h1, const struct h1_event *event, enum h1
 	void *user = h1->slot.user;
 
 	if (event->fin)
-		h1->state = event->head->keep_alive && !behind ? UPSTREAM_H1_ANSWERED
+		h1->state = event->wire->keep_alive && !behind ? UPSTREAM_H1_ANSWERED
 								: UPSTREAM_H1_LAST;
 	switch (result) {
 	case H1_HEAD:

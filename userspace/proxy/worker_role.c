@@ -359,7 +359,7 @@ static void worker_cut_all(struct worker *worker)
 	list_for_each_safe (at, &worker->exchanges)
 		exchange_cut(exchange_of(at));
 	list_for_each_safe (at, &worker->clients)
-		downstream_close(list_entry(at, struct client, node), true);
+		client_close(list_entry(at, struct client, node), true);
 	bypass_close_all(worker);
 }
 

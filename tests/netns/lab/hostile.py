@@ -29,6 +29,7 @@ def _library():
         ("SSL_key_update", number, pointer, number),
         ("SSL_read", number, pointer, text, number),
         ("SSL_write", number, pointer, text, number),
+        ("SSL_shutdown", number, pointer),
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
@@ -62,6 +63,18 @@ class HostilePeer:
         memory = ctypes.create_string_buffer(65536)
         n = self.library.SSL_read(self.ssl, memory, len(memory))
         return memory.raw[: max(0, n)]
+
+    def end(self):
+        """Says by TLS that nothing more will be sent (close_notify); what comes can be read still."""
+        assert self.library.SSL_shutdown(self.ssl) == 0
+
+    def read_until(self, mark):
+        data = b""
+        while mark not in data:
+            got = self.read()
+            assert got, data
+            data += got
+        return data
 
     def flood(self, most, kind=KEY_UPDATE_REQUESTED):
         """KeyUpdates, without ever reading. True: the other side put an end to it before `most`

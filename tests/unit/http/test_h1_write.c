@@ -39,7 +39,7 @@ static void test_request(void **state)
 	h1_trace(&options, buf_slice(&b), &text, NULL);
 	assert_string_equal(text.memory,
 		"POST /a?b HTTP/1.1 chunked keep-alive\nHost: example.com\n"
-		"Transfer-Encoding: chunked [hop]\nEmpty: \nbody 5 hello\n"
+		"Empty: \nTransfer-Encoding: chunked [hop]\nbody 5 hello\n"
 		"trailers\nDigest: x\nend\nidle\n");
 	buf_free(&b);
 	buf_free(&text);

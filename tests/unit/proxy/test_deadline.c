@@ -14,9 +14,10 @@
 #define FIRST (2 * NS_PER_S)
 #define IDLE  (3 * NS_PER_S)
 #define DRAIN (4 * NS_PER_S)
+#define UNREAD (5 * NS_PER_S)
 
 static const struct config config = {
-	.http = {.body_ns = BODY},
+	.http = {.body_ns = BODY, .unread_ns = UNREAD},
 	.origin = {.first_byte_ns = FIRST, .idle_ns = IDLE, .drain_ns = DRAIN},
 };
 
@@ -44,18 +45,18 @@ static void test_who_owes(void **state)
 		{{.phase = EXCHANGE_AWAITING}, DEADLINE_ORIGIN_HEAD,
 			ENDING_BY_ORIGIN, FIRST, SINCE_SIDE_MOVED},
 		/* An origin is not read while the client has no room, in whatever phase. */
-		{{.phase = EXCHANGE_AWAITING, .client_full = true}, DEADLINE_NONE,
-			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_AWAITING, .client_full = true}, DEADLINE_CLIENT_ROOM,
+			ENDING_BY_CLIENT, UNREAD, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_AWAITING, .origin_unsent = true, .client_full = true},
 			DEADLINE_ORIGIN_ROOM, ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
-		{{.phase = EXCHANGE_JUDGING, .client_full = true}, DEADLINE_NONE,
-			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_JUDGING, .client_full = true}, DEADLINE_CLIENT_ROOM,
+			ENDING_BY_CLIENT, UNREAD, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_JUDGING}, DEADLINE_ORIGIN_BODY,
 			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_ANSWERING}, DEADLINE_ORIGIN_BODY,
 			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
-		{{.phase = EXCHANGE_ANSWERING, .client_full = true}, DEADLINE_NONE,
-			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_ANSWERING, .client_full = true}, DEADLINE_CLIENT_ROOM,
+			ENDING_BY_CLIENT, UNREAD, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_ANSWERING, .end_mark = true}, DEADLINE_ORIGIN_END,
 			ENDING_BY_ORIGIN, NS_PER_S, SINCE_BEGUN},
 		/* The origin that answers early may wait for the rest of the request … */
@@ -65,7 +66,7 @@ static void test_who_owes(void **state)
 		{{.phase = EXCHANGE_ANSWERING, .request_open = true, .origin_full = true},
 			DEADLINE_ORIGIN_BODY, ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_ANSWERING, .request_open = true, .client_full = true},
-			DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+			DEADLINE_CLIENT_ROOM, ENDING_BY_CLIENT, UNREAD, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_DRAINING}, DEADLINE_DRAIN, ENDING_BY_US, DRAIN,
 			SINCE_BEGUN},
 		{{.phase = EXCHANGE_DRAINING, .reading = true}, DEADLINE_DRAIN, ENDING_BY_US, DRAIN,

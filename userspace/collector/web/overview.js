@@ -3,8 +3,9 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { Bars, buckets } from "./chart.js";
 import { explore, when } from "./filter.js";
-import { Busy, Empty, go, Problem, useAnswer, useKeys } from "./page.js";
-import { count, line, short } from "./text.js";
+import { exchange } from "./list.js";
+import { Busy, Empty, go, Problem, subjectOf, useAnswer, useKeys } from "./page.js";
+import { count, duration, line, short } from "./text.js";
 
 const RANGES = [["1h", "last hour"], ["24h", "last day"], ["7d", "last week"], ["30d", "last 30 days"]];
 
@@ -57,7 +58,8 @@ export function Overview({ query }) {
   const series = ask(`${range.by},action`, 10000), ends = ask("outcome", 10), verdicts = ask("action", 20);
   const sources = ask("ip", 8), models = ask("model", 8), users = ask("user", 8);
   const denied = ask("ip,error", 8, [["action", "deny"]]);
-  const all = [series, ends, verdicts, sources, models, users, denied];
+  const slow = useAnswer("events", [["slowest", 1], ["content", 0], ["limit", 8], ...time], turn);
+  const all = [slow, series, ends, verdicts, sources, models, users, denied];
   const of = (answer, field, value) => answer?.rows.find((row) => row[field] === value)?.calls || 0;
   const span = [{ field: "since", value: range.since }, { field: "until", value: range.until }];
   const link = (...terms) => explore(...terms, ...span);
@@ -91,5 +93,9 @@ export function Overview({ query }) {
       <${Top} title="Denied, and why" field="what" unit="calls" measure=${(r) => r.calls}
         answer=${denied.answer && { rows: denied.answer.rows.map((r) => ({ ...r, what: `${r.ip || "no address"}  ${r.error || "by rule"}` })).sort((a, b) => b.calls - a.calls) }}
         link=${(r) => link({ field: "action", value: "deny" }, { field: "ip", value: r.ip }, { field: "error", value: r.error })}/>
+      <section class="panel top"><h2>Slowest</h2>
+        ${slow.answer && !slow.answer.events.length && html`<${Empty}>none in this time</${Empty}>`}
+        <ol>${slow.answer?.events.map((event) => html`<li><a href=${exchange(event)}><span class="name">${line(subjectOf(event))} <small>${line(event["source.ip"] || "")}</small></span>
+          <span class="number">${duration(event["timing.total"])}</span></a></li>`)}</ol></section>
     </div>`;
 }
