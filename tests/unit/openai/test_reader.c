@@ -413,7 +413,7 @@ static void a_transcription_may_be_plain_text(void **state)
 {
 	static const struct operation transcription = {.family = FAMILY_TRANSCRIPTION, .form = true};
 	static const struct slice body = SLICE("Gr\xc3\xbc\xc3\x9f \"Gott\" \xf0\x9f\x98\x80\xff\xe2\x82");
-	struct header type = {SLICE("content-type"), SLICE("text/plain; charset=utf-8"), false};
+	struct header type = {SLICE("content-type"), SLICE("text/plain; charset=utf-8")};
 	struct head head = head_of(&type, 1);
 	struct reader_options o = options;
 
