@@ -119,7 +119,7 @@ section == "hosts:" {
 	}
 	line = $0
 	commented = sub(/^  # +/, "", line) || sub(/^  #$/, "", line)
-	if (section == "backends:") {
+	if (section == "backends:" || section == "credentials:") {
 		commented = sub(/^# /, "", line)
 		sub(/^- /, "", line)
 		if (commented) {

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What of appliance/azure can be checked without Azure: the address plan, user-data, keyvault-key."""
+"""What of appliance/azure can be checked without Azure: the address plan, user-data."""
 
-import http.server
 import ipaddress
-import json
 import os
 import re
 import subprocess
-import threading
 
 import pytest
 
@@ -96,48 +93,3 @@ def test_the_configuration_of_user_data_is_good(lab, tmp_path):
     text = re.sub(r"(?m)^      ", "", script).replace("@CLIENT_PREFIXES@", "10.0.0.0/8").replace(
         "@INSIDE_GATEWAY@", "10.80.10.1")
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
-
-
-class Vault(http.server.BaseHTTPRequestHandler):
-    secret, refused = "the-service-key", False
-
-    def do_GET(self):
-        token = {"access_token": "token-1"}
-        if self.path.startswith("/metadata/"):
-            good, body = self.headers["Metadata"] == "true" and "vault.azure.net" in self.path, token
-        else:
-            good = self.headers["Authorization"] == "Bearer token-1" and not Vault.refused
-            body = {"value": Vault.secret}
-        self.send_response(200 if good else 403)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode() if good else b"{}")
-
-    def log_message(self, *_):
-        pass
-
-
-def test_a_key_comes_from_the_vault(tmp_path):
-    server = http.server.HTTPServer(("127.0.0.1", 0), Vault)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    base, key = f"http://127.0.0.1:{server.server_port}", tmp_path / "openai.key"
-
-    def fetch(url=None):
-        return subprocess.run([os.path.join(AZURE, "keyvault-key"), url or base + "/secrets/openai", str(key)],
-                              env={**os.environ, "IMDS": base}, capture_output=True, text=True, check=False)
-
-    try:
-        done = fetch()
-        assert done.returncode == 0, done
-        assert key.read_text().strip() == Vault.secret and key.stat().st_mode & 0o777 == 0o600
-        assert fetch().returncode == 3  # the same as before
-        Vault.secret = "another-key"
-        assert fetch().returncode == 0 and key.read_text().strip() == "another-key"
-        Vault.refused = True
-        done = fetch()
-        assert done.returncode == 1 and "cannot be read" in done.stderr and "token-1" not in done.stderr
-        assert key.read_text().strip() == "another-key" and os.listdir(tmp_path) == ["openai.key"]
-        assert fetch("https://elsewhere.example/secrets/x").returncode == 1
-    finally:
-        Vault.refused = False
-        server.shutdown()
-        server.server_close()

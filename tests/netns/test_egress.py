@@ -31,6 +31,8 @@ def test_workers_may_not_go_where_the_machine_gets_its_secrets(lab, appliance, p
     for address, port in forbidden:
         assert connects(gate.namespace, USERS["worker"], address, port) == "EACCES", (address, port)
         assert connects(gate.namespace, USERS["shipper"], address, port) != "EACCES", (address, port)
+    # The machine's identity is the keeper's business.
+    assert connects(gate.namespace, USERS["keeper"], METADATA, 80) != "EACCES"
     # The host agent is also the name server, and the collector's machine has other ports.
     gate.namespace.ip("route", "add", HOST_AGENT, "via", COLLECTOR)
     for address, port in ((HOST_AGENT, 53), (COLLECTOR, 443), (network.REGION_A, 443)):

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from lab import network
+from lab.certificates import DAY
 from lab.client import azure_path, chat_body
 from lab.load import Load
 from lab.process import wait_for
@@ -180,6 +181,57 @@ def test_what_is_the_clients_doing_stays_with_it(regions, pool, prompt):
     assert gate.caller.chat(POOL, prompt).status == 404
     assert regions.west.count() == 0
     assert backends(gate).keys() == {("east", ""), ("west", "")}
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500])
+def test_a_key_that_is_not_for_files_is_one_for_models(regions, pool, prompt, status):
+    """Nobody can take a backend out by calls that it refuses."""
+    regions.east.meets(status=status)
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 1})
+    gate.caller.call(POOL, FILES, method="GET", headers={"api-key": "k"})
+    regions.east.meets()
+    assert answered(gate, prompt).header("x-ms-region") == "east"
+    assert state(gate, "east", "") == state(gate, "east") == "closed"
+
+
+def test_what_belongs_to_the_clients_key_goes_with_it(regions, pool, prompt):
+    gate = pool(of=("east",))
+    answered(gate, prompt, headers={"OpenAI-Organization": "org-1", "openai-project": "p", "x-mine": "1"})
+    got = regions.east.origin.request()
+    assert got.all("openai-organization") == got.all("openai-project") == []
+    assert got.header("x-mine") == "1"
+
+
+def test_a_region_whose_certificate_has_expired(lab, regions, pool, prompt):
+    expired = lab.certificates.root.issue(regions.east.host, start=-2 * DAY, end=-DAY)
+    lab.certificates.install(regions.east.host, *expired)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    assert answered(gate, prompt).header("x-ms-region") == "west"
+    assert regions.east.count() == 0
+
+
+def test_a_region_that_moves(lab, regions, pool, prompt):
+    """By the DNS: calls follow, and nothing fails meanwhile."""
+    lab.names.ttl, before = 1, lab.names.ttl
+    try:
+        lab.names.set(regions.east.host, regions.east.address)
+        gate = lab.appliance({"endpoints": {"ttl_floor": "1s"}})
+        config = regions.config(gate, of=("east", "west"), west={"priority": 2})
+        del config["backends"][0]["addresses"]
+        gate.write_config(config)
+        try:
+            gate.start()
+            gate.caller = lab.client(gate)
+            assert answered(gate, f"{prompt} before").header("x-ms-region") == "east"
+            lab.names.set(regions.east.host, regions.north.address)
+            regions.east.down()
+            answered(gate, f"{prompt} meanwhile")
+            wait_for(lambda: answered(gate, f"{prompt} after").header("x-ms-region") == "north", "the move")
+            gate.stop()
+        finally:
+            gate.close()
+    finally:
+        lab.names.ttl = before
 
 
 def test_a_pause_is_kept_and_then_over(regions, pool, prompt):

@@ -44,7 +44,7 @@ def test_killed_workers(gate, client, prompt):
     load.assert_recorded(gate)
 
 
-@pytest.mark.parametrize("role", ["shipper", "signer", "scout"])
+@pytest.mark.parametrize("role", ["shipper", "signer", "scout", "keeper"])
 def test_killed_others_cut_nothing(gate, client, prompt, role):
     with Load(client, AZURE, prompt) as load:
         for _ in range(3):

@@ -122,7 +122,7 @@ def test_upgrades_under_load_cut_nothing(installed, gate, client, prompt):
         wait_for(load.more(20), "calls after the last upgrade")
     load.assert_nothing_failed()
     load.assert_recorded(gate)
-    wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 5, "end of the old processes")
+    wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 6, "end of the old processes")
     assert not set(signer) & set(gate.children("signer"))
     # A life of the daemon, and every process of it with a number of its own.
     events = [event for event in gate.events() if prompt in event.get("gen_ai.input.messages", "")]
@@ -296,7 +296,7 @@ def test_a_program_that_cannot_take_over_is_refused(installed, gate, client, pro
 
 
 AGREES = b"""#!/bin/sh
-for argument; do test "$argument" = --check-handover && echo takes over version 2 && %b exit 0; done
+for argument; do test "$argument" = --check-handover && echo takes over version 3 && %b exit 0; done
 exit 1
 """
 
@@ -346,7 +346,7 @@ def test_a_stop_ends_the_trial(installed, gate):
     installed.install(b"#!/bin/sh\nexec sleep 100\n")
     gate.daemon.send(signal.SIGUSR2)
     gate.wait_notified("RELOADING=1")
-    children = wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 6 and descendants_of(gate.daemon.pid), "trial")
+    children = wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 7 and descendants_of(gate.daemon.pid), "trial")
     assert gate.daemon.stop() == 0
     assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
 
@@ -407,7 +407,7 @@ def test_reloads_and_upgrades_during_a_drain(installed, gate, client, origin, pr
     assert gate.event(f"{prompt} streamed")["gen_ai.usage.output_tokens"] == 400
     gate.event(f"{prompt} meanwhile")
     gate.assert_no_gaps()
-    wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 5, "end of all that drained")
+    wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 6, "end of all that drained")
     assert gate.counters()["process.died"] == 0
 
 
@@ -424,8 +424,8 @@ def test_a_signal_during_a_reload_waits_for_its_end(installed, gate, client, pro
 def test_whoever_dies_after_an_upgrade_is_started_again(installed, gate, client, prompt):
     installed.install()
     installed.upgrade()
-    wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 5, "end of the old processes")
-    for role in ("worker", "signer", "shipper", "scout"):
+    wait_for(lambda: len(descendants_of(gate.daemon.pid)) == 6, "end of the old processes")
+    for role in ("worker", "signer", "shipper", "scout", "keeper"):
         killed(gate, role)
     assert client.chat(AZURE, prompt).status == 200
     gate.event(prompt)
@@ -456,8 +456,8 @@ def test_a_stop_after_upgrades_leaves_nothing(installed, gate, client, origin, p
         return min(count() for _ in range(20))
 
     def settled():
-        """The new five, and the worker of the stream with its signer."""
-        return len(descendants_of(gate.daemon.pid)) == 7
+        """The new six, and the worker of the stream with its signer and keeper."""
+        return len(descendants_of(gate.daemon.pid)) == 9
 
     installed.upgrade()
     wait_for(settled, "end of what does not drain")

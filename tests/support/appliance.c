@@ -59,7 +59,7 @@ void appliance_configure(const struct appliance *a, unsigned workers, const char
 		"tls:\n  ca_certificate: %s/ca.pem\n  ca_key: %s/ca.key\n"
 		"audit:\n  spool_directory: %s/spool\n  ring_size: 64KiB\n  content_max: 1KiB\n"
 		"processes:\n  worker: 4001:4101\n  signer: 4002:4102\n  shipper: 4003:4103\n"
-		"  scout: 4004:4104\n  drain_timeout: %s\n",
+		"  scout: 4004:4104\n  keeper: 4005:4105\n  drain_timeout: %s\n",
 		d, workers, d, APPLIANCE_PORT, d, d, d, d, drain);
 	appliance_write(a, "config.yaml", 0644, text);
 }

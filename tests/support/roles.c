@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ struct test_worker {
 	struct role_context *context;
 	struct ring *ring;
 	int wake_shipper;
-	char names[256], key[64];
+	char names[256], key[256];
+	int keeper;
 	struct heartbeat *heartbeat;
 	ev_timer beat;
 	ev_io accept;
@@ -66,6 +68,20 @@ static void write_record(struct test_worker *w)
 	eventfd_write(w->wake_shipper, 1);
 }
 
+/* The last that the keeper has told; waits for the first. */
+static void hear_keeper(struct test_worker *w)
+{
+	struct pollfd readable = {.fd = w->keeper, .events = POLLIN};
+	_Alignas(max_align_t) char memory[512];
+	struct ipc_message m;
+
+	while (poll(&readable, 1, w->key[0] ? 0 : 5000) > 0) {
+		if (ipc_receive(w->keeper, memory, sizeof(memory), &m) <= 0)
+			return;
+		snprintf(w->key, sizeof(w->key), "%s", (const char *)m.body);
+	}
+}
+
 static void obey(struct test_worker *w, char order, char *answer, size_t size)
 {
 	int fd;
@@ -79,6 +95,7 @@ static void obey(struct test_worker *w, char order, char *answer, size_t size)
 		snprintf(answer, size, "%s\n", w->names);
 		break;
 	case 'k':
+		hear_keeper(w);
 		snprintf(answer, size, "%s\n", w->key);
 		break;
 	case 'o':
@@ -169,8 +186,6 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	static const char *const unused[] = {"listener6", "ca_certificate", "tickets", "sources",
 		"standing", "wake_worker", "signer", "ca_key"};
 	struct test_worker *w = calloc(1, sizeof(*w));
-	struct buf key = BUF_EMPTY;
-	int fd;
 
 	w->context = context;
 	list_init(&w->connections);
@@ -179,10 +194,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	ev_io_start(context->loop, &w->accept);
 	w->ring = ring_map(take(w, "ring"), true, why);
 	w->wake_shipper = take(w, "wake_shipper");
-	fd = take(w, "key:main");
-	if (fd >= 0 && file_read_fd(fd, 32, &key, why) == 0)
-		snprintf(w->key, sizeof(w->key), "%.*s", SLICE_ARG(buf_slice(&key)));
-	buf_free(&key);
+	w->keeper = take(w, "keeper");
 	for (size_t i = 0; i < sizeof(unused) / sizeof(unused[0]); i++)
 		take(w, unused[i]);
 	if (!w->ring || beat(w, why)) {
@@ -197,6 +209,17 @@ static void no_message(void *state, struct ipc_message *message)
 {
 	(void)state;
 	(void)message;
+}
+
+static void worker_message(void *state, struct ipc_message *message)
+{
+	struct test_worker *w = state;
+
+	if (message->type != CONTROL_KEEPER || message->nfds != 1)
+		return;
+	close(w->keeper);
+	w->keeper = message->fds[0];
+	message->fds[0] = -1;
 }
 
 static void worker_drain(void *state, bool patient)
@@ -229,7 +252,7 @@ static void worker_close(void *state)
 }
 
 static const struct role test_worker = {
-	"worker", worker_init, no_message, worker_drain, worker_close};
+	"worker", worker_init, worker_message, worker_drain, worker_close};
 
 /* ---- signer ---- */
 
@@ -271,6 +294,58 @@ static int scout_init(struct role_context *context, void **state, struct why *wh
 
 static const struct role test_scout = {
 	"scout", scout_init, no_message, drain_at_once, close_nothing};
+
+/* ---- keeper ---- */
+
+/* Tells every worker what is in the first credential's file, or why there is none. */
+struct test_keeper {
+	struct role_context *context;
+	char key[256];
+	int peers[PEERS_MAX];
+	size_t npeers;
+};
+
+static int keeper_init(struct role_context *context, void **state, struct why *why)
+{
+	struct test_keeper *k = calloc(1, sizeof(*k));
+
+	(void)why;
+	k->context = context;
+	*state = k;
+	return 0;
+}
+
+static void keeper_message(void *state, struct ipc_message *m)
+{
+	struct test_keeper *k = state;
+	const struct control_file *file = m->body;
+	size_t first = 0;
+
+	if (m->type == CONTROL_PEER && m->nfds == 1 && k->npeers < PEERS_MAX) {
+		first = k->npeers;
+		k->peers[k->npeers++] = m->fds[0];
+		m->fds[0] = -1;
+	} else if (m->type == CONTROL_FILE && m->nfds == 1) {
+		ssize_t n = read(m->fds[0], k->key, sizeof(k->key) - 1);
+
+		k->key[n > 0 ? n : 0] = '\0';
+	} else if (m->type == CONTROL_FILE) {
+		snprintf(k->key, sizeof(k->key), "%s", file->why);
+	} else {
+		return;
+	}
+	for (size_t i = first; i < k->npeers && k->key[0]; i++)
+		ipc_send(k->peers[i], 1, k->key, strlen(k->key) + 1, NULL, 0);
+}
+
+static void keeper_drain(void *state, bool patient)
+{
+	(void)patient;
+	role_exit(((struct test_keeper *)state)->context);
+}
+
+static const struct role test_keeper = {
+	"keeper", keeper_init, keeper_message, keeper_drain, free};
 
 /* ---- shipper ---- */
 
@@ -409,4 +484,5 @@ const struct role_table test_roles = {{
 	[ROLE_WORKER] = &test_worker,
 	[ROLE_SHIPPER] = &test_shipper,
 	[ROLE_SCOUT] = &test_scout,
+	[ROLE_KEEPER] = &test_keeper,
 }};

@@ -318,3 +318,10 @@ def test_the_slowest_come_first(collector):
     lines = run("--limit", "2").stdout.splitlines()
     assert lines[0].split()[0] == "TOOK" and [line.split()[0] for line in lines[1:]] == ["0.901", "0.900"]
     assert run("--limit", "0").returncode == 2
+
+
+def test_health_tells_the_rest_when_gaps_cannot_be_looked_for(filled):
+    os.unlink(f"{filled.store}/key")
+    health = filled.ask("health", filled.session())
+    assert "key" in health["unchecked"] and "missing" not in health
+    assert [d["events"] for d in health["days"]] == [4]

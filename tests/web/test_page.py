@@ -39,7 +39,10 @@ def fill(c):
     agent = {"ip": "10.20.9.9", "gen_ai.request.user": "grace"}
     for i, (prompt, answer) in enumerate([(first, [{"role": "assistant", "content": None, "tool_calls": [TOOL]}]),
                                           (second, "It is open."), (third, "Now it is shut again, and the inner one is open.")]):
-        events.append(call(prompt, answer, agent["ip"], at=now - 60 + i, **{"gen_ai.request.user": "grace"}))
+        made = [{"connected": True, "backend": "east", "region": "eastus", "status": 429, "left": "throttled"},
+                {"connected": True, "backend": "west", "status": 200, "first_byte": 210_000_000}]
+        events.append(call(prompt, answer, agent["ip"], at=now - 60 + i, **{
+            "gen_ai.request.user": "grace", "attempts": 2, "attempts.made": json.dumps(made)}))
     events.append(call([{"role": "user", "content": HOSTILE}, {"role": HOSTILE, "content": [{"type": "text", "text": HOSTILE}]}],
                        HOSTILE + "<script>alert(2)</script>", "10.20.6.6", model="m" + HOSTILE, at=now - 30,
                        **{"gen_ai.request.user": "mallory", "tls.server_name": HOSTILE, "error.message": HOSTILE}))
@@ -63,6 +66,8 @@ def test_the_page_is_walked_by_keyboard(collector, tmp_path, scheme):
     assert steps["denied"] == 31 and steps["exported"] == 3
     assert "3 messages" in steps["folded"]  # with the tool's answer beside its call
     assert "raise_gate" in steps["callAndResult"] and "raised" in steps["callAndResult"]
+    assert [" ".join(line.split()) for line in steps["attempts"]] == [
+        "✕ left east eastus status 429 throttled", "✓ answered west status 200, first byte after 210 ms"]
     drawn = "".join(steps["hostile"])
     for name in ("U+202E", "U+2066", "U+200B", "U+001B", "U+E0041"):
         assert f"⟨{name}⟩" in drawn

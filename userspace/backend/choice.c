@@ -100,9 +100,6 @@ struct choice choice_of(const struct pool *pool, const struct choice_view *views
 {
 	struct choice choice = {.member = best_of(pool, views, query, false, now_ns)};
 
-	/* Without another one to turn to, a client that is let through loses nothing. */
-	if (pool->n == 1)
-		return (struct choice){.member = query->tried & 1 ? -1 : 0};
 	if (choice.member < 0)
 		choice.member = best_of(pool, views, query, true, now_ns);
 	if (choice.member >= 0) {
@@ -159,6 +156,9 @@ struct choice pool_choose(struct standing *standing, const struct pool *pool,
 	struct choice choice;
 	struct rows rows;
 
+	/* Without another one to turn to, a client that is let through loses nothing. */
+	if (pool->n == 1)
+		return (struct choice){.member = query->tried & 1 ? -1 : 0};
 	for (unsigned i = 0; i < pool->n; i++)
 		views[i] = pool_view(standing, pool->members[i].name, query->deployment, now_ns);
 	for (;;) {

@@ -35,12 +35,12 @@ struct choice {
 	bool paused;	  /* one of them would, but asked for a pause */
 };
 
-/* The choice itself, by views of all members. Does not claim a probe. The only member of a pool is
- * asked whatever is known of it. */
+/* The choice itself, by views of all members. Does not claim a probe. */
 struct choice choice_of(const struct pool *pool, const struct choice_view *views,
 	const struct choice_query *query, uint64_t now_ns);
 
-/* Looks at the members, chooses, and claims the probe if it has to be one. */
+/* Looks at the members, chooses, and claims the probe if it has to be one. The only member of a pool is
+ * asked whatever is known of it. */
 struct choice pool_choose(struct standing *standing, const struct pool *pool,
 	const struct choice_query *query, uint64_t now_ns);
 

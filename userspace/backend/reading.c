@@ -55,9 +55,11 @@ static bool read_count(struct slice value, uint64_t *count)
 
 static bool read_time(struct slice value, uint64_t unit, uint64_t *ns)
 {
-	if (!take_number(&value, unit, ns) || value.len)
+	uint64_t number;
+
+	if (!take_number(&value, unit, &number) || value.len)
 		return false;
-	*ns = capped(*ns);
+	*ns = capped(number);
 	return true;
 }
 

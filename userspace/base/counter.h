@@ -84,6 +84,11 @@
 	X(RESPONSE_MALFORMED, "response.malformed", "responses refused as malformed HTTP") \
 	X(RESPONSE_TRUNCATED, "response.truncated", "streams that ended without their end mark") \
 	X(RESPONSE_UNREADABLE, "response.unreadable", "response bodies forwarded unread: an unknown coding") \
+	/* credentials */ \
+	X(CREDENTIAL_RENEWED, "credential.renewed", "times that a credential got another value than before, or its first") \
+	X(CREDENTIAL_FAILED, "credential.failed", "attempts to get a credential that failed: the last good value stays") \
+	X(CREDENTIAL_REFUSED, "credential.refused", "times that a service did not take the latest value of a credential") \
+	X(CREDENTIAL_MISSING, "credential.missing", "requests answered with 503 for there was no credential for their backend") \
 	/* origins */ \
 	X(ORIGIN_CONNECTED, "origin.connected", "verified connections made to origins") \
 	X(ORIGIN_UNRESOLVED, "origin.unresolved", "connections not made: the name has no address") \
@@ -218,6 +223,7 @@ enum counter_slot {
 	COUNTER_SLOT_SIGNER,
 	COUNTER_SLOT_SHIPPER,
 	COUNTER_SLOT_SCOUT,
+	COUNTER_SLOT_KEEPER,
 	COUNTER_SLOT_WORKER /* + index of the worker modulo COUNTER_WORKERS */
 };
 #define COUNTER_WORKERS 64

@@ -8,6 +8,7 @@
 /* The failure function of Knuth, Morris and Pratt: of the first i + 1 bytes, how many of the last
  * ones are the first ones again. */
 struct secret {
+	size_t uses;
 	size_t len;
 	size_t *again;
 	char *text;
@@ -27,6 +28,7 @@ struct secret *secret_new(struct slice text)
 		return NULL;
 	}
 	memcpy(secret->text, text.data, text.len);
+	secret->uses = 1;
 	secret->len = text.len;
 	for (size_t i = 1; i < text.len; i++) {
 		while (matched && text.data[i] != text.data[matched])
@@ -37,9 +39,15 @@ struct secret *secret_new(struct slice text)
 	return secret;
 }
 
+struct secret *secret_share(struct secret *secret)
+{
+	secret->uses++;
+	return secret;
+}
+
 void secret_free(struct secret *secret)
 {
-	if (!secret)
+	if (!secret || (secret->uses && --secret->uses))
 		return;
 	if (secret->text)
 		explicit_bzero(secret->text, secret->len);

@@ -14,8 +14,11 @@
 
 struct secret;
 
-/* Copies the text, at least one byte. NULL without memory. secret_free wipes it. */
+/* Copies the text, at least one byte. NULL without memory. */
 struct secret *secret_new(struct slice text);
+/* The same, to be freed once more: who still needs it keeps it while others go on to a newer one. */
+struct secret *secret_share(struct secret *secret);
+/* The last one wipes it. NULL is fine. */
 void secret_free(struct secret *secret);
 struct slice secret_text(const struct secret *secret);
 

@@ -13,7 +13,8 @@ static size_t cell_draw(FILE *out, struct slice text, size_t max)
 
 	/* Without memory there is less to be seen, which is no harm. */
 	(void)visible_draw(text, max, &drawn, &characters);
-	fwrite(buf_slice(&drawn).data, 1, buf_len(&drawn), out);
+	if (buf_len(&drawn))
+		fwrite(buf_slice(&drawn).data, 1, buf_len(&drawn), out);
 	buf_free(&drawn);
 	return characters;
 }

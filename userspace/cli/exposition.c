@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "backend/breaker.h"
 #include "base/clock.h"
 #include "cli/inspecting.h"
 #include "cli/record_state.h"
@@ -374,6 +375,62 @@ static void print_selftest(const struct selftest_outcome *selftest, FILE *out)
 			selftest->results[i]);
 }
 
+/* ---- the backends ---- */
+
+struct backend_count {
+	const char *name, *type, *help;
+	size_t member; /* of struct standing_row; 0: whether it is asked now */
+};
+
+static void print_backend(const struct backend_count *count, const char *backend,
+	const struct standing_row *row, FILE *out)
+{
+	char deployment[STANDING_NAME];
+	uint64_t until_ns, value;
+
+	snprintf(deployment, sizeof(deployment), "%.*s",
+		(int)strnlen(row->deployment, STANDING_NAME - 1), row->deployment);
+	if (count->member)
+		value = atomic_load_explicit(
+			(const _Atomic uint64_t *)(const void *)((const char *)row + count->member),
+			memory_order_relaxed);
+	else
+		value = breaker_state(row, clock_monotonic_ns(), &until_ns) <= BREAKER_LOW;
+	fprintf(out, "sallyport_%s{backend=\"%s\",deployment=\"", count->name, backend);
+	print_escaped(out, deployment, true);
+	fprintf(out, "\"} %" PRIu64 "\n", value);
+}
+
+/* Of each backend as a whole (its deployment is empty), and of each deployment that was asked. */
+static void print_backends(const struct exposition *e, FILE *out)
+{
+#define ROW(member) offsetof(struct standing_row, member)
+	static const struct backend_count counts[] = {
+		{"backend_asked", "gauge", "whether calls go to the backend now", 0},
+		{"backend_calls_total", "counter", "attempts whose outcome is known", ROW(calls)},
+		{"backend_failed_total", "counter", "of those: without an answer", ROW(failed)},
+		{"backend_throttled_total", "counter", "of those: over the limit", ROW(throttled)},
+		{"backend_out_total", "counter", "times that it was taken out", ROW(tripped)},
+		{"backend_input_tokens_total", "counter", "of answers that told them", ROW(input_tokens)},
+		{"backend_cached_tokens_total", "counter", "of those: in the provider's prompt cache",
+			ROW(cached_tokens)},
+	};
+#undef ROW
+
+	for (size_t i = 0; e->standing && i < sizeof(counts) / sizeof(counts[0]); i++) {
+		if (e->config->nbackends)
+			family(out, counts[i].name, counts[i].type, counts[i].help);
+		for (size_t b = 0; b < e->config->nbackends; b++)
+			for (size_t r = 0; r < STANDING_ROWS; r++) {
+				const struct standing_row *row = standing_at(e->standing, r);
+
+				if (row && strncmp(row->backend, e->config->backends[b].name,
+						   STANDING_NAME - 1) == 0)
+					print_backend(&counts[i], e->config->backends[b].name, row, out);
+			}
+	}
+}
+
 void exposition_print(const struct exposition *exposition, FILE *out)
 {
 	struct record_state record;
@@ -390,5 +447,6 @@ void exposition_print(const struct exposition *exposition, FILE *out)
 	record = record_state_read(exposition->counters, clock_monotonic_ns());
 	print_record(&record, out);
 	print_selftest(&exposition->selftest, out);
+	print_backends(exposition, out);
 	print_counters(exposition->counters, out);
 }

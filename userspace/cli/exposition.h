@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "backend/standing.h"
 #include "base/counter.h"
 #include "cli/selftest_result.h"
 #include "config/config.h"
@@ -22,6 +23,7 @@ struct exposition {
 	const struct counters *counters;      /* NULL: no daemon has made the file */
 	size_t sources; /* those with most bytes are shown; the others are one, address="other" */
 	struct selftest_outcome selftest;
+	const struct standing *standing; /* what is known of the backends; NULL: nothing */
 };
 
 void exposition_print(const struct exposition *exposition, FILE *out);

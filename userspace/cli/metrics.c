@@ -44,6 +44,7 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 	struct config *config = NULL;
 	struct datapath_status *kernel = NULL;
 	struct counters *counters = NULL;
+	struct standing *standing = NULL;
 	struct exposition exposition;
 	struct observed observed;
 	char path[4200];
@@ -70,8 +71,10 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 	snprintf(path, sizeof(path), "%s/counters", config->appliance.run_directory);
 	if (counters_open(path, &counters, NULL) < 0)
 		counters = NULL;
-	exposition = (struct exposition){
-		config, kernel, counters, metrics->sources, selftest_result_read(config)};
+	snprintf(path, sizeof(path), "%s/" STANDING_FILE, config->appliance.run_directory);
+	(void)standing_look(path, &standing, NULL);
+	exposition = (struct exposition){config, kernel, counters, metrics->sources,
+		selftest_result_read(config), standing};
 	out = open_memstream(text, len);
 	if (out)
 		exposition_print(&exposition, out);
@@ -80,6 +83,7 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 		*text = NULL;
 		error = why_set(why, ENOMEM, "no memory");
 	}
+	standing_free(standing);
 	counters_close(counters);
 	datapath_status_free(kernel);
 	return error ? error : 200;

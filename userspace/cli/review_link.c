@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -80,8 +81,9 @@ static int link_print(struct slice answer)
 			       : NULL;
 	yyjson_val *root = yyjson_doc_get_root(doc), *url = yyjson_obj_get(root, "url"),
 		   *problem = yyjson_obj_get(root, "error");
+	bool given = yyjson_is_str(url);
 
-	if (yyjson_is_str(url)) {
+	if (given) {
 		cell_text(stdout, slice_of(yyjson_get_str(url), yyjson_get_len(url)), 1024);
 		putchar('\n');
 	} else {
@@ -92,7 +94,7 @@ static int link_print(struct slice answer)
 				 : "the collector gives no answer");
 	}
 	yyjson_doc_free(doc);
-	return yyjson_is_str(url) ? 0 : 1;
+	return given ? 0 : 1;
 }
 
 int cmd_review(int argc, char **argv)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/credential_report.h"
 #include "cli/observed.h"
 #include "cli/option.h"
 #include "cli/say.h"
@@ -26,6 +27,7 @@ static int status_show(const char *path, bool json, size_t most)
 	struct datapath_status *kernel = NULL;
 	struct counters *counters = NULL;
 	struct config *config = NULL;
+	yyjson_doc *credentials = NULL;
 	struct status_report report;
 	struct observed observed;
 	char file[4200];
@@ -45,8 +47,9 @@ static int status_show(const char *path, bool json, size_t most)
 	snprintf(file, sizeof(file), "%s/counters", config->appliance.run_directory);
 	if (counters_open(file, &counters, &why) < 0)
 		counters = NULL;
+	credentials = credential_report_read(config->appliance.run_directory);
 	report = (struct status_report){config, kernel, counters, most,
-		record_state_read(counters, clock_monotonic_ns()),
+		record_state_read(counters, clock_monotonic_ns()), credentials,
 		open_record_read(config->appliance.run_directory)};
 	error = 0;
 	if (json)
@@ -64,6 +67,7 @@ static int status_show(const char *path, bool json, size_t most)
 	else
 		status = 0;
 out:
+	yyjson_doc_free(credentials);
 	counters_close(counters);
 	datapath_status_free(kernel);
 	config_free(config);

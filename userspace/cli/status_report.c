@@ -6,6 +6,7 @@
 #include <yyjson.h>
 
 #include "base/clock.h"
+#include "cli/credential_report.h"
 #include "cli/inspecting.h"
 #include "cli/json_print.h"
 #include "cli/source_report.h"
@@ -279,6 +280,7 @@ void status_report_text(const struct status_report *report, FILE *out)
 {
 	text_kernel(report, out);
 	text_record(report, out);
+	credential_report_text(report->credentials, clock_realtime_ns(), out);
 	text_endpoints(report, out);
 	text_admission(report, out);
 	text_sources(report, out);
@@ -459,6 +461,7 @@ int status_report_json(const struct status_report *report, FILE *out)
 		json_record(doc, root, &report->record);
 		json_kernel(doc, root, report->kernel);
 		json_open(doc, root, report);
+		credential_report_json(report->credentials, doc, root);
 		json_admission(doc, root, report->kernel);
 		json_tables(doc, root, report->kernel);
 		counters = report->counters ? yyjson_mut_obj_add_obj(doc, root, "counters") : NULL;

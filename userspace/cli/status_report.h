@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <yyjson.h>
 
 #include "base/counter.h"
 #include "config/config.h"
@@ -18,6 +19,7 @@ struct status_report {
 	const struct counters *counters; /* NULL: no daemon has made the file */
 	size_t most;			 /* rows of endpoints and of sources; 0: all */
 	struct record_state record;
+	yyjson_doc *credentials; /* credential_report_read; NULL: no daemon tells */
 	struct open_record open; /* when connections passed unseen the last time */
 };
 

@@ -73,16 +73,15 @@ void event_json_last(struct slice messages, struct buf *out)
 static yyjson_mut_val *event_json_string(yyjson_mut_doc *doc, struct slice key, struct slice text)
 {
 	/* These are JSON in the record: as values they can be looked into. */
-	static const struct slice inner[] = {{"gen_ai.input.messages", 21},
-		{"gen_ai.output.messages", 22}, {"gen_ai.tools", 12},
-		{"gen_ai.response.finish_reasons", 30}, {"source.drops", 12},
-		{"attempts.made", 13}};
+	static const enum schema_id inner[] = {SCHEMA_ID_input_messages,
+		SCHEMA_ID_output_messages, SCHEMA_ID_tools, SCHEMA_ID_finish_reasons,
+		SCHEMA_ID_source_drops, SCHEMA_ID_attempts_made, SCHEMA_ID_request_tool_types};
 
 	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
 		yyjson_doc *value;
 		yyjson_mut_val *copy;
 
-		if (!slice_equal(key, inner[i]))
+		if (!slice_equal(key, schema_fields[inner[i]].name))
 			continue;
 		value = yyjson_read(text.data, text.len, 0);
 		if (!value)
@@ -124,7 +123,7 @@ static yyjson_mut_val *event_json_value(
 	X(request_model) X(azure_deployment) X(azure_api_version) X(request_effort)                \
 	X(request_service_tier) X(response_id) X(response_model) X(finish_reasons)                 \
 	X(response_service_tier) X(usage_source) X(request_user) X(body_problem) X(request_edit)   \
-	X(response_request_id) X(source_drops) X(drop_reason) X(datapath_subject)                  \
+	X(response_request_id) X(attempts_made) X(request_tool_types) X(source_drops) X(drop_reason) X(datapath_subject)                  \
 	X(datapath_state) X(datapath_reason) X(bypass_reason)
 
 static bool event_json_is_number_or_name(struct slice key, const msgpack_object *value)

@@ -96,6 +96,29 @@ struct config_endpoints {
 	uint64_t grace_ns;	/* an address stays an endpoint this long after it left the DNS: 10 min */
 };
 
+enum config_credential_from {
+	CONFIG_CREDENTIAL_FILE,
+	CONFIG_CREDENTIAL_SYSTEMD,
+	/* From here on they are fetched over the network. */
+	CONFIG_CREDENTIAL_KEY_VAULT,
+	CONFIG_CREDENTIAL_MANAGED_IDENTITY,
+	CONFIG_CREDENTIAL_APP,
+};
+
+/* What calls to a backend are made with. The keeper has it, and workers have the value of now. */
+struct config_credential {
+	char *name;
+	enum config_credential_from from;
+	char *file;		/* FILE: one line, opened by the parent */
+	char *secret;		/* KEY_VAULT: its URL, https://…/secrets/… */
+	uint64_t refresh_ns;	/* KEY_VAULT: so often it is asked whether there is another value: 5 min */
+	char *audience;		/* of a token: https://cognitiveservices.azure.com */
+	char *identity;		/* client id of a managed identity; NULL: the machine's only one */
+	char *tenant, *client_id; /* of an app registration; NULL: the managed identity asks */
+	char *client_secret_file, *client_certificate; /* one of the two; opened by the parent */
+	char *authority;	/* login.microsoftonline.com */
+};
+
 enum config_provider { CONFIG_PROVIDER_AZURE, CONFIG_PROVIDER_OPENAI };
 
 /* A name, or pattern "*.openai.azure.com" (one label), whose calls are inspected. */
@@ -117,7 +140,8 @@ struct config_backend {
 	struct address_port *addresses;	/* overrides the resolver; port 0: port below */
 	size_t naddresses;
 	uint16_t port;		/* 443 */
-	char *key_file;		/* service key, opened by the parent; NULL: the client's passes */
+	char *key_file;		/* the short form of a credential from a file */
+	struct config_credential *credential; /* NULL: the client's passes; key_file's, too */
 	enum { CONFIG_KEY_API_KEY, CONFIG_KEY_BEARER } key_header;
 	char *region;		/* for events; may be NULL */
 	uint32_t priority;	/* in its pools: the lowest that is alive is asked … */
@@ -234,7 +258,7 @@ struct config_identity {
 };
 
 struct config_processes {
-	struct config_identity worker, signer, shipper, scout; /* "user", "user:group" or numbers */
+	struct config_identity worker, signer, shipper, scout, keeper; /* "user", "user:group" or numbers */
 	uint64_t drain_ns;	/* SIGTERM: exchanges in flight have this long: 30 s */
 };
 
@@ -250,6 +274,9 @@ struct config {
 	size_t nbackends;
 	struct config_pool *pools;
 	size_t npools;
+	/* As listed in the file, then those of key_file, in the order of their backends. */
+	struct config_credential *credentials;
+	size_t ncredentials, nlisted_credentials;
 	struct config_tls tls;
 	struct config_tcp tcp;
 	struct config_http http;
@@ -289,6 +316,31 @@ enum config_fail config_fail_of(const struct config *config, const struct config
 void config_fail_modes(const struct config *config, bool modes[2]);
 /* Whether a host of either configuration has another mode in the other. */
 bool config_fail_differs(const struct config *a, const struct config *b);
+
+/* The file that the parent opens for a credential; NULL: it has none. The text is valid as long as
+ * path, which is filled where the credential does not name the file itself. */
+#define CONFIG_PATH_SIZE 4096
+const char *config_credential_path(
+	const struct config_credential *credential, char path[CONFIG_PATH_SIZE]);
+
+/* Whether the value is a token, which goes as Authorization: Bearer whatever key_header says. */
+bool config_credential_is_token(const struct config_credential *credential);
+/* Whether any of them is had by the machine's managed identity, at 169.254.169.254. */
+bool config_uses_managed_identity(const struct config *config);
+
+/* The parts of a URL that scalar_parse has let pass: https://host[:port]/path. */
+struct config_url {
+	char host[256];
+	uint16_t port;
+	const char *path; /* in the URL; "" when there is none */
+};
+struct config_url config_url_split(const char *url);
+
+/* "file", "key-vault" …: the word of the configuration. */
+const char *config_credential_from(const struct config_credential *credential);
+/* In appliance.run_directory, while the daemon runs: an array of JSON objects that tells of each
+ * credential what `sallyport status` shows. */
+#define CREDENTIAL_REPORT_FILE "credentials"
 
 /* Where the events go, for people: the address, or the path of the socket. */
 struct log_quoted config_collector_name(const struct config_audit *audit);

@@ -76,6 +76,7 @@
 	L(addresses, ADDRESS_PORT, addresses, NULL, "0")                                          \
 	S(port, U16, port, "443", "1..65535")                                                     \
 	S(key_file, PATH, key_file, NULL, "")                                                     \
+	S(credential, CREDENTIAL, credential, NULL, "")                                           \
 	S(key_header, CHOICE, key_header, "api-key", "api-key|bearer")                            \
 	S(region, NAME, region, NULL, "")                                                         \
 	S(priority, U32, priority, "1", "1..1000")                                                \
@@ -94,6 +95,20 @@
 	S(retry_time, DURATION, retry_ns, "60s", "0s..1h")                                        \
 	S(first_output_timeout, DURATION, first_output_ns, "0s", "0s..1d")                        \
 	S(affinity, CHOICE, affinity, "prompt", "prompt|key|off")
+
+#define KEYS_CREDENTIAL(S, L)                                                                     \
+	S(name, NAME, name, REQUIRED, "")                                                         \
+	S(from, CHOICE, from, REQUIRED, "file|systemd|key-vault|managed-identity|app")            \
+	S(file, PATH, file, NULL, "")                                                             \
+	S(secret, URL, secret, NULL, "")                                                          \
+	S(refresh, DURATION, refresh_ns, "5m", "1s..1d")                                          \
+	S(audience, URL, audience, "https://cognitiveservices.azure.com", "")                     \
+	S(identity, NAME, identity, NULL, "")                                                     \
+	S(tenant, NAME, tenant, NULL, "")                                                         \
+	S(client_id, NAME, client_id, NULL, "")                                                   \
+	S(client_secret_file, PATH, client_secret_file, NULL, "")                                 \
+	S(client_certificate, PATH, client_certificate, NULL, "")                                 \
+	S(authority, HOST, authority, "login.microsoftonline.com", "")
 
 #define KEYS_TLS(S, L)                                                                            \
 	S(ca_certificate, PATH, ca_certificate, "/etc/sallyport/ca.pem", "")                      \
@@ -170,6 +185,7 @@
 	S(signer, IDENTITY, signer, "sallyport-signer", "")                                       \
 	S(shipper, IDENTITY, shipper, "sallyport-shipper", "")                                    \
 	S(scout, IDENTITY, scout, "sallyport-scout", "")                                          \
+	S(keeper, IDENTITY, keeper, "sallyport-keeper", "")                                       \
 	S(drain_timeout, DURATION, drain_ns, "30s", "0s..1h")
 
 /* The sections that are one mapping, and the type and member of struct config they fill. */

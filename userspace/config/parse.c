@@ -61,7 +61,46 @@ static int parse_name(const struct fill *f)
 	return f->config->appliance.name ? 0 : fill_memory(f);
 }
 
-/* The backends, and the pools, which refer to them. */
+/* backends[].key_file is a credential without a name of its own: it has the backend's. */
+static int parse_key_files(const struct fill *f)
+{
+	struct config *c = f->config;
+
+	for (size_t i = 0; i < c->nbackends; i++) {
+		struct config_backend *backend = &c->backends[i];
+		struct config_credential *made = &c->credentials[c->ncredentials];
+
+		if (!backend->key_file || backend->credential || !backend->name)
+			continue;
+		c->ncredentials++;
+		made->from = CONFIG_CREDENTIAL_FILE;
+		made->name = strdup(backend->name);
+		made->file = strdup(backend->key_file);
+		if (!made->name || !made->file)
+			return fill_memory(f);
+		backend->credential = made;
+	}
+	return 0;
+}
+
+static int parse_credentials(const struct fill *f, const struct raw *raw)
+{
+	struct config *c = f->config;
+	int error;
+
+	/* With room for those of key_file: backends point into the list. */
+	c->credentials = calloc((size_t)raw->credentials_count + raw->backends_count + 1,
+		sizeof(*c->credentials));
+	if (!c->credentials)
+		return fill_memory(f);
+	error = fill_entries(f, &section_credential, (const char *)raw->credentials,
+		sizeof(*raw->credentials), raw->credentials_count, (char *)c->credentials,
+		sizeof(*c->credentials), &c->ncredentials);
+	c->nlisted_credentials = c->ncredentials;
+	return error;
+}
+
+/* The backends, and the pools, which refer to them; and before both what backends refer to. */
 static int parse_pools(const struct fill *f, const struct raw *raw)
 {
 	struct config *c = f->config;
@@ -71,9 +110,14 @@ static int parse_pools(const struct fill *f, const struct raw *raw)
 	c->pools = calloc(raw->pools_count + 1, sizeof(*c->pools));
 	if (!c->backends || !c->pools)
 		return fill_memory(f);
+	error = parse_credentials(f, raw);
+	if (error)
+		return error;
 	error = fill_entries(f, &section_backend, (const char *)raw->backends,
 		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
 		sizeof(*c->backends), &c->nbackends);
+	if (!error)
+		error = parse_key_files(f);
 	return error ? error
 		     : fill_entries(f, &section_pool, (const char *)raw->pools,
 			       sizeof(*raw->pools), raw->pools_count, (char *)c->pools,
@@ -204,6 +248,9 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->npools; i++)
 		fill_free(&section_pool, &config->pools[i]);
 	free(config->pools);
+	for (size_t i = 0; i < config->ncredentials; i++)
+		fill_free(&section_credential, &config->credentials[i]);
+	free(config->credentials);
 	free(config->hosts);
 	free(config->backends);
 	free(config);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "config/credential_rules.h"
 
 struct rules {
 	const char *name;
@@ -80,11 +81,50 @@ static const char *pool_name(const struct config *config, size_t i)
 	return config->pools[i].name;
 }
 
+static const char *credential_name(const struct config *config, size_t i)
+{
+	return config->credentials[i].name;
+}
+
 static int rules_lists(const struct rules *r)
 {
 	int error = rules_once(r, "backends", r->config->nbackends, backend_name);
 
+	if (!error)
+		error = rules_once(
+			r, "credentials", r->config->nlisted_credentials, credential_name);
 	return error ? error : rules_once(r, "pools", r->config->npools, pool_name);
+}
+
+/* key_file is the short form of a credential that has the backend's name. */
+static int rules_key_file(const struct rules *r, size_t i)
+{
+	const struct config *c = r->config;
+	const struct config_backend *backend = &c->backends[i];
+
+	if (!backend->key_file)
+		return 0;
+	if (backend->credential < &c->credentials[c->nlisted_credentials])
+		return problem_set(r->problems, EINVAL,
+			"%s:%u: backends[%zu].credential: expected a credential or a key_file, found "
+			"both",
+			r->name, entry_line(r, "backends", i, "credential"), i);
+	for (size_t k = 0; k < c->nlisted_credentials; k++)
+		if (strcmp(c->credentials[k].name, backend->name) == 0)
+			return problem_set(r->problems, EINVAL,
+				"%s:%u: backends[%zu].name: expected another name than that of a "
+				"credential, for a backend with a key_file, found \"%s\"",
+				r->name, entry_line(r, "backends", i, "name"), i, backend->name);
+	return 0;
+}
+
+static int rules_credentials(const struct rules *r)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < r->config->nbackends && !error; i++)
+		error = rules_key_file(r, i);
+	return error ? error : credential_rules_check(r->name, r->root, r->config, r->problems);
 }
 
 /* Under a wildcard the client names the resource: it would get the key of ours. */
@@ -93,11 +133,11 @@ static int rules_host_key(
 {
 	const struct config_host *host = &r->config->hosts[i];
 
-	if (*host->pattern != '*' || !backend || !backend->key_file || backend->host)
+	if (*host->pattern != '*' || !backend || !backend->credential || backend->host)
 		return 0;
 	return problem_set(r->problems, EINVAL,
 		"%s:%u: hosts[%zu].%s: expected a backend with a host, or without a "
-		"key_file, for a pattern with \"*\", found \"%s\", whose key would go to "
+		"key_file or credential, for a pattern with \"*\", found \"%s\", whose key would go to "
 		"whatever name under \"%s\" a client asks for; give that backend its host, or "
 		"list the names one by one",
 		r->name, entry_line(r, "hosts", i, key), i, key, backend->name, host->pattern);
@@ -324,29 +364,36 @@ static int rules_tls(const struct rules *r)
 	return 0;
 }
 
-/* Who may read the CA's key has a uid of his own: processes of one uid can look at each other. */
+/* Who holds the CA's key or the services' has a uid of its own: processes of one uid can look at
+ * each other. */
 static int rules_processes(const struct rules *r)
 {
 	const struct config_processes *p = &r->config->processes;
 	const struct {
-		const char *key;
+		const char *key, *holds;
 		const struct config_identity *identity;
-	} others[] = {{"worker", &p->worker}, {"shipper", &p->shipper}, {"scout", &p->scout}};
+	} all[] = {{"signer", "the CA's key", &p->signer},
+		{"keeper", "the services' keys", &p->keeper}, {"worker", NULL, &p->worker},
+		{"shipper", NULL, &p->shipper}, {"scout", NULL, &p->scout}};
 
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (others[i].identity->uid != p->signer.uid || others[i].identity->missing || p->signer.missing)
-			continue;
-		return refuse(r, "processes", others[i].key,
-			"expected another user than that of signer, who holds the CA's key, found \"%s\"",
-			log_quote(slice_of_string(others[i].identity->name)).text);
-	}
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		for (size_t before = 0; before < i && all[before].holds; before++) {
+			if (all[i].identity->uid != all[before].identity->uid ||
+				all[i].identity->missing || all[before].identity->missing)
+				continue;
+			return refuse(r, "processes", all[i].key,
+				"expected another user than that of %s, who holds %s, found \"%s\"",
+				all[before].key, all[before].holds,
+				log_quote(slice_of_string(all[i].identity->name)).text);
+		}
 	return 0;
 }
 
 void rules_check(const char *name, const struct node *root, const struct config *config,
 	struct problems *problems)
 {
-	static int (*const rules[])(const struct rules *) = {rules_names, rules_lists, rules_keys,
+	static int (*const rules[])(const struct rules *) = {rules_names, rules_lists, rules_credentials,
+		rules_keys,
 		rules_pools, rules_dialects, rules_datapath, rules_admission, rules_tls,
 		rules_audit, rules_processes};
 	const struct rules r = {name, root, config, problems};

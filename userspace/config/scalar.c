@@ -219,6 +219,36 @@ static bool is_path(const char *text)
 	return text[0] == '/' && strlen(text) < 4096;
 }
 
+/* https://host[:port][/path], without userinfo, query and fragment. */
+static bool is_url(const char *text)
+{
+	char host[256];
+	const char *at = text + strlen("https://");
+	size_t len;
+	uint64_t port;
+
+	if (strncmp(text, "https://", strlen("https://")) != 0 || strlen(text) > 1024)
+		return false;
+	len = strcspn(at, ":/");
+	if (len >= sizeof(host))
+		return false;
+	memcpy(host, at, len);
+	host[len] = '\0';
+	at += len;
+	if (*at == ':') {
+		char digits[6] = "";
+
+		len = strcspn(++at, "/");
+		if (!len || len >= sizeof(digits))
+			return false;
+		memcpy(digits, at, len);
+		if (scalar_number(digits, &port) < 0 || !port || port > 65535)
+			return false;
+		at += len;
+	}
+	return is_host(host) && strspn(at, "/-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(at);
+}
+
 /* "a=b": either may stand in a path, in a query and in a JSON string as it is. */
 static bool is_mapping(const char *text)
 {
@@ -250,6 +280,8 @@ static int scalar_string(enum scalar_kind kind, const char *text, char **out)
 		good = is_all(text, "!#$%&'*+-.^_`|~", 128);
 	else if (kind == SCALAR_HOST)
 		good = is_host(text);
+	else if (kind == SCALAR_URL)
+		good = is_url(text);
 	else if (kind == SCALAR_MAPPING)
 		good = is_mapping(text);
 	else if (kind == SCALAR_PATTERN && strncmp(text, "*.", 2) == 0)
@@ -345,6 +377,17 @@ static int scalar_pool(
 	return -EINVAL;
 }
 
+static int scalar_credential(
+	const char *text, const struct config *config, struct config_credential **out)
+{
+	for (size_t i = 0; i < config->ncredentials; i++)
+		if (config->credentials[i].name && strcmp(config->credentials[i].name, text) == 0) {
+			*out = &config->credentials[i];
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int scalar_identity_parse(const char *text, struct config_identity *out)
 {
 	struct config_identity identity = {0};
@@ -421,6 +464,8 @@ int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 		return scalar_backend(text, config, out);
 	case SCALAR_POOL:
 		return scalar_pool(text, config, out);
+	case SCALAR_CREDENTIAL:
+		return scalar_credential(text, config, out);
 	default:
 		return scalar_string(kind, text, out);
 	}
@@ -495,6 +540,11 @@ static const char *pool_name(const struct config *config, size_t i)
 	return config->pools[i].name;
 }
 
+static const char *credential_name(const struct config *config, size_t i)
+{
+	return config->credentials[i].name;
+}
+
 struct scalar_expected scalar_expect(
 	enum scalar_kind kind, const char *range, const struct config *config)
 {
@@ -505,6 +555,7 @@ struct scalar_expected scalar_expect(
 		[SCALAR_INTERFACE] = "the name of a network interface",
 		[SCALAR_HEADER] = "the name of an HTTP header",
 		[SCALAR_HOST] = "a host name such as \"api.openai.com\"",
+		[SCALAR_URL] = "an address such as \"https://contoso.vault.azure.net/secrets/key\"",
 		[SCALAR_PATTERN] = "a host name, or a pattern such as \"*.openai.azure.com\"",
 		[SCALAR_MAPPING] = "\"name=other\" of letters, digits, '.', '_', '-' and ':'",
 		[SCALAR_BOOL] = "true or false",
@@ -525,6 +576,9 @@ struct scalar_expected scalar_expect(
 		expect_name(&e, "backend", backend_name, config, config ? config->nbackends : 0);
 	else if (kind == SCALAR_POOL)
 		expect_name(&e, "pool", pool_name, config, config ? config->npools : 0);
+	else if (kind == SCALAR_CREDENTIAL)
+		expect_name(&e, "credential", credential_name, config,
+			config ? config->ncredentials : 0);
 	else if (kind == SCALAR_DURATION)
 		snprintf(e.text, sizeof(e.text), "a duration from %s to %s, such as \"30s\"", from, to);
 	else if (kind == SCALAR_SIZE)

@@ -17,6 +17,7 @@
 	X(INTERFACE, char *)                                                                      \
 	X(HEADER, char *)	   /* a field name (RFC 9110 5.1), lower case */                  \
 	X(HOST, char *)		   /* a DNS name, lower case, no final dot */                     \
+	X(URL, char *)		   /* "https://", HOST, perhaps a port, and a path without a query */ \
 	X(MAPPING, char *)	   /* NAME, "=" and NAME; a NAME may have ':' here */             \
 	X(PATTERN, char *)	   /* HOST, or "*." and a HOST */                                 \
 	X(CHOICE, int)		   /* an enum whose members are in the order of the range */      \
@@ -30,7 +31,8 @@
 	X(ADDRESS_PORT, struct address_port)                                                      \
 	X(IDENTITY, struct config_identity)                                                       \
 	X(BACKEND, struct config_backend *) /* the name of one of config->backends */             \
-	X(POOL, struct config_pool *)	   /* of one of config->pools */
+	X(POOL, struct config_pool *)	   /* of one of config->pools */                          \
+	X(CREDENTIAL, struct config_credential *) /* of one of config->credentials */
 
 enum scalar_kind {
 #define SCALAR_ENUM(KIND, type) SCALAR_##KIND,
@@ -42,7 +44,8 @@ enum scalar_kind {
 size_t scalar_size(enum scalar_kind kind);
 
 /* Parses text as kind within range (see keys.h) into *out, whose former content is forgotten;
- * strings are malloc'ed. config is where a BACKEND or POOL is looked up. 0, -EINVAL, -ENOMEM. */
+ * strings are malloc'ed. config is where a BACKEND, POOL or CREDENTIAL is looked up.
+ * 0, -EINVAL, -ENOMEM. */
 int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 	const struct config *config, void *out);
 /* Frees what scalar_parse allocated in *out. */

@@ -57,6 +57,10 @@ static const cyaml_schema_field_t host_fields[] = {
 static const cyaml_schema_field_t backend_fields[] = {
 	KEYS_BACKEND(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
 #undef RAW
+#define RAW raw_credential
+static const cyaml_schema_field_t credential_fields[] = {
+	KEYS_CREDENTIAL(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+#undef RAW
 #define RAW raw_pool
 static const cyaml_schema_field_t pool_fields[] = {
 	KEYS_POOL(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
@@ -67,6 +71,9 @@ static const cyaml_schema_value_t host_entry = {
 };
 static const cyaml_schema_value_t backend_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_backend, backend_fields),
+};
+static const cyaml_schema_value_t credential_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_credential, credential_fields),
 };
 static const cyaml_schema_value_t pool_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_pool, pool_fields),
@@ -79,6 +86,8 @@ const cyaml_schema_field_t schema_sections[] = {
 	CYAML_FIELD_SEQUENCE("hosts", FIELD_FLAGS, struct raw, hosts, &host_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE(
 		"backends", FIELD_FLAGS, struct raw, backends, &backend_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("credentials", FIELD_FLAGS, struct raw, credentials,
+		&credential_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("pools", FIELD_FLAGS, struct raw, pools, &pool_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_END};
 
@@ -153,6 +162,11 @@ static const struct key host_keys[] = {KEYS_HOST(ROW_SCALAR, ROW_LIST)};
 static const struct key backend_keys[] = {KEYS_BACKEND(ROW_SCALAR, ROW_LIST)};
 #undef RAW
 #undef OUT
+#define RAW raw_credential
+#define OUT config_credential
+static const struct key credential_keys[] = {KEYS_CREDENTIAL(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
 #define RAW raw_pool
 #define OUT config_pool
 static const struct key pool_keys[] = {KEYS_POOL(ROW_SCALAR, ROW_LIST)};
@@ -167,4 +181,6 @@ const struct section sections[SECTION_COUNT] = {
 };
 const struct section section_host = {"hosts", host_keys, COUNT(host_keys), 0, 0};
 const struct section section_backend = {"backends", backend_keys, COUNT(backend_keys), 0, 0};
+const struct section section_credential = {
+	"credentials", credential_keys, COUNT(credential_keys), 0, 0};
 const struct section section_pool = {"pools", pool_keys, COUNT(pool_keys), 0, 0};

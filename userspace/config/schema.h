@@ -16,6 +16,7 @@ SECTIONS(RAW_SECTION)
 RAW_SECTION(host, HOST)
 RAW_SECTION(backend, BACKEND)
 RAW_SECTION(pool, POOL)
+RAW_SECTION(credential, CREDENTIAL)
 
 struct raw {
 #define RAW_MEMBER(section, KEYS) struct raw_##section section;
@@ -27,6 +28,8 @@ struct raw {
 	unsigned backends_count;
 	struct raw_pool *pools;
 	unsigned pools_count;
+	struct raw_credential *credentials;
+	unsigned credentials_count;
 };
 
 extern const cyaml_schema_value_t schema;
@@ -34,7 +37,7 @@ extern const cyaml_schema_field_t schema_sections[];
 
 #define SECTION_COUNT 11
 extern const struct section sections[SECTION_COUNT];
-/* Elements of hosts, backends and pools. */
-extern const struct section section_host, section_backend, section_pool;
+/* Elements of hosts, backends, credentials and pools. */
+extern const struct section section_host, section_backend, section_credential, section_pool;
 
 #endif

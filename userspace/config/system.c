@@ -117,14 +117,49 @@ static void check_bpf_directory(struct system_check *s, const char *path)
 			existing);
 }
 
-static void check_backends(struct system_check *s, const struct config *c)
+static void check_credential(struct system_check *s, unsigned line, const char *key,
+	const struct config_credential *credential)
 {
-	const struct node *entry = s->root ? node_find(s->root, "backends") : NULL;
+	char memory[CONFIG_PATH_SIZE];
+	const char *path = config_credential_path(credential, memory);
+	int fd;
 
+	/* Outside of its service nobody knows where systemd puts it. */
+	if (!path)
+		return;
+	if (!credential->client_certificate) {
+		check_key_file(s, line, key, path);
+		return;
+	}
+	fd = check_secret(s, line, key, path, 0);
+	if (fd < 0)
+		return;
+	close(fd);
+	check_certificate(s, line, key, path);
+}
+
+/* Those of key_file come last, in the order of the backends. */
+static void check_credentials(struct system_check *s, const struct config *c)
+{
+	const struct node *entry = s->root ? node_find(s->root, "credentials") : NULL;
+	char key[64];
+
+	entry = entry ? entry->first : NULL;
+	for (size_t i = 0; i < c->nlisted_credentials; i++, entry = entry ? entry->next : NULL) {
+		const struct config_credential *credential = &c->credentials[i];
+		const char *name = credential->file		     ? "file"
+				   : credential->client_secret_file ? "client_secret_file"
+				   : credential->client_certificate ? "client_certificate"
+								    : "name";
+		const struct node *value = node_find(entry, name);
+
+		snprintf(key, sizeof(key), "credentials[%zu].%s", i, name);
+		check_credential(s, value ? value->line : 0, key, credential);
+	}
+	entry = s->root ? node_find(s->root, "backends") : NULL;
 	entry = entry ? entry->first : NULL;
 	for (size_t i = 0; i < c->nbackends; i++, entry = entry ? entry->next : NULL) {
 		const struct node *value = node_find(entry, "key_file");
-		char key[48];
 
 		snprintf(key, sizeof(key), "backends[%zu].key_file", i);
 		if (c->backends[i].key_file)
@@ -160,7 +195,8 @@ static void check_identities(struct system_check *s, const struct config_process
 	} all[] = {{"worker", "processes.worker", &p->worker},
 		{"signer", "processes.signer", &p->signer},
 		{"shipper", "processes.shipper", &p->shipper},
-		{"scout", "processes.scout", &p->scout}};
+		{"scout", "processes.scout", &p->scout},
+		{"keeper", "processes.keeper", &p->keeper}};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i].identity->missing)
@@ -200,7 +236,7 @@ size_t config_check_system(const char *path, const struct config *c,
 		check_certificate(
 			&s, line_of(&s, "tls", "origin_roots"), key, c->tls.origin_roots[i]);
 	}
-	check_backends(&s, c);
+	check_credentials(&s, c);
 	check_collector(&s, &c->audit);
 	check_identities(&s, &c->processes);
 	node_free(s.root);

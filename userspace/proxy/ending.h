@@ -70,6 +70,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 	/* ours */                                                                               \
 	X(SHUTDOWN, "shutdown", US, 503, false, false, EXCHANGE_SHUTDOWN,                        \
 		"The appliance was shut down before the end.")                                   \
+	X(CREDENTIAL_MISSING, "credential_missing", US, 503, false, false, CREDENTIAL_MISSING,   \
+		"The appliance has no credential for the backend of this call now.")             \
 	X(MEMORY, "memory", US, 503, false, false, NONE, "Out of memory.")                       \
 	/* end */
 

@@ -64,7 +64,9 @@ static struct deadline_view exchange_view(const struct exchange *ex)
 
 	return (struct deadline_view){
 		.phase = ex->phase,
-		.reading = intake_waits(&ex->request) || intake_waits(&ex->attempt.response),
+		/* What waits because its taker has no room is not ours to read now. */
+		.reading = (intake_waits(&ex->request) && exchange_takes_request(ex)) ||
+			   intake_waits(&ex->attempt.response),
 		.origin_full = origin && !origin->ops->request.room(origin),
 		.origin_unsent = origin && origin->ops->unsent(origin),
 		.client_full = ex->client && !ex->client->ops->response.room(ex->client),
@@ -159,6 +161,7 @@ static void exchange_free(struct garbage *garbage)
 	struct exchange *ex = list_entry(garbage, struct exchange, garbage);
 
 	attempt_close(&ex->attempt);
+	secret_free(ex->credential.secret);
 	intake_close(&ex->request);
 	replay_close(&ex->replay);
 	buf_wipe(&ex->tail);

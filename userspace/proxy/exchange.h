@@ -77,6 +77,7 @@ struct exchange {
 	struct exchange_pool pool;
 	const struct config_backend *backend; /* of it; NULL: the origin the client named */
 	struct attempt attempt;		/* the last one */
+	struct credential credential;	/* that it is made with; its secret is shared */
 	struct attempt_record tried[ATTEMPTS_MAX];
 	unsigned tries;
 	enum edit_known edit_known;	/* what this model makes of our edit */
@@ -135,6 +136,9 @@ void exchange_record_handshake(struct client *client, const char *type, const ch
 int exchange_open_request_reader(struct exchange *exchange, const struct head *head);
 /* Whether all of the request has come and is read. */
 bool exchange_request_is_whole(const struct exchange *exchange);
+
+/* Whether what is read of the request may be held or sent now. */
+bool exchange_takes_request(const struct exchange *exchange);
 
 /* Goes on with the reading of a body, in a later turn. */
 void exchange_read_request_on(struct exchange *exchange);

@@ -2,9 +2,7 @@
 /* Whom an exchange asks: a backend of its pool, and another one when that one does not answer. */
 #include "proxy/exchange.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <sys/random.h>
+#include <inttypes.h>
 
 #include "audit/event.h"
 #include "audit/recorder.h"
@@ -27,6 +25,17 @@ static struct slice exchange_deployment(const struct exchange *ex)
 	if (ex->match.deployment.len || !ex->request.reader)
 		return ex->match.deployment;
 	return reader_request_facts(ex->request.reader)->model;
+}
+
+/* What the outcome is remembered by. Without a model it is the kind of the call: a key may be good for
+ * one and not for another, and whoever makes calls that fail takes out no others. */
+static struct slice exchange_kind(const struct exchange *ex)
+{
+	struct slice deployment = exchange_deployment(ex);
+
+	if (deployment.len)
+		return deployment;
+	return ex->match.operation ? slice_of_string(ex->match.operation->path) : SLICE("other");
 }
 
 static bool exchange_has_others(const struct exchange *ex)
@@ -150,7 +159,7 @@ bool exchange_choose_backend(struct exchange *ex)
 	struct exchange_pool *pool = &ex->pool;
 	uint64_t now = clock_monotonic_ns();
 	struct choice_query query = {
-		.deployment = exchange_deployment(ex),
+		.deployment = exchange_kind(ex),
 		.random = worker_random(ex->worker),
 		.careful = !exchange_is_harmless(ex),
 	};
@@ -198,11 +207,31 @@ void exchange_fail_for_want_of_backends(struct exchange *ex)
 
 /* ---- what came of it ---- */
 
+static void exchange_log_backend(struct exchange *ex, enum backend_outcome outcome, bool out)
+{
+	const struct config_backend *backend = ex->backend;
+	uint64_t left_out;
+
+	if (!log_limit(&ex->worker->backend_log, &left_out))
+		return;
+	if (outcome == BACKEND_CREDENTIAL && out)
+		log_error("backend %s refuses credential %s: it is not asked until it takes it (%" PRIu64
+			  " more were not logged)",
+			backend->name, backend->credential->name, left_out);
+	else if (out)
+		log_warning("backend %s is taken out for %s: %s (%" PRIu64 " more were not logged)",
+			backend->name, log_quote(exchange_kind(ex)).text,
+			backend_outcome_name(outcome), left_out);
+	else
+		log_info("backend %s is in again for %s (%" PRIu64 " more were not logged)",
+			backend->name, log_quote(exchange_kind(ex)).text, left_out);
+}
+
 static void exchange_tell_backend(struct exchange *ex, enum backend_outcome outcome)
 {
 	const struct config_backend *backend = ex->backend;
 	struct choice_view view = pool_view(ex->worker->standing, slice_of_string(backend->name),
-		exchange_deployment(ex), clock_monotonic_ns());
+		exchange_kind(ex), clock_monotonic_ns());
 	bool out = view.state >= BREAKER_HALF_OPEN;
 	struct event event = {
 		.time_ns = clock_realtime_ns(),
@@ -217,14 +246,7 @@ static void exchange_tell_backend(struct exchange *ex, enum backend_outcome outc
 	};
 
 	counter_add(ex->worker->counters, out ? COUNTER_BACKEND_OUT : COUNTER_BACKEND_IN, 1);
-	if (outcome == BACKEND_CREDENTIAL && out)
-		log_error("backend %s refuses the key in %s: it is not asked until it takes it",
-			backend->name, backend->key_file);
-	else if (out)
-		log_warning("backend %s is taken out: %s", backend->name,
-			backend_outcome_name(outcome));
-	else
-		log_info("backend %s is in again", backend->name);
+	exchange_log_backend(ex, outcome, out);
 	/* Nobody waits for it. */
 	recorder_record(ex->worker->recorder, &event, NULL);
 }
@@ -244,14 +266,15 @@ void exchange_backend_outcome(struct exchange *ex, enum backend_outcome outcome)
 	pool->open = false;
 	pool->outcome = outcome;
 	pool->throttled |= outcome == BACKEND_THROTTLED;
-	if (pool_record(ex->worker->standing, &pool->entry->pool, &choice, exchange_deployment(ex),
+	if (pool_record(ex->worker->standing, &pool->entry->pool, &choice, exchange_kind(ex),
 		    outcome, pool->has_reading ? &pool->reading : NULL, clock_monotonic_ns()))
 		exchange_tell_backend(ex, outcome);
 	pool->has_reading = false;
 }
 
 /* What a status says of the backend; of our credential only if it was ours. */
-static enum backend_outcome outcome_of_status(int status, bool keyed)
+static enum backend_outcome outcome_of_status(
+	int status, bool keyed, const struct operation *operation)
 {
 	switch (status) {
 	case 408:
@@ -263,7 +286,10 @@ static enum backend_outcome outcome_of_status(int status, bool keyed)
 	case 429:
 		return BACKEND_THROTTLED;
 	case 401:
-		return keyed ? BACKEND_CREDENTIAL : BACKEND_ANSWERED;
+		/* A key may be good for models, and for nothing else. */
+		if (keyed && operation && operation->stateless)
+			return BACKEND_CREDENTIAL;
+		/* fall through */
 	case 403:
 		return keyed ? BACKEND_FORBIDDEN : BACKEND_ANSWERED;
 	default:
@@ -324,13 +350,16 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 	struct exchange_pool *pool = &ex->pool;
 	uint64_t now_s = clock_realtime_ns() / NS_PER_S;
 
+	if (head->status == 401 && ex->credential.kind == CREDENTIAL_OURS)
+		worker_credential_refused(ex->worker, ex->backend, &ex->credential);
 	if (!pool->entry)
 		return;
 	pool->reading = (struct reading){0};
 	pool->has_reading = true;
 	for (size_t i = 0; i < head->nheaders; i++)
 		reading_field(&pool->reading, head->headers[i].name, head->headers[i].value, now_s);
-	pool->says = outcome_of_status(head->status, worker_key(ex->worker, ex->backend));
+	pool->says = outcome_of_status(
+		head->status, ex->credential.kind == CREDENTIAL_OURS, ex->match.operation);
 	/* Who invents names of deployments gets no place for them. */
 	if (pool->says == BACKEND_ANSWERED && head->status >= 300)
 		pool->has_reading = false;
@@ -391,7 +420,7 @@ bool exchange_has_better(const struct exchange *ex)
 uint64_t exchange_pool_wait(const struct exchange *ex)
 {
 	const struct choice_query query = {
-		.deployment = exchange_deployment(ex), .tried = UINT64_MAX};
+		.deployment = exchange_kind(ex), .tried = UINT64_MAX};
 
 	if (!ex->pool.entry || ex->pool.entry->pool.n < 2)
 		return 0;
@@ -440,5 +469,5 @@ void exchange_pool_close(struct exchange *ex)
 	facts = response_reader_facts(reader_response(reader));
 	if (facts->has_usage && facts->has_input)
 		pool_usage(ex->worker->standing, &ex->pool.entry->pool, &ex->pool.choice,
-			exchange_deployment(ex), facts->input_tokens, facts->cached_tokens);
+			exchange_kind(ex), facts->input_tokens, facts->cached_tokens);
 }

@@ -34,8 +34,7 @@ bool exchange_request_is_whole(const struct exchange *ex)
 	return intake_is_whole(&ex->request);
 }
 
-/* Whether what was read of the request may be held or sent now. */
-static bool exchange_takes_request(const struct exchange *ex)
+bool exchange_takes_request(const struct exchange *ex)
 {
 	const struct upstream_slot *slot = ex->attempt.slot;
 
@@ -181,9 +180,11 @@ void exchange_read_request_on(struct exchange *ex)
 {
 	int error;
 
-	/* Whoever ends the waiting calls again. */
-	if (!exchange_takes_request(ex))
+	/* Whoever ends the waiting calls again; he owes it. */
+	if (!exchange_takes_request(ex)) {
+		exchange_moved(ex, ENDING_BY_US);
 		return;
+	}
 	error = intake_read_on(&ex->request, share_work(&ex->share), exchange_body_read, ex);
 	exchange_request_read(ex, error);
 	if (!error && ex->client && ex->request.state == INTAKE_OPEN)
@@ -208,14 +209,17 @@ void exchange_body_error(struct exchange *ex, const struct message_fault *fault)
 /* What could be the client's credential never goes on together with the service key. */
 static bool exchange_is_credential(const struct header *header)
 {
-	return credential_field(header->name) || credential_value(header->name, header->value);
+	return credential_field(header->name) || credential_value(header->name, header->value) ||
+	       /* Who pays for the client's own key, and is refused with another's. */
+	       slice_equal_nocase(header->name, SLICE("openai-organization")) ||
+	       slice_equal_nocase(header->name, SLICE("openai-project"));
 }
 
 /* The service key as its header's value, whose memory is text. 0 or -ENOMEM. */
 static int exchange_key_field(const struct exchange *ex, struct buf *text, struct header *field)
 {
-	struct slice key = secret_text(worker_key(ex->worker, ex->backend));
-	bool bearer = ex->backend->key_header == CONFIG_KEY_BEARER;
+	struct slice key = secret_text(ex->credential.secret);
+	bool bearer = ex->credential.bearer;
 	int error = bearer ? buf_append_slice(text, SLICE("Bearer ")) : 0;
 
 	if (!error)
@@ -269,7 +273,7 @@ static void exchange_frame_request(const struct exchange *ex, struct head *head)
 static int exchange_send_head(struct exchange *ex)
 {
 	const struct upstream_slot *slot = ex->attempt.slot;
-	bool keyed = worker_key(ex->worker, ex->backend);
+	bool keyed = ex->credential.kind == CREDENTIAL_OURS;
 	struct buf key = BUF_EMPTY, mapped = BUF_EMPTY, target = BUF_EMPTY;
 	struct head head = *ex->head;
 	struct header field;
@@ -342,6 +346,29 @@ static void exchange_connected(
 
 /* ---- the tries ---- */
 
+/* That of now: the exchange keeps what it sent, to hide it in what comes back. False: there is none,
+ * and the try is over. */
+static bool exchange_take_credential(struct exchange *ex)
+{
+	struct credential credential = worker_credential(ex->worker, ex->backend);
+	struct attempt_end end = {
+		.ending = ENDING_CREDENTIAL_MISSING, .outcome = BACKEND_UNREACHED};
+	struct why why;
+
+	if (credential.secret)
+		secret_share(credential.secret);
+	secret_free(ex->credential.secret);
+	ex->credential = credential;
+	if (credential.kind != CREDENTIAL_MISSING)
+		return true;
+	why_set(&why, EACCES, "The appliance has no credential for the backend %s now: %s",
+		ex->backend->name, credential.why);
+	end.detail = &(struct ending_detail){NULL, why.text, 0};
+	ex->attempt.record->error_type = ending_row(end.ending)->name;
+	exchange_attempt_over(ex, &end);
+	return false;
+}
+
 static void exchange_ask(struct exchange *ex, bool fresh)
 {
 	const struct config_backend *backend = ex->backend;
@@ -355,6 +382,9 @@ static void exchange_ask(struct exchange *ex, bool fresh)
 
 	record->backend = backend;
 	exchange_enter(ex, EXCHANGE_CONNECTING);
+	ex->attempt.record = record;
+	if (!exchange_take_credential(ex))
+		return;
 	attempt_start(&ex->attempt, record, &target, ex->worker->origins, fresh,
 		&exchange_upstream_user, exchange_connected, ex);
 }

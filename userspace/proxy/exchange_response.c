@@ -134,7 +134,7 @@ static bool exchange_mask_error(struct exchange *ex, const struct head *head)
 {
 	const struct header *coding = head_find(head, SLICE("content-encoding"));
 
-	ex->mask = head->status >= 300 ? worker_key(ex->worker, ex->backend) : NULL;
+	ex->mask = head->status >= 300 ? ex->credential.secret : NULL;
 	return !ex->mask || !coding || head->framing == HEAD_NO_BODY ||
 	       slice_equal_nocase(coding->value, SLICE("identity"));
 }

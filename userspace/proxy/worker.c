@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "proxy/worker.h"
 
-const struct secret *worker_key(
+#include "base/clock.h"
+
+struct credential worker_credential(
 	const struct worker *worker, const struct config_backend *backend)
 {
-	return backend ? worker->keys[backend - worker->config->backends] : NULL;
+	struct credential credential = {.kind = CREDENTIAL_CLIENTS};
+
+	if (!backend || !backend->credential)
+		return credential;
+	credential.secret = credentials_value(worker->credentials,
+		(size_t)(backend->credential - worker->config->credentials), clock_monotonic_ns(),
+		&credential.why);
+	credential.kind = credential.secret ? CREDENTIAL_OURS : CREDENTIAL_MISSING;
+	credential.bearer = backend->key_header == CONFIG_KEY_BEARER ||
+			    config_credential_is_token(backend->credential);
+	return credential;
 }
 
 /* xorshift64 (Marsaglia, 2003). */

@@ -8,6 +8,7 @@
 
 #include "audit/recorder.h"
 #include "audit/source_table.h"
+#include "backend/credentials.h"
 #include "backend/resolver.h"
 #include "base/list.h"
 #include "base/log_limit.h"
@@ -58,22 +59,37 @@ struct worker {
 	struct pool_table *pools;
 	struct standing *standing; /* what all workers know of the backends */
 	uint64_t random;	   /* of worker_random */
-	struct secret **keys; /* the service key of each backend of the configuration, or NULL */
-	int signer;
+	struct credentials *credentials; /* of the configuration, by index */
+	int signer, keeper;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
-	ev_io signer_input, accept4, accept6;
+	ev_io signer_input, keeper_input, accept4, accept6;
 	ev_prepare turn_end;
 	ev_timer accept_pause, beat;
 	struct heartbeat *heartbeat;
 	struct list clients, bypasses, exchanges;
-	struct log_limit accept_log, bypass_log, leaf_log, handshake_log, response_log;
+	struct log_limit accept_log, bypass_log, leaf_log, handshake_log, response_log, backend_log;
 	bool draining;
 	char scratch[WORKER_READ_SIZE]; /* of the one who reads right now */
 };
 
-/* The service key for that backend (NULL: none); NULL when the client's credential passes. */
-const struct secret *worker_key(
+/* What a call to a backend is made with. */
+struct credential {
+	enum {
+		CREDENTIAL_CLIENTS, /* the client's own passes */
+		CREDENTIAL_OURS,
+		CREDENTIAL_MISSING, /* it is to be ours, and there is none now */
+	} kind;
+	struct secret *secret; /* OURS: to be shared by who needs it beyond this turn */
+	bool bearer;	       /* OURS: as Authorization: Bearer, else as api-key */
+	const char *why;       /* MISSING: for a person, valid in this turn */
+};
+
+/* As of now: the next call may get another one. backend NULL: the origin that the client named. */
+struct credential worker_credential(
 	const struct worker *worker, const struct config_backend *backend);
+/* The service has refused the credential: whoever has it may know a newer one. */
+void worker_credential_refused(struct worker *worker, const struct config_backend *backend,
+	const struct credential *credential);
 /* A number for spreading calls, no secret. */
 uint64_t worker_random(struct worker *worker);
 /* A connection or an exchange ended: a draining worker with none left exits. */

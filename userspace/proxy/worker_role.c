@@ -14,11 +14,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "config/key_file.h"
 #include "proxy/bypass.h"
 #include "proxy/bypass_event.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
+#include "proxy/worker_keeper.h"
 
 /* Connections accepted in one turn of the loop. */
 #define WORKER_ACCEPTS 64
@@ -230,43 +230,6 @@ static void worker_meet_signer(struct worker *worker, int fd)
 
 /* ---- life ---- */
 
-static int worker_read_key(struct worker *worker, const struct config_backend *backend,
-	struct secret **key, struct why *why)
-{
-	struct buf text = BUF_EMPTY;
-	char name[128];
-	int fd, error;
-
-	snprintf(name, sizeof(name), "key:%s", backend->name);
-	fd = role_fd(worker->context, name);
-	if (fd < 0)
-		return why_set(why, ENOENT, "backend %s: the parent handed over no key file",
-			backend->name);
-	error = key_file_read(fd, backend->key_file, &text, why);
-	close(fd);
-	if (!error) {
-		*key = secret_new(buf_slice(&text));
-		error = *key ? 0 : why_set(why, ENOMEM, "out of memory");
-	}
-	buf_wipe(&text);
-	return error;
-}
-
-static int worker_read_keys(struct worker *worker, struct why *why)
-{
-	const struct config *config = worker->config;
-	int error = 0;
-
-	worker->keys = calloc(config->nbackends + 1, sizeof(*worker->keys));
-	if (!worker->keys)
-		return why_set(why, ENOMEM, "out of memory");
-	for (size_t i = 0; i < config->nbackends && !error; i++)
-		if (config->backends[i].key_file)
-			error = worker_read_key(
-				worker, &config->backends[i], &worker->keys[i], why);
-	return error;
-}
-
 static int worker_open_tls(struct worker *worker, struct why *why)
 {
 	struct role_context *context = worker->context;
@@ -305,14 +268,12 @@ out:
 static int worker_open_recorder(struct worker *worker, struct why *why)
 {
 	struct role_context *context = worker->context;
-	const struct recorder_options options = {
+	struct recorder_options options = {
 		.loop = worker->loop,
 		.counters = worker->counters,
 		.observer = worker->config->appliance.name,
 		.epoch = context->epoch,
 		.stream = context->number,
-		.secrets = worker->keys,
-		.nsecrets = worker->config->nbackends,
 		.waits = worker->config->audit.when_full == CONFIG_FULL_BLOCK,
 		.ring = role_fd(context, "ring"),
 		.wake_shipper = role_fd(context, "wake_shipper"),
@@ -320,6 +281,7 @@ static int worker_open_recorder(struct worker *worker, struct why *why)
 	};
 	int error;
 
+	options.secrets = credentials_all(worker->credentials, &options.nsecrets);
 	error = recorder_new(&options, &worker->recorder, why);
 	if (error)
 		return error;
@@ -394,9 +356,7 @@ static void worker_close(void *state)
 	ticket_keys_unmap(worker->tickets);
 	hangups_close(&worker->hangups);
 	turn_close(&worker->turn);
-	for (size_t i = 0; worker->keys && i < worker->config->nbackends; i++)
-		secret_free(worker->keys[i]);
-	free(worker->keys);
+	worker_close_keeper(worker);
 	free(worker->fields);
 	pool_table_free(worker->pools);
 	standing_free(worker->standing);
@@ -415,7 +375,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	worker->loop = context->loop;
 	worker->config = context->config;
 	worker->counters = context->counters;
-	worker->signer = -1;
+	worker->signer = worker->keeper = -1;
 	turn_open(&worker->turn, worker->loop);
 	list_init(&worker->clients);
 	list_init(&worker->bypasses);
@@ -435,7 +395,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	error = worker->fields ? hangups_open(&worker->hangups, worker->loop, why)
 			       : why_set(why, ENOMEM, "out of memory");
 	if (!error)
-		error = worker_read_keys(worker, why);
+		error = worker_open_keeper(worker, role_fd(context, "keeper"), why);
 	if (!error)
 		error = worker_open_tls(worker, why);
 	if (!error) {
@@ -476,6 +436,9 @@ static void worker_message(void *state, struct ipc_message *message)
 
 	if (message->type == CONTROL_SIGNER && message->nfds == 1) {
 		worker_meet_signer(worker, message->fds[0]);
+		message->fds[0] = -1;
+	} else if (message->type == CONTROL_KEEPER && message->nfds == 1) {
+		worker_meet_keeper(worker, message->fds[0]);
 		message->fds[0] = -1;
 	}
 }

@@ -25,7 +25,7 @@
 #define LINK_BACKOFF_FIRST (100 * NS_PER_MS)
 #define LINK_BACKOFF_MOST  (10 * NS_PER_S)
 #define LINK_READ_RETRY	   NS_PER_S	 /* after the spool could not be read */
-#define LINK_SETTLE	   (100 * NS_PER_MS) /* between two writes of the cursor while more is due */
+#define LINK_SETTLE	   NS_PER_S	 /* between two writes of the cursor */
 
 struct chunk {
 	struct buf bytes;
@@ -46,6 +46,7 @@ struct collector_link {
 	ev_io io;
 	ev_timer again; /* to connect again, or to read the spool again */
 	ev_timer flush;
+	ev_timer settle;   /* the cursor is to be written */
 	ev_timer deadline; /* of connecting, sending, acknowledging */
 	uint64_t backoff_ns;
 	bool told_down, hurry, backlog, reading_failed;
@@ -81,17 +82,36 @@ static void link_events(struct collector_link *link, int events)
 	ev_io_start(link->options.loop, &link->io);
 }
 
-/* Tells the spool what was acknowledged. While more acknowledgements are on their way it is not told
- * of each: a cursor that a crash leaves behind costs repetitions, which collectors store once. */
+/* Tells the spool what was acknowledged, and not each time: to replace the cursor's file costs as
+ * much as to ship a hundred events, and one that a crash leaves behind costs repetitions, which
+ * collectors store once. */
 static void link_settled(struct collector_link *link, bool now)
 {
 	uint64_t now_ns = clock_monotonic_ns();
 
-	if (!link->unsettled || (!now && now_ns - link->settled_ns < LINK_SETTLE))
+	if (!link->unsettled)
 		return;
+	if (!now && now_ns - link->settled_ns < LINK_SETTLE) {
+		if (!ev_is_active(&link->settle))
+			timer_set(link, &link->settle, link->settled_ns + LINK_SETTLE - now_ns);
+		return;
+	}
+	ev_timer_stop(link->options.loop, &link->settle);
 	link->unsettled = false;
 	link->settled_ns = now_ns;
 	spool_acknowledge(link->options.spool, &link->settled);
+}
+
+static void on_settle(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	link_settled(timer->data, true);
+}
+
+void collector_link_settle(struct collector_link *link)
+{
+	link_settled(link, true);
 }
 
 /* Keeps the memory for the next chunk, unless it is unusually large. */
@@ -325,7 +345,7 @@ static void link_settle(struct collector_link *link)
 		log_info("collector %s takes events again",
 			config_collector_name(link->options.config).text);
 	link->told_down = false;
-	link_settled(link, !link->nchunks);
+	link_settled(link, link->hurry && !link->nchunks);
 	link->options.acknowledged(link->options.context, records, &link->settled);
 }
 
@@ -585,8 +605,10 @@ int collector_link_new(const struct collector_link_options *options, struct coll
 	ev_init(&link->io, on_io);
 	ev_init(&link->again, on_again);
 	ev_init(&link->flush, on_flush);
+	ev_init(&link->settle, on_settle);
 	ev_init(&link->deadline, on_deadline);
-	link->io.data = link->again.data = link->flush.data = link->deadline.data = link;
+	link->io.data = link->again.data = link->flush.data = link->settle.data = link;
+	link->deadline.data = link;
 	timer_set(link, &link->again, 0);
 	return 0;
 }
@@ -600,6 +622,7 @@ void collector_link_free(struct collector_link *link)
 	ev_timer_stop(link->options.loop, &link->flush);
 	ev_timer_stop(link->options.loop, &link->deadline);
 	link_settled(link, true);
+	ev_timer_stop(link->options.loop, &link->settle);
 	secure_close(&link->socket);
 	for (size_t i = 0; i < link->nchunks; i++)
 		buf_free(&link->chunks[i].bytes);

@@ -40,6 +40,9 @@ void collector_link_free(struct collector_link *link);
 void collector_link_more(struct collector_link *link, uint64_t records);
 /* From now on nothing waits for a batch to be full. */
 void collector_link_hurry(struct collector_link *link);
+/* Tells the spool at once what was acknowledged, which it is told from time to time otherwise: its
+ * room is needed. */
+void collector_link_settle(struct collector_link *link);
 /* There is a point in waiting: the collector is there, and has not acknowledged everything. */
 bool collector_link_busy(const struct collector_link *link);
 /* There is a connection. */

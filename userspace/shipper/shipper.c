@@ -22,7 +22,9 @@
 #include "tls/pem.h"
 
 #define INTAKE_BYTES  (4u << 20)	   /* spooled in one turn of the loop */
-#define INTAKE_WAIT   (5 * NS_PER_MS)	   /* so that one write takes several events */
+#define INTAKE_WAIT	(5 * NS_PER_MS)	     /* so that one write takes several events … */
+#define INTAKE_PATIENCE (50 * NS_PER_MS)     /* … and this long while they are few: … */
+#define INTAKE_WORTH	(128u << 10)	     /* … fewer bytes than this */
 #define BLOCKED_RETRY (500 * NS_PER_MS)	   /* after the spool was full */
 #define FINISH_WAIT   (1500 * NS_PER_MS)   /* for the last acknowledgements */
 #define SHIPPER_PEM_MAX (1u << 20)	   /* bytes of a certificate's file */
@@ -50,6 +52,7 @@ struct shipper {
 	SSL_CTX *tls;		  /* to the collector; NULL: plain */
 	struct list peers;
 	ev_timer intake; /* the next look into the rings */
+	uint64_t patient_until_ns; /* few events may wait until then for others; 0: none may */
 	ev_timer sync;
 	ev_timer finish;
 	ev_timer tell;
@@ -71,6 +74,7 @@ static void shipper_timer(struct shipper *s, ev_timer *timer, uint64_t in_ns)
 
 static void shipper_timer_now(struct shipper *s, ev_timer *timer)
 {
+	s->patient_until_ns = 0;
 	ev_timer_stop(s->context->loop, timer);
 	shipper_timer(s, timer, 0);
 }
@@ -145,6 +149,11 @@ static int peer_append(struct peer *peer, struct slice record)
 	if (error == -EAGAIN) {
 		if (!shipper_write(s))
 			return -ENOSPC; /* and peer->taken is where the last write had come to */
+		error = spool_append(s->spool, peer->number, record);
+	}
+	if (error == -ENOSPC) {
+		/* Some of what is spooled may have been acknowledged. */
+		collector_link_settle(s->link);
 		error = spool_append(s->spool, peer->number, record);
 	}
 	switch (error) {
@@ -351,11 +360,40 @@ static void shipper_intake(struct shipper *s)
 		shipper_check_end(s);
 }
 
+/* Whether what is in the rings is worth a turn now. To spool costs as much for one event as for
+ * fifty, and fifty of them still fit the caches. */
+static bool intake_is_due(const struct shipper *s)
+{
+	size_t waiting = 0;
+
+	if (clock_monotonic_ns() >= s->patient_until_ns)
+		return true;
+	list_for_each (node, &s->peers) {
+		const struct peer *peer = list_entry(node, struct peer, node);
+		size_t used;
+
+		if (!peer->ring || peer->broken)
+			continue;
+		used = ring_used(peer->ring);
+		if (used > ring_record_max(peer->ring) / 4)
+			return true;
+		waiting += used;
+	}
+	return waiting >= INTAKE_WORTH;
+}
+
 static void on_intake(struct ev_loop *loop, ev_timer *timer, int events)
 {
+	struct shipper *s = timer->data;
+
 	(void)loop;
 	(void)events;
-	shipper_intake(timer->data);
+	if (s->patient_until_ns && !intake_is_due(s)) {
+		shipper_timer(s, timer, INTAKE_PATIENCE / 4);
+		return;
+	}
+	s->patient_until_ns = 0;
+	shipper_intake(s);
 }
 
 static void on_sync(struct ev_loop *loop, ev_timer *timer, int events)
@@ -383,8 +421,13 @@ static void on_wake(struct ev_loop *loop, ev_io *io, int events)
 
 	(void)events;
 	ev_io_stop(loop, io);
-	shipper_timer(s, &s->intake,
-		s->context->config->audit.fsync == CONFIG_FSYNC_ALWAYS ? 0 : INTAKE_WAIT);
+	if (s->context->config->audit.fsync == CONFIG_FSYNC_ALWAYS) {
+		shipper_timer_now(s, &s->intake);
+		return;
+	}
+	if (!ev_is_active(&s->intake))
+		s->patient_until_ns = clock_monotonic_ns() + INTAKE_PATIENCE;
+	shipper_timer(s, &s->intake, INTAKE_WAIT);
 }
 
 static void on_acknowledged(void *context, uint64_t records, const struct spool_position *end)
@@ -392,8 +435,10 @@ static void on_acknowledged(void *context, uint64_t records, const struct spool_
 	struct shipper *s = context;
 
 	record_gauges_acknowledged(&s->gauges, records, end);
-	if (s->blocked)
+	if (s->blocked) {
+		collector_link_settle(s->link);
 		shipper_timer_now(s, &s->intake);
+	}
 	if (s->finishing && !collector_link_busy(s->link))
 		role_exit(s->context);
 }

@@ -7,21 +7,18 @@
 
 #include "supervise/process.h"
 
+/* More than any role has: a worker has fifteen. */
+#define BOOT_FDS_ROOM 32
+
 struct boot_fds {
-	struct process_fd *fds;
+	struct process_fd fds[BOOT_FDS_ROOM];
 	size_t nfds;
 	int error; /* the first one of those below; 0: none */
-	/* What boot_fds_close has to close and to free. */
-	int *made;
+	int made[BOOT_FDS_ROOM]; /* what boot_fds_close has to close */
 	size_t nmade;
-	char **names;
-	size_t nnames;
 };
 
-/* Room for the fixed names of any role and for one more for each backend. 0, or -ENOMEM:
- * boot_fds_close is right after both. */
-int boot_fds_open(struct boot_fds *fds, size_t nbackends);
-/* Closes and frees what is the list's own: the process has got it by then. */
+/* Closes what is the list's own: the process has got it by then. */
 void boot_fds_close(struct boot_fds *fds);
 
 /* Puts a descriptor on the list, which stays the caller's; fd -1: nothing is to be put. */
@@ -31,8 +28,5 @@ void boot_fds_add(struct boot_fds *fds, const char *name, int fd);
 void boot_fds_own(struct boot_fds *fds, const char *name, int fd);
 /* Puts the same file on the list, with an offset of its own, to be read only. */
 void boot_fds_reopen(struct boot_fds *fds, const char *name, int fd);
-/* A name that is made for this list, and is the list's; "" without memory, which is the error. */
-const char *boot_fds_name(struct boot_fds *fds, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 
 #endif

@@ -162,6 +162,7 @@ static int map_counters(struct child *child, struct why *why)
 		[ROLE_WORKER] = COUNTER_SLOT_WORKER,
 		[ROLE_SHIPPER] = COUNTER_SLOT_SHIPPER,
 		[ROLE_SCOUT] = COUNTER_SLOT_SCOUT,
+		[ROLE_KEEPER] = COUNTER_SLOT_KEEPER,
 	};
 	unsigned slot = slots[child->boot.kind];
 	int fd = role_fd(&child->context, "counters");

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "kernel/heartbeat.h"
 #include "supervise/boot_fds.h"
+#include "supervise/credential_watch.h"
 #include "supervise/directory.h"
 #include "supervise/event_ring.h"
 #include "supervise/accounting.h"
@@ -148,23 +149,13 @@ static int open_files(struct generation *generation, struct slice text, struct w
 	if (generation->config_fd < 0)
 		return generation->config_fd;
 	generation->ca_certificate = open_certificate(config, why);
-	if (generation->ca_certificate < 0)
-		return generation->ca_certificate;
-	for (size_t i = 0; i < config->nbackends; i++) {
-		if (!config->backends[i].key_file)
-			continue;
-		generation->keys[i] = file_secret_open(config->backends[i].key_file, 0, why);
-		if (generation->keys[i] < 0)
-			return generation->keys[i];
-	}
-	return 0;
+	return generation->ca_certificate < 0 ? generation->ca_certificate : 0;
 }
 
 struct generation *generation_adopt(
 	struct parent *parent, struct config *config, unsigned workers, struct why *why)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
-	size_t nkeys = config ? config->nbackends : 0;
 
 	if (!generation) {
 		config_free(config);
@@ -175,11 +166,10 @@ struct generation *generation_adopt(
 	generation->draining = !config;
 	generation->config_fd = generation->ca_certificate = -1;
 	list_append(&parent->generations, &generation->node);
-	generation->keys = malloc((nkeys + 1) * sizeof(*generation->keys));
+	generation->credentials = calloc(
+		(config ? config->ncredentials : 0) + 1, sizeof(*generation->credentials));
 	generation->services = calloc(GENERATION_WORKER + workers, sizeof(*generation->services));
-	for (size_t i = 0; generation->keys && i < nkeys; i++)
-		generation->keys[i] = -1;
-	if (!generation->keys || !generation->services) {
+	if (!generation->credentials || !generation->services) {
 		generation_free(generation);
 		why_set(why, ENOMEM, "no memory for the configuration");
 		return NULL;
@@ -187,6 +177,7 @@ struct generation *generation_adopt(
 	generation->nservices = GENERATION_WORKER + workers;
 	service_init(&generation->services[GENERATION_SIGNER], parent, generation, ROLE_SIGNER, 0);
 	service_init(&generation->services[GENERATION_SCOUT], parent, generation, ROLE_SCOUT, 0);
+	service_init(&generation->services[GENERATION_KEEPER], parent, generation, ROLE_KEEPER, 0);
 	for (unsigned i = 0; i < workers; i++)
 		service_init(&generation->services[GENERATION_WORKER + i], parent, generation,
 			ROLE_WORKER, i);
@@ -219,10 +210,7 @@ void generation_free(struct generation *generation)
 	}
 	close_fd(generation->config_fd);
 	close_fd(generation->ca_certificate);
-	for (size_t i = 0;
-		generation->keys && generation->config && i < generation->config->nbackends; i++)
-		close_fd(generation->keys[i]);
-	free(generation->keys);
+	free(generation->credentials);
 	free(generation->services);
 	config_free(generation->config);
 	free(generation);
@@ -264,18 +252,8 @@ static void add_judge(struct boot_fds *fds, const struct datapath *datapath)
 	boot_fds_own(fds, "judgements", judgements);
 }
 
-static void add_keys(struct boot_fds *fds, const struct generation *generation)
-{
-	for (size_t i = 0; i < generation->config->nbackends; i++) {
-		if (generation->keys[i] >= 0)
-			boot_fds_reopen(fds,
-				boot_fds_name(fds, "key:%s", generation->config->backends[i].name),
-				generation->keys[i]);
-	}
-}
-
 static void add_worker(struct boot_fds *fds, const struct service *service,
-	const struct event_ring *ring, int life, int signer)
+	const struct event_ring *ring, int life)
 {
 	const struct worker_listener *listener = &service->parent->listeners.each[service->index];
 
@@ -291,8 +269,6 @@ static void add_worker(struct boot_fds *fds, const struct service *service,
 	if (service->parent->accounting)
 		boot_fds_reopen(fds, "sources", accounting_sources(service->parent->accounting));
 	boot_fds_own(fds, "life", life);
-	boot_fds_own(fds, "signer", signer);
-	add_keys(fds, service->generation);
 }
 
 static struct process_start start_of(struct service *service, const struct control_boot *boot)
@@ -357,35 +333,58 @@ void service_introduce(struct service *shipper, uint32_t from)
 	}
 }
 
-static void introduce_to_signer(struct service *signer, uint32_t worker, int socket)
+/* Who serves the workers over a socket each, and what a worker is told when there is another one. */
+static const struct server {
+	unsigned service;
+	const char *name; /* of the worker's descriptor at its start */
+	uint32_t told;
+} servers[] = {
+	{GENERATION_SIGNER, "signer", CONTROL_SIGNER},
+	{GENERATION_KEEPER, "keeper", CONTROL_KEEPER},
+};
+#define SERVERS (sizeof(servers) / sizeof(servers[0]))
+
+static void introduce_to_server(struct service *server, uint32_t worker, int socket)
 {
 	struct control_peer peer = {.number = worker};
 
-	if (signer->process)
-		process_send(signer->process, CONTROL_PEER, &peer, sizeof(peer), &socket, 1);
+	if (server->process)
+		process_send(server->process, CONTROL_PEER, &peer, sizeof(peer), &socket, 1);
+}
+
+/* The worker's ends go on the list; ends[i] are for the servers, the caller's to close. */
+static int add_servers(struct boot_fds *fds, int ends[SERVERS], struct why *why)
+{
+	for (size_t i = 0; i < SERVERS; i++) {
+		int pair[2], error = ipc_pair(pair);
+
+		if (error)
+			return why_set(why, -error, "worker: no socket to the %s: %s",
+				servers[i].name, strerror(-error));
+		boot_fds_own(fds, servers[i].name, pair[0]);
+		ends[i] = pair[1];
+	}
+	return 0;
 }
 
 static int start_worker(struct service *service, struct boot_fds *fds, struct why *why)
 {
 	struct parent *parent = service->parent;
-	int life, pair[2], error = ipc_pair(pair);
-	struct event_ring *ring;
+	int life, ends[SERVERS] = {-1, -1}, error = add_servers(fds, ends, why);
+	struct event_ring *ring = error ? NULL
+					: event_ring_make(&parent->rings, service->number,
+						  service->generation->config->audit.ring_bytes,
+						  &life, why);
 
-	if (error)
-		return why_set(
-			why, -error, "worker: no socket to the signer: %s", strerror(-error));
-	ring = event_ring_make(&parent->rings, service->number,
-		service->generation->config->audit.ring_bytes, &life, why);
-	if (!ring) {
-		close(pair[0]);
-		close(pair[1]);
-		return -ENOMEM;
+	if (ring) {
+		add_worker(fds, service, ring, life);
+		error = start(service, fds, why);
+		if (error)
+			event_ring_free(ring);
+	} else if (!error) {
+		error = -ENOMEM;
 	}
-	add_worker(fds, service, ring, life, pair[0]);
-	error = start(service, fds, why);
-	if (error) {
-		event_ring_free(ring);
-	} else {
+	if (!error) {
 		/* Whoever died by accident is back within the timeout of its stamp: until it can
 		 * write one, connections wait in its listener. Not for one that dies again and
 		 * again, with whom they would wait in vain. */
@@ -393,11 +392,36 @@ static int start_worker(struct service *service, struct boot_fds *fds, struct wh
 			heartbeat_vouch(parent->heartbeat, service->index);
 		if (parent->shipper.process)
 			introduce_to_shipper(parent->shipper.process, ring);
-		introduce_to_signer(&service->generation->services[GENERATION_SIGNER],
-			service->number, pair[1]);
+		for (size_t i = 0; i < SERVERS; i++)
+			introduce_to_server(&service->generation->services[servers[i].service],
+				service->number, ends[i]);
 	}
-	close(pair[1]);
+	for (size_t i = 0; i < SERVERS; i++)
+		close_fd(ends[i]);
 	return error;
+}
+
+/* Workers that are there already get to know the server that has just started. */
+static void introduce_workers(struct service *service, const struct server *server)
+{
+	struct generation *generation = service->generation;
+
+	for (unsigned i = GENERATION_WORKER; i < generation->nservices; i++) {
+		struct service *worker = &generation->services[i];
+		int pair[2];
+
+		if (!worker->process)
+			continue;
+		if (ipc_pair(pair)) {
+			/* Without it this worker is of no use: it starts anew. */
+			process_kill(worker->process);
+			continue;
+		}
+		introduce_to_server(service, worker->number, pair[1]);
+		process_send(worker->process, server->told, NULL, 0, &pair[0], 1);
+		close(pair[0]);
+		close(pair[1]);
+	}
 }
 
 static int start_signer(struct service *service, struct boot_fds *fds, struct why *why)
@@ -416,23 +440,46 @@ static int start_signer(struct service *service, struct boot_fds *fds, struct wh
 		boot_fds_own(fds, "ca_certificate", certificate);
 	if (!error)
 		error = start(service, fds, why);
-	for (unsigned i = GENERATION_WORKER; i < generation->nservices && !error; i++) {
-		struct service *worker = &generation->services[i];
-		int pair[2];
-
-		if (!worker->process)
-			continue;
-		if (ipc_pair(pair)) {
-			/* Without a signer this worker is of no use: it starts anew. */
-			process_kill(worker->process);
-			continue;
-		}
-		introduce_to_signer(service, worker->number, pair[1]);
-		process_send(worker->process, CONTROL_SIGNER, NULL, 0, &pair[0], 1);
-		close(pair[0]);
-		close(pair[1]);
-	}
+	if (!error)
+		introduce_workers(service, &servers[0]);
 	return error;
+}
+
+/* The keeper of the configuration in force has values that are good, and leaves them to the one that
+ * starts. */
+static int add_heritage(struct service *service, struct boot_fds *fds, int *end, struct why *why)
+{
+	struct generation *current = service->parent->current;
+	int pair[2], error;
+
+	*end = -1;
+	if (!current || current == service->generation ||
+		!current->services[GENERATION_KEEPER].process)
+		return 0;
+	error = ipc_pair(pair);
+	if (error)
+		return why_set(why, -error, "keeper: no socket to the one before: %s",
+			strerror(-error));
+	boot_fds_own(fds, "heritage", pair[0]);
+	*end = pair[1];
+	return 0;
+}
+
+static int start_keeper(struct service *service, struct boot_fds *fds, struct why *why)
+{
+	int end, error = add_heritage(service, fds, &end, why);
+
+	if (!error)
+		error = start(service, fds, why);
+	if (!error && end >= 0)
+		process_send(service->parent->current->services[GENERATION_KEEPER].process,
+			CONTROL_HEIR, NULL, 0, &end, 1);
+	close_fd(end);
+	if (error)
+		return error;
+	credential_watch_tell(service->generation);
+	introduce_workers(service, &servers[1]);
+	return 0;
 }
 
 /* The spool has one owner: the lock is of the description that is handed over, so it ends with the
@@ -551,17 +598,17 @@ void service_init(struct service *service, struct parent *parent, struct generat
 
 int service_start(struct service *service, struct why *why)
 {
-	struct boot_fds fds;
-	int error = boot_fds_open(&fds, service->generation->config->nbackends);
+	struct boot_fds fds = {.nfds = 0};
+	int error;
 
 	service->number = service->parent->next_number++;
 	service->temporary = false;
-	if (error)
-		why_set(why, -error, "no memory to start a process");
-	else if (service->kind == ROLE_WORKER)
+	if (service->kind == ROLE_WORKER)
 		error = start_worker(service, &fds, why);
 	else if (service->kind == ROLE_SIGNER)
 		error = start_signer(service, &fds, why);
+	else if (service->kind == ROLE_KEEPER)
+		error = start_keeper(service, &fds, why);
 	else if (service->kind == ROLE_SHIPPER)
 		error = start_shipper(service, &fds, why);
 	else

@@ -32,6 +32,7 @@ static const struct role_table roles = {
 		{
 			[ROLE_SIGNER] = &signer_role,
 			[ROLE_SCOUT] = &scout_role,
+			[ROLE_KEEPER] = &keeper_role,
 			[ROLE_SHIPPER] = &shipper_role,
 			[ROLE_WORKER] = &worker_role,
 		},

@@ -43,7 +43,6 @@ static const struct {
 	[MANIFEST_LISTENER] = {"listener", 1, 2},
 	[MANIFEST_RING] = {"ring", 4, 4},
 	[MANIFEST_GENERATION] = {"generation", 0, 2},
-	[MANIFEST_KEY] = {"key", 0, 1},
 	[MANIFEST_PROCESS] = {"process", 1, 1},
 };
 
@@ -179,8 +178,6 @@ static bool record_fits(struct place *place, const struct manifest_record *recor
 		place->current += !record->draining;
 		return (record->fds[0] >= 0) == !record->draining &&
 		       (record->fds[1] >= 0) == !record->draining;
-	case MANIFEST_KEY:
-		return place->generation && !place->generation->draining;
 	case MANIFEST_PROCESS:
 		return process_fits(place, record);
 	default:

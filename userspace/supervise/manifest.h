@@ -13,9 +13,9 @@
 #include "base/why.h"
 
 /* To be raised when a record changes, and also when something that a record only points at does:
- * the messages of a control socket (role.h) or between a worker and the signer (leaf_message.h),
- * rings, ticket keys. */
-#define MANIFEST_VERSION 2
+ * the messages of a control socket (role.h), or between a worker and the signer (leaf_message.h) or
+ * the keeper (credential_message.h), rings, ticket keys. */
+#define MANIFEST_VERSION 3
 /* The environment variable that names the memfd for the next program, which removes it. */
 #define MANIFEST_VARIABLE "SALLYPORT_HANDOVER"
 #define MANIFEST_FDS	  4
@@ -28,7 +28,6 @@ enum manifest_kind {
 	MANIFEST_RING,		 /* ring, wake_shipper, wake_worker, life; number */
 	MANIFEST_GENERATION,	 /* text of the configuration, CA certificate; draining: neither */
 	/* Of the generation before them: */
-	MANIFEST_KEY,	  /* one for each backend in order: its key file or none */
 	MANIFEST_PROCESS, /* control socket; role, index, number, pid, times, ready, draining */
 	MANIFEST_KINDS
 };

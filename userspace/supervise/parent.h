@@ -25,6 +25,7 @@
 #include "tls/ticket_keys.h"
 
 struct accounting;
+struct credential_watch;
 struct guard_watch;
 struct heartbeat;
 struct scout_watch;
@@ -57,21 +58,28 @@ struct service {
 	ev_timer restart;
 };
 
+/* What the parent knows of a credential: never its value. */
+struct credential_place {
+	struct stat file;		/* that was handed to the keeper last; all 0: none */
+	struct control_credential told; /* by the keeper */
+};
+
 struct generation {
 	struct list node; /* in parent->generations */
 	struct config *config;
 	int config_fd; /* its text */
 	int ca_certificate;
-	int *keys; /* of the backends, by index; -1: none */
+	struct credential_place *credentials; /* by index */
 	bool draining;
 	bool relieved;		  /* only for a worker that another one has taken the place of */
-	struct service *services; /* signer, scout, then the workers */
+	struct service *services; /* signer, scout, keeper, then the workers */
 	unsigned nservices;
 };
 
 #define GENERATION_SIGNER 0
 #define GENERATION_SCOUT  1
-#define GENERATION_WORKER 2 /* + index */
+#define GENERATION_KEEPER 2
+#define GENERATION_WORKER 3 /* + index */
 
 /* More tables of counters than a daemon's life sees. */
 #define UPGRADE_OLDER 8
@@ -122,6 +130,7 @@ struct parent {
 	struct worker_watch *worker_watch;
 	struct scout_watch *scout_watch;
 	struct guard_watch *guard_watch;
+	struct credential_watch *credential_watch;
 	int tickets; /* the memory of ticket_keys; -1: not made yet */
 	int standing; /* what is known of the backends; -1: not opened yet */
 	struct ticket_keys *ticket_keys;

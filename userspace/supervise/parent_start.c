@@ -9,6 +9,7 @@
 #include "backend/standing.h"
 #include "kernel/heartbeat.h"
 #include "supervise/accounting.h"
+#include "supervise/credential_watch.h"
 #include "supervise/directory.h"
 #include "supervise/generation.h"
 #include "supervise/guard_watch.h"
@@ -75,6 +76,8 @@ int parent_start_datapath(struct parent *parent, const struct config *config, st
 		error = scout_watch_new(parent, &parent->scout_watch, why);
 	if (!error)
 		error = guard_watch_new(parent, &parent->guard_watch, why);
+	if (!error)
+		error = credential_watch_new(parent, &parent->credential_watch, why);
 	if (!error)
 		error = worker_listeners_place(&parent->listeners, parent->datapath, why);
 	if (!error)

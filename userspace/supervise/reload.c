@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "supervise/accounting.h"
+#include "supervise/credential_report.h"
 #include "supervise/generation.h"
 #include "supervise/parent.h"
 #include "supervise/ticket_rotation.h"
@@ -115,6 +116,7 @@ static void commit(struct parent *parent)
 	parent->pending = NULL;
 	parent->swapping = false;
 	generation_publish(parent->current, parent->options->config_path);
+	credential_report_write(parent);
 	ticket_rotation_schedule(parent);
 	accounting_reconfigure(parent->accounting, parent->current->config);
 	parent->retiring = old;

@@ -24,7 +24,7 @@ enum control_type {
 	CONTROL_DRAIN,	  /* *parent → child: role->drain; body: struct control_drain */
 	CONTROL_PING,	  /* *parent → child; a child that does not answer is killed */
 	CONTROL_PONG,	  /* *child → parent */
-	/* parent → signer: struct control_peer and 1 fd, the ipc socket of a worker.
+	/* parent → signer, keeper: struct control_peer and 1 fd, the ipc socket of a worker.
 	 * parent → shipper: struct control_peer and 3 fds: ring, wake_shipper, wake_worker (and a
 	 * fourth, whose end child.c takes for CONTROL_PEER_GONE). */
 	CONTROL_PEER,
@@ -43,6 +43,15 @@ enum control_type {
 	/* signer → parent: struct control_peer. That worker asks for more leaves than it may have
 	 * (tls.leaf_rate); of one worker at most one in a minute. */
 	CONTROL_LIMITED,
+	CONTROL_KEEPER, /* parent → worker: 1 fd, replaces the boot fd "keeper" */
+	/* parent → keeper: struct control_file, and 1 fd, where the file could be opened. First of each
+	 * credential that has a file, then when the file has changed. */
+	CONTROL_FILE,
+	/* parent → keeper: 1 fd, the socket to the keeper that comes after it (whose boot fd is
+	 * "heritage"): what it holds is told there. */
+	CONTROL_HEIR,
+	/* keeper → parent: struct control_credential, each time that something of it has changed. */
+	CONTROL_CREDENTIAL,
 };
 
 /* Both are child.c's business only. */
@@ -56,6 +65,30 @@ struct control_failed {
 
 struct control_peer {
 	uint32_t number; /* of the worker process: role_context.number */
+};
+
+struct control_file {
+	uint32_t index; /* in config->credentials */
+	char why[256];	/* no fd: why it cannot be opened */
+};
+
+enum credential_state {
+	CREDENTIAL_STATE_AWAITED, /* asked for, nothing has come yet */
+	CREDENTIAL_STATE_FRESH,	  /* it could be had at the last attempt */
+	CREDENTIAL_STATE_KEPT,	  /* it could not: the last good value is in use */
+	CREDENTIAL_STATE_MISSING, /* there is no value that could be used */
+	CREDENTIAL_STATES
+};
+
+/* Never the value. Times are CLOCK_REALTIME, 0: none. */
+struct control_credential {
+	uint32_t index;
+	uint32_t state;	     /* enum credential_state */
+	uint32_t renewed;    /* 1: the value is another one than before */
+	uint64_t got_ns;     /* when the value was got, or found unchanged, last */
+	uint64_t expires_ns; /* of the value */
+	uint64_t next_ns;    /* when it is asked for again */
+	char error[256];     /* of the last attempt; "": none */
 };
 
 struct role_context {
@@ -92,9 +125,9 @@ struct role {
 	void (*close)(void *state);
 };
 
-extern const struct role signer_role, worker_role, shipper_role, scout_role;
+extern const struct role signer_role, worker_role, shipper_role, scout_role, keeper_role;
 
-enum role_kind { ROLE_SIGNER, ROLE_WORKER, ROLE_SHIPPER, ROLE_SCOUT, ROLE_KINDS };
+enum role_kind { ROLE_SIGNER, ROLE_WORKER, ROLE_SHIPPER, ROLE_SCOUT, ROLE_KEEPER, ROLE_KINDS };
 /* By enum role_kind. main.c has the one of the daemon; tests have others. */
 struct role_table {
 	const struct role *roles[ROLE_KINDS];

@@ -26,8 +26,9 @@
 #define WORKER	(1u << ROLE_WORKER)
 #define SHIPPER (1u << ROLE_SHIPPER)
 #define SCOUT	(1u << ROLE_SCOUT)
-#define NETWORK (WORKER | SHIPPER | SCOUT)
-#define ALL	(SIGNER | WORKER | SHIPPER | SCOUT)
+#define KEEPER	(1u << ROLE_KEEPER)
+#define NETWORK (WORKER | SHIPPER | SCOUT | KEEPER)
+#define ALL	(SIGNER | NETWORK)
 
 /* What an argument must be for the call to be allowed. */
 enum condition {
@@ -127,9 +128,9 @@ static const struct call calls[] = {
 	{"pipe2", WORKER, ANY}, /* bypassed flows are spliced */
 	{"splice", WORKER, ANY},
 	/* the resolver's files; which, landlock says */
-	{"openat", WORKER | SCOUT, READ_ONLY},
-	{"open", WORKER | SCOUT, READ_ONLY},
-	{"uname", WORKER | SCOUT, ANY},
+	{"openat", WORKER | SCOUT | KEEPER, READ_ONLY},
+	{"open", WORKER | SCOUT | KEEPER, READ_ONLY},
+	{"uname", WORKER | SCOUT | KEEPER, ANY},
 	/* what was judged of connections */
 	{"bpf", SCOUT, MAP_ELEMENT},
 	{"socket", SHIPPER, LOCAL}, /* of the collector */
@@ -192,6 +193,8 @@ const struct config_identity *sandbox_identity(enum role_kind kind, const struct
 		return &config->processes.shipper;
 	case ROLE_SCOUT:
 		return &config->processes.scout;
+	case ROLE_KEEPER:
+		return &config->processes.keeper;
 	default:
 		return &config->processes.worker;
 	}
@@ -361,7 +364,7 @@ static int change_identity(const struct config_identity *to, struct why *why)
 	return 0;
 }
 
-/* Keeps the CA key out of the swap: everything that the signer has and, where the limit can be
+/* Keeps keys out of the swap: everything that the signer or the keeper has and, where the limit can be
  * lifted for the time after its privileges, will have. */
 static void lock_memory(void)
 {
@@ -379,7 +382,7 @@ static int confine_files(enum role_kind kind, const struct config *config, struc
 	struct landlock_path paths[4];
 	size_t n = 0;
 
-	if (kind == ROLE_WORKER || kind == ROLE_SCOUT)
+	if (kind == ROLE_WORKER || kind == ROLE_SCOUT || kind == ROLE_KEEPER)
 		paths[n++] = (struct landlock_path){"/etc", LANDLOCK_PATH_READ};
 	if (kind == ROLE_SHIPPER)
 		paths[n++] =
@@ -395,7 +398,7 @@ int sandbox_enter(enum role_kind kind, const struct config *config, struct why *
 	uint32_t kept = capabilities_kept(kind, config);
 	int error;
 
-	if (kind == ROLE_SIGNER)
+	if (kind == ROLE_SIGNER || kind == ROLE_KEEPER)
 		lock_memory();
 	error = lock_capabilities(kept != 0, why);
 	if (!error)

@@ -12,7 +12,7 @@ int sandbox_no_dump(struct why *why);
 /* Drops root for the role's identity: no capability in any set, bounding and ambient included (but
  * for the scout's CAP_NET_ADMIN, when endpoints.learn has it answer for packets), none to be gained, no dumps; files reachable only as sandbox.c's table says (landlock, where the
  * kernel has it), and system calls by the role's list (seccomp; another one kills the process). The
- * signer's memory is locked before. 0; or negative errno with why, and then the process must end.
+ * signer's and the keeper's memory is locked before. 0; or negative errno with why, and then the process must end.
  */
 int sandbox_enter(enum role_kind kind, const struct config *config, struct why *why);
 /* The identity that a role runs under. */

@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "kernel/heartbeat.h"
 #include "supervise/accounting.h"
+#include "supervise/credential_report.h"
+#include "supervise/credential_watch.h"
 #include "supervise/event_ring.h"
 #include "supervise/generation.h"
 #include "supervise/guard_watch.h"
@@ -104,6 +106,8 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 		parent_step(service->parent);
 	} else if (service->kind == ROLE_SIGNER && message->type == CONTROL_LIMITED) {
 		tell_limited(service->parent, message);
+	} else if (service->kind == ROLE_KEEPER && message->type == CONTROL_CREDENTIAL) {
+		credential_report_take(service->parent, service, message);
 	} else if (service->kind == ROLE_SHIPPER && message->type == CONTROL_PEER_GONE) {
 		forget_ring(service->parent, message);
 	} else {
@@ -192,18 +196,24 @@ static unsigned running(struct parent *parent, enum role_kind kind)
 	return n;
 }
 
-/* The signer of a retired generation serves until its last worker is gone. */
+static void drain_server(struct service *service)
+{
+	if (service->process && !process_is_draining(service->process))
+		process_drain(service->process, 0);
+}
+
+/* The signer and the keeper of a retired generation serve until its last worker is gone. */
 static void clear_retired(struct parent *parent)
 {
 	list_for_each_safe (node, &parent->generations) {
 		struct generation *generation = list_entry(node, struct generation, node);
-		struct process *signer = generation->services[GENERATION_SIGNER].process;
 
 		if (!generation->draining)
 			continue;
-		if (signer && !process_is_draining(signer) &&
-			!generation_running(generation, ROLE_WORKER))
-			process_drain(signer, 0);
+		if (!generation_running(generation, ROLE_WORKER)) {
+			drain_server(&generation->services[GENERATION_SIGNER]);
+			drain_server(&generation->services[GENERATION_KEEPER]);
+		}
 		if (!generation_running(generation, ROLE_KINDS) &&
 			parent->shipper.generation != generation)
 			generation_free(generation);
@@ -264,6 +274,7 @@ static void parent_step(struct parent *parent)
 		parent->stage = PARENT_STOPPING_REST;
 		drain_all(parent, ROLE_SCOUT, 0);
 		drain_all(parent, ROLE_SIGNER, 0);
+		drain_all(parent, ROLE_KEEPER, 0);
 		/* fall through */
 	case PARENT_STOPPING_REST:
 		step_last(parent);
@@ -381,6 +392,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	datapath_endpoint_sweep(parent->datapath, clock_monotonic_ns());
 	endpoints_look(&parent->endpoints, parent->accounting, clock_monotonic_ns());
 	upgrade_count(parent);
+	credential_watch_look(parent->credential_watch);
 	if (parent->current)
 		selftest_watch_look(&parent->selftest,
 			parent->current->config->appliance.run_directory, parent->accounting);
@@ -446,8 +458,10 @@ static int run(struct parent *parent, struct why *why)
 static void finish(struct parent *parent)
 {
 	ev_timer_stop(parent->loop, &parent->shipper.restart);
-	if (parent->current)
+	if (parent->current) {
 		generation_unpublish(parent->current);
+		credential_report_remove(parent);
+	}
 	list_for_each_safe (node, &parent->generations)
 		generation_free(list_entry(node, struct generation, node));
 	process_free(parent->shipper.process);
@@ -464,6 +478,7 @@ static void finish(struct parent *parent)
 	heartbeat_unmap(parent->heartbeat);
 	scout_watch_free(parent->scout_watch);
 	guard_watch_free(parent->guard_watch);
+	credential_watch_free(parent->credential_watch);
 	datapath_close(parent->datapath);
 	counters_close(parent->counters);
 	if (parent->counters_path)

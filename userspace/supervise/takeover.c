@@ -63,7 +63,7 @@ static const struct manifest_record *current_generation(const struct manifest *m
 static int agrees(const struct manifest *manifest, const struct config *config, struct why *why)
 {
 	const struct manifest_record *generation = NULL;
-	size_t listeners = 0, keys = 0;
+	size_t listeners = 0;
 
 	for (size_t i = 0; i < manifest->n; i++) {
 		const struct manifest_record *record = &manifest->records[i];
@@ -71,17 +71,14 @@ static int agrees(const struct manifest *manifest, const struct config *config, 
 		if (record->kind == MANIFEST_GENERATION)
 			generation = record;
 		listeners += record->kind == MANIFEST_LISTENER;
-		keys += record->kind == MANIFEST_KEY;
 		if (record->kind == MANIFEST_PROCESS && record->role == ROLE_WORKER &&
 			!generation->draining && record->index >= config->appliance.workers)
 			return why_set(
 				why, EINVAL, "handover: there is no worker %u", record->index);
 	}
-	if (listeners != config->appliance.workers || keys != config->nbackends)
-		return why_set(why, EINVAL,
-			"handover: %zu listeners and %zu keys do not go with %u workers and %zu "
-			"backends",
-			listeners, keys, config->appliance.workers, config->nbackends);
+	if (listeners != config->appliance.workers)
+		return why_set(why, EINVAL, "handover: %zu listeners do not go with %u workers",
+			listeners, config->appliance.workers);
 	return 0;
 }
 
@@ -266,7 +263,7 @@ static int take_generation(struct parent *parent, const struct manifest *manifes
 	struct config *config, struct why *why)
 {
 	const struct manifest_record *head = &manifest->records[at];
-	size_t end = end_of(manifest, at), keys = 0;
+	size_t end = end_of(manifest, at);
 	unsigned workers = config ? config->appliance.workers : 0;
 	struct generation *generation;
 	int error = 0;
@@ -286,9 +283,7 @@ static int take_generation(struct parent *parent, const struct manifest *manifes
 	for (size_t i = at + 1; i < end && !error; i++) {
 		const struct manifest_record *record = &manifest->records[i];
 
-		if (record->kind == MANIFEST_KEY)
-			generation->keys[keys++] = record->fds[0];
-		else if (record->kind == MANIFEST_PROCESS)
+		if (record->kind == MANIFEST_PROCESS)
 			error = take_process(parent, generation, record, why);
 	}
 	return error;

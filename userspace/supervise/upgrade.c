@@ -142,11 +142,6 @@ static void add_generation(
 				       .fds = {current ? generation->config_fd : -1,
 					       current ? generation->ca_certificate : -1, -1, -1},
 			       });
-	for (size_t i = 0; current && i < generation->config->nbackends; i++)
-		manifest_add(manifest, &(struct manifest_record){
-					       .kind = MANIFEST_KEY,
-					       .fds = {generation->keys[i], -1, -1, -1},
-				       });
 	for (unsigned i = 0; i < generation->nservices; i++)
 		add_process(manifest, &generation->services[i]);
 	if (current)

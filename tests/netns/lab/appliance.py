@@ -12,7 +12,7 @@ import socket
 from . import network
 from .process import Process, children_of, wait_for
 
-USERS = {"worker": 64101, "signer": 64102, "shipper": 64103, "scout": 64104}
+USERS = {"worker": 64101, "signer": 64102, "shipper": 64103, "scout": 64104, "keeper": 64105}
 
 # Fields of an event that hold JSON.
 JSON_FIELDS = {
@@ -73,6 +73,7 @@ class Appliance:
         self.daemon_path = lab.program("sallyportd")
         self.daemon = self.collector = None
         self.collector_options = []
+        self.environment = {}  # of the daemon
         self._notify = None
         os.makedirs(directory, exist_ok=True)
         self.config = merge(self._defaults(), changes or {})
@@ -164,7 +165,7 @@ class Appliance:
             "sallyportd",
             [self.daemon_path, "--config", self.config_path],
             self.directory, self.namespace,
-            environment={"NOTIFY_SOCKET": path}, death=signal.SIGTERM,
+            environment={"NOTIFY_SOCKET": path, **self.environment}, death=signal.SIGTERM,
         )
         self.wait_notified("READY=1")
 

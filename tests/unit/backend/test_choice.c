@@ -220,6 +220,21 @@ static void test_the_same_affinity_goes_to_the_same_backend(void **state)
 	standing_free(standing);
 }
 
+static void test_the_only_member_is_asked_whatever_is_known(void **state)
+{
+	const struct pool alone = {.name = SLICE("alone"), .members = members, .n = 1, .rules = pool.rules};
+	const struct choice_query query = {.random = 1}, tried = {.random = 1, .tried = 1};
+	struct standing *standing = standing_new();
+
+	(void)state;
+	for (int i = 0; i < 9; i++)
+		record(standing, 0, BACKEND_UNREACHED, false, T0);
+	assert_int_equal(pool_choose(standing, &alone, &query, T0).member, 0);
+	assert_false(pool_choose(standing, &alone, &query, T0).probe);
+	assert_int_equal(pool_choose(standing, &alone, &tried, T0).member, -1);
+	standing_free(standing);
+}
+
 /* ---- the model check ---- */
 
 #define MODEL_N	    4
@@ -351,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_a_backend_that_recovered_gets_its_part_slowly),
 		cmocka_unit_test(test_the_same_affinity_goes_to_the_same_backend),
+		cmocka_unit_test(test_the_only_member_is_asked_whatever_is_known),
 		cmocka_unit_test(test_a_model_of_thousands_of_calls),
 	};
 

@@ -195,6 +195,33 @@ static void what_may_not_be_read_is_not_told_as_nothing(void **state)
 	assert_null(strstr(printed(s), "sallyport_admission_prefixes"));
 }
 
+static void backends_are_told_with_their_deployments(void **state)
+{
+	static char name[] = "east";
+	struct scene *s = *state;
+	struct config_backend backend = {.name = name}, *before = s->config->backends;
+	struct standing *standing = standing_new();
+	struct standing_row *row;
+
+	assert_null(strstr(printed(s), "sallyport_backend"));
+	standing_take(standing, SLICE("gone"), SLICE_NONE, 1);
+	standing_take(standing, SLICE("east"), SLICE_NONE, 1)->calls = 7;
+	row = standing_take(standing, SLICE("east"), SLICE("a\"b"), 1);
+	row->calls = 3;
+	row->open_until_ns = UINT64_MAX;
+	s->config->backends = &backend;
+	s->config->nbackends = 1;
+	s->exposition.standing = standing;
+	assert_line(printed(s), "sallyport_backend_calls_total{backend=\"east\",deployment=\"\"} 7");
+	assert_line(printed(s), "sallyport_backend_calls_total{backend=\"east\",deployment=\"a\\\"b\"} 3");
+	assert_line(printed(s), "sallyport_backend_asked{backend=\"east\",deployment=\"\"} 1");
+	assert_line(printed(s), "sallyport_backend_asked{backend=\"east\",deployment=\"a\\\"b\"} 0");
+	assert_null(strstr(printed(s), "gone"));
+	s->config->backends = before;
+	s->config->nbackends = 0;
+	standing_free(standing);
+}
+
 static void all_counters_of_the_daemon_are_there(void **state)
 {
 	struct scene *s = *state;
@@ -256,6 +283,7 @@ int main(void)
 		TEST(workers_and_fail_mode_are_told),
 		TEST(endpoints_are_counted_by_origin_and_fail_mode),
 		TEST(what_may_not_be_read_is_not_told_as_nothing),
+		TEST(backends_are_told_with_their_deployments),
 		TEST(all_counters_of_the_daemon_are_there),
 		TEST(names_are_good_and_unique),
 	};

@@ -25,6 +25,7 @@ struct machine {
 	struct datapath_admission admission[2];
 	struct record_state record;
 	struct open_record open;
+	yyjson_doc *credentials;
 	struct printed printed;
 };
 
@@ -115,7 +116,7 @@ static int machine_free(void **state)
 static const char *shown(struct machine *m, bool json, size_t most)
 {
 	const struct status_report report = {
-		m->config, &m->kernel, NULL, most, m->record, m->open};
+		m->config, &m->kernel, NULL, most, m->record, m->credentials, m->open};
 	FILE *out = printed_begin(&m->printed);
 
 	if (json)
@@ -298,7 +299,7 @@ static void inspecting_takes_programs_routing_and_a_worker_that_is_alive(void **
 {
 	struct machine *m = *state;
 	const struct status_report report = {
-		m->config, &m->kernel, NULL, 0, m->record, m->open};
+		m->config, &m->kernel, NULL, 0, m->record, m->credentials, m->open};
 
 	assert_true(status_report_inspecting(&report));
 	m->kernel.admit.attached = false; /* xdp: off inspects as well */

@@ -79,7 +79,7 @@ static void unknown_and_repeated_keys(void **state)
 	ASSERT_REFUSED(
 		{INSIDE "nonsense: 1\n",
 			"f:2: nonsense: expected one of the keys appliance, datapath, admission, accounting, endpoints, tls, "
-			"tcp, http, origin, audit, processes, hosts, backends, pools"},
+			"tcp, http, origin, audit, processes, hosts, backends, credentials, pools"},
 		{INSIDE "appliance:\n  nme: x\n",
 			"f:3: appliance.nme: expected one of the keys name, run_directory, workers; is "
 			"it name?"},
@@ -271,14 +271,14 @@ static void a_key_that_would_follow_a_wildcard(void **state)
 			       "hosts:\n  - pattern: \"*.openai.azure.com\"\n    provider: azure\n"
 			       "    backend: east\n",
 			       "f:6: hosts[0].backend: expected a backend with a host, or without a "
-			       "key_file, for a pattern with \"*\", found \"east\", whose key would go "
+			       "key_file or credential, for a pattern with \"*\", found \"east\", whose key would go "
 			       "to whatever name under \"*.openai.azure.com\" a client asks for; give that "
 			       "backend its host, or list the names one by one"},
 		/* An address of its own does not help: who answers there is named by the client too. */
 		{INSIDE "backends: [{name: east, key_file: /k, addresses: [10.0.0.1]}]\n"
 			"hosts: [{pattern: \"*.a.b\", provider: azure, backend: east}]\n",
 			"f:3: hosts[0].backend: expected a backend with a host, or without a "
-			"key_file, for a pattern with \"*\", found \"east\", whose key would go to "
+			"key_file or credential, for a pattern with \"*\", found \"east\", whose key would go to "
 			"whatever name under \"*.a.b\" a client asks for; give that backend its host, or "
 			"list the names one by one"});
 }
@@ -338,7 +338,7 @@ static void pools_that_could_never_answer(void **state)
 		/* The key would go to whatever resource the client names. */
 		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [west, east]}]\n"
 				      "hosts: [{pattern: \"*.a.b\", provider: azure, pool: p}]\n",
-			"f:4: hosts[0].pool: expected a backend with a host, or without a key_file, "
+			"f:4: hosts[0].pool: expected a backend with a host, or without a key_file or credential, "
 			"for a pattern with \"*\", found \"east\", whose key would go to whatever name "
 			"under \"*.a.b\" a client asks for; give that backend its host, or list the "
 			"names one by one"});
@@ -420,7 +420,69 @@ static void identities(void **state)
 		{INSIDE "processes: {worker: -1}\n", "f:2: processes.worker: " USER "\"-1\""},
 		{INSIDE "processes:\n  signer: 1000\n  scout: \"1000:1001\"\n",
 			"f:4: processes.scout: expected another user than that of signer, who holds "
-			"the CA's key, found \"1000:1001\""});
+			"the CA's key, found \"1000:1001\""},
+		{INSIDE "processes:\n  keeper: 1000\n  worker: 1000\n",
+			"f:4: processes.worker: expected another user than that of keeper, who holds "
+			"the services' keys, found \"1000\""},
+		{INSIDE "processes:\n  keeper: 1000\n  signer: 1000\n",
+			"f:3: processes.keeper: expected another user than that of signer, who holds "
+			"the CA's key, found \"1000\""});
+}
+
+#define APP "{name: a, from: app, tenant: t.example, client_id: c"
+#define VAULT "{name: a, from: key-vault, secret: \"https://"
+
+static void credentials_that_make_no_sense(void **state)
+{
+	ASSERT_REFUSED({INSIDE "credentials: [{name: a, from: file}]\n",
+			       "f:2: credentials[0].file: expected it for a credential from: file, "
+			       "found nothing"},
+		{INSIDE "credentials:\n  - name: a\n    from: systemd\n    file: /k\n",
+			"f:5: credentials[0].file: expected no such key for a credential from: "
+			"systemd, found one"},
+		{INSIDE "credentials:\n  - name: a\n    from: managed-identity\n    refresh: 1m\n",
+			"f:5: credentials[0].refresh: expected no such key for a credential from: "
+			"managed-identity, found one"},
+		{INSIDE "credentials: [{name: a, from: key-vault}]\n",
+			"f:2: credentials[0].secret: expected it for a credential from: key-vault, "
+			"found nothing"},
+		{INSIDE "credentials: [" VAULT "c.vault.azure.net/keys/x\"}]\n",
+			"f:2: credentials[0].secret: expected the address of a secret, such as "
+			"\"https://contoso.vault.azure.net/secrets/openai-key\", found "
+			"\"https://c.vault.azure.net/keys/x\""},
+		{INSIDE "credentials: [" VAULT "c.vault.azure.net/secrets/x/1/2\"}]\n",
+			"f:2: credentials[0].secret: expected the address of a secret, such as "
+			"\"https://contoso.vault.azure.net/secrets/openai-key\", found "
+			"\"https://c.vault.azure.net/secrets/x/1/2\""},
+		{INSIDE "credentials:\n  - name: a\n    from: key-vault\n    secret: http://x/secrets/y\n",
+			"f:5: credentials[0].secret: expected an address such as "
+			"\"https://contoso.vault.azure.net/secrets/key\", found \"http://x/secrets/y\""},
+		{INSIDE "credentials: [" APP "}]\n",
+			"f:2: credentials[0].client_secret_file: expected it or client_certificate, as "
+			"the proof of client_id, found neither"},
+		{INSIDE "credentials: [" APP ", client_secret_file: /s, client_certificate: /c}]\n",
+			"f:2: credentials[0].client_secret_file: expected it or client_certificate, as "
+			"the proof of client_id, found both"},
+		{INSIDE "credentials: [" VAULT "c.vault.azure.net/secrets/x\", client_id: c}]\n",
+			"f:2: credentials[0].tenant: expected the tenant of client_id, found nothing"},
+		{INSIDE "credentials: [" VAULT "c.vault.azure.net/secrets/x\", client_id: c, tenant: t, "
+			"client_secret_file: /s, identity: i}]\n",
+			"f:2: credentials[0].identity: expected a managed identity or an app "
+			"registration to ask, found both"},
+		{INSIDE "credentials:\n  - {name: a, from: systemd}\n  - {name: a, from: systemd}\n",
+			"f:4: credentials[1].name: expected each name once, found \"a\" also in line "
+			"3"},
+		{INSIDE "credentials: [{name: a, from: systemd}]\n"
+			"backends:\n  - name: x\n    credential: b\n",
+			"f:5: backends[0].credential: expected the name of a credential (a), found "
+			"\"b\""},
+		{INSIDE "credentials: [{name: a, from: systemd}]\n"
+			"backends:\n  - name: x\n    credential: a\n    key_file: /k\n",
+			"f:5: backends[0].credential: expected a credential or a key_file, found both"},
+		{INSIDE "credentials: [{name: x, from: systemd}]\n"
+			"backends:\n  - name: x\n    key_file: /k\n",
+			"f:4: backends[0].name: expected another name than that of a credential, for a "
+			"backend with a key_file, found \"x\""});
 }
 
 static void told(void *context, const char *problem)
@@ -559,6 +621,7 @@ int main(void)
 		cmocka_unit_test(backends_that_are_not_there),
 		cmocka_unit_test(keys_that_contradict_each_other),
 		cmocka_unit_test(identities),
+		cmocka_unit_test(credentials_that_make_no_sense),
 		cmocka_unit_test(all_that_is_wrong_is_told_at_once),
 		cmocka_unit_test(a_file_that_everybody_may_write_to_is_refused),
 		cmocka_unit_test(too_much),

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -411,6 +412,39 @@ static const struct {
 	{"[{\"stream\":true}]", NULL},
 };
 
+static void a_model_is_renamed_where_it_stands(void **state)
+{
+	static const struct {
+		const char *body, *renamed; /* NULL: it is not */
+	} cases[] = {
+		{"{\"model\":\"a\"}", "{\"model\":\"other\"}"},
+		{"{\"x\":{\"model\":\"b\"}, \"model\" : \"\\u0061\" }",
+			"{\"x\":{\"model\":\"b\"}, \"model\" : \"other\" }"},
+		{"{\"model\":\"\"}", "{\"model\":\"other\"}"},
+		{"{\"model\":null}", NULL},
+		{"{\"model\":[\"a\"]}", NULL},
+		{"{\"user\":\"a\"}", NULL},
+		/* It is not the same to every parser. */
+		{"{\"model\":\"a\",\"model\":\"b\"}", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct request_reader *r = read_whole(cases[i].body);
+		struct request_splice s;
+		char got[128];
+
+		assert_int_equal(
+			request_rename_model(r, SLICE("other"), &s), cases[i].renamed != NULL);
+		if (cases[i].renamed) {
+			snprintf(got, sizeof(got), "%.*s%.*s%s", (int)s.offset, cases[i].body,
+				SLICE_ARG(s.insert), cases[i].body + s.offset + s.remove);
+			assert_string_equal(got, cases[i].renamed);
+		}
+		request_reader_free(r);
+	}
+}
+
 static void usage_is_injected_by_one_edit(void **state)
 {
 	size_t i;
@@ -613,6 +647,7 @@ int main(void)
 		cmocka_unit_test(facts_before_the_problem_stay),
 		cmocka_unit_test(of_two_members_with_one_name_the_last_is_kept),
 		cmocka_unit_test(keys_are_compared_up_to_a_limit_only),
+		cmocka_unit_test(a_model_is_renamed_where_it_stands),
 		cmocka_unit_test(usage_is_injected_by_one_edit),
 		cmocka_unit_test(the_tail_edit_comes_with_the_piece_that_closes_the_body),
 		cmocka_unit_test(edits_are_made_while_the_body_goes),

@@ -38,8 +38,6 @@ enum {
 	LISTENER,
 	RING,
 	CURRENT,
-	KEY,
-	NO_KEY,
 	SIGNER,
 	WORKER,
 	SHIPPER,
@@ -54,8 +52,6 @@ static const struct manifest_record records[RECORDS] = {
 	[LISTENER] = {.kind = MANIFEST_LISTENER, .fds = {15, 16, -1, -1}},
 	[RING] = {.kind = MANIFEST_RING, .number = 7, .fds = {17, 18, 19, 20}},
 	[CURRENT] = {.kind = MANIFEST_GENERATION, .fds = {21, 22, -1, -1}},
-	[KEY] = {.kind = MANIFEST_KEY, .fds = {23, -1, -1, -1}},
-	[NO_KEY] = {.kind = MANIFEST_KEY, .fds = {-1, -1, -1, -1}},
 	[SIGNER] = {.kind = MANIFEST_PROCESS,
 		.role = ROLE_SIGNER,
 		.number = 2,
@@ -174,9 +170,9 @@ static void another_version_is_refused_before_anything_else(void **state)
 
 	(void)state;
 	memcpy(at + AT_VERSION, &next, sizeof(next));
-	expect_refused(buf_slice(&bytes), "its version is 3");
+	expect_refused(buf_slice(&bytes), "its version is 4");
 	/* Whatever its records are like. */
-	expect_refused(slice_first(buf_slice(&bytes), 13), "takes over version 2 only");
+	expect_refused(slice_first(buf_slice(&bytes), 13), "takes over version 3 only");
 	memcpy(at + AT_VERSION, &before, sizeof(before));
 	expect_refused(buf_slice(&bytes), "its version is 1, and ");
 	expect_refused(buf_slice(&bytes), "restart instead");
@@ -244,22 +240,20 @@ static void what_does_not_fit_together_is_refused(void **state)
 		CHANGED(CURRENT, draining, 1, "record 4 (generation)"),
 		CHANGED(CURRENT, draining, 2, "record 4 (generation)"),
 		CHANGED(CURRENT, fds[1], -1, "record 4 (generation)"),
-		CHANGED(CURRENT, kind, MANIFEST_LISTENER, "record 5 (key)"),
-		CHANGED(KEY, kind, MANIFEST_LISTENER, "record 5 (listener)"),
-		CHANGED(SIGNER, role, ROLE_KINDS, "record 7 (process)"),
-		CHANGED(SIGNER, index, 1, "record 7 (process)"),
-		CHANGED(SIGNER, number, 9, "record 7 (process)"),
-		CHANGED(SIGNER, pid, 1, "record 7 (process)"),
-		CHANGED(SIGNER, pid, -1, "record 7 (process)"),
-		CHANGED(SIGNER, ready, 2, "record 7 (process)"),
-		CHANGED(SIGNER, fds[0], -1, "record 7 (process)"),
-		CHANGED(WORKER, index, WORKERS_MAX, "record 8 (process)"),
-		CHANGED(WORKER, role, ROLE_SIGNER, "record 8 (process)"),
-		CHANGED(DRAINING, draining, 0, "record 10 (generation)"),
-		CHANGED(DRAINING, fds[0], 30, "record 10 (generation)"),
-		CHANGED(DRAINING, kind, MANIFEST_PROCESS, "record 10 (process)"),
-		CHANGED(OLD_WORKER, kind, MANIFEST_KEY, "record 11 (key)"),
-		CHANGED(OLD_WORKER, role, ROLE_SHIPPER, "record 11 (process)"),
+		CHANGED(CURRENT, kind, MANIFEST_LISTENER, "record 5 (process)"),
+		CHANGED(SIGNER, role, ROLE_KINDS, "record 5 (process)"),
+		CHANGED(SIGNER, index, 1, "record 5 (process)"),
+		CHANGED(SIGNER, number, 9, "record 5 (process)"),
+		CHANGED(SIGNER, pid, 1, "record 5 (process)"),
+		CHANGED(SIGNER, pid, -1, "record 5 (process)"),
+		CHANGED(SIGNER, ready, 2, "record 5 (process)"),
+		CHANGED(SIGNER, fds[0], -1, "record 5 (process)"),
+		CHANGED(WORKER, index, WORKERS_MAX, "record 6 (process)"),
+		CHANGED(WORKER, role, ROLE_SIGNER, "record 6 (process)"),
+		CHANGED(DRAINING, draining, 0, "record 8 (generation)"),
+		CHANGED(DRAINING, fds[0], 30, "record 8 (generation)"),
+		CHANGED(DRAINING, kind, MANIFEST_PROCESS, "record 8 (process)"),
+		CHANGED(OLD_WORKER, role, ROLE_SHIPPER, "record 9 (process)"),
 	};
 
 	(void)state;
@@ -398,7 +392,6 @@ static void a_descriptor_is_what_its_record_says(void **state)
 		{MANIFEST_RING, 3, BIT(PIPE)},
 		{MANIFEST_GENERATION, 0, BIT(MEMORY)},
 		{MANIFEST_GENERATION, 1, BIT(FILE_) | BIT(MEMORY) | BIT(UNSEALED)},
-		{MANIFEST_KEY, 0, BIT(FILE_) | BIT(MEMORY) | BIT(UNSEALED)},
 		{MANIFEST_PROCESS, 0, BIT(CONTROL)},
 	};
 	int fds[TYPES];
@@ -424,7 +417,7 @@ static void a_descriptor_is_what_its_record_says(void **state)
 
 static void a_closed_descriptor_is_refused(void **state)
 {
-	struct manifest_record record = {.kind = MANIFEST_KEY, .fds = {-1, -1, -1, -1}};
+	struct manifest_record record = {.kind = MANIFEST_COUNTERS_OLDER, .fds = {-1, -1, -1, -1}};
 	struct manifest manifest = {.records = &record, .n = 1};
 	struct why why = {""};
 
@@ -436,7 +429,7 @@ static void a_closed_descriptor_is_refused(void **state)
 
 static void descriptors_outlive_an_exec_only_when_told(void **state)
 {
-	struct manifest_record record = {.kind = MANIFEST_KEY, .fds = {-1, -1, -1, -1}};
+	struct manifest_record record = {.kind = MANIFEST_COUNTERS_OLDER, .fds = {-1, -1, -1, -1}};
 	struct manifest manifest = {.records = &record, .n = 1};
 
 	(void)state;

@@ -230,11 +230,63 @@ static void a_worker_gets_what_it_needs_and_no_more(void **state)
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
 	assert_string_equal(worker_ask(0, 'n'),
-		"listener4 ring wake_shipper key:main ca_certificate tickets sources standing "
+		"listener4 ring wake_shipper keeper ca_certificate tickets sources standing "
 		"wake_worker signer heartbeats");
-	/* Each reads from the beginning of the file. */
 	assert_string_equal(worker_ask(0, 'k'), "sesame");
 	assert_string_equal(worker_ask(1, 'k'), "sesame");
+}
+
+static void await_key(unsigned worker, const char *part)
+{
+	for (int i = 0; i < 600 && !strstr(worker_ask(worker, 'k'), part); i++)
+		usleep(50000);
+	if (!strstr(worker_ask(worker, 'k'), part))
+		fail_msg("worker %u: no %s in %s", worker, part, worker_ask(worker, 'k'));
+}
+
+static void a_key_file_that_changes_reaches_the_keeper_without_a_reload(void **state)
+{
+	struct appliance *a = *state;
+	char path[256], new_path[256];
+
+	appliance_start(a);
+	appliance_expect_notify(a, "READY=1");
+	/* In place. */
+	appliance_write(a, "service.key", 0600, "open");
+	await_key(0, "open");
+	await_key(1, "open");
+	/* Another file under its name. */
+	appliance_write(a, "service.key.new", 0600, "wide");
+	strcpy(new_path, appliance_path(a, "service.key.new"));
+	strcpy(path, appliance_path(a, "service.key"));
+	assert_int_equal(rename(new_path, path), 0);
+	await_key(0, "wide");
+	/* One that others could read is not opened; when it is put right, it is. */
+	assert_int_equal(chmod(path, 0644), 0);
+	await_key(0, "chmod 0600");
+	assert_int_equal(chmod(path, 0600), 0);
+	await_key(0, "wide");
+	assert_int_equal(unlink(path), 0);
+	await_key(1, "cannot be opened");
+	appliance_write(a, "service.key", 0600, "sesame");
+	await_key(1, "sesame");
+}
+
+static void a_keeper_that_died_is_replaced_and_workers_hear_from_it(void **state)
+{
+	struct appliance *a = *state;
+	pid_t keeper;
+
+	appliance_start(a);
+	appliance_expect_notify(a, "READY=1");
+	assert_string_equal(worker_ask(0, 'k'), "sesame");
+	keeper = appliance_child(a, "keeper");
+	assert_int_equal(kill(keeper, SIGKILL), 0);
+	/* What the worker has stays; it has another keeper when it hears of the change. */
+	assert_string_equal(worker_ask(0, 'k'), "sesame");
+	appliance_write(a, "service.key", 0600, "again");
+	await_key(0, "again");
+	assert_int_not_equal(appliance_child(a, "keeper"), keeper);
 }
 
 static void files_are_out_of_reach(void **state)
@@ -630,6 +682,8 @@ int main(int argc, char **argv)
 		TEST(children_have_given_their_privileges_up),
 		TEST(nobody_else_may_look_into_a_child),
 		TEST(a_worker_gets_what_it_needs_and_no_more),
+		TEST(a_key_file_that_changes_reaches_the_keeper_without_a_reload),
+		TEST(a_keeper_that_died_is_replaced_and_workers_hear_from_it),
 		TEST(files_are_out_of_reach),
 		TEST(whoever_is_killed_is_started_again),
 		TEST(a_refused_call_ends_the_process_and_is_named),

@@ -29,7 +29,7 @@ export function Bars({ times, series, step, onSpan, label }) {
   tell.current = onSpan;
   useEffect(() => {
     const box = at.current;
-    if (!box) return undefined; // left before it was painted
+    if (!box || !times.length) return undefined; // left before it was painted, or there is no time
     const axis = () => ({ stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false },
       font: `12px ${color("--font")}` });
     const bars = uPlot.paths.bars({ size: [0.86, 64, 1], align: 1 });

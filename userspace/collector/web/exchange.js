@@ -52,10 +52,14 @@ function Facts({ event }) {
   return html`<dl class="facts">${facts.filter(([, value]) => value).map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-// Tries at backends, when the event tells of each.
+// Tries at backends in their order, where there were several: what became of each, and why it went on.
 function Attempts({ attempts }) {
   if (!Array.isArray(attempts) || !attempts.length) return null;
-  return html`<section class="panel"><h2>Attempts</h2><ol class="attempts">${attempts.map((attempt) => html`<li>${line(typeof attempt === "object" ? Object.entries(attempt).map(([k, v]) => `${k} ${v}`).join("  ") : attempt)}</li>`)}</ol></section>`;
+  return html`<section class="panel"><h2>Attempts</h2><ol class="attempts">${attempts.map((attempt) => html`<li>
+    <span class="verdict ${attempt.left ? "bad" : "good"}"><span class="icon">${attempt.left ? "✕" : "✓"}</span> ${attempt.left ? "left" : "answered"}</span>
+    <b>${line(attempt.backend || attempt.address || "–")}</b> ${attempt.region && html`<span class="quiet">${line(attempt.region)}</span>`}
+    <span>${attempt.connected === false ? "not connected" : attempt.status ? `status ${attempt.status}` : "no answer"}${attempt.first_byte ? `, first byte after ${duration(attempt.first_byte)}` : ""}</span>
+    ${(attempt.left || attempt.error) && html`<span class="quiet">${line([attempt.left, attempt.error].filter(Boolean).join(": "))}</span>`}</li>`)}</ol></section>`;
 }
 
 export function Exchange({ id }) {
@@ -85,7 +89,7 @@ export function Exchange({ id }) {
     <${Problem} error=${error}/>
     ${event["event.conflict"] && html`<p class="problem" role="alert"><span class="icon">⚠</span> Another event has the same identity: one of the two is forged.</p>`}
     <section class="panel"><${Facts} event=${event}/></section>
-    <${Attempts} attempts=${event.attempts}/>
+    <${Attempts} attempts=${event["attempts.made"]}/>
     ${raw ? html`<pre class="raw" tabindex="0">${drawn(JSON.stringify(event, null, 2))}</pre>` : html`
       ${old.length > 0 && html`<button type="button" class="fold" aria-expanded=${history ? "true" : "false"} onClick=${() => showHistory(!history)}>
         ${history ? "▾" : "▸"} ${count(old.length)} messages that were sent before <kbd>h</kbd></button>`}

@@ -17,7 +17,8 @@ export function Health() {
   const last = days.map((day) => day.last).filter(Boolean).sort().at(-1);
   return html`<${Busy} on=${loading}/><header class="head"><h1>Health</h1></header><${Problem} error=${error}/>
     ${answer && html`<ul class="states panel">
-      <${State} good=${!answer.missing && !answer.twice}>${answer.missing || answer.twice ? `${count(answer.missing)} events are missing and ${count(answer.twice)} numbers are there twice, in the numbers of ${count(answer.streams)} processes` : `no event is missing, by the numbers of ${count(answer.streams)} processes`}</${State}>
+      ${answer.unchecked ? html`<li class="verdict note"><span class="icon">?</span> whether events are missing was not found out in time: sallyport audit verify tells</li>`
+    : html`<${State} good=${!answer.missing && !answer.twice}>${answer.missing || answer.twice ? `${count(answer.missing)} events are missing and ${count(answer.twice)} numbers are there twice, in the numbers of ${count(answer.streams)} processes` : `no event is missing, by the numbers of ${count(answer.streams)} processes`}</${State}>`}
       <${State} good=${!sum("conflicts")}>${sum("conflicts") ? `${count(sum("conflicts"))} events have the identity of another: forged` : "no event has the identity of another"}</${State}>
       <${State} good=${sum("unindexed") < 100000}>${sum("unindexed") ? `${count(sum("unindexed"))} events cannot be found by words yet` : "every event can be found by its words"}</${State}>
       <li class="quiet"><span class="icon">•</span> ${last ? `the newest event is of ${ago(last)}` : "no event yet"}; ${count(sum("events"))} events in ${count(days.length)} days, ${size(sum("bytes") + sum("index_bytes"))} in ${line(answer.store)}</li>

@@ -19,7 +19,8 @@ const iso = (s) => new Date(s * 1000).toISOString().replace(/\.\d+/, "");
 export function useRange(query) {
   const since = query.get("since") || "24h", until = query.get("until") || "";
   const now = Date.now() / 1000;
-  const from = (when(since) || Date.now() - 86400e3) / 1000, to = until ? when(until) / 1000 : now;
+  // Times that only the collector understands ("today") are shown as a day.
+  const to = (until && when(until) / 1000) || now, from = when(since) / 1000 || to - 86400;
   const [by, step] = grain(to - from);
   return { since, until, from, to, by, step };
 }
@@ -38,12 +39,15 @@ function Figure({ value, name, href, tone, detail }) {
     <b title=${value == null ? "" : count(value)}>${short(value)}</b><span>${name}</span>${detail && html`<small>${detail}</small>`}</a>`;
 }
 
+// Where a panel has nothing: there is nothing, or it would take too long, which hinders no other.
+const Late = ({ error }) => html`<${Empty}>${error ? "too many events in this time to tell: take a shorter one" : "none in this time"}</${Empty}>`;
+
 // The first rows of a sum; each leads to its list.
-function Top({ title, answer, field, link, measure, unit }) {
+function Top({ title, answer, error, field, link, measure, unit }) {
   const rows = answer?.rows || [];
   const most = Math.max(1, ...rows.map(measure));
   return html`<section class="panel top"><h2>${title}</h2>
-    ${!rows.length && html`<${Empty}>none in this time</${Empty}>`}
+    ${!rows.length && html`<${Late} error=${error}/>`}
     <ol>${rows.slice(0, 8).map((row) => html`<li><a href=${link(row)}>
       <span class="name">${row[field] ? line(row[field]) : html`<i>not told</i>`}</span>
       <span class="number" title=${count(measure(row))}>${short(measure(row))} <small>${unit}</small></span>
@@ -59,7 +63,7 @@ export function Overview({ query }) {
   const sources = ask("ip", 8), models = ask("model", 8), users = ask("user", 8);
   const denied = ask("ip,error", 8, [["action", "deny"]]);
   const slow = useAnswer("events", [["slowest", 1], ["content", 0], ["limit", 8], ...time], turn);
-  const all = [slow, series, ends, verdicts, sources, models, users, denied];
+  const all = [series, ends, verdicts, sources, models, users, denied, slow], main = [series, ends, verdicts];
   const of = (answer, field, value) => answer?.rows.find((row) => row[field] === value)?.calls || 0;
   const span = [{ field: "since", value: range.since }, { field: "until", value: range.until }];
   const link = (...terms) => explore(...terms, ...span);
@@ -74,7 +78,7 @@ export function Overview({ query }) {
   const total = verdicts.answer?.total;
   return html`<${Busy} on=${all.some((a) => a.loading)}/>
     <header class="head"><h1>Overview</h1><${RangeBar} range=${range} href=${href}/></header>
-    <${Problem} error=${all.find((a) => a.error)?.error}/>
+    <${Problem} error=${main.find((a) => a.error)?.error}/>
     <div class="figures">
       <${Figure} value=${total?.calls} name="calls" href=${link()}/>
       <${Figure} value=${total?.total_tokens} name="tokens" href=${link({ field: "outcome", value: "success" })}
@@ -87,14 +91,14 @@ export function Overview({ query }) {
         series=${[{ label: "calls", color: "--bar", values: calls.values }, { label: "of these denied", color: "--bar-bad", values: no.values }]}
         onSpan=${(from, to) => go(href(iso(Math.floor(from / range.step) * range.step), iso(Math.ceil(to / range.step) * range.step)))}/></section>
     <div class="columns">
-      <${Top} title="Sources" answer=${sources.answer} field="ip" measure=${(r) => r.total_tokens} unit="tokens" link=${(r) => link({ field: "ip", value: r.ip })}/>
-      <${Top} title="Models" answer=${models.answer} field="model" measure=${(r) => r.total_tokens} unit="tokens" link=${(r) => link({ field: "model", value: r.model })}/>
-      <${Top} title="Users" answer=${users.answer} field="user" measure=${(r) => r.total_tokens} unit="tokens" link=${(r) => link({ field: "user", value: r.user })}/>
-      <${Top} title="Denied, and why" field="what" unit="calls" measure=${(r) => r.calls}
+      <${Top} title="Sources" answer=${sources.answer} error=${sources.error} field="ip" measure=${(r) => r.total_tokens} unit="tokens" link=${(r) => link({ field: "ip", value: r.ip })}/>
+      <${Top} title="Models" answer=${models.answer} error=${models.error} field="model" measure=${(r) => r.total_tokens} unit="tokens" link=${(r) => link({ field: "model", value: r.model })}/>
+      <${Top} title="Users" answer=${users.answer} error=${users.error} field="user" measure=${(r) => r.total_tokens} unit="tokens" link=${(r) => link({ field: "user", value: r.user })}/>
+      <${Top} title="Denied, and why" error=${denied.error} field="what" unit="calls" measure=${(r) => r.calls}
         answer=${denied.answer && { rows: denied.answer.rows.map((r) => ({ ...r, what: `${r.ip || "no address"}  ${r.error || "by rule"}` })).sort((a, b) => b.calls - a.calls) }}
         link=${(r) => link({ field: "action", value: "deny" }, { field: "ip", value: r.ip }, { field: "error", value: r.error })}/>
       <section class="panel top"><h2>Slowest</h2>
-        ${slow.answer && !slow.answer.events.length && html`<${Empty}>none in this time</${Empty}>`}
+        ${!slow.answer?.events.length && html`<${Late} error=${slow.error}/>`}
         <ol>${slow.answer?.events.map((event) => html`<li><a href=${exchange(event)}><span class="name">${line(subjectOf(event))} <small>${line(event["source.ip"] || "")}</small></span>
           <span class="number">${duration(event["timing.total"])}</span></a></li>`)}</ol></section>
     </div>`;

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "proxy/worker_keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/credential_message.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/worker.h"
+
+/* A keeper tells all within two seconds, what it still waits for too. */
+#define TOLD_NS (3 * NS_PER_S)
+
+static void worker_leave_keeper(struct worker *worker)
+{
+	if (worker->keeper < 0)
+		return;
+	ev_io_stop(worker->loop, &worker->keeper_input);
+	close(worker->keeper);
+	worker->keeper = -1;
+}
+
+/* Takes one message: its type, or a negative errno; 0 is the end. */
+static int worker_hear_keeper(struct worker *worker)
+{
+	static _Alignas(max_align_t) char memory[IPC_MESSAGE_MAX];
+	struct ipc_message message;
+	int result = ipc_receive(worker->keeper, memory, sizeof(memory), &message);
+
+	if (result <= 0)
+		return result;
+	ipc_close_fds(&message);
+	result = 0;
+	if (message.type == CREDENTIAL_TELL)
+		result = credentials_take(
+			worker->credentials, slice_of(message.body, message.len));
+	explicit_bzero(memory, message.len);
+	if (result)
+		log_warning("a credential that the keeper told cannot be taken: %s",
+			strerror(-result));
+	return (int)message.type;
+}
+
+static void worker_keeper_message(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct worker *worker = watcher->data;
+	int result = worker_hear_keeper(worker);
+
+	(void)loop;
+	(void)events;
+	/* Gone: what it told is good until it expires, and the parent sends the next one's socket. */
+	if (result == 0 || (result < 0 && result != -EAGAIN && result != -EBADMSG))
+		worker_leave_keeper(worker);
+}
+
+void worker_meet_keeper(struct worker *worker, int fd)
+{
+	worker_leave_keeper(worker);
+	worker->keeper = fd;
+	if (fd < 0)
+		return;
+	ev_io_init(&worker->keeper_input, worker_keeper_message, fd, EV_READ);
+	worker->keeper_input.data = worker;
+	ev_io_start(worker->loop, &worker->keeper_input);
+}
+
+static void worker_await_keeper(struct worker *worker)
+{
+	struct pollfd readable = {.fd = worker->keeper, .events = POLLIN};
+	uint64_t until_ns = clock_monotonic_ns() + TOLD_NS;
+
+	for (;;) {
+		uint64_t now_ns = clock_monotonic_ns();
+		int result = worker_hear_keeper(worker);
+
+		if (result == CREDENTIAL_ALL_TOLD || result == 0 || now_ns >= until_ns)
+			return;
+		if (result == -EAGAIN &&
+			poll(&readable, 1, (int)((until_ns - now_ns) / NS_PER_MS) + 1) < 0)
+			return;
+	}
+}
+
+void worker_credential_refused(struct worker *worker, const struct config_backend *backend,
+	const struct credential *credential)
+{
+	struct credential_refusal refusal = {
+		.index = (uint32_t)(backend->credential - worker->config->credentials)};
+
+	refusal.version =
+		credentials_version(worker->credentials, refusal.index, credential->secret);
+	/* One that is not the latest any more was refused for just that. */
+	if (refusal.version && worker->keeper >= 0)
+		(void)ipc_send(worker->keeper, CREDENTIAL_REFUSED, &refusal, sizeof(refusal), NULL, 0);
+}
+
+int worker_open_keeper(struct worker *worker, int fd, struct why *why)
+{
+	worker->credentials = credentials_new(worker->config->ncredentials);
+	if (!worker->credentials) {
+		if (fd >= 0)
+			close(fd);
+		return why_set(why, ENOMEM, "out of memory");
+	}
+	worker_meet_keeper(worker, fd);
+	if (fd >= 0 && worker->config->ncredentials)
+		worker_await_keeper(worker);
+	return 0;
+}
+
+void worker_close_keeper(struct worker *worker)
+{
+	worker_leave_keeper(worker);
+	credentials_free(worker->credentials);
+}
