@@ -191,6 +191,7 @@ enum flow_mark {
 	FLOW_NO_SYN = 32,    /* recorded in its middle */
 	FLOW_SHOWN = 64,     /* its port is one of those whose connections the scout judges … */
 	FLOW_JUDGED = 128,   /* … and he has: what follows the bytes he judged is not shown */
+	FLOW_SETTLED = 256,  /* its server has acknowledged them: nothing is shown any more */
 };
 #define FLOW_SAW_BOTH_FINS (FLOW_SAW_CLIENT_FIN | FLOW_SAW_SERVER_FIN)
 

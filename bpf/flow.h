@@ -118,6 +118,9 @@ static __always_inline void flow_touch(struct flow *flow)
 	flow->seen_ns = bpf_ktime_get_coarse_ns();
 }
 
+/* Bytes before a stream's beginning that may yet be a part of it. */
+#define FLOW_BEFORE (1u << 20)
+
 /* Whether the scout has to see the segment: it may be, or write over, what he judges by. What
  * reaches from before the stream's beginning into it counts (RFC 9293 section 3.10.7.4 trims it).
  */
@@ -131,7 +134,23 @@ static __always_inline bool flow_shows(const struct flow *flow, const struct pac
 		return true;
 	if (packet->payload == 0)
 		return false;
-	return !(marks & FLOW_JUDGED) || at < flow->judged || -at < packet->payload;
+	if (!(marks & FLOW_JUDGED))
+		return true;
+	if (marks & FLOW_SETTLED)
+		return false;
+	/* Whether it stands before the beginning, of which the scout may have been made a fool:
+	 * until its server has it, as far as can be told by half of all numbers; where no answer is
+	 * seen a stream goes on for longer than that. */
+	return at < flow->judged ||
+	       ((marks & FLOW_SAW_REPLY) ? (__s32)at < 0 : -at < packet->payload + FLOW_BEFORE);
+}
+
+/* Whether a segment of the server acknowledges all that was judged. */
+static __always_inline bool flow_settles(const struct flow *flow, const struct packet *packet)
+{
+	return (flow->marks & (FLOW_JUDGED | FLOW_SETTLED)) == FLOW_JUDGED &&
+	       (packet->flags & TCP_ACK) &&
+	       (__s32)(packet->acknowledgement - flow->isn - 1 - flow->judged) >= 0;
 }
 
 /* Takes the scout's word for it, if he gave it. */

@@ -6,7 +6,7 @@
 #include "frame.h"
 
 static __always_inline void reply_follow(
-	const struct packet *packet, struct source_counters *counters)
+	const struct packet *packet, struct source_counters *counters, bool beyond)
 {
 	struct flow_key key = {};
 	struct flow *flow;
@@ -20,6 +20,10 @@ static __always_inline void reply_follow(
 		marks |= FLOW_SAW_RESET;
 	else if (packet->flags & TCP_FIN)
 		marks |= FLOW_SAW_SERVER_FIN;
+	/* Its word counts only where it came from beyond the gate: no source speaks for a server.
+	 */
+	if (beyond && flow_settles(flow, packet))
+		marks |= FLOW_SETTLED;
 	flow_touch(flow);
 	flow_mark(flow, marks, &key.client, counters);
 }
@@ -43,7 +47,7 @@ int sally_reply(struct __sk_buff *skb)
 		counters->bytes_to += size.bytes;
 	}
 	if (packet.kind == PACKET_TCP && !skb_tagged(skb, &packet))
-		reply_follow(&packet, counters);
+		reply_follow(&packet, counters, skb->ingress_ifindex != skb->ifindex);
 	return TC_ACT_UNSPEC_;
 }
 

@@ -22,7 +22,7 @@
 
 #include "tests/support/gate.h"
 
-enum { TCX_INGRESS = 46, TCX_EGRESS = 47 };
+enum { TCX_INGRESS = 46, TCX_EGRESS = 47, TCX_PLACES = 64 };
 
 static char plain[] = "plain", loopback[] = "lo", nowhere[] = "nowhere";
 static char other_directory[] = "/run/netns/bpf/second", no_bpffs[] = "/tmp/sallyport-no-bpffs";
@@ -276,6 +276,60 @@ static void what_others_attached_stays_theirs(void **state)
 	assert_nothing_is_left();
 }
 
+/* TCX_NEXT: whoever comes behind it goes on. */
+static const struct bpf_insn next[] = {
+	{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
+	{.code = BPF_JMP | BPF_EXIT},
+};
+
+/* The way of kernels before TCX (6.1), taken as well where others have all its places. */
+static void without_tcx_filters_do_it(void **state)
+{
+	static const int hooks[] = {TCX_INGRESS, TCX_EGRESS};
+	static const char *const interfaces[] = {GATE_INSIDE, "outside"};
+	struct config config = gate_configuration();
+	struct datapath_status *status;
+	int links[2][2][TCX_PLACES];
+	struct gate *gate;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned n = 0; n < TCX_PLACES; n++) {
+			int program = bpf_prog_load(
+				BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", next, 2, NULL);
+
+			links[i / 2][i % 2][n] =
+				bpf_link_create(program, (int)if_nametoindex(interfaces[i / 2]),
+					(enum bpf_attach_type)hooks[i % 2], NULL);
+			close(program);
+		}
+	for (int round = 0; round < 2; round++) {
+		gate = gate_open(config);
+		status = gate_status(gate);
+		assert_string_equal(status->steer.mode, "clsact");
+		assert_string_equal(status->reply.mode, "clsact");
+		assert_true(status->guard.attached);
+		assert_string_equal(status->guard.mode, "clsact");
+		assert_int_equal(status->guarded, status->guardable);
+		datapath_status_free(status);
+		gate_steers(gate, 0, gate_endpoints[0]);
+		gate_steers(gate, 1, gate_endpoints[1]);
+		gate_close(gate);
+		for (unsigned i = 0; i < 2; i++) {
+			char command[80];
+
+			snprintf(command, sizeof(command), "tc qdisc show dev %s | grep clsact",
+				interfaces[i]);
+			assert_int_not_equal(namespaces_try(&gate_net, PLACE_GATE, command), 0);
+		}
+	}
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned n = 0; n < TCX_PLACES; n++)
+			if (links[i / 2][i % 2][n] >= 0)
+				close(links[i / 2][i % 2][n]);
+	assert_nothing_is_left();
+}
+
 /* Another appliance on the same interface, with pins and routing of its own. */
 static void a_second_appliance_does_the_first_no_harm(void **state)
 {
@@ -415,6 +469,7 @@ int main(void)
 		cmocka_unit_test(with_xdp_off_tc_accounts),
 		cmocka_unit_test(an_interface_without_native_xdp_leaves_it_to_tc),
 		cmocka_unit_test(what_others_attached_stays_theirs),
+		cmocka_unit_test(without_tcx_filters_do_it),
 		cmocka_unit_test(a_second_appliance_does_the_first_no_harm),
 		cmocka_unit_test(foreign_programs_are_not_replaced),
 		cmocka_unit_test(pins_belong_to_one_appliance),

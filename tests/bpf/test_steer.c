@@ -464,10 +464,64 @@ static void a_connection_is_shown_until_it_is_judged(void **state)
 		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn + 1 + 499, 10)), 0);
 		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn + 1, 10)), 0);
 		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn - 100, 102)), 0);
-		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn, 1)), MARK_UNSEEN(MARK));
+		/* … and what may stand before the beginning that the scout was shown. */
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn, 1)), 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn - 1000, 1000)), 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn - (2 << 20), 10)),
+			MARK_UNSEEN(MARK));
 		/* The same ports again are another connection. */
 		assert_int_equal(mark_of(bench, direct(ipv6, TCP_SYN, 7, 0)), 0);
 		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, 8 + 500, 10)), 0);
+		bench_fresh(state);
+		show(bench, SHOWN_TCP);
+	}
+}
+
+/* What a server sends, and where it came from. */
+static void server_says(struct bench *bench, bool ipv6, uint32_t acknowledgement, uint32_t ingress)
+{
+	struct packet_plan plan = direct(ipv6, TCP_ACK, 5000, 10);
+	const struct __sk_buff skb = {.ingress_ifindex = ingress, .ifindex = 1};
+	const char *client = plan.source;
+	struct packet_bytes packet;
+
+	plan.source = plan.destination;
+	plan.destination = client;
+	plan.destination_port = plan.source_port;
+	plan.source_port = 443;
+	plan.acknowledgement = acknowledgement;
+	packet_build(&plan, &packet);
+	assert_int_equal(
+		bench_run_bytes(bench, bench->programs.reply_fd, &packet, &skb, 1).action, PASSED);
+}
+
+/* Once its server has what was judged, nobody can write over it: a stream may be of any length.
+ * Until then whatever stands before it is shown, however far. */
+static void what_the_server_has_acknowledged_is_settled(void **state)
+{
+	const uint32_t isn = 0xfffffff0;
+	struct bench *bench = *state;
+
+	show(bench, SHOWN_TCP);
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_SYN, isn, 0)), 0);
+		judge(bench, ipv6, 40000, isn, 500);
+		assert_int_equal(
+			mark_of(bench, direct(ipv6, TCP_ACK, isn + 501, 10)), MARK_UNSEEN(MARK));
+		server_says(bench, ipv6, isn + 1 + 499, 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn - (2 << 20), 10)), 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn + 1, 10)), 0);
+		/* A source that speaks in the server's name. */
+		server_says(bench, ipv6, isn + 1 + 500, 1);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn + 1, 10)), 0);
+		server_says(bench, ipv6, isn + 1 + 500, 0);
+		assert_int_equal(
+			mark_of(bench, direct(ipv6, TCP_ACK, isn + 1, 10)), MARK_UNSEEN(MARK));
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, isn - (2 << 20), 10)),
+			MARK_UNSEEN(MARK));
+		/* Another connection of the same ports. */
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_SYN, 7, 0)), 0);
+		assert_int_equal(mark_of(bench, direct(ipv6, TCP_ACK, 8, 10)), 0);
 		bench_fresh(state);
 		show(bench, SHOWN_TCP);
 	}
@@ -561,6 +615,7 @@ int main(void)
 		cmocka_unit_test_setup(resets_and_drops_are_counted_with_their_source, bench_fresh),
 		cmocka_unit_test_setup(the_cost_per_packet_is_told, bench_fresh),
 		cmocka_unit_test_setup(a_connection_is_shown_until_it_is_judged, bench_fresh),
+		cmocka_unit_test_setup(what_the_server_has_acknowledged_is_settled, bench_fresh),
 		cmocka_unit_test_setup(
 			a_connection_known_from_its_middle_on_is_shown_and_judged, bench_fresh),
 		cmocka_unit_test_setup(

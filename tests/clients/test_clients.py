@@ -189,11 +189,37 @@ def java(box, prompt):
                        os.path.join(HERE, "Chat.java"), URL, prompt)
 
 
+def codex(box, prompt):
+    """The agent, which knows the Responses API only, and streams: it says the same in both."""
+    program = npm_program("@openai/codex-*/vendor/*/bin/codex")
+    home = os.path.join(box.home, ".codex")
+    os.makedirs(home, exist_ok=True)
+    with open(os.path.join(home, "config.toml"), "w", encoding="utf-8") as file:
+        file.write(CODEX)
+    got = {}
+    for call in ("chat", "stream"):
+        done = box.run(program, "exec", "--skip-git-repo-check", "--sandbox", "read-only", "--json",
+                       f"{prompt} {call}", trust={"SSL_CERT_FILE": box.root, "CODEX_API_KEY": "sk-codex"},
+                       cwd=str(box.scratch), stdin=subprocess.DEVNULL)
+        said = [json.loads(line).get("item", {}) for line in done.stdout.splitlines() if line.startswith("{")]
+        got[call] = "".join(item["text"] for item in said if item.get("type") == "agent_message")
+    return got
+
+
+# Nothing but what it needs where nobody but the API can be reached.
+CODEX = """model = "gpt-4o"
+web_search = "disabled"
+check_for_update_on_startup = false
+[analytics]
+enabled = false
+"""
+
 CLIENTS = [
     curl, python, node, rsa_tls12, rsa_tls13,
     pytest.param(go, marks=more), pytest.param(chromium, marks=more),
     pytest.param(gnutls, marks=more), pytest.param(tstclnt, marks=more),
     pytest.param(java, marks=more), pytest.param(deno, marks=more), pytest.param(bun, marks=more),
+    pytest.param(codex, marks=more),
 ]
 
 

@@ -63,7 +63,7 @@ def test_a_collector_with_another_key_gets_nothing(lab, appliance, prompt):
     gate.collector_options = [
         "--listen", COLLECTOR, "--key-file", gate.secret("other.key", "another-key\n"),
     ]
-    key = gate.secret("collector.key", "a-key\n")
+    key = gate.secret("collector.key", "one-key-of-two\n")
     gate.write_config({"audit": {"collector": COLLECTOR, "collector_key_file": key}})
     gate.start()
     assert lab.client(gate).chat(AZURE, prompt).status == 200

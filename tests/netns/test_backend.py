@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Configured backends: where calls go, with which key, and where that key is not."""
 
+import json
 import os
 import stat
 import subprocess
+import urllib.parse
 
 import pytest
 
@@ -11,9 +13,11 @@ from lab import network
 from lab.appliance import AZURE, AZURE_B, OPENAI
 from lab.client import azure_path, chat_body
 from lab.process import descendants_of
+from lab.rogue import rogue_origin
 
 SERVICE_KEY = "service-0123456789abcdef0123456789abcdef"
 OPENAI_KEY = "sk-proj-0123456789abcdefghijklmnopqrstuvwxyz"
+ROGUE, ROGUE_KEY = "rogue-echo.openai.azure.com", "rogue/0123456789+abcdef/0123456789=abcdef"
 CLIENT_KEY = "client-fedcba9876543210fedcba9876543210"
 
 
@@ -26,12 +30,14 @@ def gate(lab):
             {"pattern": AZURE, "provider": "azure", "backend": "private"},
             {"pattern": AZURE_B, "provider": "azure"},
             {"pattern": OPENAI, "provider": "openai", "backend": "openai"},
+            {"pattern": ROGUE, "provider": "azure", "backend": "rogue"},
         ],
         "backends": [
             {"name": "private", "addresses": [network.REGION_B], "region": "swedencentral",
              "key_file": gate.secret("azure.key", SERVICE_KEY + "\n"), "key_header": "api-key"},
             {"name": "openai", "key_file": gate.secret("openai.key", OPENAI_KEY),
              "key_header": "bearer"},
+            {"name": "rogue", "host": ROGUE, "key_file": gate.secret("rogue.key", ROGUE_KEY)},
         ],
     })
     try:
@@ -126,6 +132,47 @@ def test_a_key_that_the_origin_echoes_reaches_nobody(gate, client, prompt, statu
     assert SERVICE_KEY not in str(gate.event(prompt))
 
 
+WRITTEN = {
+    "as it is": ROGUE_KEY,
+    "slashes": ROGUE_KEY.replace("/", "\\/"),
+    "JSON in JSON": ROGUE_KEY.replace("/", "\\\\\\/"),
+    "unicode": "".join(f"\\u{ord(c):04x}" for c in ROGUE_KEY),
+    "percent": urllib.parse.quote(ROGUE_KEY, safe=""),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_an_error_does_not_show_the_key_however_it_is_written(gate, lab, client, prompt, form):
+    def respond(head, body):
+        assert f"api-key: {ROGUE_KEY}".encode() in head
+        said = b'{"error":{"message":"Bad key %b, really %b."}}' % ((WRITTEN[form].encode(),) * 2)
+        return b"HTTP/1.1 401 No\r\nx-you-sent: k=%b;\r\nContent-Length: %d\r\n\r\n%b" % (
+            WRITTEN[form].encode(), len(said), said)
+
+    with rogue_origin(lab, ROGUE, respond):
+        got = client.chat(ROGUE, prompt)
+    hidden = "*" * len(WRITTEN[form])
+    assert got.status == 401 and got.header("x-you-sent") == f"k={hidden};"
+    assert got.json()["error"]["message"] == f"Bad key {hidden}, really {hidden}."
+    event = gate.event(prompt)
+    assert event["error.message"] == "Bad key [redacted], really [redacted]."
+    assert ROGUE_KEY not in json.dumps(event)
+
+
+def test_a_key_that_a_cut_goes_through_is_not_recorded(gate, client, prompt):
+    """Whichever of its bytes the middle of a message that is too long begins or ends with."""
+    kept = 0
+    for step in range(0, 60, 5):
+        said = f"{prompt} {step:02} " + "x" * step + (ROGUE_KEY + "|") * 8000
+        assert client.chat(AZURE, said).status == 200
+    for event in gate.wait_events(12, lambda event: prompt in event.get("gen_ai.input.messages", "")):
+        text = json.loads(event["gen_ai.input.messages"])[0]["content"]
+        kept += "…" in text
+        rest = text[text.index("x" * 5) if "x" in text else len(prompt) + 4:].replace("[redacted]", "")
+        assert set(rest) <= set("x|…"), rest[:200]
+    assert kept == 0  # what stands around a cut goes with it
+
+
 def test_an_error_that_cannot_be_looked_into_does_not_pass(gate, client, origin, prompt):
     headers = {"x-test-status": "401", "x-test-echo": "1", "x-test-coding": "gzip", "x-test-id": "coded"}
     got = client.chat(AZURE, prompt, headers={**headers, "Accept-Encoding": "gzip, br"})
@@ -186,6 +233,7 @@ def test_no_secret_on_a_command_line_or_in_an_environment(gate):
     (0o600, ""),
     (0o600, "two\nlines"),
     (0o600, "control\x01character"),
+    (0o600, "seven.."),
 ])
 def test_a_bad_key_file_is_refused_at_the_start(lab, mode, text):
     gate = lab.appliance()

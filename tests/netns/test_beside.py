@@ -4,6 +4,7 @@
 import contextlib
 import glob
 import json
+import os
 import socket
 
 import pytest
@@ -111,6 +112,32 @@ def assert_told(gate, interface, fail):
 def counted(gate):
     outcomes = gate.status()["kernel"]["packets"]
     return outcomes.get("beside", 0), outcomes.get("beside_refused", 0)
+
+
+def test_status_tells_where_the_guard_is(lab, appliance):
+    gate = appliance()
+    found = gate.status()["kernel"]["programs"]["guard"]
+    assert found["attached"] and found["interfaces"] == found["guarded"] == 2, found
+    text = gate.cli("status", "--config", gate.running_path).stdout
+    assert f"guard      TC {found['mode']} on 2 of 2 interfaces\n" in text
+    # Somebody takes it away.
+    gate.namespace.ip("link", "add", "late", "link", "outside", "type", "macvlan")
+    try:
+        wait_for(lambda: gate.status()["kernel"]["programs"]["guard"]["guarded"] == 3, "the guard of the new one")
+        late = json.loads(gate.namespace.ip("-j", "link", "show", "late"))[0]["ifindex"]
+        for pin in glob.glob(os.path.join(gate.bpf_directory, "v*", "link_guard_*")):
+            if os.path.basename(pin) == f"link_guard_{late}":
+                os.unlink(pin)
+
+        def missed():
+            found = gate.status()["kernel"]["programs"]["guard"]
+            return not found["attached"] and found["guarded"] == 2 and found["unguarded"] == "late"
+
+        wait_for(missed, "that it is missed")
+        text = gate.cli("status", "--config", gate.running_path, check=False).stdout
+        assert "on 2 of 3 interfaces, not on late" in text
+    finally:
+        gate.namespace.ip("link", "del", "late")
 
 
 @MODES

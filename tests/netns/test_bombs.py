@@ -26,6 +26,7 @@ ROGUE = "rogue.openai.azure.com"
 AT_ONCE = 8
 AGE = 0.3  # seconds: the oldest sign of life
 INTERVAL = 0.1  # between two
+SLOWEST = 60  # seconds that a neighbour's call may take: many times what it does, and no hang
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,8 @@ def under_fire(gate, client, prompt, fire):
             wait_for(neighbour.more(3), "calls at the end")
         wait_for(neighbour.more(3), "calls afterwards")
     neighbour.assert_nothing_failed()
+    print(f"a neighbour's slowest of {len(neighbour.completed)} calls took {neighbour.slowest:.3f} s")
+    assert neighbour.slowest < SLOWEST
     watch.assert_alive()
     assert gate.counters()["process.died"] == 0
 

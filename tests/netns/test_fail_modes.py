@@ -16,7 +16,7 @@ from cryptography import x509
 from lab import network
 from lab.appliance import AZURE, AZURE_B, OPENAI
 from lab.client import Ended, azure_path, chat_body
-from lab.process import descendants_of, wait_for
+from lab.process import children_of, descendants_of, wait_for
 
 # What becomes of a new connection to a host that fails so, while no worker is alive for it.
 FATES = {"closed": "refused", "open": "unseen"}
@@ -245,6 +245,37 @@ def test_workers_that_are_made_to_hang_again_and_again(lab, gate, mode):
     assert "unseen" not in seen
     assert gate.status()["kernel"]["packets"]["failed_open"] == 0
     assert len(gate.children("worker")) <= 6
+
+
+@both_modes
+def test_a_worker_that_takes_its_time_to_start_in_anothers_place(lab, gate, mode):
+    """However long the new one needs, on a machine with much else to do: until it works connections wait
+    for it. Nothing depends on who is quicker, it or the kernel."""
+    gate = gate(mode, {"appliance": {"workers": 1}, "datapath": {"heartbeat_timeout": "800ms"}})
+    client = lab.client(gate)
+    becomes("inspected", client, AZURE)
+    before = set(children_of(gate.daemon.pid))
+
+    def newcomers():
+        found = [pid for pid in children_of(gate.daemon.pid) if pid not in before]
+        tell(found, signal.SIGSTOP)
+        return found
+
+    old = gate.children("worker")
+    tell(old, signal.SIGSTOP)
+    started = []
+    try:
+        wait_for(lambda: started.extend(newcomers()) or started, "the other worker", every=0.001)
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            with contextlib.closing(client.tcp(network.REGION_A)):
+                pass  # into the listener: the kernel takes the place for alive
+            time.sleep(0.05)
+        packets = gate.status()["kernel"]["packets"]
+        assert packets["failed_open"] == 0 and packets["reset"] == 0, packets
+    finally:
+        tell(old + started, signal.SIGCONT)
+    becomes("inspected", client, AZURE)
 
 
 @both_families

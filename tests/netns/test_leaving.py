@@ -85,6 +85,47 @@ def test_while_there_is_no_connection_yet(lab, gate, client, prompt, size, reset
     assert event["attempts"] == 0
 
 
+PROMPTLY = 30  # seconds: of a machine with much else to do; the figure that is printed is what counts
+
+
+PHASES = {  # what the origin is told to do with the call, its fields, and whether bytes came before
+    "thinking": ({"x-test-delay-ms": LONG}, {}, False),
+    "thinking, streamed": ({"x-test-delay-ms": LONG}, {"stream": True}, False),
+    "in a stream": ({"x-test-events": "40", "x-test-stall-after": "10"}, {"stream": True}, True),
+    "between slow events": ({"x-test-events": "4000", "x-test-interval-ms": "20"}, {"stream": True}, True),
+    "sending": ({}, {"padding": "x" * 2_000_000}, False),
+}
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_origins_call_ends_at_once(lab, gate, client, origin, prompt, phase, reset):
+    """100 ms are what is promised; here the order is asserted, and that nothing waits for a timer."""
+    headers, fields, answers = PHASES[phase]
+    host = f"promptly-{phase.split()[0].strip(',')}-{int(reset)}.openai.azure.com"
+    lab.add_host(host, network.REGION_A)  # of its own: no connection to it is kept from before
+    connection = client.tls(host)
+    headers = {"api-key": "k", "x-test-id": "promptly", **headers}
+    body = chat_body(prompt, **fields)
+    if phase == "sending":
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        connection.stream.sendall((f"POST {azure_path()} HTTP/1.1\r\nHost: {host}\r\n{lines}"
+                                   f"Content-Length: {len(body)}\r\n\r\n{body[:-1000]}").encode())
+        number = wait_for(lambda: origin.records("connection"), "the origin's connection")[0]["connection"]
+    else:
+        connection.request("POST", azure_path(), host, headers, body)
+        number = origin.request("promptly").connection
+    if answers:
+        connection.head()
+        connection.until(b"Answer to: ")
+    left = time.time()
+    leave(connection, reset)
+    closed = wait_for(lambda: [r for r in origin.records("close") if r["connection"] == number], "the end")[0]
+    print(f"{phase}, {'reset' if reset else 'close'}: {(closed['time'] - left) * 1000:.1f} ms")
+    assert 0 <= closed["time"] - left < PROMPTLY
+    assert gate.event(prompt)["error.type"] == "client_closed"
+
+
 def asked(client, *requests):
     """A client that has sent these requests at once, and that nothing more will come."""
     peer = HostilePeer(client.tcp(client.address_of(AZURE)), AZURE)

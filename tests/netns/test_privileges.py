@@ -59,3 +59,14 @@ def memory_holds(pid, needles):
             if any(needle in content for needle in needles):
                 return True
     return False
+
+
+def niceness(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return int(file.read().rpartition(")")[2].split()[16])
+
+
+def test_the_parent_sees_in_time_what_hangs(standing):
+    """It runs before the children, who are no nicer than others."""
+    assert niceness(standing.daemon.pid) == -10
+    assert {niceness(pid) for role in USERS for pid in standing.children(role)} == {0}

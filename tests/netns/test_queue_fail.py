@@ -153,8 +153,10 @@ def test_a_queue_that_a_client_fills_lets_nothing_pass(lab, appliance, fail):
     finally:
         for pid in late:
             os.kill(pid, signal.SIGCONT)
-    # It goes on when it is there again.
+    # It goes on when it is there again, and what was lost is told.
     wait_for(lambda: connects(lab, network.OTHER, seconds=3), "a connection")
+    wait_for(lambda: one.counters()["queue.dropped"] > 1000, "the count")
+    assert "queue.dropped" in one.cli("status", "--config", one.running_path, check=False).stdout
 
 
 @MODES

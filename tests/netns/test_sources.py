@@ -384,7 +384,7 @@ def test_metrics_are_read_strictly_and_agree_with_the_rest(lab, standing):
     assert families["sallyport_inspecting"].value() == 1
     assert families["sallyport_workers_alive"].value() == 2
     assert families["sallyport_program_attached"].values("program") == {
-        "admit": 1, "steer": 1, "reply": 1, "select": 1}
+        "admit": 1, "steer": 1, "reply": 1, "select": 1, "guard": 1}
     assert families["sallyport_endpoints"].value(source="configured", fail="closed") == 5
     assert set(families["sallyport_flows"].values("state")) == {
         "opening", "open", "closing", "closed"}

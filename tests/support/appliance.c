@@ -93,7 +93,7 @@ int appliance_setup(void **state)
 		return -1;
 	appliance_write(a, "ca.pem", 0644, "-----BEGIN CERTIFICATE-----\n");
 	appliance_write(a, "ca.key", 0600, "good");
-	appliance_write(a, "service.key", 0600, "sesame");
+	appliance_write(a, "service.key", 0600, "open-sesame");
 	appliance_configure(a, 2, "20s");
 	a->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", a->directory);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -24,6 +25,7 @@ struct recorder {
 	int wake_shipper, wake_worker;
 	ev_io room;
 	struct list waiting;
+	unsigned kept; /* of them, how many are struct kept */
 	struct buf record;
 	uint64_t sequence;
 	uint64_t dropped;
@@ -31,6 +33,20 @@ struct recorder {
 	uint8_t random[256];
 	size_t random_used;
 };
+
+/* An event with which nobody waits. */
+struct kept {
+	struct recorder_waiter waiter;
+	struct recorder *recorder;
+};
+
+static void kept_wake(struct recorder_waiter *waiter)
+{
+	struct kept *kept = (struct kept *)((char *)waiter - offsetof(struct kept, waiter));
+
+	kept->recorder->kept--;
+	free(kept);
+}
 
 /* Puts an encoded record into the ring; false: there is no room now. */
 static bool recorder_put(struct recorder *r, struct slice record)
@@ -101,6 +117,13 @@ void recorder_free(struct recorder *r)
 {
 	if (!r)
 		return;
+	/* Those that wait with somebody are cancelled before. */
+	list_for_each_safe (node, &r->waiting) {
+		struct recorder_waiter *waiter = list_entry(node, struct recorder_waiter, node);
+
+		recorder_cancel(r, waiter);
+		waiter->wake(waiter);
+	}
 	recorder_flush(r);
 	if (ev_is_active(&r->room)) {
 		ev_ref(r->options.loop);
@@ -160,6 +183,20 @@ static void recorder_wait(struct recorder *r, struct recorder_waiter *waiter)
 	list_append(&r->waiting, &waiter->node);
 }
 
+/* The event stays here. False: there is no room for it. */
+static bool recorder_keep(struct recorder *r)
+{
+	struct kept *kept = r->kept < RECORDER_KEPT_MAX ? calloc(1, sizeof(*kept)) : NULL;
+
+	if (!kept)
+		return false;
+	kept->waiter.wake = kept_wake;
+	kept->recorder = r;
+	r->kept++;
+	recorder_wait(r, &kept->waiter);
+	return true;
+}
+
 void recorder_cancel(struct recorder *r, struct recorder_waiter *waiter)
 {
 	list_remove(&waiter->node);
@@ -203,7 +240,8 @@ int recorder_record(struct recorder *r, struct event *event, struct recorder_wai
 			recorder_wait(r, waiter);
 			return -EAGAIN;
 		}
-		recorder_lost(r);
+		if (!r->options.waits || !recorder_keep(r))
+			recorder_lost(r);
 	}
 	if (r->record.capacity > RECORDER_KEEP)
 		buf_wipe(&r->record);

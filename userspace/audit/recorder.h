@@ -40,11 +40,16 @@ int recorder_new(
 	const struct recorder_options *options, struct recorder **recorder, struct why *why);
 void recorder_free(struct recorder *recorder);
 
+/* How many events wait in the ring's recorder with whom nobody else waits. */
+#define RECORDER_KEPT_MAX 256
+
 /* Completes the event with observer, id, epoch, stream and sequence, and records it. 0: it is in
- * the ring; or it is lost, which is counted and logged, because the ring is full and nobody waits
- * (options.waits is not set, or waiter is NULL). -EAGAIN: the encoded event waits for its place in
- * the ring, behind those that came before it; waiter is the recorder's until wake or
- * recorder_cancel. The event itself is not used any more in either case. */
+ * the ring; or it is lost, which is counted and logged, and seen by the collector as a gap, because
+ * the ring is full and events do not wait (options.waits is not set). waiter NULL: nobody waits
+ * with it, 0 as well when it waits by itself, for which RECORDER_KEPT_MAX have room. -EAGAIN: the
+ * encoded event waits for its place in the ring, behind those that came before it; waiter is the
+ * recorder's until wake or recorder_cancel. The event itself is not used any more in either case.
+ */
 int recorder_record(
 	struct recorder *recorder, struct event *event, struct recorder_waiter *waiter);
 /* The same for an event that can be told later: 0, or -EAGAIN: there is no room now, and nothing is

@@ -133,6 +133,7 @@
 	X(QUEUE_PACKETS, "queue.packets", "packets that the kernel showed to the scout") \
 	X(QUEUE_UNREADABLE, "queue.unreadable", "of those: malformed or too long, not read: a client's are dropped if hosts fail closed") \
 	X(QUEUE_OVERRUN, "queue.overrun", "times the kernel had packets and the scout no room for them") \
+	X(QUEUE_DROPPED, "queue.dropped", "packets that the kernel dropped because a queue to the scout was full") \
 	X(QUEUE_VERDICT_FAILED, "queue.verdict_failed", "packets that were gone when their verdict came") \
 	X(LEARN_DNS, "learn.dns", "addresses learned from DNS replies") \
 	X(LEARN_DNS_REFUSED, "learn.dns_refused", "DNS replies dropped because their addresses could not be steered, and nobody looks at connections (endpoints.learn: dns)") \
@@ -187,7 +188,7 @@
 	X(RING_BROKEN, "ring.broken", "rings of workers given up because of nonsense in them") \
 	/* signer */ \
 	X(SIGNER_MINTED, "signer.minted", "leaves minted") \
-	X(SIGNER_LIMITED, "signer.limited", "times a worker had to wait, for it asked for more leaves than tls.leaf_rate") \
+	X(SIGNER_LIMITED, "signer.limited", "times a worker had to wait, for it asked more often than tls.leaf_rate") \
 	X(SIGNER_REFUSED, "signer.refused", "requests for a leaf that were refused, or could not be read") \
 	X(SIGNER_KEY_REFUSED, "signer.key_refused", "leaf keys of workers that were refused: a second one, or none of its kind") \
 	/* end */

@@ -116,6 +116,7 @@ static void print_programs(const struct datapath_status *k, FILE *out)
 	sample(out, "program_attached", "program", "steer", k->steer.attached);
 	sample(out, "program_attached", "program", "reply", k->reply.attached);
 	sample(out, "program_attached", "program", "select", k->select.attached);
+	sample(out, "program_attached", "program", "guard", k->guard.attached);
 	family(out, "routing", "gauge",
 		"whether the rule and the route that deliver steered packets are there");
 	sample(out, "routing", "family", "ipv4", k->rule4 && k->route4);

@@ -46,6 +46,7 @@ void selftest_programs(const struct selftest *s, struct finding *f)
 	add_program(missing, sizeof(missing), "steer", &k->steer);
 	add_program(missing, sizeof(missing), "reply", &k->reply);
 	add_program(missing, sizeof(missing), "select", &k->select);
+	add_program(missing, sizeof(missing), "guard", &k->guard);
 	if (!*missing) {
 		finding_set(f, SELFTEST_GOOD, "all kernel programs are attached to %s", k->inside);
 		return;

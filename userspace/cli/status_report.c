@@ -56,6 +56,17 @@ static void text_program(
 			age_format(now > p->loaded_ns ? now - p->loaded_ns : 0).text);
 }
 
+static void text_guard(FILE *out, const struct datapath_status *k)
+{
+	fprintf(out, "  %-10s %s%s%s on %u of %u interfaces", "guard",
+		k->guarded ? "TC" : "not attached:", *k->guard.mode ? " " : "", k->guard.mode,
+		k->guarded, k->guardable);
+	if (*k->unguarded)
+		fprintf(out, ", not on %s: what leaves by it past the gate is not seen",
+			k->unguarded);
+	fputc('\n', out);
+}
+
 static const char *text_both(bool ipv4, bool ipv6)
 {
 	return ipv4 ? (ipv6 ? "IPv4 and IPv6" : "IPv4 only") : (ipv6 ? "IPv6 only" : "none");
@@ -137,6 +148,7 @@ static void text_kernel(const struct status_report *report, FILE *out)
 	text_program(out, "steer", "TC", &k->steer);
 	text_program(out, "reply", "TC", &k->reply);
 	text_program(out, "select", "sk_lookup", &k->select);
+	text_guard(out, k);
 	fprintf(out, "  %-10s %s\n", "rules", text_both(k->rule4, k->rule6));
 	fprintf(out, "  %-10s %s\n", "routes", text_both(k->route4, k->route6));
 	fprintf(out, "  %-10s %u, listening: %u on IPv4, %u on IPv6\n", "workers", k->workers,
@@ -304,6 +316,19 @@ static void json_program(yyjson_mut_doc *doc, yyjson_mut_val *programs, const ch
 	}
 }
 
+static void json_guard(
+	yyjson_mut_doc *doc, yyjson_mut_val *programs, const struct datapath_status *k)
+{
+	yyjson_mut_val *o;
+
+	json_program(doc, programs, "guard", &k->guard);
+	o = yyjson_mut_obj_get(programs, "guard");
+	yyjson_mut_obj_add_uint(doc, o, "interfaces", k->guardable);
+	yyjson_mut_obj_add_uint(doc, o, "guarded", k->guarded);
+	if (*k->unguarded)
+		yyjson_mut_obj_add_strcpy(doc, o, "unguarded", k->unguarded);
+}
+
 static void json_flows(yyjson_mut_doc *doc, yyjson_mut_val *kernel, const struct datapath_status *k)
 {
 	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, kernel, "flows"), *states;
@@ -368,6 +393,7 @@ static void json_kernel(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct 
 	json_program(doc, programs, "steer", &k->steer);
 	json_program(doc, programs, "reply", &k->reply);
 	json_program(doc, programs, "select", &k->select);
+	json_guard(doc, programs, k);
 	yyjson_mut_obj_add_str(doc, o, "inside", k->inside);
 	yyjson_mut_obj_add_int(doc, o, "ifindex", k->ifindex);
 	yyjson_mut_obj_add_bool(doc, o, "pinned", k->pinned);

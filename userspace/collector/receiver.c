@@ -19,7 +19,9 @@
 #include "collector/sender.h"
 
 #define RECEIVER_KNOWN	 256 /* senders that are known; the one silent for longest makes room */
-#define RECEIVER_UNKNOWN 64  /* likewise, that have still to prove it; the oldest makes room */
+#define RECEIVER_UNKNOWN                                                                           \
+	64 /* likewise, that have still to prove it; the oldest of the address with most makes     \
+	      room */
 /* Without descriptors, or while the store is full: the pause before the next try. */
 #define RECEIVER_PAUSE_S 1.0
 /* A collector that was killed while it started its index: for a moment the child listens, too. */
@@ -131,20 +133,41 @@ static void receiver_gone(void *context, struct sender *sender)
 	sender_free(sender);
 }
 
+static unsigned receiver_count_from(const struct list *head, const struct address *from)
+{
+	unsigned n = 0;
+
+	list_for_each (at, head)
+		n += address_equal(&list_entry(at, struct sender, node)->from, from);
+	return n;
+}
+
+/* Who has to go: of the address that has most places, so that nobody pushes out others. */
+static struct sender *receiver_last(const struct list *head)
+{
+	struct sender *out = NULL;
+	unsigned most = 0;
+
+	list_for_each (at, head) {
+		struct sender *sender = list_entry(at, struct sender, node);
+		unsigned n = receiver_count_from(head, &sender->from);
+
+		if (n > most || (n == most && sender->heard_ns < out->heard_ns)) {
+			out = sender;
+			most = n;
+		}
+	}
+	return out;
+}
+
 static void receiver_make_room(struct receiver *r, bool known)
 {
-	struct list *head = known ? &r->known : &r->unknown;
-	struct sender *out = NULL;
+	struct sender *out;
 	uint64_t left_out;
 
 	if (known ? r->nknown < RECEIVER_KNOWN : r->nunknown < RECEIVER_UNKNOWN)
 		return;
-	list_for_each (at, head) {
-		struct sender *sender = list_entry(at, struct sender, node);
-
-		if (!out || sender->heard_ns < out->heard_ns)
-			out = sender;
-	}
+	out = receiver_last(known ? &r->known : &r->unknown);
 	if (log_limit(&r->crowded, &left_out))
 		log_warning("%s: closed to make room: %u %s (%llu such reports left out)",
 			out->name, known ? RECEIVER_KNOWN : RECEIVER_UNKNOWN,
@@ -194,8 +217,8 @@ static const struct sender_ops receiver_ops = {
 	.gone = receiver_gone,
 };
 
-static void receiver_add(
-	struct receiver *r, int fd, SSL *ssl, const char *name, struct slice key)
+static void receiver_add(struct receiver *r, int fd, SSL *ssl, const char *name, struct slice key,
+	const struct address *from)
 {
 	bool known = !ssl && !key.len;
 	struct sender *sender;
@@ -204,6 +227,7 @@ static void receiver_add(
 	sender = sender_new(r->options.loop, fd, ssl, name, key, &receiver_ops, r);
 	if (!sender)
 		return;
+	sender->from = *from;
 	list_append(known ? &r->known : &r->unknown, &sender->node);
 	if (known)
 		r->nknown++;
@@ -249,7 +273,7 @@ static void receiver_on_socket(struct ev_loop *loop, ev_io *watcher, int events)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
 		receiver_admits(r, peer.uid)) {
 		snprintf(name, sizeof(name), "user %u, process %d", peer.uid, (int)peer.pid);
-		receiver_add(r, fd, NULL, name, SLICE_NONE);
+		receiver_add(r, fd, NULL, name, SLICE_NONE, &(struct address){{0}});
 		return;
 	}
 	close(fd);
@@ -266,6 +290,7 @@ static void receiver_on_tcp(struct ev_loop *loop, ev_io *watcher, int events)
 	struct receiver *r = watcher->data;
 	int fd = receiver_accept(r, r->tcp);
 	struct address_port peer = {0};
+	struct address from;
 	SSL *ssl = NULL;
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
@@ -281,6 +306,9 @@ static void receiver_on_tcp(struct ev_loop *loop, ev_io *watcher, int events)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 	if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0)
 		address_port_from_sockaddr(&peer, (struct sockaddr *)&sa);
+	from = peer.address;
+	if (!address_is_ipv4(&from)) /* a machine has all of its network */
+		memset(from.bytes + 8, 0, sizeof(from.bytes) - 8);
 	if (r->options.tls) {
 		ssl = SSL_new(r->options.tls);
 		if (!ssl) {
@@ -289,7 +317,7 @@ static void receiver_on_tcp(struct ev_loop *loop, ev_io *watcher, int events)
 		}
 		SSL_set_accept_state(ssl);
 	}
-	receiver_add(r, fd, ssl, address_port_format(&peer).text, r->options.key);
+	receiver_add(r, fd, ssl, address_port_format(&peer).text, r->options.key, &from);
 }
 
 /* ---- listening ---- */

@@ -10,6 +10,7 @@
 
 #include "audit/forward_handshake.h"
 #include "audit/msgpack_scan.h"
+#include "base/address.h"
 #include "base/list.h"
 #include "collector/forward_server.h"
 #include "io/secure_socket.h"
@@ -43,6 +44,7 @@ struct sender {
 	struct buf out;
 	uint64_t begun_ns, heard_ns; /* when it came, and its last bytes; CLOCK_MONOTONIC */
 	char name[64];		     /* for messages */
+	struct address from; /* the receiver's: whom its place counts for; of a user: unset */
 };
 
 /* Takes fd, a connected socket that does not block, and ssl, of the collector's side (see

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/file.h"
+#include "base/secret.h"
 
 #define KEY_FILE_MAX 8192
 
@@ -26,6 +27,12 @@ int key_file_read(int fd, const char *path, struct buf *key, struct why *why)
 				path);
 	if (!line.len)
 		error = why_set(why, EINVAL, "%s: it is empty: put the key in it", path);
+	else if (!error && line.len < SECRET_SHORTEST)
+		error = why_set(why, EINVAL,
+			"%s: it holds %zu bytes: no key is shorter than %d, and one that is could "
+			"not be "
+			"told from other words, to keep it out of the record: put the key in it",
+			path, line.len, SECRET_SHORTEST);
 	if (!error && buf_append_slice(key, line) < 0)
 		error = why_set(why, ENOMEM, "%s: out of memory", path);
 	buf_wipe(&content);

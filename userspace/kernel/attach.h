@@ -38,9 +38,10 @@ int attach_admit(const struct pins *pins, const char *interface, int ifindex,
 /* sk_lookup of this network namespace by a pinned link: fd. */
 int attach_select(const struct pins *pins, int program, struct why *why);
 
-/* TC ingress and egress (reply and guard): by pinned TCX links (kernels from 6.6 on), before everybody else's; else by
- * filters of a clsact qdisc. *link: fd, or -1 for a filter. *made: the clsact qdisc was not there
- * before (unchanged otherwise). -EBUSY: somebody else's filter has our place. */
+/* TC ingress and egress (reply and guard): by pinned TCX links (kernels from 6.6 on), before
+ * everybody else's; else, or where others have all 64 places, by filters of a clsact qdisc. *link:
+ * fd, or -1 for a filter. *made: the clsact qdisc was not there before (unchanged otherwise).
+ * -EBUSY: somebody else's filter has our place. */
 enum tc_side { TC_STEER, TC_REPLY, TC_GUARD };
 int attach_tc(const struct pins *pins, const char *interface, int ifindex, enum tc_side side,
 	int program, int *link, bool *made, struct why *why);

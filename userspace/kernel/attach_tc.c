@@ -201,7 +201,8 @@ int attach_tc(const struct pins *pins, const char *interface, int ifindex, enum 
 	*link = link_adopt(pins, name.text, TCX_LINK, (uint64_t)ifindex, program);
 	if (*link < 0) {
 		*link = tcx_attach(ifindex, side, program);
-		if (*link == -EINVAL || *link == -EOPNOTSUPP) {
+		/* A kernel before it, or one whose list is full. */
+		if (*link == -EINVAL || *link == -EOPNOTSUPP || *link == -ERANGE) {
 			*link = -1;
 			return filter_attach(interface, ifindex, side, program, made, why);
 		}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kernel/guard.h"
 #include "kernel/datapath_status.h"
 
 #include <bpf/bpf.h>
@@ -96,6 +97,7 @@ static bool admit_pinned(const struct pins *pins, uint32_t program)
 static void programs_read(struct datapath_status *status, const struct pins *pins)
 {
 	struct attached attached;
+	struct guard_state guard;
 
 	if (status->ifindex) {
 		attached_admit(status->ifindex, &attached);
@@ -106,6 +108,12 @@ static void programs_read(struct datapath_status *status, const struct pins *pin
 		attached_tc(pins, status->ifindex, TC_REPLY, &attached);
 		program_read(&attached, PROGRAM_REPLY, &status->reply);
 	}
+	guard_look(pins, &guard);
+	program_read(&guard.attached, PROGRAM_GUARD, &status->guard);
+	status->guarded = guard.guarded;
+	status->guardable = guard.interfaces;
+	memcpy(status->unguarded, guard.unguarded, sizeof(status->unguarded));
+	status->guard.attached = status->guard.attached && guard.guarded == guard.interfaces;
 	attached_select(pins, &attached);
 	program_read(&attached, PROGRAM_SELECT, &status->select);
 }

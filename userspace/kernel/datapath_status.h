@@ -40,6 +40,9 @@ struct datapath_status {
 	int ifindex; /* 0: the interface does not exist */
 	bool pinned; /* the pins of this ABI are there */
 	struct datapath_program admit, steer, reply, select;
+	struct datapath_program guard; /* attached: to each interface that is to have one … */
+	unsigned guarded, guardable;   /* … and how many have it, of how many */
+	char unguarded[16];	       /* one that has none, or "" */
 	bool rule4, rule6, route4, route6;
 	unsigned workers;		 /* slots hashed over */
 	unsigned listening4, listening6; /* of these, slots that hold a listener */

@@ -28,6 +28,11 @@ static int hardware_of(const char *name)
 	return type;
 }
 
+static bool is_guarded(int hardware)
+{
+	return hardware >= 0 && hardware != ARPHRD_LOOPBACK;
+}
+
 int guard_attach(struct guard *guard, int ifindex)
 {
 	char name[IF_NAMESIZE];
@@ -38,7 +43,7 @@ int guard_attach(struct guard *guard, int ifindex)
 	if (!if_indextoname((unsigned)ifindex, name))
 		return 0;
 	type = hardware_of(name);
-	if (type < 0 || type == ARPHRD_LOOPBACK)
+	if (!is_guarded(type))
 		return 0;
 	error = attach_tc(guard->pins, name, ifindex, TC_GUARD,
 		type == ARPHRD_ETHER ? guard->ethernet_fd : guard->bare_fd, &link, &made, &why);
@@ -90,4 +95,27 @@ void guard_attach_all(struct guard *guard)
 void guard_detach_all(struct guard *guard)
 {
 	each_interface(guard, detach_one);
+}
+
+void guard_look(const struct pins *pins, struct guard_state *state)
+{
+	struct if_nameindex *interfaces = if_nameindex();
+
+	*state = (struct guard_state){.interfaces = 0};
+	for (size_t i = 0; interfaces && interfaces[i].if_index; i++) {
+		struct attached attached;
+
+		if (!is_guarded(hardware_of(interfaces[i].if_name)))
+			continue;
+		state->interfaces++;
+		attached_tc(pins, (int)interfaces[i].if_index, TC_GUARD, &attached);
+		if (attached.there) {
+			state->guarded++;
+			state->attached = attached;
+		} else {
+			memcpy(state->unguarded, interfaces[i].if_name,
+				strnlen(interfaces[i].if_name, IF_NAMESIZE - 1) + 1);
+		}
+	}
+	if_freenameindex(interfaces);
 }

@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 
+#include <net/if.h>
+
+#include "kernel/link.h"
 #include "kernel/pins.h"
 
 #define GUARD_QDISCS_MAX 64
@@ -23,5 +26,13 @@ int guard_attach(struct guard *guard, int ifindex);
 /* To all there are. */
 void guard_attach_all(struct guard *guard);
 void guard_detach_all(struct guard *guard);
+
+/* Where there is one, of the interfaces that are to have one. */
+struct guard_state {
+	unsigned interfaces, guarded;
+	char unguarded[IF_NAMESIZE]; /* one that has none, or "" */
+	struct attached attached;    /* that of one that has */
+};
+void guard_look(const struct pins *pins, struct guard_state *state);
 
 #endif

@@ -165,6 +165,7 @@ static void exchange_free(struct garbage *garbage)
 	intake_close(&ex->request);
 	replay_close(&ex->replay);
 	buf_wipe(&ex->tail);
+	secret_masking_free(&ex->masked);
 	buf_wipe(&ex->text);
 	fields_wipe(&ex->trailers);
 	free(ex);

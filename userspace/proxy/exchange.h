@@ -87,7 +87,8 @@ struct exchange {
 	char wait_text[2][24];		/* of its fields: what pool.wait_ns is */
 	struct buf tail;
 	const struct secret *mask;	/* the service key, which no error is to show; or NULL */
-	size_t masked;			/* held back of the body, as it may be the key's beginning */
+	struct secret_masking
+		masked; /* the body, of which is held back what may be the key's beginning */
 
 	/* the record */
 	struct recorder_waiter waiter;

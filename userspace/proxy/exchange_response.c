@@ -78,7 +78,8 @@ static int exchange_choose_response_fields(
 	struct exchange *ex, const struct head *head, struct buf *masked, size_t *n)
 {
 	struct header *fields = ex->worker->fields;
-	size_t total = 1, held = 0;
+	struct secret_masking held = {.literal = {.at = 0}};
+	size_t total = 1;
 	int error = 0;
 
 	for (size_t i = 0; i < head->nheaders; i++)

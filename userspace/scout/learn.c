@@ -19,7 +19,7 @@
 #define CLAIMS_PART 8
 
 struct held {
-	struct list node;
+	struct list node, chain;
 	struct peek_key key;
 	uint32_t ticket; /* 0: waits for no answer */
 	bool rest;	 /* waits for the rest of its message */
@@ -49,8 +49,10 @@ struct learn *learn_new(
 	learn->lookups.seed = address_seed();
 	learn->output = *output;
 	list_init(&learn->held);
+	for (size_t i = 0; i < LEARN_HELD_CHAINS; i++)
+		list_init(&learn->held_chains[i]);
 	learn->known = known_new(config->datapath.max_endpoints);
-	learn->peeks = peek_table_new();
+	learn->peeks = peek_table_new(learn_hello_forget, learn);
 	learn->aliases = alias_table_new(ALIASES_MAX);
 	learn->claims = claim_table_new(&limits);
 	if (!learn->known || !learn->peeks || !learn->aliases || !learn->claims) {
@@ -74,7 +76,7 @@ void learn_pass(struct learn *learn, const struct seen *seen)
 		seen->changed ? slice_of(seen->bytes, seen->len) : SLICE_NONE);
 }
 
-static void reset(struct learn *learn, const struct ip_packet *packet, bool to_server)
+void learn_reset(struct learn *learn, const struct ip_packet *packet, bool to_server)
 {
 	uint8_t answer[IP_PACKET_ANSWER_MAX];
 	size_t len = ip_packet_reset(packet, to_server, answer);
@@ -91,10 +93,10 @@ void learn_refuse(struct learn *learn, const struct seen *seen)
 	size_t len;
 
 	if (packet->protocol == IP_PACKET_TCP) {
-		reset(learn, packet, false);
+		learn_reset(learn, packet, false);
 		/* It has nothing of a connection whose SYN does not reach it. */
 		if (!(packet->flags & IP_PACKET_SYN))
-			reset(learn, packet, true);
+			learn_reset(learn, packet, true);
 	} else {
 		len = ip_packet_unreachable(packet, slice_of(seen->bytes, seen->len), answer);
 		learn->output.emit(learn->output.context, &packet->source,
@@ -106,7 +108,7 @@ void learn_refuse(struct learn *learn, const struct seen *seen)
 void learn_deny(struct learn *learn, const struct seen *seen)
 {
 	if (seen->packet.protocol == IP_PACKET_TCP && !(seen->packet.flags & IP_PACKET_SYN))
-		reset(learn, &seen->packet, true);
+		learn_reset(learn, &seen->packet, true);
 	learn->output.verdict(learn->output.context, &seen->queued, false, SLICE_NONE);
 }
 
@@ -142,6 +144,12 @@ static void unlearned(
 	}
 }
 
+static struct list *chain_of(struct learn *learn, const struct peek_key *key)
+{
+	return &learn->held_chains[bytes_hash(key, sizeof(*key), learn->lookups.seed) &
+				   (LEARN_HELD_CHAINS - 1)];
+}
+
 bool learn_hold(
 	struct learn *learn, const struct seen *seen, enum then then, uint32_t ticket, bool rest)
 {
@@ -169,6 +177,7 @@ bool learn_hold(
 	held->seen.bytes = held->bytes;
 	memcpy(held->bytes, seen->bytes, copied);
 	list_append(&learn->held, &held->node);
+	list_append(chain_of(learn, &held->key), &held->chain);
 	learn->nheld++;
 	learn->held_bytes += copied;
 	return true;
@@ -177,6 +186,7 @@ bool learn_hold(
 static void held_free(struct learn *learn, struct held *held)
 {
 	list_remove(&held->node);
+	list_remove(&held->chain);
 	learn->nheld--;
 	learn->held_bytes -= held->copied;
 	free(held);
@@ -244,10 +254,10 @@ static bool key_equal(const struct peek_key *a, const struct peek_key *b)
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-uint32_t learn_ticket_of(const struct learn *learn, const struct peek_key *key)
+uint32_t learn_ticket_of(struct learn *learn, const struct peek_key *key)
 {
-	list_for_each (node, &learn->held) {
-		const struct held *held = list_entry(node, struct held, node);
+	list_for_each (node, chain_of(learn, key)) {
+		const struct held *held = list_entry(node, struct held, chain);
 
 		if (held->ticket && key_equal(&held->key, key))
 			return held->ticket;
@@ -258,8 +268,8 @@ uint32_t learn_ticket_of(const struct learn *learn, const struct peek_key *key)
 void learn_rest(struct learn *learn, const struct peek_key *key,
 	bool (*over)(void *context, struct seen *seen), void *context)
 {
-	list_for_each_safe (node, &learn->held) {
-		struct held *held = list_entry(node, struct held, node);
+	list_for_each_safe (node, chain_of(learn, key)) {
+		struct held *held = list_entry(node, struct held, chain);
 
 		if (!held->rest || !key_equal(&held->key, key) || !over(context, &held->seen))
 			continue;

@@ -111,8 +111,7 @@ static void decide(
 		teach(learn, seen, peek, verdict.host, hello->sni);
 		return;
 	}
-	peek->done = true;
-	peek->refused = apply(learn, seen, verdict.kind, verdict.policy, first);
+	peek_decided(learn->peeks, peek, apply(learn, seen, verdict.kind, verdict.policy, first));
 	if (!peek->refused)
 		judged(learn, seen, peek);
 }
@@ -129,8 +128,13 @@ static void undecided(struct learn *learn, struct seen *seen, struct peek *peek,
 		.source = ENDPOINT_SNI,
 		.fail = FAIL_OPEN,
 	};
-	bool closed = learn_closed(learn);
 	uint64_t left_out, since_ns;
+	/* What cannot be learned does not pass either. Nobody's name is in question: it counts by
+	 * source. */
+	bool closed = learn_closed(learn) ||
+		      (!is_endpoint(learn, seen, &since_ns) &&
+			      !learn_claim(learn, seen, address_format(&seen->packet.source).text,
+				      &endpoint));
 
 	counter_add(learn->counters,
 		closed ? COUNTER_LEARN_UNDECIDED_REFUSED : COUNTER_LEARN_UNDECIDED, 1);
@@ -143,13 +147,12 @@ static void undecided(struct learn *learn, struct seen *seen, struct peek *peek,
 			seen->packet.destination_port, why,
 			closed ? "is refused" : "passes, and the next is steered",
 			(unsigned long long)left_out);
-	peek->done = true;
-	peek->refused = closed;
+	peek_decided(learn->peeks, peek, closed);
 	if (closed) {
 		learn_refuse(learn, seen);
 		return;
 	}
-	if (!is_endpoint(learn, seen, &since_ns) && learn_claim(learn, seen, "", &endpoint))
+	if (!is_endpoint(learn, seen, &since_ns))
 		learn->output.ask(learn->output.context, &endpoint, 1);
 	judged(learn, seen, peek);
 	learn_pass(learn, seen);
@@ -159,7 +162,7 @@ static void undecided(struct learn *learn, struct seen *seen, struct peek *peek,
 static void not_tls(struct learn *learn, struct seen *seen, struct peek *peek)
 {
 	counter_add(learn->counters, COUNTER_LEARN_NOT_TLS, !peek->done);
-	peek->done = true;
+	peek_decided(learn->peeks, peek, false);
 	judged(learn, seen, peek);
 	learn_pass(learn, seen);
 }
@@ -178,8 +181,15 @@ static struct peek *peek_of(struct learn *learn, struct seen *seen)
 	bool syn = seen->packet.flags & IP_PACKET_SYN;
 	uint32_t isn;
 
-	/* A SYN begins anew, unless it is the same one sent again. */
+	/* A SYN begins anew, unless it is the same one sent again. Not in the middle of a
+	 * ClientHello: its server need not have seen this one, and what was read would be
+	 * forgotten. */
 	if (peek && syn && peek->base != seen->packet.sequence + 1) {
+		if (peek->undecided && peek->segments.npieces) {
+			counter_add(learn->counters, COUNTER_LEARN_UNDECIDED_REFUSED, 1);
+			learn_refuse(learn, seen);
+			return NULL;
+		}
 		peek_remove(learn->peeks, peek);
 		peek = NULL;
 	}
@@ -198,7 +208,30 @@ static struct peek *peek_of(struct learn *learn, struct seen *seen)
 		learn->output.begun(learn->output.context, &seen->packet, &isn))
 		peek->base = isn + 1;
 	peek->begun = syn || peek->base == seen->packet.sequence;
+	peek->undecided = seen->packet.protocol == IP_PACKET_TCP;
 	return peek;
+}
+
+/* Somebody wants the place of a connection that has yet to say what it wants: whoever waits until
+ * it is not known any more would get past. Its server is told that it is over, in the client's
+ * name. */
+void learn_hello_forget(void *context, const struct peek *peek)
+{
+	struct learn *learn = context;
+	const struct ip_packet packet = {
+		.source = peek->key.source,
+		.destination = peek->key.destination,
+		.source_port = peek->key.source_port,
+		.destination_port = peek->key.destination_port,
+		.sequence = peek->base + (uint32_t)segments_front(&peek->segments).len,
+		.protocol = IP_PACKET_TCP,
+		.ipv6 = !address_is_ipv4(&peek->key.source),
+	};
+
+	if (!learn_closed(learn))
+		return;
+	counter_add(learn->counters, COUNTER_LEARN_UNDECIDED_REFUSED, 1);
+	learn_reset(learn, &packet, true);
 }
 
 /* Whether a packet with these bytes has them before the stream, as a keepalive may (RFC 9293
@@ -211,6 +244,7 @@ static bool keepalive(int32_t offset, struct slice payload)
 static void hello_read(struct learn *learn, struct seen *seen, struct peek *peek, size_t offset)
 {
 	struct slice payload = ip_packet_payload(&seen->packet, slice_of(seen->bytes, seen->len));
+	size_t whole = segments_front(&peek->segments).len;
 	struct clienthello hello;
 
 	if (!peek->begun) {
@@ -228,7 +262,9 @@ static void hello_read(struct learn *learn, struct seen *seen, struct peek *peek
 		decide(learn, seen, peek, &hello);
 		break;
 	case CLIENTHELLO_MORE:
-		learn_pass(learn, seen);
+		/* Behind a gap it has to come again: whoever has us wrong about the beginning of
+		 * the stream would be let past. */
+		offset > whole ? drop(learn, seen) : learn_pass(learn, seen);
 		break;
 	case CLIENTHELLO_NOT_TLS:
 		not_tls(learn, seen, peek);

@@ -23,6 +23,7 @@ struct learn_question {
 };
 
 #define LEARN_SOURCES 1024
+#define LEARN_HELD_CHAINS 256 /* a power of 2 */
 
 /* Lookups of this second, and those that are not answered. */
 struct learn_lookups {
@@ -43,6 +44,7 @@ struct learn {
 	struct learn_question questions[LEARN_QUESTIONS];
 	struct learn_lookups lookups;
 	struct list held; /* by deadline */
+	struct list held_chains[LEARN_HELD_CHAINS]; /* the same by their connections */
 	size_t nheld, held_bytes;
 	uint32_t ticket; /* the last one given */
 	struct log_limit undecided;
@@ -80,6 +82,10 @@ enum learned {
 void learn_pass(struct learn *learn, const struct seen *seen);
 /* Drops it and tells the sender; of TCP both sides. */
 void learn_refuse(struct learn *learn, const struct seen *seen);
+/* Resets the connection of the packet, on one of its sides. */
+void learn_reset(struct learn *learn, const struct ip_packet *packet, bool to_server);
+/* As peek_table_new wants it; context: the learn. */
+void learn_hello_forget(void *context, const struct peek *peek);
 /* Drops it; the server of a TCP connection learns that it is over. */
 void learn_deny(struct learn *learn, const struct seen *seen);
 /* What a packet may wait for: that the parent answers the question of this number. */
@@ -89,7 +95,7 @@ uint32_t learn_ticket(struct learn *learn);
 bool learn_hold(
 	struct learn *learn, const struct seen *seen, enum then then, uint32_t ticket, bool rest);
 /* The ticket that a packet of this connection waits for; 0: none does. */
-uint32_t learn_ticket_of(const struct learn *learn, const struct peek_key *key);
+uint32_t learn_ticket_of(struct learn *learn, const struct peek_key *key);
 /* Asks about each packet of this connection that waits for the rest of its message, in the order
  * they came. true: it has, and was changed as it should be. */
 void learn_rest(struct learn *learn, const struct peek_key *key,

@@ -26,15 +26,20 @@ struct peek_table {
 	struct list ages;
 	size_t n, bytes;
 	uint64_t seed;
+	void (*forget)(void *context, const struct peek *peek);
+	void *context;
 };
 
-struct peek_table *peek_table_new(void)
+struct peek_table *peek_table_new(
+	void (*forget)(void *context, const struct peek *peek), void *context)
 {
 	struct peek_table *table = calloc(1, sizeof(*table));
 
 	if (!table)
 		return NULL;
 	table->seed = address_seed();
+	table->forget = forget;
+	table->context = context;
 	list_init(&table->ages);
 	for (size_t i = 0; i < SOURCES; i++)
 		list_init(&table->sources[i].peeks);
@@ -64,11 +69,13 @@ struct peek *peek_find(struct peek_table *table, const struct peek_key *key, uin
 		peek = peek->chain;
 	if (!peek)
 		return NULL;
-	if (now_ns - peek->used_ns > PEEK_IDLE_NS) {
+	if (!peek->undecided && now_ns - peek->used_ns > PEEK_IDLE_NS) {
 		peek_remove(table, peek);
 		return NULL;
 	}
 	peek->used_ns = now_ns;
+	if (peek->done)
+		return peek;
 	list_remove(&peek->age);
 	list_append(&table->ages, &peek->age);
 	list_remove(&peek->peer);
@@ -76,9 +83,27 @@ struct peek *peek_find(struct peek_table *table, const struct peek_key *key, uin
 	return peek;
 }
 
+void peek_decided(struct peek_table *table, struct peek *peek, bool refused)
+{
+	peek->undecided = false;
+	peek->done = true;
+	peek->refused = refused;
+	list_remove(&peek->age);
+	list_insert_after(&table->ages, &peek->age);
+	list_remove(&peek->peer);
+	list_insert_after(&source_of(table, &peek->key)->peeks, &peek->peer);
+}
+
 static struct peek *oldest_of(const struct peek_source *source)
 {
 	return list_entry(source->peeks.next, struct peek, peer);
+}
+
+static void peek_forget(struct peek_table *table, struct peek *peek)
+{
+	if (peek->undecided && table->forget)
+		table->forget(table->context, peek);
+	peek_remove(table, peek);
 }
 
 struct peek *peek_add(struct peek_table *table, const struct peek_key *key, uint64_t now_ns)
@@ -89,9 +114,9 @@ struct peek *peek_add(struct peek_table *table, const struct peek_key *key, uint
 	if (!peek)
 		return NULL;
 	if (source->n >= PEEKS_MAX / SHARE)
-		peek_remove(table, oldest_of(source));
+		peek_forget(table, oldest_of(source));
 	if (table->n >= PEEKS_MAX)
-		peek_remove(table, list_entry(table->ages.next, struct peek, age));
+		peek_forget(table, list_entry(table->ages.next, struct peek, age));
 	chain = chain_of(table, key);
 	peek->key = *key;
 	peek->start_ns = peek->used_ns = now_ns;
@@ -113,9 +138,9 @@ void peek_charge(struct peek_table *table, struct peek *peek)
 	source->bytes += bytes - peek->charged;
 	peek->charged = bytes;
 	while (source->bytes > BYTES_MAX / SHARE && source->peeks.next != &peek->peer)
-		peek_remove(table, oldest_of(source));
+		peek_forget(table, oldest_of(source));
 	while (table->bytes > BYTES_MAX && table->ages.next != &peek->age)
-		peek_remove(table, list_entry(table->ages.next, struct peek, age));
+		peek_forget(table, list_entry(table->ages.next, struct peek, age));
 }
 
 void peek_done(struct peek_table *table, struct peek *peek)

@@ -34,6 +34,7 @@ struct peek {
 	uint64_t start_ns, used_ns;
 	uint32_t base;		  /* TCP: sequence number of offset 0 … */
 	bool begun;		  /* … and it was seen from there on */
+	bool undecided;		  /* a connection that has yet to say what it wants */
 	bool done;		  /* decided: what still comes passes … */
 	bool refused;		  /* … or not */
 	uint32_t packets;	  /* with a part of what is not decided yet */
@@ -44,14 +45,20 @@ struct peek {
 
 struct peek_table;
 
-struct peek_table *peek_table_new(void);
-/* The one of this key, or NULL. One that was not used for PEEK_IDLE_NS is as if it were not. */
+/* forget is told of those that are undecided and have to make room for others: they must not go on.
+ */
+struct peek_table *peek_table_new(
+	void (*forget)(void *context, const struct peek *peek), void *context);
+/* The one of this key, or NULL. One that was not used for PEEK_IDLE_NS is as if it were not, but
+ * for one that is undecided: nothing is to be had by waiting. */
 struct peek *peek_find(struct peek_table *table, const struct peek_key *key, uint64_t now_ns);
 /* Begins one, which must not be there; the oldest makes room: of the same source when that has more
  * than its share, so that nobody can push out others. NULL: no memory. */
 struct peek *peek_add(struct peek_table *table, const struct peek_key *key, uint64_t now_ns);
 /* To be called after its segments grew: others that are older make room, likewise. */
 void peek_charge(struct peek_table *table, struct peek *peek);
+/* Nothing depends on it any more: it makes room before others. */
+void peek_decided(struct peek_table *table, struct peek *peek, bool refused);
 /* Nothing more is read of it; its bytes go. */
 void peek_done(struct peek_table *table, struct peek *peek);
 void peek_remove(struct peek_table *table, struct peek *peek);

@@ -18,7 +18,7 @@
 
 /* A worker gone wrong must not fill the log. */
 #define COMPLAINT_NS (10 * NS_PER_S)
-#define LIMITED_NS   (60 * NS_PER_S) /* between two messages that a worker is limited */
+#define TELLING_NS   (60 * NS_PER_S) /* between two events of one kind about a worker */
 #define BURST_S	     10		     /* of tls.leaf_rate, at once */
 
 struct signer {
@@ -37,10 +37,11 @@ struct signer_peer {
 	uint32_t number;
 	/* For which leaves are minted: the first that came over this socket, and no other. */
 	EVP_PKEY *keys[LEAF_KINDS];
-	double leaves;	     /* that it may have now … */
-	uint64_t leaves_ns;  /* … as of this moment */
-	uint64_t limited_ns; /* when that was told last; 0: never */
-	ev_timer pause;	     /* until it may have one */
+	double messages;       /* that it may send now, as many as leaves that it may have … */
+	uint64_t messages_ns;  /* … as of this moment */
+	uint64_t limited_ns;   /* when it was told last that they are too many; 0: never */
+	uint64_t suspected_ns; /* likewise, that it sent a key that is refused */
+	ev_timer pause;	       /* until it may send one */
 	ev_io io;
 	struct buf reply;
 	_Alignas(max_align_t) char request[1024];
@@ -83,17 +84,53 @@ static void peer_complain(struct signer_peer *peer, const char *problem)
 	log_warning("worker %u: %s", peer->number, problem);
 }
 
+/* Whether something about the worker is told now; *told_ns is when it was last. */
+static bool peer_may_tell(uint64_t *told_ns)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (*told_ns && now - *told_ns < TELLING_NS)
+		return false;
+	*told_ns = now;
+	return true;
+}
+
+static void peer_suspect(struct signer_peer *peer, const char *problem)
+{
+	struct control_suspect told = {.number = peer->number};
+
+	if (!peer_may_tell(&peer->suspected_ns))
+		return;
+	snprintf(
+		told.problem, sizeof(told.problem), "%.*s", (int)sizeof(told.problem) - 1, problem);
+	role_send(peer->signer->context, CONTROL_SUSPECT, &told, sizeof(told), NULL, 0);
+}
+
+static unsigned peer_keys(const struct signer_peer *peer)
+{
+	unsigned n = 0;
+
+	for (unsigned kind = 0; kind < LEAF_KINDS; kind++)
+		n += peer->keys[kind] != NULL;
+	return n;
+}
+
 /* A worker has one key of a kind for its life. Whoever sends another is not what it was. */
 static void peer_take_key(struct signer_peer *peer, const struct ipc_message *message)
 {
 	struct signer *signer = peer->signer;
+	unsigned before = peer_keys(peer);
 	struct why why = {""}, told;
 
-	if (!leaf_key_bind(peer->keys, signer->ca, slice_of(message->body, message->len), &why))
+	if (!leaf_key_bind(peer->keys, signer->ca, slice_of(message->body, message->len), &why)) {
+		/* Those that each worker has to send are not counted against it. */
+		peer->messages += peer_keys(peer) - before;
 		return;
+	}
 	counter_add(signer->context->counters, COUNTER_SIGNER_KEY_REFUSED, 1);
 	why_set(&told, EPERM, "sent %s, which is refused", why.text);
 	peer_complain(peer, told.text);
+	peer_suspect(peer, told.text);
 }
 
 /* Whether there is a reply to send. */
@@ -112,7 +149,6 @@ static bool peer_answer(struct signer_peer *peer, const struct ipc_message *mess
 		result = leaf_answer(signer->ca, peer->keys, context->config, request,
 			clock_realtime_ns(), &peer->reply);
 	if (result == 1) {
-		peer->leaves--;
 		counter_add(context->counters, COUNTER_SIGNER_MINTED, 1);
 		return true;
 	}
@@ -133,29 +169,27 @@ static bool peer_answer(struct signer_peer *peer, const struct ipc_message *mess
 static void peer_tell_limited(struct signer_peer *peer)
 {
 	const struct control_peer told = {.number = peer->number};
-	uint64_t now = clock_monotonic_ns();
 
 	counter_add(peer->signer->context->counters, COUNTER_SIGNER_LIMITED, 1);
-	if (peer->limited_ns && now - peer->limited_ns < LIMITED_NS)
-		return;
-	peer->limited_ns = now;
-	role_send(peer->signer->context, CONTROL_LIMITED, &told, sizeof(told), NULL, 0);
+	if (peer_may_tell(&peer->limited_ns))
+		role_send(peer->signer->context, CONTROL_LIMITED, &told, sizeof(told), NULL, 0);
 }
 
-/* Whether the worker may have a leaf now. If not, it is heard again when it may. */
+/* Whether the worker may send something now, be it answered with a leaf or refused. If not, it is
+ * heard again when it may. */
 static bool peer_may_ask(struct signer_peer *peer)
 {
 	double rate = peer->signer->context->config->tls.leaf_rate;
 	uint64_t now = clock_monotonic_ns();
 
-	peer->leaves += rate * (double)(now - peer->leaves_ns) / NS_PER_S;
-	peer->leaves_ns = now;
-	if (peer->leaves > rate * BURST_S)
-		peer->leaves = rate * BURST_S;
-	if (peer->leaves >= 1)
+	peer->messages += rate * (double)(now - peer->messages_ns) / NS_PER_S;
+	peer->messages_ns = now;
+	if (peer->messages > rate * BURST_S)
+		peer->messages = rate * BURST_S;
+	if (peer->messages >= 1)
 		return true;
 	ev_io_stop(peer->signer->context->loop, &peer->io);
-	ev_timer_set(&peer->pause, (1 - peer->leaves) / rate, 0);
+	ev_timer_set(&peer->pause, (1 - peer->messages) / rate, 0);
 	ev_timer_start(peer->signer->context->loop, &peer->pause);
 	peer_tell_limited(peer);
 	return false;
@@ -183,6 +217,7 @@ static void peer_ready(struct ev_loop *loop, ev_io *io, int events)
 		result = ipc_receive(io->fd, peer->request, sizeof(peer->request), &message);
 		if (result == -EAGAIN)
 			return;
+		peer->messages--;
 		if (result == -EBADMSG) {
 			counter_add(peer->signer->context->counters, COUNTER_SIGNER_REFUSED, 1);
 			peer_complain(peer, "sent no message of ours");
@@ -222,8 +257,8 @@ static void signer_add_peer(struct signer *signer, uint32_t number, int fd)
 	peer->signer = signer;
 	peer->number = number;
 	list_append(&signer->peers, &peer->node);
-	peer->leaves = (double)signer->context->config->tls.leaf_rate * BURST_S;
-	peer->leaves_ns = clock_monotonic_ns();
+	peer->messages = (double)signer->context->config->tls.leaf_rate * BURST_S;
+	peer->messages_ns = clock_monotonic_ns();
 	ev_timer_init(&peer->pause, peer_goes_on, 0, 0);
 	peer->pause.data = peer;
 	ev_io_init(&peer->io, peer_ready, fd, EV_READ);

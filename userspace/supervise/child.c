@@ -436,6 +436,9 @@ int child_main(const struct role_table *table, const char *title)
 	 * kernel when the process changes its identity.) */
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	signal(SIGPIPE, SIG_IGN);
+	/* The parent's haste is its own (parent.c). */
+	if (getpriority(PRIO_PROCESS, 0) < 0)
+		(void)setpriority(PRIO_PROCESS, 0, 0);
 	child->role = role;
 	child->context.child = child;
 	list_init(&child->peers);

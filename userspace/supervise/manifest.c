@@ -166,7 +166,9 @@ static bool record_fits(struct place *place, const struct manifest_record *recor
 {
 	const struct manifest *manifest = place->manifest;
 
-	if (record->ready > 1 || record->draining > 1 || record->reserved)
+	if (record->ready > 1 || record->draining > 1 || record->relieved > 1)
+		return false;
+	if (record->relieved && (record->kind != MANIFEST_GENERATION || !record->draining))
 		return false;
 	if ((record->kind == MANIFEST_PARENT) != (record == manifest->records))
 		return false;

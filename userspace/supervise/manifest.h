@@ -40,7 +40,7 @@ struct manifest_record {
 	int32_t pid;
 	uint32_t ready, draining;  /* 0 or 1 */
 	int32_t fds[MANIFEST_FDS]; /* -1: none */
-	uint32_t reserved;
+	uint32_t relieved;	   /* 0 or 1; of a generation. Programs before it refuse 1 */
 	uint64_t started_ns;
 	uint64_t overdue_ns; /* CLOCK_MONOTONIC; 0: no deadline */
 };

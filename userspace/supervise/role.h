@@ -33,16 +33,20 @@ enum control_type {
 	 * has been spooled, the shipper sends the same message to the parent, which then lets the
 	 * ring go. Until then every new shipper is told of this peer again. */
 	CONTROL_PEER_GONE,
-	CONTROL_SIGNER,	  /* parent → worker: 1 fd, replaces the boot fd "signer" */
-	/* scout → parent: 1 .. n of struct datapath_endpoint. Parent → scout: the same told back, done
-	 * or refused; and when the scout is ready, all that there are. */
+	CONTROL_SIGNER, /* parent → worker: 1 fd, replaces the boot fd "signer" */
+	/* scout → parent: 1 .. n of struct datapath_endpoint. Parent → scout: the same told back,
+	 * done or refused; and when the scout is ready, all that there are. */
 	CONTROL_ENDPOINT,
-	/* scout → parent, once: every configured name was resolved, or could not be. Before that the
-	 * appliance is not ready: connections to addresses nobody knows yet would pass unseen. */
+	/* scout → parent, once: every configured name was resolved, or could not be. Before that
+	 * the appliance is not ready: connections to addresses nobody knows yet would pass unseen.
+	 */
 	CONTROL_SCOUTED,
-	/* signer → parent: struct control_peer. That worker asks for more leaves than it may have
+	/* signer → parent: struct control_peer. That worker asks more often than it may
 	 * (tls.leaf_rate); of one worker at most one in a minute. */
 	CONTROL_LIMITED,
+	/* signer → parent: struct control_suspect. That worker did what none of ours does; of one
+	 * worker at most one in a minute. */
+	CONTROL_SUSPECT,
 	CONTROL_KEEPER, /* parent → worker: 1 fd, replaces the boot fd "keeper" */
 	/* parent → keeper: struct control_file, and 1 fd, where the file could be opened. First of each
 	 * credential that has a file, then when the file has changed. */
@@ -65,6 +69,11 @@ struct control_failed {
 
 struct control_peer {
 	uint32_t number; /* of the worker process: role_context.number */
+};
+
+struct control_suspect {
+	uint32_t number;  /* as in control_peer */
+	char problem[92]; /* with its NUL: "sent …" */
 };
 
 struct control_file {

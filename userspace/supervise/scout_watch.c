@@ -8,10 +8,13 @@
 
 #include "base/clock.h"
 #include "kernel/heartbeat.h"
+#include "kernel/queue_drops.h"
+#include "kernel/queue_rules.h"
 #include "supervise/accounting.h"
 #include "supervise/parent.h"
 
 #define LOOK_S 0.1
+#define DROPS_LOOKS 5 /* how often what the queues lost is looked at */
 
 struct scout_watch {
 	struct parent *parent;
@@ -21,6 +24,8 @@ struct scout_watch {
 	unsigned looks;	   /* that saw the same one */
 	uint32_t number;   /* of the scout that gave the last one that was seen */
 	bool told;	   /* that there is none any more */
+	unsigned drops_looks;
+	uint64_t drops; /* of the queues that there are, as they were counted */
 };
 
 /* Whether there is one that read the queues: a new one has done nothing wrong. */
@@ -83,6 +88,22 @@ static void sign(struct scout_watch *watch)
 		watch->parent->accounting, "scout", "alive", "the packet queues are read again");
 }
 
+/* Queues that were opened anew begin to count anew. */
+static void drops_look(struct scout_watch *watch)
+{
+	struct parent *parent = watch->parent;
+	uint64_t drops;
+
+	if (++watch->drops_looks < DROPS_LOOKS || !parent->current)
+		return;
+	watch->drops_looks = 0;
+	drops = queue_drops_read(parent->current->config->datapath.queue_base,
+		QUEUE_RULES_KINDS * queue_rules_queues());
+	counter_add(parent->counters, COUNTER_QUEUE_DROPPED,
+		drops < watch->drops ? drops : drops - watch->drops);
+	watch->drops = drops;
+}
+
 /* By looks, not by the clock: a machine that stood still for a while, and we with it, has no scout
  * that hangs. */
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
@@ -105,6 +126,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 			silence(watch, timeout_ns);
 	}
 	watch->stamp_ns = stamp_ns;
+	drops_look(watch);
 }
 
 int scout_watch_new(struct parent *parent, struct scout_watch **made, struct why *why)
@@ -122,7 +144,10 @@ int scout_watch_new(struct parent *parent, struct scout_watch **made, struct why
 		free(watch);
 		return error;
 	}
-	/* Of an earlier life. */
+	/* Of an earlier life, or of the program before. */
+	watch->drops =
+		queue_drops_read(parent->current ? parent->current->config->datapath.queue_base : 0,
+			parent->current ? QUEUE_RULES_KINDS * queue_rules_queues() : 0);
 	watch->stamp_ns = heartbeat_read(watch->heartbeat, HEARTBEAT_SCOUT);
 	ev_timer_init(&watch->look, on_look, LOOK_S, LOOK_S);
 	watch->look.data = watch;

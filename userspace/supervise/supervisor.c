@@ -30,7 +30,8 @@
 #include "supervise/upgrade.h"
 #include "supervise/worker_watch.h"
 
-#define SWEEP_S 10.
+#define SWEEP_S	    10.
+#define PARENT_NICE (-10)
 /* At the end: for the shipper to spool what the workers left. */
 #define SPOOL_NS (10 * NS_PER_S)
 /* Beyond every deadline of the children: for a parent that miscounted. */
@@ -94,6 +95,21 @@ static void tell_limited(struct parent *parent, const struct ipc_message *m)
 	accounting_state(parent->accounting, "signer", "limited", reason);
 }
 
+static void tell_suspect(struct parent *parent, const struct ipc_message *m)
+{
+	struct control_suspect suspect;
+	char reason[160];
+
+	if (m->len != sizeof(suspect))
+		return;
+	memcpy(&suspect, m->body, sizeof(suspect));
+	snprintf(reason, sizeof(reason), "worker process %u %.*s: it is not what it was",
+		suspect.number, (int)strnlen(suspect.problem, sizeof(suspect.problem)),
+		suspect.problem);
+	log_error("signer: %s", reason);
+	accounting_state(parent->accounting, "signer", "suspect", reason);
+}
+
 static void on_message(void *context, struct process *process, struct ipc_message *message)
 {
 	struct service *service = context;
@@ -106,6 +122,8 @@ static void on_message(void *context, struct process *process, struct ipc_messag
 		parent_step(service->parent);
 	} else if (service->kind == ROLE_SIGNER && message->type == CONTROL_LIMITED) {
 		tell_limited(service->parent, message);
+	} else if (service->kind == ROLE_SIGNER && message->type == CONTROL_SUSPECT) {
+		tell_suspect(service->parent, message);
 	} else if (service->kind == ROLE_KEEPER && message->type == CONTROL_CREDENTIAL) {
 		credential_report_take(service->parent, service, message);
 	} else if (service->kind == ROLE_SHIPPER && message->type == CONTROL_PEER_GONE) {
@@ -502,6 +520,14 @@ static void init_timer(struct parent *parent, ev_timer *timer,
 	timer->data = parent;
 }
 
+/* Nothing that the children have to do keeps the parent from seeing that one of them hangs before
+ * the kernel does; it has little to do itself. The children make themselves as nice as others.
+ * Without the capability to it (CAP_SYS_NICE) that depends on who else wants to run. */
+static void hurry(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, PARENT_NICE);
+}
+
 int supervisor_main(const struct parent_options *options)
 {
 	struct parent *parent = calloc(1, sizeof(*parent));
@@ -531,6 +557,7 @@ int supervisor_main(const struct parent_options *options)
 	init_timer(parent, &parent->reload_deadline, reload_on_deadline, 0.);
 	init_timer(parent, &parent->settle, on_settled, 0.);
 	upgrade_init(parent);
+	hurry();
 	signal(SIGPIPE, SIG_IGN);
 	/* From now on, so that none ends the process halfway; they are looked at by the loop. */
 	watch_signal(parent, &parent->terminate, SIGTERM, on_terminate);

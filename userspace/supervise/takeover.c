@@ -274,6 +274,7 @@ static int take_generation(struct parent *parent, const struct manifest *manifes
 	generation = generation_adopt(parent, config, workers, why);
 	if (!generation)
 		return -ENOMEM;
+	generation->relieved = head->relieved;
 	generation->config_fd = head->fds[0];
 	generation->ca_certificate = head->fds[1];
 	if (config) {

@@ -139,6 +139,7 @@ static void add_generation(
 	manifest_add(manifest, &(struct manifest_record){
 				       .kind = MANIFEST_GENERATION,
 				       .draining = !current,
+				       .relieved = generation->relieved,
 				       .fds = {current ? generation->config_fd : -1,
 					       current ? generation->ca_certificate : -1, -1, -1},
 			       });

@@ -22,6 +22,9 @@
  * it, has no worker that hangs. */
 #define RELIEF_LOOKS 3
 
+/* While a worker starts, its connections wait in its listener, so long at most. */
+#define START_PATIENCE_NS (10 * NS_PER_S)
+
 enum worker_state { WORKER_UNSEEN, WORKER_ALIVE, WORKER_HUNG, WORKER_MISSING };
 
 struct worker_watch {
@@ -148,6 +151,23 @@ static void relief_look(
 		relieve(watch, worker);
 }
 
+/* ---- the start of one that takes another's place ---- */
+
+/* Whatever the machine has to do: until it can write a stamp of its own, nothing is refused or
+ * passes in its place. Not for one that dies again and again, with whom connections would wait in
+ * vain. */
+static void start_look(struct worker_watch *watch, unsigned worker, uint64_t now_ns)
+{
+	const struct service *service =
+		&watch->parent->current->services[GENERATION_WORKER + worker];
+	const struct process *process = service->process;
+
+	if (process && !process_is_ready(process) && !process_has_ended(process) &&
+		service->failures <= 1 && heartbeat_read(watch->parent->heartbeat, worker) &&
+		now_ns < process_state(process).started_ns + START_PATIENCE_NS)
+		heartbeat_vouch(watch->parent->heartbeat, worker);
+}
+
 /* ---- all of them ---- */
 
 static void failing_begins(struct worker_watch *watch, uint64_t now_ns)
@@ -235,6 +255,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	for (unsigned i = 0; i < WORKERS_MAX; i++) {
 		if (i < config->appliance.workers) {
+			start_look(watch, i, now_ns);
 			relief_look(watch, i, config->datapath.heartbeat_ns, now_ns);
 			worker_look(watch, i, config->datapath.heartbeat_ns, now_ns);
 		} else {

@@ -99,11 +99,11 @@ static int source_fail(struct source *source, const char *what)
 
 /* ---- what is binary ---- */
 
-/* What Windows exports may be encrypted with RC2, which OpenSSL 3 has aside. */
+/* What Windows exports may be encrypted with RC2, which OpenSSL 3 has aside. To load it must not
+ * take the place of the default provider, nor leave none behind when it goes. */
 static int read_pkcs12(struct source *source, PKCS12 *pkcs12)
 {
-	OSSL_PROVIDER *normal = OSSL_PROVIDER_load(NULL, "default");
-	OSSL_PROVIDER *legacy = OSSL_PROVIDER_load(NULL, "legacy");
+	OSSL_PROVIDER *legacy = OSSL_PROVIDER_try_load(NULL, "legacy", 1);
 	STACK_OF(X509) *above = NULL;
 	X509 *certificate = NULL;
 	EVP_PKEY *key = NULL;
@@ -142,7 +142,6 @@ out:
 	X509_free(certificate);
 	sk_X509_pop_free(above, X509_free);
 	OSSL_PROVIDER_unload(legacy);
-	OSSL_PROVIDER_unload(normal);
 	ERR_clear_error();
 	return error;
 }

@@ -21,11 +21,12 @@ struct tls_client_leg {
 	EVP_PKEY *const *leaf_keys; /* by kind */
 };
 
-/* RFC 7301 section 3.2: without a protocol in common the handshake ends with an alert. */
+/* RFC 7301 section 3.2: without a protocol in common the handshake ends with an alert. Who speaks
+ * HTTP/1.0 alone is served it. */
 static int client_leg_select_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
 	const unsigned char *in, unsigned inlen, void *context)
 {
-	static const unsigned char ours[] = "\10http/1.1";
+	static const unsigned char ours[] = "\10http/1.1\10http/1.0";
 	unsigned char *chosen;
 
 	(void)ssl;
@@ -198,7 +199,7 @@ static const struct client_failure {
 	{SSL_R_INAPPROPRIATE_FALLBACK, "protocol_version",
 		"the client fell back to an older version although we know a newer one"},
 	{SSL_R_NO_APPLICATION_PROTOCOL, "no_common_application_protocol",
-		"the client offers ALPN without http/1.1"},
+		"the client offers ALPN without http/1.1 and http/1.0"},
 	{SSL_R_UNEXPECTED_EOF_WHILE_READING, "client_closed", "the client closed the connection"},
 };
 

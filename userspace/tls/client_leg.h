@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The client's leg: we are the server. TLS 1.3, and 1.2 with ECDHE and AEAD; no renegotiation, no
- * early data, no compression; ALPN http/1.1 only (a client that offers ALPN without it gets the
- * alert no_application_protocol, RFC 7301 section 3.2). One per worker. */
+ * early data, no compression; ALPN http/1.1, or http/1.0 (a client that offers ALPN without them
+ * gets the alert no_application_protocol, RFC 7301 section 3.2). One per worker. */
 #ifndef TLS_CLIENT_LEG_H
 #define TLS_CLIENT_LEG_H
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import ssl
 import threading
+import time
 
 from . import network
 from .client import Ended, azure_path, chat_body
@@ -24,6 +25,7 @@ class Load:
         self.client, self.host, self.name, self.keep = client, host, name, keep
         self.headers = dict(headers)
         self.completed, self.failed, self.wrong = [], [], []
+        self.slowest = 0.0  # seconds that a call took
         self._numbers = itertools.count()
         self._ending = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(i,)) for i in range(threads)]
@@ -63,9 +65,11 @@ class Load:
     def _call(self, connection, prompt):
         """True when the connection can be used again."""
         streamed = int(prompt[-1]) % 2 == 0
+        begun = time.monotonic()
         connection.request("POST", azure_path(), self.host, {"api-key": "k", **self.headers},
                            chat_body(prompt, stream=streamed))
         got = connection.response()
+        self.slowest = max(self.slowest, time.monotonic() - begun)
         if got.status >= 500:
             self.failed.append((prompt, f"{got.status} {got.body[:200]!r}"))
         elif got.status != 200 or not got.text().startswith(f"Answer to: {prompt}."):

@@ -143,6 +143,32 @@ static void test_who_gives_up_is_a_gap(void **state)
 	assert_int_equal(scene->sequence, n + 2);
 }
 
+/* A failed handshake, whose connection is gone, is told when there is room again; not more of them
+ * than there is room for, and what is too much is counted and a gap. */
+static void test_with_whom_nobody_waits_waits_by_itself(void **state)
+{
+	struct scene *scene = *state;
+	unsigned n = fill(scene, 3000);
+
+	for (unsigned i = 0; i < RECORDER_KEPT_MAX; i++)
+		assert_int_equal(record(scene, 10, NULL), 0);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 0);
+	assert_int_equal(record(scene, 10, NULL), 0);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 1);
+	while (scene->sequence < n + 1 + RECORDER_KEPT_MAX)
+		take(scene, 1000);
+	assert_int_equal(scene->waiters[0].woken, 1);
+	assert_int_equal(record(scene, 10, NULL), 0);
+	scene->sequence++; /* the one too many */
+	take(scene, 1);
+	assert_int_equal(scene->sequence, n + 3 + RECORDER_KEPT_MAX);
+	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 1);
+	/* At the end those that still wait are lost, which is counted. */
+	fill(scene, 3000);
+	assert_int_equal(record(scene, 10, NULL), 0);
+	recorder_cancel(scene->recording.recorder, &scene->waiters[0].waiter);
+}
+
 static void test_who_cannot_wait_is_dropped_or_comes_again(void **state)
 {
 	struct scene *scene = *state;
@@ -151,7 +177,7 @@ static void test_who_cannot_wait_is_dropped_or_comes_again(void **state)
 	fill(scene, 3000);
 	assert_int_equal(recorder_try(scene->recording.recorder, &event), -EAGAIN);
 	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 0);
-	assert_int_equal(record(scene, 10, NULL), 0);
+	recorder_drop(scene->recording.recorder);
 	assert_int_equal(scene->recording.counted[COUNTER_AUDIT_DROPPED], 1);
 	recorder_cancel(scene->recording.recorder, &scene->waiters[0].waiter);
 }
@@ -160,6 +186,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_in_order_once_each, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_with_whom_nobody_waits_waits_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_gives_up_is_a_gap, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_who_cannot_wait_is_dropped_or_comes_again, setup, teardown),

@@ -22,6 +22,30 @@ static const struct {
 	{"abcabcabd", "abcabcabcabd", "abc#", "abc*********"},
 	{"abababab", "abababababababab", "##", "****************"},
 	{"short", "a short text", "a short text", "a short text"},
+	/* as JSON writes it, also in JSON in JSON */
+	{"ab/def+h=\"", "\"ab\\/def+h=\\\"\"", "\"#\"", "\"************\""},
+	{"ab/def+hi", "x ab\\\\\\/def\\u002bhi", "x #", "x *****************"},
+	{"abcdefgh", "\\u0061\\u0062cdef\\u0067\\u0068\\n", "#\\n",
+		"****************************\\n"},
+	{"abc\\defgh", "abc\\\\defgh abc\\defgh", "# #", "********** *********"},
+	{"abcdefgh", "\\nabcdefgh \\u00", "\\n# \\u00", "\\n******** \\u00"},
+	/* as a URL */
+	{"ab/def+h=", "k=ab%2Fdef%2bh%3D&", "k=#&", "k=***************&"},
+	{"ab/def+h=", "%%2ab/def%2Bh%3", "%%2ab/def%2Bh%3", "%%2ab/def%2Bh%3"},
+	{"ab12cdef", "100%ab12cdef", "100%#", "100%********"},
+	{"ab%2Fdefgh", "ab%2Fdefgh", "#", "**********"},
+	/* where a text was cut */
+	{"abcdefghijkl", "x abcdefgh\xe2\x80\xa6 y", "x # y", "x abcdefgh\xe2\x80\xa6 y"},
+	{"abcdefghijkl",
+		"x\xe2\x80\xa6"
+		"efghijkl y",
+		"x# y",
+		"x\xe2\x80\xa6"
+		"efghijkl y"},
+	{"abcdefghijkl", "abcd\xe2\x80\xa6ijkl\xe2\x80\xa6", "#\xe2\x80\xa6",
+		"abcd\xe2\x80\xa6ijkl\xe2\x80\xa6"},
+	{"abcdefghijkl", "abcd\xe2\x80\xa6jkl", "abcd\xe2\x80\xa6jkl", "abcd\xe2\x80\xa6jkl"},
+	{"abcdefghijkl", "\"abcdefghij\"}]", "\"#\"}]", "\"abcdefghij\"}]"},
 };
 
 static struct secret *secret_of(size_t row)
@@ -66,14 +90,16 @@ static void a_mask_keeps_the_length_however_the_text_is_cut(void **state)
 		for (size_t a = 0; a <= text.len; a++)
 			for (size_t b = a; b <= text.len; b++) {
 				struct buf out = BUF_EMPTY;
-				size_t matched = 0;
+				struct secret_masking masking = {.literal = {.at = 0}};
 
-				secret_mask(secret, &matched, slice_first(text, a), false, &out);
-				secret_mask(secret, &matched,
+				secret_mask(secret, &masking, slice_first(text, a), false, &out);
+				secret_mask(secret, &masking,
 					slice_first(slice_after(text, a), b - a), false, &out);
 				/* What may yet be the secret did not go out. */
-				assert_int_equal(buf_len(&out) + matched, b);
-				secret_mask(secret, &matched, slice_after(text, b), true, &out);
+				assert_int_equal(buf_len(&out) + buf_len(&masking.literal.held) +
+							 buf_len(&masking.written.held),
+					b);
+				secret_mask(secret, &masking, slice_after(text, b), true, &out);
 				assert_text(&out, rows[i].masked);
 				buf_free(&out);
 			}
@@ -81,11 +107,41 @@ static void a_mask_keeps_the_length_however_the_text_is_cut(void **state)
 	}
 }
 
+/* Places are found once, whatever else is in the text. */
+static void the_work_is_linear(void **state)
+{
+	struct secret *secret = secret_new(SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab/"));
+	static const char *const units[] = {
+		"%", "\\", "\xe2\x80\xa6", "aaaaaaaa", "%61", "\\u0061", "\\\\\\/"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+		for (size_t tail = 0; tail < 2; tail++) {
+			struct secret_masking masking = {.literal = {.at = 0}};
+			struct buf text = BUF_EMPTY, out = BUF_EMPTY;
+
+			while (buf_len(&text) < 1 << 20)
+				buf_append_slice(&text, slice_of_string(units[i]));
+			buf_append_slice(&text, slice_of_string(tail ? "\\" : "%"));
+			assert_int_equal(
+				secret_replace(secret, buf_slice(&text), SLICE("#"), &out), 0);
+			assert_true(buf_len(&out) > 0);
+			buf_clear(&out);
+			assert_int_equal(
+				secret_mask(secret, &masking, buf_slice(&text), true, &out), 0);
+			assert_int_equal(buf_len(&out), buf_len(&text));
+			buf_free(&text);
+			buf_free(&out);
+		}
+	secret_free(secret);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_without_its_secret),
 		cmocka_unit_test(a_mask_keeps_the_length_however_the_text_is_cut),
+		cmocka_unit_test(the_work_is_linear),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

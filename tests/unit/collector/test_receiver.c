@@ -115,6 +115,19 @@ static int connect_tcp(struct scene *scene)
 	return fd;
 }
 
+/* From another address of this machine, 127.0.0.2. */
+static int connect_from_another(struct scene *scene)
+{
+	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000002)};
+	struct sockaddr_storage sa;
+	socklen_t len = address_port_to_sockaddr(&scene->tcp, &sa);
+	int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+	return fd;
+}
+
 /* Bytes that are there for the sender: their number, 0 after the end, -EAGAIN for none yet. */
 static ssize_t answer(struct scene *scene, int fd, char *bytes, size_t room)
 {
@@ -264,6 +277,26 @@ static void idle_connections_keep_nobody_out(void **state)
 	}
 }
 
+/* However many there are from one address: the handshake of another goes on. */
+static void a_flood_pushes_out_its_own(void **state)
+{
+	struct scene *scene = *state;
+	int idle[300], fd;
+
+	start(scene);
+	fd = connect_tcp(scene);
+	settle(scene);
+	for (int i = 0; i < 300; i++) {
+		idle[i] = connect_from_another(scene);
+		settle(scene);
+	}
+	assert_int_equal(greet(scene, fd, SLICE("the key")), HANDSHAKE_DONE);
+	assert_acknowledged(scene, fd);
+	close(fd);
+	for (int i = 0; i < 300; i++)
+		close(idle[i]);
+}
+
 /* Waits for the end of the connection, which the receiver looks for each second. */
 static void assert_closed(struct scene *scene, int fd)
 {
@@ -325,6 +358,7 @@ int main(void)
 		TEST(a_sender_over_tcp_proves_the_key_first),
 		TEST(the_key_opens_and_another_does_not),
 		TEST(idle_connections_keep_nobody_out),
+		TEST(a_flood_pushes_out_its_own),
 		TEST(who_is_late_is_closed),
 		TEST(a_socket_left_behind_is_replaced),
 	};

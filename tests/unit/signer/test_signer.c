@@ -255,6 +255,70 @@ static void a_second_key_is_refused_and_counted(void **state)
 	close(worker);
 }
 
+/* Whatever it sends, a worker that sends too much is not heard for a while. */
+static void a_flood_of_any_kind_is_limited_and_told(void **state)
+{
+	static const char *const floods[] = {"keys that are refused", "keys that are there",
+		"no keys", "hosts that are refused", "junk", "no message"};
+	static _Alignas(max_align_t) char memory[1024];
+	struct scene *scene = *state;
+	EVP_PKEY *others[LEAF_KINDS];
+	struct ipc_message message;
+	int parent[2];
+
+	assert_int_equal(ipc_pair(parent), 0);
+	scene->context.control = parent[0];
+	scene->config.tls.leaf_rate = 1;
+	assert_int_equal(leaf_keys_make(others, NULL), 0);
+	for (unsigned flood = 0; flood < sizeof(floods) / sizeof(*floods); flood++) {
+		uint64_t refused = scene->counts[COUNTER_SIGNER_KEY_REFUSED] +
+				   scene->counts[COUNTER_SIGNER_REFUSED],
+			 id;
+		int worker = add_worker(scene, 10 + flood);
+		bool suspected = false, limited = false, no;
+
+		for (unsigned i = 0; i < 100; i++) {
+			if (flood < 2)
+				name_key(worker, flood ? scene->keys : others, LEAF_ECDSA);
+			else if (flood == 2)
+				ipc_send(worker, LEAF_KEY, "no key", 6, NULL, 0);
+			else if (flood == 3)
+				ask(worker, i, "example.com");
+			else if (flood == 4)
+				ipc_send(worker, 99, "junk", 4, NULL, 0);
+			else
+				assert_int_equal(write(worker, "y", 1), 1);
+			turn(scene);
+			(void)hear(worker, &id, &no);
+		}
+		refused = scene->counts[COUNTER_SIGNER_KEY_REFUSED] +
+			  scene->counts[COUNTER_SIGNER_REFUSED] - refused;
+		if (flood != 1)
+			assert_in_range(refused, 10, 50);
+		/* Each is told once. */
+		while (ipc_receive(parent[1], memory, sizeof(memory), &message) > 0) {
+			const struct control_suspect *told = message.body;
+
+			assert_int_equal(told->number, 10 + flood);
+			if (message.type == CONTROL_SUSPECT) {
+				assert_false(suspected);
+				assert_non_null(strstr(told->problem, "leaf key"));
+				suspected = true;
+				continue;
+			}
+			assert_int_equal(message.type, CONTROL_LIMITED);
+			assert_false(limited);
+			limited = true;
+		}
+		assert_true(limited);
+		assert_int_equal(suspected, flood == 0 || flood == 2);
+		close(worker);
+	}
+	leaf_keys_free(others);
+	close(parent[0]);
+	close(parent[1]);
+}
+
 static void without_a_key_there_is_no_leaf(void **state)
 {
 	struct scene *scene = *state;
@@ -463,6 +527,7 @@ int main(void)
 		ROW(listed_hosts_get_leaves_and_others_a_refusal),
 		ROW(a_leaf_is_for_the_key_of_its_worker),
 		ROW(a_second_key_is_refused_and_counted),
+		ROW(a_flood_of_any_kind_is_limited_and_told),
 		ROW(without_a_key_there_is_no_leaf),
 		ROW(what_is_no_request_gets_no_answer_and_harms_nobody),
 		ROW(a_worker_that_asks_for_too_much_waits_alone),

@@ -232,8 +232,8 @@ static void a_worker_gets_what_it_needs_and_no_more(void **state)
 	assert_string_equal(worker_ask(0, 'n'),
 		"listener4 ring wake_shipper keeper ca_certificate tickets sources standing "
 		"wake_worker signer heartbeats");
-	assert_string_equal(worker_ask(0, 'k'), "sesame");
-	assert_string_equal(worker_ask(1, 'k'), "sesame");
+	assert_string_equal(worker_ask(0, 'k'), "open-sesame");
+	assert_string_equal(worker_ask(1, 'k'), "open-sesame");
 }
 
 static void await_key(unsigned worker, const char *part)
@@ -252,24 +252,24 @@ static void a_key_file_that_changes_reaches_the_keeper_without_a_reload(void **s
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
 	/* In place. */
-	appliance_write(a, "service.key", 0600, "open");
-	await_key(0, "open");
-	await_key(1, "open");
+	appliance_write(a, "service.key", 0600, "second-key");
+	await_key(0, "second-key");
+	await_key(1, "second-key");
 	/* Another file under its name. */
-	appliance_write(a, "service.key.new", 0600, "wide");
+	appliance_write(a, "service.key.new", 0600, "third-key");
 	strcpy(new_path, appliance_path(a, "service.key.new"));
 	strcpy(path, appliance_path(a, "service.key"));
 	assert_int_equal(rename(new_path, path), 0);
-	await_key(0, "wide");
+	await_key(0, "third-key");
 	/* One that others could read is not opened; when it is put right, it is. */
 	assert_int_equal(chmod(path, 0644), 0);
 	await_key(0, "chmod 0600");
 	assert_int_equal(chmod(path, 0600), 0);
-	await_key(0, "wide");
+	await_key(0, "third-key");
 	assert_int_equal(unlink(path), 0);
 	await_key(1, "cannot be opened");
-	appliance_write(a, "service.key", 0600, "sesame");
-	await_key(1, "sesame");
+	appliance_write(a, "service.key", 0600, "open-sesame");
+	await_key(1, "open-sesame");
 }
 
 static void a_keeper_that_died_is_replaced_and_workers_hear_from_it(void **state)
@@ -279,13 +279,13 @@ static void a_keeper_that_died_is_replaced_and_workers_hear_from_it(void **state
 
 	appliance_start(a);
 	appliance_expect_notify(a, "READY=1");
-	assert_string_equal(worker_ask(0, 'k'), "sesame");
+	assert_string_equal(worker_ask(0, 'k'), "open-sesame");
 	keeper = appliance_child(a, "keeper");
 	assert_int_equal(kill(keeper, SIGKILL), 0);
 	/* What the worker has stays; it has another keeper when it hears of the change. */
-	assert_string_equal(worker_ask(0, 'k'), "sesame");
-	appliance_write(a, "service.key", 0600, "again");
-	await_key(0, "again");
+	assert_string_equal(worker_ask(0, 'k'), "open-sesame");
+	appliance_write(a, "service.key", 0600, "fourth-key");
+	await_key(0, "fourth-key");
 	assert_int_not_equal(appliance_child(a, "keeper"), keeper);
 }
 
@@ -478,9 +478,9 @@ static void a_failing_reload_keeps_the_old(void **state)
 	appliance_write(a, "config.yaml", 0644, "appliance:\n  nonsense: 1\n");
 	expect_refused_reload(a, "nonsense");
 	appliance_configure(a, 1, "20s");
-	appliance_write(a, "service.key", 0644, "sesame");
+	appliance_write(a, "service.key", 0644, "open-sesame");
 	expect_refused_reload(a, "service.key");
-	appliance_write(a, "service.key", 0600, "sesame");
+	appliance_write(a, "service.key", 0600, "open-sesame");
 	assert_int_equal(chown(appliance_path(a, "spool"), 0, 0), 0);
 	expect_refused_reload(a, "belongs to user 0");
 	assert_int_equal(chown(appliance_path(a, "spool"), 4003, 4103), 0);

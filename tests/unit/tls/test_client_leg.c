@@ -328,10 +328,10 @@ static void renegotiation_is_refused(void **state)
 	part(&m);
 }
 
-static void alpn_knows_http_1_1_only(void **state)
+static void alpn_knows_http_1_only(void **state)
 {
 	struct scene *scene = *state;
-	static const unsigned char both[] = "\2h2\10http/1.1", h2[] = "\2h2";
+	static const unsigned char both[] = "\2h2\10http/1.1", h2[] = "\2h2", old[] = "\10http/1.0";
 	const unsigned char *chosen;
 	unsigned len;
 	struct meeting m;
@@ -341,6 +341,14 @@ static void alpn_knows_http_1_1_only(void **state)
 	assert_true(m.done);
 	SSL_get0_alpn_selected(m.client, &chosen, &len);
 	assert_true(slice_equal(slice_of((const char *)chosen, len), SLICE("http/1.1")));
+	part(&m);
+
+	/* As curl --http1.0 does. */
+	SSL_CTX_set_alpn_protos(scene->client, old, sizeof(old) - 1);
+	m = meet(scene, 0, "api.openai.com", false);
+	assert_true(m.done);
+	SSL_get0_alpn_selected(m.client, &chosen, &len);
+	assert_true(slice_equal(slice_of((const char *)chosen, len), SLICE("http/1.0")));
 	part(&m);
 
 	SSL_CTX_set_alpn_protos(scene->client, h2, sizeof(h2) - 1);
@@ -502,7 +510,7 @@ int main(void)
 		ROW(without_keys_there_are_no_tickets),
 		ROW(no_early_data_is_offered),
 		ROW(renegotiation_is_refused),
-		ROW(alpn_knows_http_1_1_only),
+		ROW(alpn_knows_http_1_only),
 		ROW(weak_clients_are_refused_by_name),
 		ROW(a_client_without_the_ca_is_told_apart),
 		ROW(a_silent_close_at_our_certificate_is_told_apart),
