@@ -132,3 +132,49 @@ def test_a_body_that_cannot_be_read_is_refused(gate, client, prompt, operation):
     (event,) = gate.wait_events(1, lambda e: e.get("error.type") == "body_unreadable"
                                 and e["url.path"] == f"/openai/v1/{operation}")
     assert event["event.action"] == "deny"
+
+
+def form(parts, boundary="b-1"):
+    body = b""
+    for fields, data in parts:
+        body += f"--{boundary}\r\nContent-Disposition: form-data; {fields}\r\n\r\n".encode() + data + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode()
+
+
+def transcription(client, prompt, sound, boundary="b-1", extra=()):
+    parts = [('name="model"', b"whisper-1"), ('name="prompt"', prompt.encode()), *extra,
+             ('name="file"; filename="a.wav"\r\nContent-Type: audio/wav', sound)]
+    return client.call(AZURE, azure_path(operation="audio/transcriptions"), form(parts),
+                       headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
+
+
+def test_a_form_is_read(gate, client, prompt):
+    sound = bytes(range(256)) * 1000 + b"\r\n--b-2\r\n"
+    got = transcription(client, prompt, sound)
+    assert got.status == 200
+    event = gate.event(prompt)
+    assert event["gen_ai.operation.name"] == "transcription"
+    assert event["gen_ai.request.model"] == "whisper-1"
+    assert json.loads(event["gen_ai.input.messages"]) == [{"role": "user", "content": [
+        {"type": "text", "text": prompt},
+        {"type": "file", "name": "file", "filename": "a.wav", "mime_type": "audio/wav",
+         "bytes": len(sound)}]}]
+    assert json.loads(event["gen_ai.output.messages"]) == [
+        {"role": "assistant", "content": "What was said."}]
+    assert event["gen_ai.usage.total_tokens"] == got.json()["usage"]["total_tokens"]
+    assert event["gen_ai.usage.source"] == "provider"
+
+
+def test_seconds_of_sound_are_counted(gate, client, prompt):
+    transcription(client, prompt + "[x-test-usage=seconds]", b"sound")
+    event = gate.event(prompt)
+    assert event["gen_ai.usage.audio_seconds"] == 2.5
+    assert event["gen_ai.usage.source"] == "provider"
+    assert "gen_ai.usage.total_tokens" not in event
+
+
+def test_a_form_that_readers_may_understand_differently_is_refused(gate, client, prompt):
+    got = transcription(client, prompt, b"sound", extra=[('name="model"', b"another")])
+    assert got.status == 400
+    event = gate.event(prompt)
+    assert (event["error.type"], event["body.problem"]) == ("body_unreadable", "duplicate key")

@@ -351,6 +351,17 @@ def test_attempts_are_counted_as_the_origins_saw_them(regions, pool):
     assert sum(e["attempts"] for e in events) == regions.count()
 
 
+def test_a_form_goes_to_a_backend_by_the_name_of_its_model_there(regions, pool, prompt):
+    gate = pool(of=("west",), west={"models": ["whisper-1=missing-in-west"]})
+    body = (b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
+            b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + prompt.encode() +
+            b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nsound\r\n--b--')
+    got = gate.caller.call(POOL, "/openai/v1/audio/transcriptions", body,
+                           headers={"api-key": "k", "Content-Type": "multipart/form-data; boundary=b"})
+    assert got.status == 404  # of the model, as the origin was asked for it
+    assert gate.event(prompt)["gen_ai.request.model"] == "whisper-1"
+
+
 RESPONSES = "/openai/v1/responses"
 
 

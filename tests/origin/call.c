@@ -19,6 +19,7 @@ static const struct {
 	{"completions", OPERATION_COMPLETION},
 	{"responses", OPERATION_RESPONSES},
 	{"embeddings", OPERATION_EMBEDDING},
+	{"audio/transcriptions", OPERATION_TRANSCRIPTION},
 	{"models", OPERATION_MODELS},
 };
 
@@ -290,12 +291,43 @@ static void refuse_options(struct call *call, yyjson_val *root)
 		call->refusal = other;
 }
 
+static bool has_text(struct slice body, const char *text)
+{
+	return memmem(body.data, body.len, text, strlen(text));
+}
+
+#define MODEL_FIELD "name=\"model\"\r\n\r\n"
+
+/* A form with a model and a file; knobs in its prompt. */
+static void read_form(struct call *call, struct slice body)
+{
+	static const struct refusal incomplete = {400, "invalid_request", "invalid_request_error",
+		"A model and a file are required."};
+
+	const char *model = memmem(body.data, body.len, MODEL_FIELD, sizeof(MODEL_FIELD) - 1);
+
+	if (model) {
+		struct slice rest = slice_after(body, (size_t)(model - body.data) + sizeof(MODEL_FIELD) - 1);
+
+		copy(&call->model, slice_first(rest, slice_index(rest, '\r')));
+	}
+	if (!model || !has_text(body, "name=\"file\"; filename="))
+		call->refusal = incomplete;
+	call->prompt_tokens = body.len / 10;
+	knob_take_text(&call->knob, body);
+	name_model(call);
+}
+
 void call_read_body(struct call *call, struct slice body)
 {
 	yyjson_doc *document;
 
 	if (call->refusal.status || call->operation == OPERATION_MODELS || call->knob.status > 0)
 		return;
+	if (call->operation == OPERATION_TRANSCRIPTION) {
+		read_form(call, body);
+		return;
+	}
 	document = yyjson_read(body.data, body.len, 0);
 	if (document && yyjson_is_obj(yyjson_doc_get_root(document))) {
 		call->prompt_tokens = 3;

@@ -194,6 +194,20 @@ void completion_whole(const struct call *call, struct buf *out)
 		put_embeddings(call, out);
 		return;
 	}
+	if (call->operation == OPERATION_TRANSCRIPTION) {
+		put(out, "{\"text\":\"What was said.\",\"usage\":");
+		if (knob_is(&call->knob.usage, "seconds"))
+			put(out, "{\"type\":\"duration\",\"seconds\":2.5}}");
+		else
+			buf_printf(out,
+				"{\"type\":\"tokens\",\"input_tokens\":%llu,\"input_token_details\":{"
+				"\"text_tokens\":0,\"audio_tokens\":%llu},\"output_tokens\":4,"
+				"\"total_tokens\":%llu}}",
+				(unsigned long long)call->prompt_tokens,
+				(unsigned long long)call->prompt_tokens,
+				(unsigned long long)call->prompt_tokens + 4);
+		return;
+	}
 	put(out, "{");
 	put_identity(call, is_chat(call) ? "chat.completion" : "text_completion", out);
 	put(out, ",\"choices\":[");

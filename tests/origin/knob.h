@@ -39,7 +39,7 @@
 #define KNOB_WORDS(X)                                                                              \
 	X(coding, "coding")   /* gzip, deflate, br, zstd, "auto": by Accept-Encoding */            \
 	X(framing, "framing") /* length, chunked, close */                                         \
-	X(usage, "usage")     /* none: never; choices: on the last chunk that has choices */       \
+	X(usage, "usage")     /* none: never; choices: on the last chunk that has choices; seconds: of sound */       \
 	X(finish, "finish")   /* finish_reason instead of stop */                                  \
 	X(newline, "newline") /* of events: lf, crlf, cr */                                        \
 	X(expect, "expect")   /* of Expect: 100-continue: ignore, or refuse with 417 */            \

@@ -117,6 +117,14 @@ const calls = {
     const answer = await stream.finalResponse();
     return { text: answer.output_text, status: answer.status, usage: answer.usage, events };
   },
+  async transcription() {
+    const file = new File([new Uint8Array(100000)], "speech.mp3", { type: "audio/mpeg" });
+    return client({ deployment: "gpt-4o-transcribe" }).audio.transcriptions.create({
+      model: "gpt-4o-transcribe",
+      prompt: messages[0].content,
+      file,
+    });
+  },
   async together() {
     const openai = client();
     return Promise.all(

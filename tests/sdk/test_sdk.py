@@ -133,3 +133,16 @@ def test_responses(sdk, event_of, dialect, host, call):
     assert event["gen_ai.usage.output_tokens"] == got["usage"]["output_tokens"]
     assert event["gen_ai.usage.source"] == "provider"
     assert got["text"] in event["gen_ai.output.messages"]
+
+
+@pytest.mark.parametrize("dialect, host", HOSTS)
+def test_transcription(sdk, event_of, dialect, host):
+    got = sdk(dialect, host, "transcription")
+    assert got["text"] == "What was said."
+    event = event_of(f"sdk {dialect} transcription")
+    assert event["gen_ai.operation.name"] == "transcription"
+    assert event["gen_ai.request.model"] == "gpt-4o-transcribe"
+    assert event["gen_ai.usage.input_tokens"] == got["usage"]["input_tokens"]
+    (message,) = json.loads(event["gen_ai.input.messages"])
+    (file,) = [part for part in message["content"] if part["type"] == "file"]
+    assert (file["filename"], file["mime_type"], file["bytes"]) == ("speech.mp3", "audio/mpeg", 100000)

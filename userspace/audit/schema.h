@@ -77,6 +77,7 @@
 	X(NUMBER, total_tokens, "gen_ai.usage.total_tokens")                                       \
 	X(NUMBER, cached_tokens, "gen_ai.usage.cached_tokens")                                     \
 	X(NUMBER, reasoning_tokens, "gen_ai.usage.reasoning_tokens")                               \
+	X(REAL, usage_seconds, "gen_ai.usage.audio_seconds") /* where sound is counted */          \
 	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, none */      \
 	X(CONTENT, input_messages, "gen_ai.input.messages") /* JSON */                             \
 	X(FLAG, input_messages_truncated, "gen_ai.input.messages.truncated")                       \

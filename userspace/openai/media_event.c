@@ -20,6 +20,13 @@ unsigned media_event(struct response_reader *r, yyjson_val *root)
 	}
 	if (yyjson_is_obj(usage))
 		tree_usage(r, usage);
+	if (slice_equal(type, SLICE("transcript.text.delta"))) {
+		struct output_choice *choice = output_choice(&r->output, 0);
+
+		if (choice)
+			output_text(&r->output, choice, OUTPUT_CONTENT,
+				tree_text(yyjson_obj_get(root, "delta")));
+	}
 	/* Of several images each has its own end. */
 	if (ends_with(type, SLICE(".completed")) || ends_with(type, SLICE(".done")))
 		r->facts.whole = true;

@@ -46,6 +46,7 @@ enum family {
 	FAMILY_MODERATION,
 	FAMILY_IMAGES,
 	FAMILY_SPEECH,
+	FAMILY_TRANSCRIPTION,
 	FAMILY_COUNT
 };
 
@@ -58,6 +59,7 @@ struct operation {
 	bool deployment;    /* on Azure's dated paths it stands below deployments/{deployment}/ */
 	bool streams;	    /* answers text/event-stream when asked */
 	enum family family; /* of the bodies that request.h and response.h read */
+	bool form;	    /* its request may be multipart/form-data */
 	bool counts_only;   /* what it tells of tokens is no use of them */
 	bool asks_usage;    /* stream_options.include_usage makes a stream tell its usage */
 	/* It computes and keeps nothing: done twice it costs twice, and has no other effect. For

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "http/coding.h"
+#include "http/multipart.h"
 #include "http/sse.h"
 #include "http/sse_data.h"
+#include "openai/form.h"
 #include "openai/json_scan.h"
 #include "openai/response_body.h"
 
@@ -43,6 +45,7 @@ struct reader {
 	bool long_event;	/* one is being read that is too long to be kept */
 	struct sse_data long_data;
 	struct request_reader *request;
+	struct form_reader *form; /* in its place */
 	struct response_reader *response;
 	struct sse_reader *sse;
 };
@@ -216,7 +219,38 @@ static struct slice stream_rest(struct reader *r)
 	return r->hides ? rest : SLICE_NONE;
 }
 
-/* ---- answers that are no text ---- */
+/* ---- requests: a form ---- */
+
+static void form_feed(struct reader *r, struct slice piece, struct work *work)
+{
+	work_spend(work, piece.len);
+	if (form_reader_feed(r->form, piece) < 0)
+		r->failed = true;
+}
+
+static void form_fail(struct reader *r, const char *problem)
+{
+	form_reader_fail(r->form, problem);
+}
+
+static void form_conclude(struct reader *r)
+{
+	form_reader_end(r->form);
+}
+
+static void form_free(struct reader *r)
+{
+	form_reader_free(r->form);
+}
+
+/* ---- answers: text as it is, and what is no text ---- */
+
+static void text_feed(struct reader *r, struct slice piece, struct work *work)
+{
+	work_spend(work, piece.len);
+	response_reader_text(r->response, piece);
+	work_spend(work, response_reader_spent(r->response));
+}
 
 static void opaque_feed(struct reader *r, struct slice piece, struct work *work)
 {
@@ -232,6 +266,10 @@ static const struct reader_class response_class = {
 	response_feed, response_fail, response_conclude, response_free};
 static const struct reader_class stream_class = {
 	stream_feed, response_fail, response_conclude, response_free};
+static const struct reader_class form_class = {
+	form_feed, form_fail, form_conclude, form_free};
+static const struct reader_class text_class = {
+	text_feed, response_fail, response_conclude, response_free};
 static const struct reader_class opaque_class = {
 	opaque_feed, response_fail, response_conclude, response_free};
 
@@ -357,9 +395,26 @@ bool reader_hides(const struct reader *r)
 	return r->hides;
 }
 
-const struct request_reader *reader_request(const struct reader *r)
+const struct request_reader *reader_json_request(const struct reader *r)
 {
 	return r->request;
+}
+
+const struct request_facts *reader_request_facts(const struct reader *r)
+{
+	return r->form ? form_reader_facts(r->form) : request_reader_facts(r->request);
+}
+
+bool reader_rename_model(
+	const struct reader *r, struct slice name, struct request_splice *splice)
+{
+	return r->form ? form_rename_model(r->form, name, splice)
+		       : request_rename_model(r->request, name, splice);
+}
+
+uint64_t reader_estimate_request(const struct reader *r)
+{
+	return r->form ? form_estimate_tokens(r->form) : request_estimate_tokens(r->request);
 }
 
 const struct response_reader *reader_response(const struct reader *r)
@@ -395,13 +450,18 @@ static bool reader_open_coding(
 
 struct reader *reader_open_request(const struct head *head, const struct reader_options *options)
 {
+	const struct header *type = head_find(head, SLICE("content-type"));
+	bool form = options->operation->form && type && multipart_is_form(type->value);
 	struct reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	r->class = &request_class;
-	r->request = request_reader_new(options->operation, options->content_max);
-	if (r->request && reader_open_coding(r, head, options))
+	r->class = form ? &form_class : &request_class;
+	if (form)
+		r->form = form_reader_new(type->value, options->content_max);
+	else
+		r->request = request_reader_new(options->operation, options->content_max);
+	if ((r->form || r->request) && reader_open_coding(r, head, options))
 		return r;
 	reader_free(r);
 	return NULL;
@@ -427,17 +487,21 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 {
 	enum media media = media_of(head);
 	bool stream = media == MEDIA_EVENTS;
-	/* Sound is expected of speech; whatever else is there where JSON should be is told as
-	 * unreadable. */
+	/* Speech may be sound, and its transcription plain text; whatever else is there where JSON
+	 * should be is told as unreadable. */
 	bool opaque = media == MEDIA_OTHER && options->operation->family == FAMILY_SPEECH;
+	bool text = media == MEDIA_OTHER && options->operation->family == FAMILY_TRANSCRIPTION;
 	struct reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	r->class = stream ? &stream_class : opaque ? &opaque_class : &response_class;
+	r->class = stream   ? &stream_class
+		   : opaque ? &opaque_class
+		   : text   ? &text_class
+			    : &response_class;
 	r->until_close = head->framing == HEAD_UNTIL_CLOSE;
 	r->response = response_reader_new(
-		options->operation, options->content_max, stream || opaque);
+		options->operation, options->content_max, stream || opaque || text);
 	if (stream)
 		r->sse = sse_reader_new(READER_EVENT_MAX);
 	if (r->response && (!stream || r->sse) && reader_open_coding(r, head, options)) {

@@ -60,8 +60,17 @@ bool reader_is_coded(const struct reader *reader);
 /* Whether something of the body may not go on. */
 bool reader_hides(const struct reader *reader);
 
-/* What the reader is behind its interface, for its facts: of a request, resp. of a response. */
-const struct request_reader *reader_request(const struct reader *reader);
+/* What was read of a request, whatever the form of its body. */
+const struct request_facts *reader_request_facts(const struct reader *reader);
+/* As request_rename_model. */
+bool reader_rename_model(
+	const struct reader *reader, struct slice name, struct request_splice *splice);
+/* Its input tokens by rule of thumb. */
+uint64_t reader_estimate_request(const struct reader *reader);
+
+/* What the reader is behind its interface: of a request that is JSON, for its edits (else NULL), resp.
+ * of a response, for its facts. */
+const struct request_reader *reader_json_request(const struct reader *reader);
 const struct response_reader *reader_response(const struct reader *reader);
 
 #endif

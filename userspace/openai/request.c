@@ -125,6 +125,7 @@ static const struct {
 	[FAMILY_MODERATION] = {NODE_INPUT, 0},
 	[FAMILY_IMAGES] = {NODE_PROMPT, 0},
 	[FAMILY_SPEECH] = {NODE_INPUT, 0},
+	[FAMILY_TRANSCRIPTION] = {NODE_PROMPT, 0},
 };
 
 static const struct {

@@ -41,6 +41,7 @@ void response_reader_free(struct response_reader *r)
 	abridge_free(&r->abridge);
 	buf_free(&r->finish_reasons);
 	buf_free(&r->text);
+	buf_free(&r->carry);
 	json_scan_free(r->scan);
 	free(r);
 }
@@ -63,6 +64,7 @@ static unsigned read_event(struct response_reader *r, yyjson_val *root)
 		return responses_event(r, root);
 	case FAMILY_IMAGES:
 	case FAMILY_SPEECH:
+	case FAMILY_TRANSCRIPTION:
 		return media_event(r, root);
 	default:
 		return chat_event(r, root);
@@ -127,6 +129,47 @@ void response_reader_skipped(struct response_reader *r)
 	response_unreadable(r, "event too long");
 }
 
+/* Bytes at the end of text that may be the beginning of a UTF-8 character. */
+static size_t unfinished(struct slice text)
+{
+	for (size_t n = 1; n <= 3 && n <= text.len; n++) {
+		unsigned char c = (unsigned char)text.data[text.len - n];
+
+		if (c >= 0xc0)
+			return n < (c < 0xe0 ? 2u : c < 0xf0 ? 3u : 4u) ? n : 0;
+		if (c < 0x80)
+			return 0;
+	}
+	return 0;
+}
+
+static void take_text(struct response_reader *r, struct slice text)
+{
+	struct output_choice *choice = text.len ? output_choice(&r->output, 0) : NULL;
+
+	if (choice)
+		output_text(&r->output, choice, OUTPUT_CONTENT, text);
+	r->facts.output_bytes = r->output.bytes;
+}
+
+void response_reader_text(struct response_reader *r, struct slice piece)
+{
+	struct slice text = piece;
+
+	if (buf_len(&r->carry)) {
+		if (buf_append_slice(&r->carry, piece) < 0)
+			return;
+		text = buf_slice(&r->carry);
+	}
+	piece = slice_first(text, text.len - unfinished(text));
+	take_text(r, piece);
+	text = slice_after(text, piece.len);
+	if (buf_len(&r->carry))
+		buf_consume(&r->carry, piece.len);
+	else if (text.len)
+		buf_append_slice(&r->carry, text);
+}
+
 void response_reader_fail(struct response_reader *r, const char *problem)
 {
 	response_unreadable(r, problem);
@@ -156,6 +199,7 @@ static void end_stream(struct response_reader *r)
 	struct response_facts *f = &r->facts;
 	struct buf rest = BUF_EMPTY;
 
+	take_text(r, buf_slice(&r->carry));
 	response_keep_end(r, false);
 	output_messages(&r->output, &rest);
 	f->output_cut += r->output.cut_bytes;

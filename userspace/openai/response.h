@@ -26,6 +26,8 @@ int response_reader_body(struct response_reader *reader, struct slice piece);
 uint64_t response_reader_spent(struct response_reader *reader);
 /* Streamed: the data of one event. Returns a set of enum response_event_flags. */
 unsigned response_reader_event(struct response_reader *reader, struct slice data);
+/* An answer that is plain text (read as streamed): a piece of it. */
+void response_reader_text(struct response_reader *reader, struct slice piece);
 /* An event that was too long to be read went by: counted, and not readable. */
 void response_reader_skipped(struct response_reader *reader);
 /* The answer cannot be read, for a reason that lies outside of its JSON, one of a fixed set. */

@@ -38,6 +38,7 @@ enum node {
 	NODE_STATUS, /* these two are API Management's form of an error */
 	NODE_TOP_MESSAGE,
 	NODE_TIER,
+	NODE_SECONDS,
 	NODE_DONE, /* how it ended … */
 	NODE_INCOMPLETE,
 	NODE_REASON, /* … and why not well */
@@ -62,6 +63,7 @@ enum node {
 		{NODE_USAGE, NODE_INPUT_DETAILS, "input_tokens_details"},                          \
 		{NODE_USAGE, NODE_OUTPUT_DETAILS, "completion_tokens_details"},                    \
 		{NODE_USAGE, NODE_OUTPUT_DETAILS, "output_tokens_details"},                        \
+		{NODE_USAGE, NODE_SECONDS, "seconds"},                                             \
 		{NODE_INPUT_DETAILS, NODE_CACHED, "cached_tokens"},                                \
 		{NODE_OUTPUT_DETAILS, NODE_REASONING, "reasoning_tokens"},                         \
 		{NODE_ROOT, NODE_ERROR, "error"}, {NODE_ERROR, NODE_ERROR_MESSAGE, "message"},     \
@@ -107,12 +109,14 @@ static const struct json_rule responses_rules[] = {
 	{NODE_PART, NODE_OUTPUT, "refusal"},
 };
 
-/* Of images, the prompt that was made of the client's; the others are told by their usage alone. */
+/* Of images, the prompt that was made of the client's, and of sound its words; the others are told by
+ * their usage alone. */
 static const struct json_rule media_rules[] = {
 	COMMON_RULES,
 	{NODE_ROOT, NODE_CHOICES, "data"},
 	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
 	{NODE_CHOICE, NODE_TEXT, "revised_prompt"},
+	{NODE_ROOT, NODE_TEXT, "text"},
 };
 
 /* Of a long event of any family; no word of it is kept. */
@@ -237,6 +241,9 @@ static void leave_usage(struct response_reader *r, const struct json_value *v)
 	case NODE_REASONING:
 		count_of(v, &f->reasoning_tokens);
 		break;
+	case NODE_SECONDS:
+		response_seconds(f, v->number);
+		break;
 	case NODE_USAGE:
 		response_usage(f);
 		break;
@@ -356,6 +363,7 @@ int response_body_init(struct response_reader *r)
 		[FAMILY_MODERATION] = HANDLER(media_rules),
 		[FAMILY_IMAGES] = HANDLER(media_rules),
 		[FAMILY_SPEECH] = HANDLER(media_rules),
+		[FAMILY_TRANSCRIPTION] = HANDLER(media_rules),
 	};
 
 	r->keep_text = (struct json_keep){.into = &r->text, .max = RESPONSE_MESSAGE};

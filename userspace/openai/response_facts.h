@@ -16,6 +16,8 @@ struct response_facts {
 	bool has_input, has_output, has_total;
 	uint64_t input_tokens, output_tokens, total_tokens; /* total: the sum when not given */
 	uint64_t cached_tokens, reasoning_tokens;	    /* parts of input and output */
+	bool has_seconds; /* of sound, where that is what is counted */
+	double seconds;
 	/* JSON array of messages, by choice: {"role","content","refusal","tool_calls",
 	 * "function_call"}, what is absent left out; set by response_reader_end, valid JSON also
 	 * when truncated (content_max was reached, or a choice beyond the 128th came). */

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "openai/response_reader.h"
 
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "openai/json_mend.h"
 #include "openai/json_text.h"
 
@@ -24,6 +28,18 @@ void response_usage(struct response_facts *f)
 		f->has_total = f->total_tokens <= INT64_MAX;
 	}
 	f->has_usage = f->has_input || f->has_output || f->has_total;
+}
+
+void response_seconds(struct response_facts *f, struct slice number)
+{
+	char text[JSON_SCAN_NUMBER + 1];
+
+	if (!number.len || number.len >= sizeof(text))
+		return;
+	memcpy(text, number.data, number.len);
+	text[number.len] = '\0';
+	f->seconds = strtod(text, NULL);
+	f->has_seconds = isfinite(f->seconds) && f->seconds >= 0;
 }
 
 void response_keep(struct response_reader *r, struct slice bytes)

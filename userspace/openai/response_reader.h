@@ -36,6 +36,7 @@ struct response_reader {
 	struct json_keep keep_text, keep_messages;
 	char event_memory[RESPONSE_TEXT];
 	struct slice event_type;
+	struct buf carry; /* the beginning of a character, of an answer that is plain text */
 };
 
 void response_unreadable(struct response_reader *r, const char *problem);
@@ -51,5 +52,8 @@ void response_keep_end(struct response_reader *r, bool unfinished);
 
 /* All counts of the usage were read: makes a total of the parts where it is not given. */
 void response_usage(struct response_facts *facts);
+
+/* The seconds of sound that were counted, as JSON writes the number; what is none is not. */
+void response_seconds(struct response_facts *facts, struct slice number);
 
 #endif

@@ -64,6 +64,11 @@ bool tree_usage(struct response_reader *r, yyjson_val *usage)
 	bool has_out = read_count(usage, "completion_tokens", "output_tokens", &out);
 	bool has_total = read_count(usage, "total_tokens", "total_tokens", &total);
 
+	if (yyjson_is_num(yyjson_obj_get(usage, "seconds")) &&
+		yyjson_get_num(yyjson_obj_get(usage, "seconds")) >= 0) {
+		f->has_seconds = true;
+		f->seconds = yyjson_get_num(yyjson_obj_get(usage, "seconds"));
+	}
 	if (!has_in && !has_out && !has_total)
 		return false;
 	f->has_input = has_in;

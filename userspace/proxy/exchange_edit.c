@@ -15,7 +15,7 @@ static struct edit_model exchange_model(const struct exchange *ex)
 	struct slice deployment = ex->match.deployment;
 
 	if (!deployment.len)
-		deployment = request_reader_facts(reader_request(ex->request.reader))->model;
+		deployment = reader_request_facts(ex->request.reader)->model;
 	return (struct edit_model){
 		slice_of_string(ex->attempt.target.host ? ex->attempt.target.host : ex->sni),
 		deployment, ex->match.api_version};
@@ -34,7 +34,7 @@ size_t exchange_hold_max(const struct exchange *ex)
 {
 	const struct config_http *http = &ex->worker->config->http;
 	bool edit = ((exchange_may_edit(ex) &&
-			     request_may_inject_later(reader_request(ex->request.reader))) ||
+			     request_may_inject_later(reader_json_request(ex->request.reader))) ||
 			    exchange_awaits_model(ex)) &&
 		    (ex->head->framing != HEAD_LENGTH || ex->head->length <= http->edit_window);
 
@@ -61,10 +61,10 @@ void exchange_choose_edit(struct exchange *ex)
 	if (ex->edit_known == EDIT_REFUSED)
 		return;
 	if (exchange_request_is_whole(ex)) {
-		if (request_inject_usage(reader_request(ex->request.reader), &splice))
+		if (request_inject_usage(reader_json_request(ex->request.reader), &splice))
 			exchange_edit(ex, &splice);
 	} else if (ex->edit_known == EDIT_TAKEN &&
-		   request_may_inject_later(reader_request(ex->request.reader))) {
+		   request_may_inject_later(reader_json_request(ex->request.reader))) {
 		/* What is not kept cannot be sent again without the edit: only to a model that
 		 * takes it. */
 		ex->attempt.edit = ATTEMPT_MAY_EDIT;
@@ -79,7 +79,7 @@ uint64_t exchange_settle_edit(struct exchange *ex)
 
 	if (ex->attempt.edit != ATTEMPT_MAY_EDIT)
 		return end;
-	reader = reader_request(ex->request.reader);
+	reader = reader_json_request(ex->request.reader);
 	if (request_inject_later(reader, ex->attempt.sent, &splice)) {
 		exchange_edit(ex, &splice);
 		return end;

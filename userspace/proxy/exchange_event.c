@@ -106,7 +106,7 @@ static void exchange_event_request(
 	if (!ex->request.reader)
 		return;
 	reader_conclude(ex->request.reader);
-	facts = request_reader_facts(reader_request(ex->request.reader));
+	facts = reader_request_facts(ex->request.reader);
 	event->body_readable = event_flag(facts->readable);
 	event->body_problem = slice_of_string(facts->problem);
 	event->request_stream = event_flag(facts->stream == REQUEST_TRUE);
@@ -188,8 +188,11 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 	event->usage_source = SLICE("none");
 	if (ex->match.operation && ex->match.operation->counts_only)
 		return;
-	if (facts && facts->has_usage) {
+	if (facts && facts->has_seconds)
+		event->usage_seconds = event_real(facts->seconds);
+	if (facts && (facts->has_usage || facts->has_seconds))
 		event->usage_source = ex->drained ? SLICE("drained") : SLICE("provider");
+	if (facts && facts->has_usage) {
 		event->input_tokens = (struct event_number){facts->input_tokens, facts->has_input};
 		event->output_tokens = (struct event_number){facts->output_tokens, facts->has_output};
 		event->total_tokens = (struct event_number){facts->total_tokens, facts->has_total};
@@ -197,9 +200,9 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 		event->reasoning_tokens = event_number(facts->reasoning_tokens);
 		return;
 	}
-	if (!ex->request.reader || !exchange_was_served(ex))
+	if (!ex->request.reader || !exchange_was_served(ex) || (facts && facts->has_seconds))
 		return;
-	input = request_estimate_tokens(reader_request(ex->request.reader));
+	input = reader_estimate_request(ex->request.reader);
 	output = facts ? response_estimate_tokens(reader_response(response)) : 0;
 	event->usage_source = SLICE("estimated");
 	event->input_tokens = event_number(input);

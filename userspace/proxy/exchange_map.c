@@ -69,16 +69,14 @@ int exchange_map_target(const struct exchange *ex, struct buf *out)
 void exchange_map_body(struct exchange *ex)
 {
 	const struct config_backend *backend = ex->backend;
-	const struct request_reader *reader;
+	const struct reader *reader = ex->request.reader;
 	struct request_splice splice;
 	struct slice to;
 
-	if (!backend || !backend->nmodels || !ex->request.reader ||
-		reader_is_coded(ex->request.reader))
+	if (!backend || !backend->nmodels || !reader || reader_is_coded(reader))
 		return;
-	reader = reader_request(ex->request.reader);
-	to = mapped(backend->models, backend->nmodels, request_reader_facts(reader)->model);
-	if (to.len && request_rename_model(reader, to, &splice) && splice.offset >= ex->attempt.sent)
+	to = mapped(backend->models, backend->nmodels, reader_request_facts(reader)->model);
+	if (to.len && reader_rename_model(reader, to, &splice) && splice.offset >= ex->attempt.sent)
 		(void)edits_add(&ex->attempt.edits, &splice);
 }
 
@@ -88,7 +86,7 @@ bool exchange_awaits_model(const struct exchange *ex)
 
 	if (!entry || ex->match.deployment.len || !ex->request.reader ||
 		reader_is_coded(ex->request.reader) ||
-		request_reader_facts(reader_request(ex->request.reader))->model.len)
+		reader_request_facts(ex->request.reader)->model.len)
 		return false;
 	for (unsigned i = 0; i < entry->pool.n; i++)
 		if (entry->backends[i]->nmodels)

@@ -24,7 +24,7 @@ static struct slice exchange_deployment(const struct exchange *ex)
 {
 	if (ex->match.deployment.len || !ex->request.reader)
 		return ex->match.deployment;
-	return request_reader_facts(reader_request(ex->request.reader))->model;
+	return reader_request_facts(ex->request.reader)->model;
 }
 
 /* What the outcome is remembered by. Without a model it is the kind of the call: a key may be good for
@@ -60,7 +60,7 @@ static uint64_t exchange_affinity(const struct exchange *ex)
 
 	if (kind == CONFIG_AFFINITY_OFF || ex->pool.entry->pool.n < 2 || !ex->request.reader)
 		return 0;
-	facts = request_reader_facts(reader_request(ex->request.reader));
+	facts = reader_request_facts(ex->request.reader);
 	if (facts->prompt_cache_key.len)
 		return standing_hash(facts->prompt_cache_key);
 	if (facts->conversation.len)
@@ -92,7 +92,7 @@ static bool exchange_is_harmless(const struct exchange *ex)
 	if (!operation || operation->id != OPERATION_RESPONSES || !ex->request.reader ||
 		!exchange_request_is_whole(ex))
 		return false;
-	facts = request_reader_facts(reader_request(ex->request.reader));
+	facts = reader_request_facts(ex->request.reader);
 	return facts->readable && facts->background != REQUEST_TRUE && !facts->conversation.len &&
 	       !(facts->tool_kinds & ~pure);
 }

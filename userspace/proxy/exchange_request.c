@@ -98,7 +98,7 @@ static bool exchange_refuses_body(struct exchange *ex)
 
 	if (!ex->request.reader || ex->unreadable)
 		return false;
-	facts = request_reader_facts(reader_request(ex->request.reader));
+	facts = reader_request_facts(ex->request.reader);
 	if (facts->readable)
 		return false;
 	ex->unreadable = true;

@@ -103,7 +103,7 @@ static void a_compressed_body_is_decoded_turn_by_turn(void **state)
 	struct buf body = gzip(buf_slice(&text));
 	struct reader *r = reader_open_request(&head, &options);
 	struct outcome o = feed(r, buf_slice(&body), 16384);
-	const struct request_facts *f = request_reader_facts(reader_request(r));
+	const struct request_facts *f = request_reader_facts(reader_json_request(r));
 
 	(void)state;
 	assert_true(buf_len(&body) < 8192);
@@ -138,7 +138,7 @@ static void what_is_abridged_is_charged(void **state)
 		slice_of(unit, sizeof(unit)), 12000, SLICE("]}]}"));
 	r = reader_open_request(&head, &large);
 	o = feed(r, buf_slice(&body), 16384);
-	assert_true(request_reader_facts(reader_request(r))->readable);
+	assert_true(request_reader_facts(reader_json_request(r))->readable);
 	assert_true(o.work > 3 * (int64_t)buf_len(&body));
 	/* Room for a while is made at once. */
 	assert_in_range(o.most, 0, SHARE + (6 << 20));
@@ -171,8 +171,8 @@ static void what_expands_too_much_is_not_read(void **state)
 		}
 		r = reader_open_request(&head, &options);
 		o = feed(r, buf_slice(&body), 16384);
-		assert_false(request_reader_facts(reader_request(r))->readable);
-		assert_string_equal(request_reader_facts(reader_request(r))->problem,
+		assert_false(request_reader_facts(reader_json_request(r))->readable);
+		assert_string_equal(request_reader_facts(reader_json_request(r))->problem,
 			"expands too much");
 		assert_true(o.work < 4 * ((int64_t)64 * (int64_t)buf_len(&body) + (1 << 20)));
 		assert_true(slice_equal(buf_slice(&o.passed), buf_slice(&body)));
@@ -244,8 +244,8 @@ static void all_content_encoding_fields_count(void **state)
 	struct outcome o = feed(r, buf_slice(&twice), 7);
 
 	(void)state;
-	assert_true(request_reader_facts(reader_request(r))->readable);
-	assert_int_equal(request_reader_facts(reader_request(r))->nmessages, 1);
+	assert_true(request_reader_facts(reader_json_request(r))->readable);
+	assert_int_equal(request_reader_facts(reader_json_request(r))->nmessages, 1);
 	assert_true(reader_is_coded(r));
 	reader_free(r);
 	buf_free(&o.passed);
@@ -282,7 +282,7 @@ static void codings_that_hide_a_body_are_named(void **state)
 			struct head head = head_of(&encoding, 1);
 			struct reader *r = reader_open_request(&head, &options);
 			struct outcome o = feed(r, cases[i].body, step);
-			const struct request_facts *f = request_reader_facts(reader_request(r));
+			const struct request_facts *f = request_reader_facts(reader_json_request(r));
 
 			assert_int_equal(f->readable, !cases[i].problem);
 			if (cases[i].problem)
@@ -407,6 +407,36 @@ static void a_long_event_that_is_no_json_is_told(void **state)
 	reader_free(r);
 }
 
+/* ---- sound ---- */
+
+static void a_transcription_may_be_plain_text(void **state)
+{
+	static const struct operation transcription = {.family = FAMILY_TRANSCRIPTION, .form = true};
+	static const struct slice body = SLICE("Gr\xc3\xbc\xc3\x9f \"Gott\" \xf0\x9f\x98\x80\xff\xe2\x82");
+	struct header type = {SLICE("content-type"), SLICE("text/plain; charset=utf-8")};
+	struct head head = head_of(&type, 1);
+	struct reader_options o = options;
+
+	(void)state;
+	o.operation = &transcription;
+	o.hide_usage = false;
+	for (size_t step = 1; step <= body.len; step++) {
+		struct reader *r = reader_open_response(&head, &o);
+		struct outcome got = feed(r, body, step);
+		const struct response_facts *f = response_reader_facts(reader_response(r));
+
+		assert_true(f->readable);
+		assert_false(reader_is_truncated(r));
+		if (!slice_equal(f->output_messages,
+			    SLICE("[{\"role\":\"assistant\",\"content\":\"Gr\xc3\xbc\xc3\x9f \\\"Gott\\\" "
+				  "\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\"}]")))
+			fail_msg("%zu: %.*s", step, SLICE_ARG(f->output_messages));
+		assert_true(slice_equal(buf_slice(&got.passed), body));
+		buf_free(&got.passed);
+		reader_free(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +447,7 @@ int main(void)
 		cmocka_unit_test(all_content_encoding_fields_count),
 		cmocka_unit_test(codings_that_hide_a_body_are_named),
 		cmocka_unit_test(the_usage_chunk_does_not_go_on),
+		cmocka_unit_test(a_transcription_may_be_plain_text),
 		cmocka_unit_test(a_long_event_is_read_as_it_passes),
 		cmocka_unit_test(a_long_event_that_is_no_json_is_told),
 	};

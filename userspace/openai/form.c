@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "openai/form.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "http/multipart.h"
+#include "openai/json_text.h"
+
+#define TEXT_MAX  256 /* bytes of model and user */
+#define FILES_MAX 64  /* files that are told */
+
+/* The fields that are read. */
+enum field { FIELD_MODEL, FIELD_USER, FIELD_STREAM, FIELD_PROMPT, FIELD_COUNT };
+
+static const struct slice names[FIELD_COUNT] = {
+	[FIELD_MODEL] = {"model", 5},
+	[FIELD_USER] = {"user", 4},
+	[FIELD_STREAM] = {"stream", 6},
+	[FIELD_PROMPT] = {"prompt", 6},
+};
+
+struct form_reader {
+	struct multipart *form;
+	size_t content_max;
+	struct request_facts facts;
+	struct buf texts[FIELD_COUNT];
+	uint64_t sizes[FIELD_COUNT]; /* as they came */
+	bool seen[FIELD_COUNT];
+	uint64_t model_at; /* where its bytes stand in the body */
+	enum field at;	/* the part that is being read; FIELD_COUNT: another */
+	bool in_file, file_told;
+	uint64_t file_bytes;
+	struct buf files; /* JSON of those before, each with a comma in front */
+	unsigned nfiles, images;
+	struct buf messages;
+	bool ended;
+};
+
+struct form_reader *form_reader_new(struct slice type, size_t content_max)
+{
+	struct form_reader *r = calloc(1, sizeof(*r));
+	const char *problem;
+
+	if (!r)
+		return NULL;
+	r->facts.readable = true;
+	r->content_max = content_max;
+	r->at = FIELD_COUNT;
+	r->form = multipart_new(type, &problem);
+	if (problem)
+		form_reader_fail(r, problem);
+	if (r->form || problem)
+		return r;
+	form_reader_free(r);
+	return NULL;
+}
+
+void form_reader_free(struct form_reader *r)
+{
+	if (!r)
+		return;
+	multipart_free(r->form);
+	for (int i = 0; i < FIELD_COUNT; i++)
+		buf_free(&r->texts[i]);
+	buf_free(&r->files);
+	buf_free(&r->messages);
+	free(r);
+}
+
+void form_reader_fail(struct form_reader *r, const char *problem)
+{
+	if (r->facts.problem)
+		return;
+	r->facts.problem = problem;
+	r->facts.readable = false;
+}
+
+static int put_text(struct buf *into, const char *before, struct slice text)
+{
+	size_t room = SIZE_MAX;
+
+	if (buf_append_slice(into, slice_of_string(before)) < 0 || !json_text_escape(into, text, &room))
+		return -ENOMEM;
+	return 0;
+}
+
+/* A file begins; what is told of it is made at once, but for its size. */
+static void file_begins(struct form_reader *r, const struct multipart_part *part)
+{
+	struct slice type = slice_first(part->type, slice_index(part->type, ';'));
+	size_t before = buf_len(&r->files);
+
+	r->in_file = true;
+	r->file_bytes = 0;
+	r->images += slice_starts_with(type, SLICE("image/"));
+	r->file_told = false;
+	if (r->nfiles++ >= FILES_MAX || !r->content_max)
+		return;
+	if (put_text(&r->files, ",{\"type\":\"file\",\"name\":\"", part->name) < 0 ||
+		put_text(&r->files, "\",\"filename\":\"", part->file_name) < 0 ||
+		put_text(&r->files, "\",\"mime_type\":\"", type) < 0)
+		r->files.end = r->files.start + before;
+	else
+		r->file_told = true;
+}
+
+static void file_ends(struct form_reader *r)
+{
+	r->in_file = false;
+	if (r->file_told)
+		buf_printf(&r->files, "\",\"bytes\":%" PRIu64 "}", r->file_bytes);
+}
+
+/* at: the offset of its first byte. */
+static void part_begins(struct form_reader *r, const struct multipart_part *part, uint64_t at)
+{
+	if (part->file_name.data) {
+		file_begins(r, part);
+		return;
+	}
+	for (r->at = 0; r->at < FIELD_COUNT; r->at++)
+		if (slice_equal(part->name, names[r->at]))
+			break;
+		else if (slice_equal_nocase(part->name, names[r->at]))
+			form_reader_fail(r, "ambiguous key");
+	if (r->at == FIELD_COUNT)
+		return;
+	if (r->seen[r->at])
+		form_reader_fail(r, "duplicate key");
+	r->seen[r->at] = true;
+	if (r->at == FIELD_MODEL)
+		r->model_at = at;
+	r->sizes[r->at] = 0;
+	buf_clear(&r->texts[r->at]);
+}
+
+static void part_data(struct form_reader *r, struct slice data)
+{
+	size_t max = r->at == FIELD_PROMPT ? r->content_max : TEXT_MAX, len;
+
+	if (r->in_file)
+		r->file_bytes += data.len;
+	if (r->in_file || r->at == FIELD_COUNT)
+		return;
+	len = buf_len(&r->texts[r->at]);
+	r->sizes[r->at] += data.len;
+	if (len < max && buf_append_slice(&r->texts[r->at], slice_first(data, max - len)) < 0)
+		form_reader_fail(r, "no memory for a form");
+}
+
+static void part_ends(struct form_reader *r)
+{
+	struct request_facts *f = &r->facts;
+	enum field at = r->at;
+	struct slice text = at < FIELD_COUNT ? buf_slice(&r->texts[at]) : SLICE_NONE;
+
+	r->at = FIELD_COUNT;
+	if (r->in_file)
+		file_ends(r);
+	else if (at == FIELD_MODEL)
+		f->model = json_text_cut(text, TEXT_MAX);
+	else if (at == FIELD_USER)
+		f->user = json_text_cut(text, TEXT_MAX);
+	else if (at == FIELD_STREAM)
+		f->stream = slice_equal_nocase(text, SLICE("true"))    ? REQUEST_TRUE
+			    : slice_equal_nocase(text, SLICE("false")) ? REQUEST_FALSE
+								       : REQUEST_NOT_BOOLEAN;
+}
+
+int form_reader_feed(struct form_reader *r, struct slice piece)
+{
+	struct multipart_part part;
+	enum multipart_event event;
+
+	r->facts.bytes += piece.len; /* what is left of the piece ends there */
+	while (r->form && (event = multipart_read(r->form, &piece, &part)) != MULTIPART_MORE) {
+		if (event == MULTIPART_PART)
+			part_begins(r, &part, r->facts.bytes - piece.len);
+		else if (event == MULTIPART_DATA)
+			part_data(r, part.data);
+		else if (event == MULTIPART_PART_END)
+			part_ends(r);
+		else
+			form_reader_fail(r, part.problem);
+		if (event == MULTIPART_BAD)
+			return -EBADMSG;
+	}
+	return r->form ? 0 : -EBADMSG;
+}
+
+static int put_messages(struct form_reader *r)
+{
+	struct slice prompt = buf_slice(&r->texts[FIELD_PROMPT]);
+	struct slice files = buf_slice(&r->files);
+	struct buf *into = &r->messages;
+
+	if (!prompt.len && !files.len)
+		return 0;
+	if (buf_append_slice(into, SLICE("[{\"role\":\"user\",\"content\":[")) < 0)
+		return -ENOMEM;
+	if (prompt.len && (put_text(into, "{\"type\":\"text\",\"text\":\"", prompt) < 0 ||
+				  buf_append_slice(into, SLICE("\"}")) < 0))
+		return -ENOMEM;
+	if (buf_append_slice(into, slice_after(files, !prompt.len)) < 0)
+		return -ENOMEM;
+	return buf_append_slice(into, SLICE("]}]"));
+}
+
+void form_reader_end(struct form_reader *r)
+{
+	struct request_facts *f = &r->facts;
+	const char *problem = r->form ? multipart_end(r->form) : NULL;
+
+	if (r->ended)
+		return;
+	r->ended = true;
+	if (problem)
+		form_reader_fail(r, problem);
+	if (r->in_file)
+		file_ends(r);
+	f->nmessages = 1;
+	f->messages_cut = r->sizes[FIELD_PROMPT] - buf_len(&r->texts[FIELD_PROMPT]);
+	f->messages_truncated = (f->messages_cut && r->content_max) || r->nfiles > FILES_MAX;
+	if (r->content_max && put_messages(r) < 0) {
+		buf_free(&r->messages);
+		f->messages_truncated = true;
+	}
+	f->messages = buf_slice(&r->messages);
+}
+
+const struct request_facts *form_reader_facts(const struct form_reader *r)
+{
+	return &r->facts;
+}
+
+bool form_rename_model(
+	const struct form_reader *r, struct slice name, struct request_splice *splice)
+{
+	if (!r->facts.readable || !r->facts.model.len)
+		return false;
+	*splice = (struct request_splice){r->model_at, (size_t)r->sizes[FIELD_MODEL], name};
+	return true;
+}
+
+uint64_t form_estimate_tokens(const struct form_reader *r)
+{
+	return (r->sizes[FIELD_PROMPT] + 3) / 4 + 85 * r->images;
+}
