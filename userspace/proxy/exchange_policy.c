@@ -207,7 +207,7 @@ bool exchange_policy_body(struct exchange *ex, size_t more)
 		return false;
 	if (exchange_request_is_whole(ex)) {
 		call_body(&p->facts,
-			reader ? request_reader_facts(reader_request(reader)) : NULL, bytes);
+			reader ? reader_request_facts(reader) : NULL, bytes);
 		if (ask(ex))
 			return true;
 		assert(p->decided);
