@@ -242,7 +242,7 @@ static bool is_service(void *context, struct slice text)
 static void too_many_credentials_are_refused(void **state)
 {
 	struct rule_set set = {.nrules = 0};
-	char service[] = "the key of a backend";
+	char service[] = "key-of-a-backend";
 	struct subject_means means = {policy_new(&set), NULL, issue_digest, is_service, service};
 	struct header headers[SUBJECT_CREDENTIALS + 1];
 	struct address address = {{0}};
