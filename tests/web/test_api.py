@@ -168,7 +168,7 @@ def test_the_socket_answers_the_same(filled):
     ("events?since=2026-02-30", "expected"), ("events?colour=red", "not a parameter"),
     ("events?limit=201", "a number"), ("events?before=x", "where a page ended"), ("usage?by=shoe", "expected up to"),
     ("usage?word=x", "not a parameter"), ("event", "which event"), ("events?status=99", "a status code"),
-    ("events?word=*", "letters"), ("events?" + "&".join(["ip=10.0.0.1"] * 33), "too many"), ("events?ip=%00", "too many or broken")])
+    ("events?word=*", "letters"), ("events?user=a&user=ada", "user: given twice"), ("usage?by=ip&by=model", "by: given twice"), ("events?" + "&".join(["ip=10.0.0.1"] * 33), "too many"), ("events?ip=%00", "too many or broken")])
 def test_wrong_questions_are_errors(filled, question, problem):
     answer = filled.request("GET", f"/api/{question}", filled.session())
     assert answer.status == 400 and problem in json.loads(answer.body)["error"]

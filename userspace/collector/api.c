@@ -172,6 +172,17 @@ static int api_parameter(struct api_question *q, const struct api_question_kind 
 	}
 }
 
+/* Of what is there twice one alone would count, and the other fill the record of the look. */
+static bool api_is_twice(const struct api_call *call, size_t i)
+{
+	const char *name = call->parameters[i].name;
+
+	for (size_t j = 0; j < i && strcmp(name, "word") != 0; j++)
+		if (strcmp(call->parameters[j].name, name) == 0)
+			return true;
+	return false;
+}
+
 static int api_read(struct api_question *q, const struct api_question_kind *kind)
 {
 	uint64_t now_ns = clock_realtime_ns();
@@ -187,6 +198,8 @@ static int api_read(struct api_question *q, const struct api_question_kind *kind
 		if (error)
 			return why_set(&q->why, EINVAL, "%s %s: expected %s", name,
 				log_quote(slice_of_string(value)).text, expected);
+		if (api_is_twice(q->call, i))
+			return why_set(&q->why, EINVAL, "%s: given twice", name);
 	}
 	if (!filter_is_possible(&q->filter))
 		return why_set(&q->why, EINVAL,
