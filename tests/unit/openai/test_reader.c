@@ -407,6 +407,33 @@ static void a_long_event_that_is_no_json_is_told(void **state)
 	reader_free(r);
 }
 
+/* The decoder gives up in the middle of the event. */
+static void a_long_event_may_expand_too_much(void **state)
+{
+	struct header fields[] = {{SLICE("content-type"), SLICE("text/event-stream")},
+		{SLICE("content-encoding"), SLICE("gzip")}};
+	struct head head = head_of(fields, 2);
+	struct buf body = repeated(SLICE(""), SLICE(":\r"), 8000000, SLICE("\n\ndata: [DONE]\n\n"));
+	struct buf packed = gzip(buf_slice(&body));
+
+	(void)state;
+	for (size_t step = 100; step < 100000; step *= 7) {
+		struct reader_options o = options;
+		struct reader *r;
+		struct outcome got;
+
+		o.hide_usage = false;
+		r = reader_open_response(&head, &o);
+		got = feed(r, buf_slice(&packed), step);
+		assert_false(response_reader_facts(reader_response(r))->readable);
+		assert_true(slice_equal(buf_slice(&got.passed), buf_slice(&packed)));
+		buf_free(&got.passed);
+		reader_free(r);
+	}
+	buf_free(&packed);
+	buf_free(&body);
+}
+
 /* ---- sound ---- */
 
 static void a_transcription_may_be_plain_text(void **state)
@@ -450,6 +477,7 @@ int main(void)
 		cmocka_unit_test(a_transcription_may_be_plain_text),
 		cmocka_unit_test(a_long_event_is_read_as_it_passes),
 		cmocka_unit_test(a_long_event_that_is_no_json_is_told),
+		cmocka_unit_test(a_long_event_may_expand_too_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
