@@ -99,6 +99,12 @@ def test_a_rule_denies_in_the_dialect_of_the_client(gate, client, origin, prompt
     assert origin.requests() == []
 
 
+def test_a_model_is_what_the_service_takes_for_it(gate, client, origin, prompt):
+    """A deployment in the query is none to a call that has its model in the body."""
+    assert call(client, prompt, model="o1-mini", target=V1 + "?deployment=gpt-4").status == 403
+    assert origin.requests() == []
+
+
 def test_what_is_known_with_the_head_waits_for_no_body(gate, client):
     with client.tls(AZURE) as connection:
         connection.send(f"POST {azure_path('o1')} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\n"

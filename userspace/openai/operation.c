@@ -132,8 +132,10 @@ static bool fits(const struct operation *o, struct slice method, struct slice pa
 	return take_prefix(&path, known) && (o->subtree || !path.len);
 }
 
-/* Reads what the query says of the call. False when it says it twice. */
-static bool read_query(struct slice query, struct operation_match *m)
+/* Reads what the query says of the call. False when it says it twice. realtime: the deployment stands in
+ * it. Of other calls the service does not heed it there, and the model is what the body says: policy
+ * must not take the one for the other. */
+static bool read_query(struct slice query, bool realtime, struct operation_match *m)
 {
 	bool seen = false;
 
@@ -150,8 +152,9 @@ static bool read_query(struct slice query, struct operation_match *m)
 				return false;
 			seen = true;
 			m->api_version = value;
-		} else if (slice_equal_nocase(name, SLICE("deployment")) && !m->deployment.len) {
-			m->deployment = value; /* realtime */
+		} else if (realtime && slice_equal_nocase(name, SLICE("deployment")) &&
+			   !m->deployment.len) {
+			m->deployment = value;
 		}
 	}
 	return true;
@@ -178,7 +181,8 @@ void operation_match(enum config_provider provider, struct slice method, struct 
 			break;
 	if (i == sizeof(operations) / sizeof(operations[0]))
 		return;
-	m->canonical = read_query(query, m);
+	m->canonical = read_query(query,
+		operations[i].id == OPERATION_REALTIME && slice_equal(method, SLICE("GET")), m);
 	if (m->canonical)
 		m->operation = &operations[i];
 }
