@@ -99,9 +99,14 @@ def test_a_rule_denies_in_the_dialect_of_the_client(gate, client, origin, prompt
     assert origin.requests() == []
 
 
-def test_a_model_is_what_the_service_takes_for_it(gate, client, origin, prompt):
-    """A deployment in the query is none to a call that has its model in the body."""
-    assert call(client, prompt, model="o1-mini", target=V1 + "?deployment=gpt-4").status == 403
+def test_the_query_does_not_name_the_model(gate, client, origin, prompt):
+    """The service goes by the body: what a query says of a deployment is nothing to it."""
+    for query in ("deployment=gpt-4", "a=b&Deployment=gpt-4&deployment=gpt-4"):
+        assert call(client, prompt + query, model="o1-mini", target=f"{V1}?{query}").status == 403
+    assert origin.requests() == []
+    # What the service may read otherwise than we do is read by nobody.
+    for query in ("api%2Dversion=1", "api-version=2024%2D10-21", "api-version=&api-version=1"):
+        assert call(client, prompt, target=f"{V1}?{query}").status == 400
     assert origin.requests() == []
 
 
@@ -230,6 +235,8 @@ def test_revoked_rotated_and_expired(gate, client, prompt):
     assert re.search(rf"{key_id(third)} +revoked", listed)
     assert re.search(rf"{key_id(key)} +expired", listed)
     assert key[16:] not in listed
+    for verb, ended in (("rotate", key), ("rotate", third)):  # what follows would have ended as well
+        assert gate.cli("keys", verb, key_id(ended), "--config", gate.config_path, check=False).returncode == 1
     assert gate.cli("keys", "revoke", key_id(third), "--config", gate.config_path, check=False).returncode == 1
 
 

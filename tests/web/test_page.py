@@ -43,7 +43,12 @@ def fill(c):
                 {"connected": True, "backend": "west", "status": 200, "first_byte": 210_000_000}]
         events.append(call(prompt, answer, agent["ip"], at=now - 60 + i, **{
             "gen_ai.request.user": "grace", "attempts": 2, "attempts.made": json.dumps(made)}))
-    events.append(call([{"role": "user", "content": HOSTILE}, {"role": HOSTILE, "content": [{"type": "text", "text": HOSTILE}]}],
+    # Where a text or a list belongs a client writes what it likes: what it said is shown still.
+    odd = {"toString": 1, "length": 3}
+    events.append(call([{"role": "user", "content": HOSTILE}, {"role": HOSTILE, "content": [{"type": "text", "text": HOSTILE}]},
+                        {"role": "__proto__", "content": [None, {"type": odd}, 7]}, {"role": odd, "name": odd, "refusal": odd, "type": odd},
+                        {"role": "user", "tool_calls": odd}, {"role": "user", "tool_calls": [None, {"function": odd}]},
+                        {"function_call": {"name": odd, "arguments": odd}}, {"type": "mcp_call", "output": odd, "name": odd}, 7, [odd]],
                        HOSTILE + "<script>alert(2)</script>", "10.20.6.6", model="m" + HOSTILE, at=now - 30,
                        **{"gen_ai.request.user": "mallory", "tls.server_name": HOSTILE, "error.message": HOSTILE}))
     c.send(events)

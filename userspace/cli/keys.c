@@ -177,6 +177,12 @@ static int keys_rotate(struct keys_file *file, const struct request *request)
 
 	if (!old || status)
 		return old ? status : 1;
+	if (key_state(old, now_s()) == KEY_EXPIRED) {
+		say("%s: the key \"%s\" has expired, and so would the next: sallyport keys new makes "
+		    "another",
+			file->path, request->id);
+		return 1;
+	}
 	if (add(file, old, text, &why))
 		return fail(&why);
 	/* The table may have moved. */

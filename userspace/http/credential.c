@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "http/percent.h"
+
 #define NAME_MAX_BYTES 128 /* nobody's credential has a longer name */
 
 struct name {
@@ -19,31 +21,19 @@ static void name_add(struct name *plain, char c)
 	plain->text[plain->len++] = c == '_' ? '-' : c;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Lower case with "-" for "_"; percent-decoded, and without blanks around it, when encoded. */
 static struct slice name_plain(struct slice name, bool encoded, struct name *plain)
 {
 	struct slice result;
 
 	plain->len = 0;
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.data[i];
+	for (size_t i = 0; !encoded && i < name.len; i++)
+		name_add(plain, name.data[i]);
+	while (encoded && name.len) {
+		bool blank = name.data[0] == '+';
+		char c = percent_next(&name);
 
-		if (encoded && c == '+')
-			c = ' ';
-		if (encoded && c == '%' && name.len - i > 2 && hex(name.data[i + 1]) >= 0 &&
-			hex(name.data[i + 2]) >= 0) {
-			c = (char)(hex(name.data[i + 1]) << 4 | hex(name.data[i + 2]));
-			i += 2;
-		}
-		name_add(plain, c);
+		name_add(plain, blank ? ' ' : c);
 	}
 	result = slice_of(plain->text, plain->len);
 	return encoded ? slice_trim(result) : result;

@@ -116,19 +116,15 @@ static void file_ends(struct form_reader *r)
 /* at: the offset of its first byte. */
 static void part_begins(struct form_reader *r, const struct multipart_part *part, uint64_t at)
 {
+	bool file = part->file_name.data;
+
 	for (r->at = 0; r->at < FIELD_COUNT; r->at++)
-		if (slice_equal(part->name, names[r->at]))
+		if (slice_equal(part->name, names[r->at]) && !file)
 			break;
 		else if (slice_equal_nocase(part->name, names[r->at]))
 			form_reader_fail(r, "ambiguous key");
-	if (part->file_name.data) {
-		/* A field to those for whom an empty name of a file is none. */
-		if (r->at < FIELD_COUNT)
-			form_reader_fail(r, "ambiguous key");
-		r->at = FIELD_COUNT;
+	if (file)
 		file_begins(r, part);
-		return;
-	}
 	if (r->at == FIELD_COUNT)
 		return;
 	if (r->seen[r->at])

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "openai/operation.h"
 
+#include "http/percent.h"
+
 /* The first row that fits wins. */
 static const struct operation operations[] = {
 	{OPERATION_CHAT, "chat", "chat/completions", "POST", .deployment = true, .streams = true,
@@ -132,14 +134,39 @@ static bool fits(const struct operation *o, struct slice method, struct slice pa
 	return take_prefix(&path, known) && (o->subtree || !path.len);
 }
 
-/* Reads what the query says of the call. False when it says it twice. realtime: the deployment stands in
- * it. Of other calls the service does not heed it there, and the model is what the body says: policy
- * must not take the one for the other. */
-static bool read_query(struct slice query, bool realtime, struct operation_match *m)
+/* Whether any reader takes the text for that name. */
+static bool is_named(struct slice text, struct slice name)
 {
-	bool seen = false;
+	for (; text.len && name.len; name = slice_after(name, 1)) {
+		char c = percent_next(&text);
 
-	while (query.len) {
+		if (!slice_equal_nocase(slice_of(&c, 1), slice_first(name, 1)))
+			return false;
+	}
+	return !text.len && !name.len;
+}
+
+static bool is_coded(struct slice text)
+{
+	return slice_index(text, '%') != text.len || slice_index(text, '+') != text.len;
+}
+
+/* False when it is there already, or in a coding that not every reader undoes. */
+static bool take_parameter(struct slice name, struct slice value, struct slice *into)
+{
+	if (into->data || is_coded(name) || is_coded(value))
+		return false;
+	*into = value;
+	return true;
+}
+
+/* Reads what the query says of the call; stream: of realtime, which has no body that names a model. False
+ * when readers may differ in what that is. */
+static bool read_query(struct slice query, bool stream, struct operation_match *m)
+{
+	bool good = true;
+
+	while (query.len && good) {
 		size_t len = slice_index(query, '&'), equals;
 		struct slice pair = slice_first(query, len), name, value;
 
@@ -147,17 +174,13 @@ static bool read_query(struct slice query, bool realtime, struct operation_match
 		equals = slice_index(pair, '=');
 		name = slice_first(pair, equals);
 		value = slice_after(pair, equals + 1);
-		if (slice_equal_nocase(name, SLICE("api-version"))) {
-			if (seen)
-				return false;
-			seen = true;
-			m->api_version = value;
-		} else if (realtime && slice_equal_nocase(name, SLICE("deployment")) &&
-			   !m->deployment.len) {
-			m->deployment = value;
-		}
+		if (is_named(name, SLICE("api-version")))
+			good = take_parameter(name, value, &m->api_version);
+		/* To all others it says nothing: the model is in the path, or in the body. */
+		else if (stream && is_named(name, SLICE("deployment")))
+			good = take_parameter(name, value, &m->deployment);
 	}
-	return true;
+	return good;
 }
 
 void operation_match(enum config_provider provider, struct slice method, struct slice target,
@@ -181,10 +204,11 @@ void operation_match(enum config_provider provider, struct slice method, struct 
 			break;
 	if (i == sizeof(operations) / sizeof(operations[0]))
 		return;
+	m->operation = &operations[i];
 	m->canonical = read_query(query,
-		operations[i].id == OPERATION_REALTIME && slice_equal(method, SLICE("GET")), m);
-	if (m->canonical)
-		m->operation = &operations[i];
+		m->operation->id == OPERATION_REALTIME && slice_equal(method, SLICE("GET")), m);
+	if (!m->canonical)
+		m->operation = NULL;
 }
 
 bool operation_allows_usage(const struct operation_match *m)

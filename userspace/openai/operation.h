@@ -79,11 +79,13 @@ enum dialect {
 struct operation_match {
 	const struct operation *operation; /* NULL: no path of the API that we know */
 	enum dialect dialect;
-	struct slice deployment;  /* empty: it is in the body ("model") or nowhere */
+	struct slice deployment;  /* of the path, realtime: of the query; empty: it is in the body
+				   * ("model") or nowhere */
 	struct slice api_version; /* empty: none */
 	/* Every reader of this target sees the same path and query. False for percent-encoded path
-	 * bytes, empty or dot segments, backslashes and a repeated api-version: then operation is
-	 * NULL, and the origin may understand another path than we do. */
+	 * bytes, empty or dot segments, backslashes, and an api-version or deployment in the query
+	 * that is repeated or percent-encoded: then operation is NULL, and the origin may understand
+	 * another path than we do. */
 	bool canonical;
 };
 

@@ -44,6 +44,7 @@ enum node {
 	NODE_TOOL_TYPE,
 	NODE_TOOL_SECRET, /* what an MCP server is called with */
 	NODE_FUNCTIONS,
+	NODE_WEB_SEARCH,
 	NODE_TIER,
 	NODE_REASONING,
 	NODE_EFFORT,
@@ -99,6 +100,7 @@ static const struct json_rule rules[] = {
 	{NODE_TOOL, NODE_TOOL_SECRET, "authorization"},
 	{NODE_TOOL, NODE_TOOL_SECRET, "headers"},
 	{NODE_ROOT, NODE_FUNCTIONS, "functions"},
+	{NODE_ROOT, NODE_WEB_SEARCH, "web_search_options"}, /* of chat: a tool beside "tools" */
 	{NODE_ROOT, NODE_DATA_SOURCES, "data_sources"},
 	{NODE_ROOT, NODE_TIER, "service_tier"},
 	{NODE_ROOT, NODE_EFFORT, "reasoning_effort"},
@@ -260,7 +262,6 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 			member_keep(scan, &r->instructions);
 		break;
 	case NODE_TOOLS:
-		r->facts.tool_kinds = 0;
 		member_keep(scan, &r->tools);
 		break;
 	case NODE_TOOL_SECRET:
@@ -395,6 +396,10 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_FUNCTIONS:
 		if (v->type == JSON_ARRAY && !v->empty)
 			f->tool_kinds |= 1u << REQUEST_TOOL_FUNCTION;
+		break;
+	case NODE_WEB_SEARCH:
+		if (v->type != JSON_NULL)
+			f->tool_kinds |= 1u << REQUEST_TOOL_WEB_SEARCH;
 		break;
 	case NODE_STORE:
 		f->store = flag_of(v);

@@ -180,12 +180,26 @@ static size_t marked(const uint64_t *lengths, size_t len, size_t most)
 
 /* ---- texts ---- */
 
+/* Case makes no difference. */
+static struct slice lowered(struct slice text, char lower[MATCHER_TEXT_MAX])
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.data[i];
+
+		lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	}
+	return slice_of(lower, text.len);
+}
+
 int matcher_add(struct matcher *m, struct slice pattern, uint32_t rule)
 {
+	char lower[MATCHER_TEXT_MAX];
+
 	if (slice_equal(pattern, SLICE("*")))
 		return put(m, KIND_ANY, 0, SLICE_NONE, rule);
 	if (pattern.len > MATCHER_TEXT_MAX)
 		return -EINVAL;
+	pattern = lowered(pattern, lower);
 	if (pattern.len && pattern.data[pattern.len - 1] == '*') {
 		mark(m->starts, pattern.len - 1);
 		return put(m, KIND_START, 0, slice_first(pattern, pattern.len - 1), rule);
@@ -204,12 +218,7 @@ void matcher_find(const struct matcher *m, struct slice text, struct bits *found
 
 	if (!m->n || !text.len || text.len > sizeof(lower))
 		return;
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.data[i];
-
-		lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-	}
-	plain = slice_of(lower, text.len);
+	plain = lowered(text, lower);
 	find(m, KIND_ANY, 0, SLICE_NONE, found);
 	find(m, KIND_WORD, 0, plain, found);
 	for (size_t len = marked(m->starts, 0, plain.len); len <= plain.len;

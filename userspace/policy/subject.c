@@ -2,6 +2,7 @@
 #include "policy/subject.h"
 
 #include "http/credential.h"
+#include "http/percent.h"
 
 /* ---- what is presented ---- */
 
@@ -50,6 +51,25 @@ static bool is_place_of_query(struct slice name)
 	return !slice_equal(name, SLICE("api-version")) && credential_parameter(name);
 }
 
+/* The value of a parameter, decoded into memory of the credentials where that makes a difference. */
+static struct slice value_of(const struct credential_query *parameter, struct credentials *c)
+{
+	struct slice value = parameter->value;
+	char *to = c->decoded + c->ndecoded;
+	size_t n = 0;
+
+	if (slice_index(value, '%') == value.len)
+		return value;
+	if (value.len > sizeof(c->decoded) - c->ndecoded) {
+		c->more = true;
+		return value;
+	}
+	while (value.len)
+		to[n++] = percent_next(&value);
+	c->ndecoded += n;
+	return slice_of(to, n);
+}
+
 static struct slice query_of(struct slice path)
 {
 	return slice_after(path, slice_index(path, '?'));
@@ -60,14 +80,14 @@ void credentials_read(const struct head *head, struct credentials *c)
 	struct slice rest = query_of(head->path);
 	struct credential_query parameter;
 
-	c->n = 0;
+	c->n = c->ndecoded = 0;
 	c->more = false;
 	for (size_t i = 0; i < head->nheaders; i++)
 		if (is_place(head->headers[i].name))
 			credentials_add(c, without_scheme(&head->headers[i]));
 	while (credential_query_next(&rest, &parameter))
 		if (is_place_of_query(parameter.name))
-			credentials_add(c, parameter.value);
+			credentials_add(c, value_of(&parameter, c));
 }
 
 bool credentials_issued_field(const struct header *header)
@@ -81,10 +101,13 @@ bool credentials_issued_query(struct slice path)
 {
 	struct slice rest = query_of(path), id;
 	struct credential_query parameter;
+	struct credentials c;
 
-	while (credential_query_next(&rest, &parameter))
-		if (key_text_read(parameter.value, &id))
+	while (credential_query_next(&rest, &parameter)) {
+		c.ndecoded = 0;
+		if (key_text_read(value_of(&parameter, &c), &id))
 			return true;
+	}
 	return false;
 }
 
@@ -126,6 +149,11 @@ static void subject_try(const struct subject_means *means, const struct credenti
 			subject_try_key(means, c->texts[i], now_s, s);
 		else if (means->is_service && means->is_service(means->context, c->texts[i]))
 			service = true;
+	}
+	/* What was not looked at may be anything, and goes on to the service. */
+	if (c->more) {
+		s->refused = true;
+		s->state = KEY_SEVERAL;
 	}
 	if (s->refused)
 		s->key = NULL;

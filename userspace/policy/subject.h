@@ -18,11 +18,13 @@
 #define SUBJECT_GROUPS	    64
 #define SUBJECT_CREDENTIALS 8 /* that are looked at, of one request */
 
-/* What a request presents, without the scheme in front ("Bearer"). */
+/* What a request presents, without the scheme in front ("Bearer") and what a query is encoded with. */
 struct credentials {
 	struct slice texts[SUBJECT_CREDENTIALS];
 	size_t n;
-	bool more; /* than these */
+	bool more;	    /* than these; or one is too long to be decoded */
+	char decoded[1024]; /* where some texts are */
+	size_t ndecoded;
 };
 
 /* Those of the fields, and of the query. */

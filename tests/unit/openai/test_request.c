@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "openai/request.h"
+#include "openai/request_tool.h"
 
 static const struct operation chat = {.family = FAMILY_CHAT};
 static const struct operation completion = {.family = FAMILY_COMPLETION};
@@ -159,6 +160,31 @@ static void prompts_and_functions_are_kept_too(void **state)
 	assert_text(request_reader_facts(r)->tools, "[{\"name\":\"f\"}]");
 	assert_int_equal(request_reader_facts(r)->messages.len, 0);
 	request_reader_free(r);
+}
+
+/* Each of them is offered, whatever else is said of tools, and in whatever order. */
+static void all_tools_of_a_chat_count(void **state)
+{
+	static const struct {
+		const char *body;
+		unsigned kinds;
+	} cases[] = {
+		{"{\"functions\":[{\"name\":\"f\"}],\"tools\":null}", 1u << REQUEST_TOOL_FUNCTION},
+		{"{\"tools\":null,\"functions\":[{\"name\":\"f\"}]}", 1u << REQUEST_TOOL_FUNCTION},
+		{"{\"functions\":[{\"name\":\"f\"}],\"tools\":[{\"type\":\"custom\"}]}",
+			1u << REQUEST_TOOL_FUNCTION | 1u << REQUEST_TOOL_CUSTOM},
+		{"{\"web_search_options\":{},\"tools\":[]}", 1u << REQUEST_TOOL_WEB_SEARCH},
+		{"{\"web_search_options\":null,\"tools\":[]}", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct request_reader *r = read_whole(cases[i].body);
+
+		if (request_reader_facts(r)->tool_kinds != cases[i].kinds)
+			fail_msg("%s", cases[i].body);
+		request_reader_free(r);
+	}
 }
 
 static void content_is_cut_into_valid_json(void **state)
@@ -639,6 +665,7 @@ int main(void)
 		cmocka_unit_test(what_is_absent_or_null_is_absent),
 		cmocka_unit_test(the_newer_limit_wins_wherever_it_stands),
 		cmocka_unit_test(prompts_and_functions_are_kept_too),
+		cmocka_unit_test(all_tools_of_a_chat_count),
 		cmocka_unit_test(content_is_cut_into_valid_json),
 		cmocka_unit_test(what_is_too_long_keeps_its_beginning_and_its_end),
 		cmocka_unit_test(what_is_not_json_is_named),

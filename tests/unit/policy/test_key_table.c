@@ -220,11 +220,51 @@ static void wherever_a_credential_stands(void **state)
 	}
 	s = found(table, NULL, 0, path);
 	assert_non_null(s.key);
+	assert_true(credentials_issued_query(slice_of_string(path)));
+	/* Encoded it is the same to the service. */
+	snprintf(path, sizeof(path), "/v1/x?api%%2Dkey=sp%%2D%s", text + 3);
+	s = found(table, NULL, 0, path);
+	assert_non_null(s.key);
+	assert_true(credentials_issued_query(slice_of_string(path)));
 	s = found(NULL, NULL, 0, path);
 	assert_true(!s.key && !s.refused && s.credential == RULE_CREDENTIAL_OTHER);
 	s = found(table, NULL, 0, "/?a=b");
 	assert_int_equal(s.credential, RULE_CREDENTIAL_NONE);
 	key_table_free(table);
+}
+
+static bool is_service(void *context, struct slice text)
+{
+	return slice_equal(text, slice_of_string(context));
+}
+
+/* What comes behind more credentials than are looked at is not taken for none. */
+static void too_many_credentials_are_refused(void **state)
+{
+	struct rule_set set = {.nrules = 0};
+	char service[] = "key-of-a-backend";
+	struct subject_means means = {policy_new(&set), NULL, issue_digest, is_service, service};
+	struct header headers[SUBJECT_CREDENTIALS + 1];
+	struct address address = {{0}};
+
+	(void)state;
+	for (size_t i = 0; i < SUBJECT_CREDENTIALS; i++)
+		headers[i] = (struct header){SLICE("x-api-key"), SLICE("junk")};
+	headers[SUBJECT_CREDENTIALS] =
+		(struct header){SLICE("api-key"), slice_of_string(service)};
+	for (size_t first = 0; first < 2; first++) {
+		struct head head = {.headers = headers + first,
+			.nheaders = SUBJECT_CREDENTIALS + 1 - first,
+			.path = SLICE("/")};
+		struct credentials credentials;
+		struct subject s;
+
+		credentials_read(&head, &credentials);
+		subject_find(&means, &address, &credentials, NOW, &s);
+		assert_true(first ? !s.refused && s.credential == RULE_CREDENTIAL_SERVICE
+				  : s.refused && s.state == KEY_SEVERAL);
+	}
+	policy_free(means.policy);
 }
 
 int main(void)
@@ -236,6 +276,7 @@ int main(void)
 		cmocka_unit_test(damage_is_found),
 		cmocka_unit_test(ten_thousand_keys_are_found),
 		cmocka_unit_test(wherever_a_credential_stands),
+		cmocka_unit_test(too_many_credentials_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,6 +94,24 @@ static void the_first_that_fits_decides(void **state)
 	policy_file_free(file);
 }
 
+static void names_of_groups_fit_without_case(void **state)
+{
+	static const char *const groups[] = {"Finance", "finance", "FINANCE"};
+	struct policy_file *file =
+		parsed("rules:\n- {name: a, groups: [Finance], action: deny}\n");
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct policy_facts f = call_of("gpt-4o");
+		struct slice group = slice_of_string(groups[i]);
+
+		f.groups = &group;
+		f.ngroups = 1;
+		assert_decided(file, &f, "deny by a");
+	}
+	policy_file_free(file);
+}
+
 static void conditions_of_a_rule_all_hold(void **state)
 {
 	struct policy_file *file = parsed(
@@ -451,6 +469,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_that_fits_decides),
+		cmocka_unit_test(names_of_groups_fit_without_case),
 		cmocka_unit_test(conditions_of_a_rule_all_hold),
 		cmocka_unit_test(a_window_over_midnight_is_of_the_day_it_begins_on),
 		cmocka_unit_test(the_head_decides_what_it_can),

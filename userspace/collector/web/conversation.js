@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A conversation as both dialects have it (chat: messages; responses: items), in one form.
 
+// Whoever calls the service writes what he likes where a text or a list belongs.
+const plain = (value) => (typeof value === "string" ? value : value == null ? "" : JSON.stringify(value));
+const list = (value) => (Array.isArray(value) ? value : []);
+
 const parts = (content) => {
   if (content == null || content === "") return [];
   if (typeof content === "string") return [{ text: content }];
@@ -9,33 +13,34 @@ const parts = (content) => {
     if (typeof part === "string") return { text: part };
     if (typeof part?.text === "string") return { text: part.text };
     if (typeof part?.refusal === "string") return { text: part.refusal, note: "refusal" };
-    return { json: part, note: part?.type };
+    return { json: part, note: plain(part?.type) };
   });
 };
 
 const pretty = (text) => {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    return JSON.stringify(typeof text === "string" ? JSON.parse(text) : text ?? "", null, 2);
   } catch {
-    return String(text ?? "");
+    return text;
   }
 };
 
 // One message or item; call: { id, name, arguments } for a tool that is called.
 function entry(message) {
   if (message == null || typeof message !== "object") return { role: "user", parts: parts(String(message ?? "")), calls: [] };
-  const calls = (message.tool_calls || []).map((call) => ({ id: call.id, name: call.function?.name || call.custom?.name || call.type,
-    arguments: pretty(call.function?.arguments ?? call.custom?.input) }));
-  if (message.function_call) calls.push({ id: message.function_call.name, name: message.function_call.name, arguments: pretty(message.function_call.arguments) });
-  if (/_call$/.test(message.type || "")) {
-    calls.push({ id: message.call_id || message.id, name: message.name || message.type, arguments: pretty(message.arguments ?? message.input ?? "") });
-    if (message.output != null && message.type === "mcp_call") calls[calls.length - 1].result = [{ text: pretty(message.output) }];
+  const type = plain(message.type), called = message.function_call;
+  const calls = list(message.tool_calls).map((call) => ({ id: call?.id, name: plain(call?.function?.name || call?.custom?.name || call?.type),
+    arguments: pretty(call?.function?.arguments ?? call?.custom?.input) }));
+  if (called) calls.push({ id: called.name, name: plain(called.name), arguments: pretty(called.arguments) });
+  if (/_call$/.test(type)) {
+    calls.push({ id: message.call_id || message.id, name: plain(message.name) || type, arguments: pretty(message.arguments ?? message.input ?? "") });
+    if (message.output != null && type === "mcp_call") calls[calls.length - 1].result = [{ text: pretty(message.output) }];
     return { role: "assistant", parts: [], calls };
   }
-  const answers = message.tool_call_id || (/_call_output$/.test(message.type || "") ? message.call_id : null);
+  const answers = message.tool_call_id || (/_call_output$/.test(type) ? message.call_id : null);
   const said = parts(message.content ?? message.output ?? message.summary);
-  if (message.refusal) said.push({ text: message.refusal, note: "refusal" });
-  return { role: message.role || (answers ? "tool" : message.type) || "no role", name: message.name, answers, parts: said, calls };
+  if (message.refusal) said.push({ text: plain(message.refusal), note: "refusal" });
+  return { role: plain(message.role) || (answers ? "tool" : type) || "no role", name: plain(message.name), answers, parts: said, calls };
 }
 
 // What was sent, then what was answered, in order; results of tools stand with their calls.

@@ -22,10 +22,11 @@ const Call = ({ call }) => html`<div class="call"><div><h4><span class="icon">�
   <div><h4><span class="icon">↩</span> result</h4>${call.result ? call.result.map((part) => html`<${Part} part=${part}/>`) : html`<p class="quiet">none in this call</p>`}</div></div>`;
 
 const ICONS = { system: "§", developer: "§", user: "☺", assistant: "◆", tool: "⚙" };
+const icon = (role) => (Object.hasOwn(ICONS, role) ? ICONS[role] : "•"); // a client may call itself __proto__
 
 function Message({ message }) {
   return html`<article class="message ${message.role === "assistant" ? "assistant" : message.role === "user" ? "user" : "other"}">
-    <h3><span class="icon">${ICONS[message.role] || "•"}</span> ${line(message.role)} ${message.name && html`<span class="quiet">${line(message.name)}</span>`}${message.answer && html`<span class="tag">this answer</span>`}</h3>
+    <h3><span class="icon">${icon(message.role)}</span> ${line(message.role)} ${message.name && html`<span class="quiet">${line(message.name)}</span>`}${message.answer && html`<span class="tag">this answer</span>`}</h3>
     ${message.parts.map((part) => html`<${Part} part=${part}/>`)}
     ${message.calls.map((call) => html`<${Call} call=${call}/>`)}
     ${!message.parts.length && !message.calls.length && html`<p class="quiet">nothing</p>`}</article>`;
