@@ -160,9 +160,8 @@ static bool take_parameter(struct slice name, struct slice value, struct slice *
 	return true;
 }
 
-/* Reads what the query says of the call; stream: of realtime, which has no body that names a model. False
- * when readers may differ in what that is. */
-static bool read_query(struct slice query, bool stream, struct operation_match *m)
+/* Reads what the query says of the call. False when readers may differ in what that is. */
+static bool read_query(struct slice query, struct operation_match *m)
 {
 	bool good = true;
 
@@ -177,7 +176,8 @@ static bool read_query(struct slice query, bool stream, struct operation_match *
 		if (is_named(name, SLICE("api-version")))
 			good = take_parameter(name, value, &m->api_version);
 		/* To all others it says nothing: the model is in the path, or in the body. */
-		else if (stream && is_named(name, SLICE("deployment")))
+		else if (m->operation->id == OPERATION_REALTIME &&
+			 is_named(name, SLICE("deployment")))
 			good = take_parameter(name, value, &m->deployment);
 	}
 	return good;
@@ -205,8 +205,10 @@ void operation_match(enum config_provider provider, struct slice method, struct 
 	if (i == sizeof(operations) / sizeof(operations[0]))
 		return;
 	m->operation = &operations[i];
-	m->canonical = read_query(query,
-		m->operation->id == OPERATION_REALTIME && slice_equal(method, SLICE("GET")), m);
+	m->canonical = read_query(query, m);
+	/* Of the stream alone: what makes sessions and secrets has a body that says the model. */
+	if (m->operation->id == OPERATION_REALTIME && !slice_equal(method, SLICE("GET")))
+		m->deployment = SLICE_NONE;
 	if (!m->canonical)
 		m->operation = NULL;
 }
