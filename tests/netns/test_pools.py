@@ -334,7 +334,7 @@ def test_a_dead_key_takes_its_backend_out_and_shouts(regions, pool, prompt):
         answered(gate, f"{prompt} {i}")
     assert regions.east.count() == 1
     assert state(gate, "east", "") == "open"
-    assert "refuses the key in" in gate.daemon.log()
+    assert "backend east refuses credential east" in gate.daemon.log()
     assert KEY not in gate.daemon.log()
 
 
