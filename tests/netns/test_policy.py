@@ -130,6 +130,8 @@ def test_others_pass_and_a_shadow_is_told(gate, client, prompt):
     ({"tools": [{"type": "mcp"}], "store": False}, False),
     ({"tools": [{"type": "web_search"}]}, False),
     ({"tools": [{"type": "function", "name": "f"}, {"type": "shell"}], "store": True}, True),
+    ({"prompt": {"id": "pmpt_1"}}, True),  # its tools are known to the service alone
+    ({"prompt": {"id": "pmpt_1"}, "store": False}, False),
 ])
 def test_what_responses_may_use(gate, client, fields, denied):
     got = client.call(OPENAI, "/v1/responses", json.dumps({"model": "gpt-4", "input": "x", **fields}))

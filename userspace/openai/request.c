@@ -274,6 +274,10 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_DATA_SOURCES:
 		r->facts.data_sources = true;
 		break;
+	case NODE_PROMPT:
+		if (r->operation->family == FAMILY_RESPONSES && v->type != JSON_NULL)
+			r->facts.stored_prompt = true;
+		break;
 	default:
 		break;
 	}

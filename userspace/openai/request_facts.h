@@ -30,6 +30,8 @@ struct request_facts {
 	enum request_flag include_usage;  /* of stream_options */
 	bool stream_options;		  /* the key is there, whatever its value */
 	bool data_sources;		  /* likewise */
+	bool stored_prompt; /* of Responses: it names one that the service keeps, with a model and
+			     * tools of its own */
 	struct request_number max_tokens; /* max_completion_tokens, max_output_tokens, or the older
 					   * max_tokens, over which they win */
 	struct request_number temperature, top_p, n;

@@ -54,6 +54,7 @@ void call_body(struct policy_facts *f, const struct request_facts *request, uint
 	}
 	f->body = request->readable ? RULE_BODY_READ : RULE_BODY_UNREADABLE;
 	f->model = request->model;
+	f->stored_prompt = request->stored_prompt;
 	f->stream = request->stream == REQUEST_TRUE;
 	f->background = request->background == REQUEST_TRUE;
 	/* Responses are stored unless the client says otherwise. */

@@ -36,8 +36,12 @@ enum fit condition_body(const struct policy_facts *f)
 
 enum fit condition_model(const struct policy_facts *f, struct slice *model)
 {
+	enum fit known = condition_body(f);
+
 	*model = f->deployment.len ? f->deployment : f->model;
-	return f->deployment.len ? FIT_YES : condition_body(f);
+	if (f->deployment.len)
+		return FIT_YES;
+	return known == FIT_YES && f->stored_prompt && !f->model.len ? FIT_NEVER : known;
 }
 
 static int put_text(struct buf *out, struct slice text)
@@ -300,7 +304,7 @@ static enum fit tools_fit(const struct rule *r, const struct policy_facts *f)
 	for (size_t i = 0; known == FIT_YES && i < r->ntools; i++)
 		if (f->tools >> r->tools[i] & 1)
 			return FIT_YES;
-	return known == FIT_YES ? FIT_NO : known;
+	return known != FIT_YES ? known : f->stored_prompt ? FIT_NEVER : FIT_NO;
 }
 
 static int tools_found(const struct policy_facts *f, struct buf *out)

@@ -31,6 +31,7 @@ struct policy_facts {
 	uint64_t size;	 /* so far, and at least */
 	bool size_final; /* it is all of it */
 	struct slice model;
+	bool stored_prompt; /* what is not said here, of model and tools, the service has stored */
 	bool stream, store, background;
 	bool output_given;
 	uint64_t output; /* the most tokens that the answer may have, of all choices together */

@@ -231,7 +231,9 @@ bool policy_hides(const struct policy *p)
 static enum fit fit_of(const struct policy *p, size_t i, const struct policy_facts *f)
 {
 	bool sure = p->sure.words[i / 64] >> (i % 64) & 1;
-	enum fit indexed = sure ? FIT_YES : condition_body(f);
+	struct slice model;
+	/* Of what is indexed the model alone may not be known. */
+	enum fit indexed = sure ? FIT_YES : condition_model(f, &model);
 	enum fit rest = condition_all(&p->set->rules[i], f, false);
 
 	return rest < indexed ? rest : indexed;

@@ -157,6 +157,25 @@ static void what_is_not_of_the_family_is_not_its_messages(void **state)
 	request_reader_free(r);
 }
 
+static void a_stored_prompt_is_told(void **state)
+{
+	static const struct {
+		const char *body;
+		bool stored;
+	} cases[] = {{"{\"prompt\":{\"id\":\"pmpt_1\"},\"input\":\"x\"}", true},
+		{"{\"prompt\":\"pmpt_1\"}", true}, {"{\"prompt\":null}", false},
+		{"{\"input\":[{\"prompt\":{}}]}", false}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct request_reader *r = request(&responses, 1000, cases[i].body, SIZE_MAX);
+
+		if (request_reader_facts(r)->stored_prompt != cases[i].stored)
+			fail_msg("%s", cases[i].body);
+		request_reader_free(r);
+	}
+}
+
 static void what_an_mcp_server_is_called_with_is_not_kept(void **state)
 {
 	static const char body[] =
@@ -448,6 +467,7 @@ int main(void)
 		cmocka_unit_test(input_and_instructions_make_one_list),
 		cmocka_unit_test(instructions_have_a_part_of_what_is_kept),
 		cmocka_unit_test(what_is_not_of_the_family_is_not_its_messages),
+		cmocka_unit_test(a_stored_prompt_is_told),
 		cmocka_unit_test(what_an_mcp_server_is_called_with_is_not_kept),
 		cmocka_unit_test(embeddings_are_estimated_by_texts_and_by_numbers_of_tokens),
 		cmocka_unit_test(a_response_is_read_in_pieces_of_any_size),

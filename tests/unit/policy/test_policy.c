@@ -465,11 +465,41 @@ static void texts_of_any_length_are_compared(void **state)
 	policy_file_free(file);
 }
 
+/* What the service has stored of a call is as unknown as what is not read. */
+static void a_stored_prompt_may_have_any_model_and_tools(void **state)
+{
+	struct policy_file *file = parsed("default: {action: deny}\n"
+					  "rules:\n"
+					  "- {name: b, models: [o1], action: deny}\n"
+					  "- {name: t, tools: [mcp], action: deny}\n"
+					  "- {name: a, models: [gpt], action: allow}\n");
+	struct policy_facts f = call_of("gpt");
+
+	(void)state;
+	assert_decided(file, &f, "allow by a");
+	f.stored_prompt = true;
+	assert_decided(file, &f, "deny by t?");
+	f.tools = 1u << REQUEST_TOOL_MCP;
+	assert_decided(file, &f, "deny by t");
+	f.model = SLICE_NONE;
+	assert_decided(file, &f, "deny by b?");
+	policy_file_free(file);
+	file = parsed("default: {action: deny}\nrules: [{name: a, models: [gpt], action: allow}]\n");
+	assert_decided(file, &f, "deny by default");
+	f.model = SLICE("gpt");
+	assert_decided(file, &f, "allow by a");
+	f.model = SLICE_NONE;
+	f.deployment = SLICE("gpt");
+	assert_decided(file, &f, "allow by a");
+	policy_file_free(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_that_fits_decides),
 		cmocka_unit_test(names_of_groups_fit_without_case),
+		cmocka_unit_test(a_stored_prompt_may_have_any_model_and_tools),
 		cmocka_unit_test(conditions_of_a_rule_all_hold),
 		cmocka_unit_test(a_window_over_midnight_is_of_the_day_it_begins_on),
 		cmocka_unit_test(the_head_decides_what_it_can),
