@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Configured backends: where calls go, with which key, and where that key is not."""
 
+import gzip
 import json
 import os
 import stat
@@ -178,6 +179,15 @@ def test_an_error_that_cannot_be_looked_into_does_not_pass(gate, client, origin,
     got = client.chat(AZURE, prompt, headers={**headers, "Accept-Encoding": "gzip, br"})
     assert got.status == 502
     assert origin.request("coded").all("accept-encoding") == ["identity"]
+    assert gate.event(prompt)["error.type"] == "response_unreadable"
+
+
+def test_every_coding_of_an_error_counts(gate, lab, client, prompt):
+    said = gzip.compress(b'{"error":{"message":"Bad key %b."}}' % ROGUE_KEY.encode())
+    answer = (b"HTTP/1.1 401 No\r\nContent-Encoding: identity\r\nContent-Encoding: gzip\r\n"
+              b"Content-Length: %d\r\n\r\n%b" % (len(said), said))
+    with rogue_origin(lab, ROGUE, lambda *_: answer):
+        assert client.chat(ROGUE, prompt).status == 502
     assert gate.event(prompt)["error.type"] == "response_unreadable"
 
 

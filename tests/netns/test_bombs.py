@@ -186,3 +186,14 @@ def test_streams(lab, gate, client, prompt, name):
 
     with rogue_origin(lab, ROGUE, lambda head, body: answer):
         under_fire(gate, client, prompt, fire)
+
+
+def test_a_body_until_close_whose_end_comes_before_it_is_read(lab, gate, client):
+    """The end waits for its turn, as the rest of the body does."""
+    text = b'{"choices":[' + b"{}," * 300_000 + b"{}]}"
+    answer = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\n" +
+              gzip.compress(text, 9))
+    assert len(answer) < 1300
+    with rogue_origin(lab, ROGUE, lambda head, body: answer, corked=True):
+        got = client.chat(ROGUE, "until close", headers={"Accept-Encoding": "gzip"})
+    assert gzip.decompress(got.body) == text

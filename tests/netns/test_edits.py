@@ -37,6 +37,16 @@ def test_a_model_that_refuses_the_edit_is_asked_as_the_client_wrote(gate, client
     assert gate.counters()["request.edit_refused"] == before + 1
 
 
+def test_what_is_refused_in_any_case_says_nothing_of_the_edit(gate, client, origin, prompt):
+    """Nobody keeps the usage of others from being asked for."""
+    target = azure_path("gpt-shared")
+    body = chat_body(prompt, stream=True, stream_options={"include_usage": False})
+    assert call(client, target, body, **{"x-test-strict": "1"}).status == 400
+    assert call(client, target, chat_body(prompt + " other", stream=True)).status == 200
+    assert gate.event(prompt + " other")["gen_ai.usage.source"] == "provider"
+    assert len(origin.requests("edit")) == 3
+
+
 def test_another_version_of_it_is_another_model(gate, client, origin, prompt):
     for version in ("2024-10-21", "2025-01-01-preview"):
         target = azure_path("gpt-stricter", version=version)

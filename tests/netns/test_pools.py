@@ -194,6 +194,46 @@ def test_a_key_that_is_not_for_files_is_one_for_models(regions, pool, prompt, st
     assert state(gate, "east", "") == state(gate, "east") == "closed"
 
 
+@pytest.mark.parametrize("target, model", [
+    ("/openai/v1/embeddings", "gpt-4o"), ("/openai/v1/responses", "gpt-4o"),
+    ("/openai/v1/chat/completions?deployment=gpt-4o", "invented"),
+], ids=["embeddings", "responses", "query"])
+def test_a_model_that_is_not_for_a_call_is_one_for_others(regions, pool, prompt, target, model):
+    regions.east.meets(status=403)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    gate.caller.call(POOL, target, json.dumps({"model": model, "input": prompt}))
+    regions.east.meets()
+    assert answered(gate, prompt).header("x-ms-region") == "east"
+
+
+@pytest.mark.parametrize("answer", [{"status": 408}, {"answer": "none"}], ids=["408", "close"])
+def test_a_client_that_is_slow_takes_nobody_out(regions, pool, prompt, answer):
+    """A backend that has waited for it in vain is no worse for others."""
+    regions.east.meets(early=1, **answer)
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 1})
+    target = azure_path("gpt-4o", "chat/completions")
+    with gate.caller.tls(POOL) as slow:
+        slow.send(f"POST {target} HTTP/1.1\r\nHost: {POOL}\r\napi-key: k\r\nContent-Length: 600000\r\n\r\n"
+                  '{"stream":false,"messages":[{"role":"user","content":"' + "x" * 100_000)
+        if "status" in answer:
+            assert slow.head()[0] == 408
+        else:
+            wait_for(lambda: gate.counters()["backend.turned"], "another try")
+    assert gate.counters()["backend.out"] == 0
+    regions.east.meets()
+    assert answered(gate, prompt).header("x-ms-region") == "east"
+
+
+def test_what_one_makes_of_an_edit_says_nothing_of_another(regions, pool, prompt):
+    regions.east.meets(strict=1)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    answered(gate, f"{prompt} refused", fields={"stream": True})
+    assert gate.event(f"{prompt} refused")["gen_ai.usage.source"] == "estimated"
+    regions.east.meets(status=429)
+    answered(gate, f"{prompt} elsewhere", fields={"stream": True})
+    assert gate.event(f"{prompt} elsewhere")["gen_ai.usage.source"] == "provider"
+
+
 def test_what_belongs_to_the_clients_key_goes_with_it(regions, pool, prompt):
     gate = pool(of=("east",))
     answered(gate, prompt, headers={"OpenAI-Organization": "org-1", "openai-project": "p", "x-mine": "1"})
@@ -294,7 +334,7 @@ def test_a_dead_key_takes_its_backend_out_and_shouts(regions, pool, prompt):
         answered(gate, f"{prompt} {i}")
     assert regions.east.count() == 1
     assert state(gate, "east", "") == "open"
-    assert "refuses the key in" in gate.daemon.log()
+    assert "backend east refuses credential east" in gate.daemon.log()
     assert KEY not in gate.daemon.log()
 
 
@@ -469,6 +509,13 @@ def test_a_deployment_has_another_name_elsewhere(regions, pool, prompt, stream):
                           "&also=gpt-4o")
     assert got.json()["messages"] == sent.json()["messages"]
     assert gate.event(prompt)["azure.deployment"] == "gpt-4o"
+
+
+def test_a_deployment_in_the_query_has_another_name_elsewhere(regions, pool, prompt):
+    gate = pool(of=("west",), west=MAPS)
+    gate.caller.call(POOL, "/openai/realtime?api-version=2024-10-21&deployment=gpt-4o", method="GET")
+    assert regions.west.origin.request().target == (
+        "/openai/realtime?api-version=2024-06-01&deployment=gpt-4o-of-west")
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])

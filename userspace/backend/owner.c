@@ -18,10 +18,20 @@ static bool owner_is(const struct standing_owner *owner, uint64_t key, uint64_t 
 	       (atomic_load_explicit(&owner->check, memory_order_relaxed) ^ *value) == key;
 }
 
-void owner_learn(
-	struct standing *standing, struct slice id, struct slice backend, uint64_t now_s)
+/* The member that the value is of; -1: none. */
+static int member_of(const struct pool *pool, uint64_t value)
 {
-	uint64_t key = standing_hash(id), value = value_of(backend, now_s), oldest_s = UINT64_MAX;
+	for (unsigned member = 0; member < pool->n; member++)
+		if (value_of(pool->members[member].name, value) == value)
+			return (int)member;
+	return -1;
+}
+
+void owner_learn(struct standing *standing, struct slice id, const struct pool *pool, int member,
+	uint64_t now_s)
+{
+	uint64_t key = standing_hash(id), oldest_s = UINT64_MAX;
+	uint64_t value = value_of(pool->members[member].name, now_s);
 	struct standing_owner *to = NULL;
 
 	for (unsigned i = 0; i < OWNER_PLACES; i++) {
@@ -29,6 +39,10 @@ void owner_learn(
 		uint64_t had, age_s;
 
 		if (owner_is(owner, key, &had)) {
+			int keeper = member_of(pool, had);
+
+			if (keeper >= 0 && keeper != member)
+				return;
 			to = owner;
 			break;
 		}
@@ -46,12 +60,9 @@ int owner_find(const struct standing *standing, struct slice id, const struct po
 {
 	uint64_t key = standing_hash(id), value;
 
-	for (unsigned i = 0; i < OWNER_PLACES; i++) {
-		if (!owner_is(standing_owner(standing, key + i), key, &value))
-			continue;
-		for (unsigned member = 0; member < pool->n; member++)
-			if (value_of(pool->members[member].name, value) == value)
-				return (int)member;
-	}
+	for (unsigned i = 0; i < OWNER_PLACES; i++)
+		if (owner_is(standing_owner(standing, key + i), key, &value) &&
+			member_of(pool, value) >= 0)
+			return member_of(pool, value);
 	return -1;
 }

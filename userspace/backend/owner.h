@@ -11,9 +11,11 @@
 #include "backend/pool.h"
 #include "backend/standing.h"
 
-/* The backend has said the name. now_s: CLOCK_MONOTONIC, for what is forgotten first. */
-void owner_learn(
-	struct standing *standing, struct slice id, struct slice backend, uint64_t now_s);
+/* That member of the pool has said the name. Another one that said it first keeps it: an answer repeats
+ * what its caller wrote (metadata, instructions), who could take from others what they keep. now_s:
+ * CLOCK_MONOTONIC, for what is forgotten first. */
+void owner_learn(struct standing *standing, struct slice id, const struct pool *pool, int member,
+	uint64_t now_s);
 /* The member of the pool that keeps it; -1: nobody knows, or none of them. */
 int owner_find(const struct standing *standing, struct slice id, const struct pool *pool);
 

@@ -134,7 +134,7 @@ void multipart_free(struct multipart *m)
 static const char *read_disposition(struct slice value, struct multipart_part *part)
 {
 	size_t len = slice_index(value, ';');
-	struct slice rest = slice_after(value, len), name, found;
+	struct slice rest = slice_after(value, len), name, found, extended = SLICE_NONE;
 
 	if (!slice_equal_nocase(slice_trim(slice_first(value, len)), SLICE("form-data")))
 		return "part of a form that is none";
@@ -149,7 +149,11 @@ static const char *read_disposition(struct slice value, struct multipart_part *p
 			part->name = found;
 		else if (is_file)
 			part->file_name = found;
+		else if (slice_equal_nocase(name, SLICE("filename*")))
+			extended = found; /* beside the other, or alone (RFC 7578 forbids it) */
 	}
+	if (!part->file_name.data)
+		part->file_name = extended;
 	return rest.len || !part->name.len ? "part of a form without a name" : NULL;
 }
 

@@ -5,11 +5,20 @@
 
 static const char name[] = "data:";
 
+/* Bytes that are searched for the one end of a line before the other: where all lines end alike, to
+ * search all of the part for the other one at each line would be quadratic. */
+#define WINDOW 256
+
 static size_t line_len(struct slice part)
 {
-	size_t lf = slice_index(part, '\n');
+	for (size_t at = 0; at < part.len; at += WINDOW) {
+		struct slice window = slice_first(slice_after(part, at), WINDOW);
+		size_t len = slice_index(slice_first(window, slice_index(window, '\n')), '\r');
 
-	return slice_index(slice_first(part, lf), '\r');
+		if (len < window.len)
+			return at + len;
+	}
+	return part.len;
 }
 
 static void take_name(struct sse_data *s, char c)

@@ -206,6 +206,9 @@ void operation_match(enum config_provider provider, struct slice method, struct 
 		return;
 	m->operation = &operations[i];
 	m->canonical = read_query(query, m);
+	/* Of the stream alone: what makes sessions and secrets has a body that says the model. */
+	if (m->operation->id == OPERATION_REALTIME && !slice_equal(method, SLICE("GET")))
+		m->deployment = SLICE_NONE;
 	if (!m->canonical)
 		m->operation = NULL;
 }

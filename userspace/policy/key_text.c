@@ -131,6 +131,18 @@ static bool read_number(struct slice text, uint64_t *number)
 	return true;
 }
 
+/* The text does not end in a NUL, and so not even strndup may read it. */
+static char *copy_name(struct slice name)
+{
+	char *copy = malloc(name.len + 1);
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, name.data, name.len);
+	copy[name.len] = '\0';
+	return copy;
+}
+
 static bool read_groups(struct slice text, char *groups[KEY_GROUPS], size_t *n)
 {
 	*n = 0;
@@ -142,7 +154,7 @@ static bool read_groups(struct slice text, char *groups[KEY_GROUPS], size_t *n)
 
 		if (*n == KEY_GROUPS || !key_name_fits(group))
 			return false;
-		groups[*n] = strndup(group.data, group.len);
+		groups[*n] = copy_name(group);
 		if (!groups[(*n)++])
 			return false;
 		text = slice_after(text, len + 1);

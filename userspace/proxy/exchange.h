@@ -25,11 +25,14 @@ enum exchange_answer {
 	ANSWER_MARKED, /* its stream has said that it is over: what follows waits in tail */
 };
 
+#define EXCHANGE_KIND 512 /* bytes, with a NUL; of a longer name the beginning counts */
+
 /* Which backends of its pool an exchange has asked, and what the last one has said. */
 struct exchange_pool {
 	const struct pool_entry *entry; /* NULL: the origin that the client named */
 	uint64_t tried;			/* one bit for each member */
 	struct choice choice;		/* the last one; member -1: none yet */
+	char kind[EXCHANGE_KIND];	/* what it was chosen for, and what came of it is known for */
 	bool open;			/* what came of it is not recorded yet … */
 	enum backend_outcome outcome;	/* … and this is what was */
 	enum backend_outcome says;	/* what the status of its answer says */
@@ -218,7 +221,7 @@ uint64_t exchange_settle_edit(struct exchange *exchange);
 /* The answer: whether it may be an error about the edit; that it is none; whether what is held of
  * it, which is whole, is. */
 bool exchange_judges(const struct exchange *exchange, const struct head *head);
-void exchange_edit_taken(struct exchange *exchange);
+void exchange_edit_succeeded(struct exchange *exchange);
 bool exchange_edit_was_refused(struct exchange *exchange);
 
 /* exchange_response.c: the user of slots, and the composition of our own answers. */

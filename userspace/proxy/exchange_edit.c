@@ -97,14 +97,21 @@ bool exchange_judges(const struct exchange *ex, const struct head *head)
 	       (head->status == 400 || head->status == 422);
 }
 
-void exchange_edit_taken(struct exchange *ex)
+static void exchange_remember_edit(struct exchange *ex, enum edit_known known)
 {
-	struct edit_model model;
+	struct edit_model model = exchange_model(ex);
 
-	if (ex->attempt.edit != ATTEMPT_EDITED || ex->edit_known == EDIT_TAKEN)
-		return;
-	model = exchange_model(ex);
-	edit_memory_set(&ex->worker->edits, &model, EDIT_TAKEN);
+	edit_memory_set(&ex->worker->edits, &model, known);
+}
+
+/* Only a success says that it was the edit that was refused: whoever sends what is refused in any case
+ * would else keep the usage of others from being asked for. */
+void exchange_edit_succeeded(struct exchange *ex)
+{
+	if (ex->attempt.edit == ATTEMPT_EDITED && ex->edit_known != EDIT_TAKEN)
+		exchange_remember_edit(ex, EDIT_TAKEN);
+	else if (ex->tries > 1 && ex->tried[ex->tries - 2].left == ATTEMPT_EDIT_REFUSED)
+		exchange_remember_edit(ex, EDIT_REFUSED);
 }
 
 static bool names(struct slice body, struct slice word)
@@ -116,13 +123,13 @@ static bool names(struct slice body, struct slice word)
 bool exchange_edit_was_refused(struct exchange *ex)
 {
 	struct slice body = buf_slice(&ex->attempt.hold.body);
-	struct edit_model model;
 
 	if (body.len > EDIT_ERROR_MAX ||
 		(!names(body, SLICE("stream_options")) && !names(body, SLICE("include_usage"))))
 		return false;
-	model = exchange_model(ex);
-	edit_memory_set(&ex->worker->edits, &model, EDIT_REFUSED);
+	/* Where none follows, the client's own next try is to go without. */
+	if (ex->tries >= ex->worker->config->origin.attempts_max)
+		exchange_remember_edit(ex, EDIT_REFUSED);
 	ex->edit_known = EDIT_REFUSED;
 	counter_add(ex->worker->counters, COUNTER_EDIT_REFUSED, 1);
 	return true;

@@ -54,6 +54,13 @@ int exchange_map_target(const struct exchange *ex, struct buf *out)
 		mapped(backend->models, backend->nmodels, ex->match.deployment));
 	list[1] = renamed_of(ex, path, ex->match.api_version,
 		mapped(backend->api_versions, backend->napi_versions, ex->match.api_version));
+	/* Where both stand in the query, in any order. */
+	if (list[1].offset < list[0].offset) {
+		struct renamed first = list[1];
+
+		list[1] = list[0];
+		list[0] = first;
+	}
 	for (int i = 0; i < 2 && !error; i++) {
 		if (!list[i].to.len)
 			continue;

@@ -27,15 +27,28 @@ static struct slice exchange_deployment(const struct exchange *ex)
 	return reader_request_facts(ex->request.reader)->model;
 }
 
-/* What the outcome is remembered by. Without a model it is the kind of the call: a key may be good for
- * one and not for another, and whoever makes calls that fail takes out no others. */
+/* What the outcome is remembered by: of chats the model, of all else the name of the operation before it.
+ * A key, or a model, may be good for one and not for another, and whoever makes calls that are refused
+ * (embeddings of a model for chats) takes out no others. No name that a client invents is another's. */
+static void exchange_set_kind(struct exchange *ex)
+{
+	const struct operation *operation = ex->match.operation;
+	struct slice deployment = slice_first(exchange_deployment(ex), EXCHANGE_KIND / 2);
+	bool plain = operation && operation->id == OPERATION_CHAT && deployment.len &&
+		     slice_index(deployment, ' ') == deployment.len;
+
+	if (!deployment.len)
+		deployment = SLICE("*");
+	snprintf(ex->pool.kind, sizeof(ex->pool.kind), "%s%s%.*s",
+		plain	    ? ""
+		: operation ? operation->name
+			    : "other",
+		plain ? "" : " ", SLICE_ARG(deployment));
+}
+
 static struct slice exchange_kind(const struct exchange *ex)
 {
-	struct slice deployment = exchange_deployment(ex);
-
-	if (deployment.len)
-		return deployment;
-	return ex->match.operation ? slice_of_string(ex->match.operation->path) : SLICE("other");
+	return slice_of_string(ex->pool.kind);
 }
 
 static bool exchange_has_others(const struct exchange *ex)
@@ -144,7 +157,7 @@ static void exchange_learn(void *context, struct slice id)
 	if (hash == ex->pool.learned)
 		return;
 	ex->pool.learned = hash;
-	owner_learn(ex->worker->standing, id, slice_of_string(ex->backend->name),
+	owner_learn(ex->worker->standing, id, &ex->pool.entry->pool, ex->pool.choice.member,
 		clock_monotonic_ns() / NS_PER_S);
 }
 
@@ -159,7 +172,6 @@ bool exchange_choose_backend(struct exchange *ex)
 	struct exchange_pool *pool = &ex->pool;
 	uint64_t now = clock_monotonic_ns();
 	struct choice_query query = {
-		.deployment = exchange_kind(ex),
 		.random = worker_random(ex->worker),
 		.careful = !exchange_is_harmless(ex),
 	};
@@ -167,6 +179,8 @@ bool exchange_choose_backend(struct exchange *ex)
 
 	if (!pool->entry)
 		return true;
+	exchange_set_kind(ex);
+	query.deployment = exchange_kind(ex);
 	if (!pool->tried) {
 		budget_earn(standing_budget(ex->worker->standing, pool->entry->pool.name),
 			pool->entry->pool.retry_percent, now);
@@ -251,6 +265,13 @@ static void exchange_tell_backend(struct exchange *ex, enum backend_outcome outc
 	recorder_record(ex->worker->recorder, &event, NULL);
 }
 
+/* A backend that gives up a request of which it has not got all may have waited for its client in vain:
+ * who is slow on purpose takes out no backend. */
+static bool exchange_client_owes(const struct exchange *ex)
+{
+	return ex->phase == EXCHANGE_SENDING && ex->owed.side == ENDING_BY_CLIENT;
+}
+
 void exchange_backend_outcome(struct exchange *ex, enum backend_outcome outcome)
 {
 	struct exchange_pool *pool = &ex->pool;
@@ -262,6 +283,8 @@ void exchange_backend_outcome(struct exchange *ex, enum backend_outcome outcome)
 	/* An answer that was begun, and is lost, is told once more. */
 	if (!pool->open && !(failed && pool->outcome == BACKEND_ANSWERED))
 		return;
+	if (outcome == BACKEND_LOST && exchange_client_owes(ex))
+		outcome = BACKEND_NONE;
 	choice.probe = choice.probe && pool->open;
 	pool->open = false;
 	pool->outcome = outcome;
@@ -339,6 +362,7 @@ bool exchange_turn_away(struct exchange *ex, enum backend_outcome outcome)
 		return false;
 	ex->attempt.record->outcome = outcome;
 	counter_add(ex->worker->counters, COUNTER_BACKEND_TURNED, 1);
+	ex->edit_known = EDIT_UNKNOWN; /* what the last one makes of it says nothing of this one */
 	exchange_try_again(ex, ATTEMPT_ELSEWHERE);
 	return true;
 }
@@ -360,6 +384,8 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 		reading_field(&pool->reading, head->headers[i].name, head->headers[i].value, now_s);
 	pool->says = outcome_of_status(
 		head->status, ex->credential.kind == CREDENTIAL_OURS, ex->match.operation);
+	if (head->status == 408 && exchange_client_owes(ex))
+		pool->says = BACKEND_ANSWERED;
 	/* Who invents names of deployments gets no place for them. */
 	if (pool->says == BACKEND_ANSWERED && head->status >= 300)
 		pool->has_reading = false;

@@ -133,11 +133,13 @@ static int exchange_hand_over_head(struct exchange *ex, const struct head *head)
  * not asked for, and nobody looks into it. */
 static bool exchange_mask_error(struct exchange *ex, const struct head *head)
 {
-	const struct header *coding = head_find(head, SLICE("content-encoding"));
+	bool coded = false;
 
+	for (size_t i = 0; i < head->nheaders; i++)
+		coded |= slice_equal_nocase(head->headers[i].name, SLICE("content-encoding")) &&
+			 !slice_equal_nocase(head->headers[i].value, SLICE("identity"));
 	ex->mask = head->status >= 300 ? ex->credential.secret : NULL;
-	return !ex->mask || !coding || head->framing == HEAD_NO_BODY ||
-	       slice_equal_nocase(coding->value, SLICE("identity"));
+	return !ex->mask || !coded || head->framing == HEAD_NO_BODY;
 }
 
 /* This try answers: what has come of its response goes to the client. 0, or -ECANCELED: the
@@ -154,7 +156,7 @@ static int exchange_answer(struct exchange *ex)
 		return -ECANCELED;
 	}
 	if (head->status <= 299)
-		exchange_edit_taken(ex);
+		exchange_edit_succeeded(ex);
 	if (exchange_request_is_whole(ex))
 		replay_close(&ex->replay);
 	/* What is added from now on could not be hidden from the client. */

@@ -220,7 +220,9 @@ void upstream_h1_readable(struct upstream_h1 *h1)
 		total += (size_t)got;
 		if (h1_read_input(h1, slice_of(h1->scratch, (size_t)got)))
 			return;
-		if (h1->state != UPSTREAM_H1_ASKED || !stream_has_pending(h1->stream))
+		/* The end of the input is not to be told either while there is no room. */
+		if (h1->state != UPSTREAM_H1_ASKED || !stream_has_pending(h1->stream) ||
+			!h1->slot.handler->response.room(h1->slot.user))
 			break;
 	}
 	h1_turn(h1);

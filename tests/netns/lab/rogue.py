@@ -11,9 +11,10 @@ from . import network
 
 
 @contextlib.contextmanager
-def rogue_origin(lab, host, respond):
+def rogue_origin(lab, host, respond, corked=False):
     """A TLS server with a good certificate for `host`: respond(request head and body) gives the
-    bytes of each answer, or its pieces one after the other, after which the connection is closed."""
+    bytes of each answer, or its pieces one after the other, after which the connection is closed;
+    corked: with its end in one segment."""
     lab.add_host(host, network.PLAIN)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # the first that comes is the answer
@@ -42,6 +43,7 @@ def rogue_origin(lab, host, respond):
             stream.settimeout(60)
             if request := read_request(stream):
                 answer = respond(*request)
+                stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(corked))
                 for piece in [answer] if isinstance(answer, bytes) else answer:
                     stream.sendall(piece)
                 stream.unwrap()

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "backend/id_scan.h"
 #include "backend/owner.h"
@@ -61,8 +62,30 @@ static void test_the_length_of_a_name(void **state)
 	assert_string_equal(found.text, "");
 }
 
+/* A search that passed over the same bytes again would take hours. */
+static void test_the_work_is_linear(void **state)
+{
+	const size_t len = 16 << 20;
+	char *text = malloc(len);
+	struct id_scan scan = {.len = 0};
+	struct found found = {""};
+
+	(void)state;
+	for (size_t at = 0; at < len; at += 2)
+		memcpy(text + at, "\\n", 2);
+	id_scan_feed(&scan, SLICE("\""), take, &found);
+	id_scan_feed(&scan, slice_of(text, len), take, &found);
+	id_scan_feed(&scan, SLICE("\",\"file-12345678\""), take, &found);
+	assert_string_equal(found.text, "file-12345678 ");
+	free(text);
+}
+
 static const struct pool_member members[] = {{{"east", 4}, 1, 1}, {{"west", 4}, 1, 1}};
 static const struct pool pool = {.members = members, .n = 2};
+static const struct pool_member other_members[] = {{{"north", 5}, 1, 1}};
+static const struct pool other = {.members = other_members, .n = 1};
+
+enum { EAST, WEST };
 
 static void test_the_owner_is_found(void **state)
 {
@@ -70,14 +93,17 @@ static void test_the_owner_is_found(void **state)
 
 	(void)state;
 	assert_int_equal(owner_find(standing, SLICE("resp_1"), &pool), -1);
-	owner_learn(standing, SLICE("resp_1"), SLICE("east"), 5);
-	owner_learn(standing, SLICE("resp_2"), SLICE("west"), 5);
-	owner_learn(standing, SLICE("resp_3"), SLICE("north"), 5);
+	owner_learn(standing, SLICE("resp_1"), &pool, EAST, 5);
+	owner_learn(standing, SLICE("resp_2"), &pool, WEST, 5);
+	owner_learn(standing, SLICE("resp_3"), &other, 0, 5);
 	assert_int_equal(owner_find(standing, SLICE("resp_1"), &pool), 0);
 	assert_int_equal(owner_find(standing, SLICE("resp_2"), &pool), 1);
 	assert_int_equal(owner_find(standing, SLICE("resp_3"), &pool), -1); /* not of this pool */
-	owner_learn(standing, SLICE("resp_1"), SLICE("west"), 6);
-	assert_int_equal(owner_find(standing, SLICE("resp_1"), &pool), 1);
+	/* Who is made to repeat a name does not get what another one keeps; who is gone keeps nothing. */
+	owner_learn(standing, SLICE("resp_1"), &pool, WEST, 6);
+	assert_int_equal(owner_find(standing, SLICE("resp_1"), &pool), EAST);
+	owner_learn(standing, SLICE("resp_3"), &pool, WEST, 6);
+	assert_int_equal(owner_find(standing, SLICE("resp_3"), &pool), WEST);
 	standing_free(standing);
 }
 
@@ -90,7 +116,7 @@ static void test_what_was_learned_last_is_known(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3 * STANDING_OWNERS; i++) {
 		snprintf(name, sizeof(name), "resp_%u", i);
-		owner_learn(standing, slice_of_string(name), SLICE("east"), 10 + i / 1000);
+		owner_learn(standing, slice_of_string(name), &pool, EAST, 10 + i / 1000);
 		assert_int_equal(owner_find(standing, slice_of_string(name), &pool), 0);
 	}
 	for (unsigned i = 0; i < STANDING_OWNERS / 4; i++) {
@@ -106,6 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_are_found_in_pieces_of_any_size),
 		cmocka_unit_test(test_the_length_of_a_name),
+		cmocka_unit_test(test_the_work_is_linear),
 		cmocka_unit_test(test_the_owner_is_found),
 		cmocka_unit_test(test_what_was_learned_last_is_known),
 	};

@@ -69,6 +69,14 @@ static void parts_are_found_in_pieces_of_any_size(void **state)
 		"(model||:whisper-1)(file|a b.wav|audio/wav:\x01\xff\r\n--b-\r\n\r\r\n--b-2)");
 }
 
+/* As some clients write what is not ASCII, beside the other name or alone. */
+static void a_file_has_its_name_in_either_form(void **state)
+{
+	(void)state;
+	expect(SLICE(PART("name=a; filename=b; filename*=utf-8''b", "1") END), "(a|b|:1)");
+	expect(SLICE(PART("name=a; filename*=utf-8''b", "1") END), "(a|utf-8''b|:1)");
+}
+
 static void data_that_looks_like_a_delimiter_is_data(void **state)
 {
 	(void)state;
@@ -170,6 +178,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parts_are_found_in_pieces_of_any_size),
+		cmocka_unit_test(a_file_has_its_name_in_either_form),
 		cmocka_unit_test(data_that_looks_like_a_delimiter_is_data),
 		cmocka_unit_test(what_readers_may_understand_differently_is_refused),
 		cmocka_unit_test(fields_of_a_part_are_bounded),

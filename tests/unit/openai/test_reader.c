@@ -407,6 +407,33 @@ static void a_long_event_that_is_no_json_is_told(void **state)
 	reader_free(r);
 }
 
+/* The decoder gives up in the middle of the event. */
+static void a_long_event_may_expand_too_much(void **state)
+{
+	struct header fields[] = {{SLICE("content-type"), SLICE("text/event-stream")},
+		{SLICE("content-encoding"), SLICE("gzip")}};
+	struct head head = head_of(fields, 2);
+	struct buf body = repeated(SLICE(""), SLICE(":\r"), 8000000, SLICE("\n\ndata: [DONE]\n\n"));
+	struct buf packed = gzip(buf_slice(&body));
+
+	(void)state;
+	for (size_t step = 100; step < 100000; step *= 7) {
+		struct reader_options o = options;
+		struct reader *r;
+		struct outcome got;
+
+		o.hide_usage = false;
+		r = reader_open_response(&head, &o);
+		got = feed(r, buf_slice(&packed), step);
+		assert_false(response_reader_facts(reader_response(r))->readable);
+		assert_true(slice_equal(buf_slice(&got.passed), buf_slice(&packed)));
+		buf_free(&got.passed);
+		reader_free(r);
+	}
+	buf_free(&packed);
+	buf_free(&body);
+}
+
 /* ---- sound ---- */
 
 static void a_transcription_may_be_plain_text(void **state)
@@ -437,6 +464,33 @@ static void a_transcription_may_be_plain_text(void **state)
 	}
 }
 
+/* An empty name of a file is none to some services, which then read a prompt. */
+static void a_field_that_may_be_a_file_is_ambiguous(void **state)
+{
+	static const struct operation transcription = {.family = FAMILY_TRANSCRIPTION, .form = true};
+	static const char *const cases[] = {"name=\"prompt\"; filename=\"\"", "name=model; filename=m",
+		"name=\"prompt\"; filename*=utf-8''p", "name=\"Prompt\"; filename=\"\""};
+	struct header type = {SLICE("content-type"), SLICE("multipart/form-data; boundary=b")};
+	struct head head = head_of(&type, 1);
+	struct reader_options o = options;
+
+	(void)state;
+	o.operation = &transcription;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct reader *r = reader_open_request(&head, &o);
+		struct buf body = BUF_EMPTY;
+		struct outcome got;
+
+		buf_printf(&body, "--b\r\nContent-Disposition: form-data; %s\r\n\r\nx\r\n--b--\r\n", cases[i]);
+		got = feed(r, buf_slice(&body), 100);
+		assert_false(reader_request_facts(r)->readable);
+		assert_string_equal(reader_request_facts(r)->problem, "ambiguous key");
+		buf_free(&got.passed);
+		buf_free(&body);
+		reader_free(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,8 +502,10 @@ int main(void)
 		cmocka_unit_test(codings_that_hide_a_body_are_named),
 		cmocka_unit_test(the_usage_chunk_does_not_go_on),
 		cmocka_unit_test(a_transcription_may_be_plain_text),
+		cmocka_unit_test(a_field_that_may_be_a_file_is_ambiguous),
 		cmocka_unit_test(a_long_event_is_read_as_it_passes),
 		cmocka_unit_test(a_long_event_that_is_no_json_is_told),
+		cmocka_unit_test(a_long_event_may_expand_too_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
