@@ -310,7 +310,7 @@ def test_a_second_instance_is_refused(lab, gate, client, prompt):
 
 def test_children_end_with_the_daemon(gate):
     pids = children_of(gate.daemon.pid)
-    assert len(pids) == 5
+    assert len(pids) == 6  # two workers, signer, shipper, scout, keeper
     gate.stop()
     assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
 
