@@ -85,4 +85,10 @@ def test_no_call_fails(lab, regions, gate, dialect, trouble):
         lambda events: len(events) >= 160, lambda e: "many " in e.get("gen_ai.input.messages", ""))
     assert len(events) == 160
     assert {event["event.outcome"] for event in events} == {"success"}
-    assert sum(event["attempts"] for event in events) == regions.count()
+    # Of what an origin that is killed has taken, the last may be written down nowhere.
+    unknown = sum("status" not in made for event in events for made in json.loads(event.get("attempts.made", "[]")))
+    told = sum(event["attempts"] for event in events)
+    if trouble == "killed":
+        assert told - unknown <= regions.count() <= told
+    else:
+        assert told == regions.count()
