@@ -379,6 +379,22 @@ def test_a_region_is_killed_under_load(regions, pool):
     assert {e["event.outcome"] for e in events} == {"success"}
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+def test_a_client_that_leaves_when_another_backend_is_asked(regions, pool, prompt, reset):
+    """Who left is who is named, and the call that was begun for nobody ends."""
+    regions.east.meets(status=503)
+    regions.west.meets(delay_ms=60000)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    connection = gate.caller.tls(POOL)
+    connection.request("POST", azure_path(), POOL, {"api-key": "k"}, chat_body(prompt))
+    wait_for(lambda: regions.west.count(), "the second attempt")
+    connection.reset() if reset else connection.close()
+    event = gate.event(prompt)
+    assert (event["error.type"], event["attempts"], event["backend.name"]) == ("client_closed", 2, "west")
+    assert event["gen_ai.usage.source"] == "estimated" and event["gen_ai.usage.input_tokens"] > 0
+    assert state(gate, "west") == "closed"
+
+
 def test_attempts_are_counted_as_the_origins_saw_them(regions, pool):
     regions.east.meets(status=429, retry_after=1)
     regions.west.meets(status=500)
