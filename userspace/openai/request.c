@@ -496,9 +496,9 @@ int request_reader_feed(struct request_reader *r, struct slice piece)
 uint64_t request_reader_spent(struct request_reader *r)
 {
 	uint64_t spent = newest_spent(&r->newest) + r->messages.abridge.spent +
-			 r->tools.abridge.spent;
+			 r->tools.abridge.spent + r->instructions.abridge.spent;
 
-	r->messages.abridge.spent = r->tools.abridge.spent = 0;
+	r->messages.abridge.spent = r->tools.abridge.spent = r->instructions.abridge.spent = 0;
 	return spent;
 }
 

@@ -147,6 +147,32 @@ static void what_is_abridged_is_charged(void **state)
 	buf_free(&body);
 }
 
+static void so_is_what_is_abridged_of_instructions(void **state)
+{
+	static const struct operation responses = {.family = FAMILY_RESPONSES};
+	const struct reader_options large = {
+		.operation = &responses, .content_max = 4 * (1536 << 10), .expansion_max = 64};
+	char unit[300];
+	struct head head = head_of(NULL, 0);
+	struct buf body;
+	struct reader *r;
+	struct outcome o;
+
+	(void)state;
+	memset(unit, 'x', sizeof(unit));
+	memcpy(unit, ",\"", 2);
+	unit[sizeof(unit) - 1] = '"';
+	body = repeated(SLICE("{\"instructions\":[\"\""), slice_of(unit, sizeof(unit)), 12000,
+		SLICE("]}"));
+	r = reader_open_request(&head, &large);
+	o = feed(r, buf_slice(&body), 16384);
+	assert_true(reader_request_facts(r)->messages_truncated);
+	assert_true(o.work > 3 * (int64_t)buf_len(&body));
+	reader_free(r);
+	buf_free(&o.passed);
+	buf_free(&body);
+}
+
 static void what_expands_too_much_is_not_read(void **state)
 {
 	static const struct {
@@ -496,6 +522,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_compressed_body_is_decoded_turn_by_turn),
 		cmocka_unit_test(what_is_abridged_is_charged),
+		cmocka_unit_test(so_is_what_is_abridged_of_instructions),
 		cmocka_unit_test(what_expands_too_much_is_not_read),
 		cmocka_unit_test(work_is_linear),
 		cmocka_unit_test(all_content_encoding_fields_count),
