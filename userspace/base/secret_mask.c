@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "base/secret_scan.h"
 
 static int pass(const struct secret *secret, bool written, struct secret_pass *pass,

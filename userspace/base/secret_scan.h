@@ -4,7 +4,10 @@
 #ifndef BASE_SECRET_SCAN_H
 #define BASE_SECRET_SCAN_H
 
-#include "base/secret.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
 
 struct secret {
 	size_t uses;
