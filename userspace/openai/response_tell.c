@@ -16,6 +16,8 @@ static const struct slice words[] = {
 	NAME("arguments"),
 	NAME("refusal"),
 	NAME("reasoning_content"),
+	NAME("thinking"),
+	NAME("partial_json"),
 	NAME("transcript"),
 	NAME("input"),
 	NAME("code"),
@@ -116,7 +118,9 @@ static void walk_object(struct walk *w, struct place place, yyjson_val *object)
 	yyjson_val *v;
 	bool call = slice_equal(place.key, SLICE("tool_calls"));
 
-	v = yyjson_obj_get(object, w->typed ? "output_index" : "index");
+	v = yyjson_obj_get(object, "output_index");
+	if (!yyjson_is_uint(v))
+		v = yyjson_obj_get(object, "index");
 	if (yyjson_is_uint(v) && call)
 		place.call = yyjson_get_uint(v) + 1;
 	else if (yyjson_is_uint(v))
@@ -169,7 +173,7 @@ void response_tell(struct response_reader *r, yyjson_doc *doc, struct slice data
 		.data = data,
 		.at = at,
 		.typed = type.len > 0,
-		.added = ends_with(type, SLICE(".delta")),
+		.added = ends_with(type, SLICE("delta")) || ends_with(type, SLICE("_start")),
 		.sound = ends_with(type, SLICE("audio.delta")),
 	};
 

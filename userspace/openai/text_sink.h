@@ -19,7 +19,7 @@ enum text_kind {
 	TEXT_OUTPUT,	   /* words of the model: messages, refusals, reasoning, arguments of calls */
 	TEXT_AGAIN,	   /* the same, said once more by a later event of its stream */
 	TEXT_DATA,	   /* data or where it lies: images, sound, files */
-	TEXT_OTHER,	   /* any other string: model, user, role, type … */
+	TEXT_OTHER,	   /* any other string: model, user, role, type, in arguments that are an object … */
 	TEXT_KINDS
 };
 

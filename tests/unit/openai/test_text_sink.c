@@ -14,6 +14,8 @@
 static const struct operation chat = {.name = "chat", .streams = true, .family = FAMILY_CHAT};
 static const struct operation responses = {
 	.name = "responses", .streams = true, .family = FAMILY_RESPONSES};
+static const struct operation messages = {
+	.name = "messages", .streams = true, .family = FAMILY_MESSAGES};
 static const struct operation transcription = {
 	.name = "audio.transcriptions", .form = true, .family = FAMILY_TRANSCRIPTION};
 
@@ -169,6 +171,17 @@ static void a_stream_of_typed_events(void **state)
 		"other 0 response.completed\nagain 0 so\n");
 }
 
+static void a_stream_of_blocks(void **state)
+{
+	(void)state;
+	hears(false, &messages, "text/event-stream",
+		"data: {\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"text\":\"a\"}}\n\n"
+		"data: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\","
+		"\"text\":\"b\"}}\n\n",
+		"other 2 content_block_start\noutput 2 a\nother 2 content_block_delta\n"
+		"other 2 text_delta\noutput 2+ b\n");
+}
+
 /* Plain text; of what was split inside of a character, the pieces are told otherwise. */
 static void an_answer_that_is_plain_text(void **state)
 {
@@ -257,6 +270,7 @@ int main(void)
 		cmocka_unit_test(an_answer_that_is_one_text),
 		cmocka_unit_test(a_stream_of_chunks),
 		cmocka_unit_test(a_stream_of_typed_events),
+		cmocka_unit_test(a_stream_of_blocks),
 		cmocka_unit_test(an_answer_that_is_plain_text),
 		cmocka_unit_test(hearing_is_charged),
 		cmocka_unit_test(texts_that_stream_are_told_apart),
