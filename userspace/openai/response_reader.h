@@ -8,6 +8,7 @@
 #include "openai/operation.h"
 #include "openai/output.h"
 #include "openai/response_facts.h"
+#include "openai/text_sink.h"
 
 /* A short text whose memory is a fixed part of the reader; see json_text_copy. */
 #define RESPONSE_TEXT	 128
@@ -22,12 +23,15 @@ struct response_reader {
 	char error_type[RESPONSE_TEXT], error_code[RESPONSE_TEXT], error_message[RESPONSE_MESSAGE];
 	char inner_code[RESPONSE_TEXT], finish_memory[RESPONSE_TEXT], service_tier[RESPONSE_TEXT];
 	struct slice inner;  /* error.innererror.code */
+	uint64_t uncached;   /* input tokens as they were told, see response_usage */
 	struct slice finish; /* of an answer that is one, not a list of choices */
 
 	struct output output;
 	struct buf messages, finish_reasons;
 	struct abridge abridge; /* of the messages, once they are too long */
 	uint64_t items;		/* messages that were kept whole */
+
+	struct texts told;
 
 	/* Of what is not streamed, and of an event that is too long to be parsed at once. */
 	struct json_scan *scan;
@@ -50,8 +54,8 @@ void response_keep_item(struct response_reader *r, struct slice json);
 /* Closes the list of what was kept. unfinished: the last message is not whole. */
 void response_keep_end(struct response_reader *r, bool unfinished);
 
-/* All counts of the usage were read: makes a total of the parts where it is not given. */
-void response_usage(struct response_facts *facts);
+/* All counts of a usage were read: makes a total of them where it is not given. */
+void response_usage(struct response_reader *r);
 
 /* The seconds of sound that were counted, as JSON writes the number; what is none is not. */
 void response_seconds(struct response_facts *facts, struct slice number);
