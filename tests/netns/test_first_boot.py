@@ -38,6 +38,8 @@ mount --bind "$top/kept" "$root/etc/sallyport"
 cp -r "$image/etc/initramfs-tools" "$root/etc"
 cp "$image/usr/local/sbin/"* "$root/usr/local/sbin"
 cp -r "$top/bin/." "$root/usr/local/bin"
+mkdir -p "$root/usr/share/sallyport/operations"
+[ ! -e "$top/ca-from-vault" ] || cp "$top/ca-from-vault" "$root/usr/share/sallyport/operations"
 [ ! -e "$top/functions" ] || cp "$top/functions" "$root/scripts/functions"
 exec chroot "$root" sh -euc "$@"
 """
@@ -223,6 +225,28 @@ def test_a_key_without_its_certificate_is_not_touched(machine):
     code, said = machine.first_boot()
     assert code == 1 and "ca.key has no ca.pem" in said, said
     assert (machine.kept / "ca.key").read_text() == "of somebody"
+
+
+VAULT = "https://contoso.vault.azure.net/secrets/authority"
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_authority_of_a_vault_is_fetched_and_none_made_instead(machine, tmp_path, works):
+    machine.interface("eth0", 1, route=True)
+    (machine.kept / "ca-vault").write_text(VAULT + "\n")
+    tool = tmp_path / "ca-from-vault"  # of which tests/netns/test_ca_vault.py is
+    tool.write_text(f"#!/bin/sh\n[ \"$1\" = {VAULT} ] || exit 7\nshift\n"
+                    + ("exec sallyport ca init --name 'of the vault' \"$@\"\n" if works else "exit 1\n"))
+    tool.chmod(0o755)
+    code, said = machine.first_boot()
+    if works:
+        assert code == 0 and lint(machine)[0], said
+        done = subprocess.run(["openssl", "x509", "-noout", "-subject", "-in", machine.kept / "ca.pem"], check=True,
+                              capture_output=True, text=True)
+        assert "of the vault" in done.stdout
+    else:
+        assert code == 1 and "there is no authority, and none is made" in said, said
+        assert not (machine.kept / "ca.pem").exists() and not (machine.kept / "ca.key").exists()
 
 
 # --- the data partition ---
