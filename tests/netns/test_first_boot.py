@@ -256,8 +256,10 @@ FUNCTIONS = """\
 panic() { echo "PANIC: $*"; exit 9; }
 get_fstype() { blkid -p -o value -s TYPE "$1" || echo unknown; }
 """
-# The root is mounted below /mnt, and what is done there then is $1.
-START = f"mkdir -p /mnt/root; cd /mnt/root; mkdir data etc var home root; export rootmnt=/mnt/root; sh {BEFORE_ROOT}; eval \"$1\""
+# The root is mounted below /mnt, and what is done there then is $1. What the script may call is what the
+# initramfs has.
+HAS = "mkdir -p /has; for one in blkid e2fsck mkdir mount sleep sh; do ln -s $(command -v $one) /has; done; "
+START = f"{HAS}mkdir -p /mnt/root; cd /mnt/root; mkdir data etc var home root; export rootmnt=/mnt/root; PATH=/has sh {BEFORE_ROOT}; eval \"$1\""
 
 
 def disk(machine, *make, size=64):
