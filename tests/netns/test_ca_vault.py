@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""appliance/operations/ca-from-vault: the authority of a group of appliances, from Azure Key Vault."""
+"""ca-from-vault of the image: the authority of a group of appliances, from Azure Key Vault."""
 
 import base64
 import os
@@ -10,7 +10,7 @@ import pytest
 from lab.azure import CLOUD, VAULT, Azure
 from lab.lab import TOP
 
-FETCH = os.path.join(TOP, "appliance", "operations", "ca-from-vault")
+FETCH = os.path.join(TOP, "vm", "image.d", "usr", "local", "sbin", "ca-from-vault")
 RUN = "mount --bind \"$1\" /etc/hosts; shift; exec \"$@\""
 URL = f"https://{VAULT}/secrets/authority"
 

@@ -38,8 +38,7 @@ mount --bind "$top/kept" "$root/etc/sallyport"
 cp -r "$image/etc/initramfs-tools" "$root/etc"
 cp "$image/usr/local/sbin/"* "$root/usr/local/sbin"
 cp -r "$top/bin/." "$root/usr/local/bin"
-mkdir -p "$root/usr/share/sallyport/operations"
-[ ! -e "$top/ca-from-vault" ] || cp "$top/ca-from-vault" "$root/usr/share/sallyport/operations"
+[ ! -e "$top/ca-from-vault" ] || cp "$top/ca-from-vault" "$root/usr/local/sbin"
 [ ! -e "$top/functions" ] || cp "$top/functions" "$root/scripts/functions"
 exec chroot "$root" sh -euc "$@"
 """
@@ -88,7 +87,8 @@ class Machine:
 
     def run(self, script, *words):
         environment = {**os.environ, "DISK": self.disk,
-                       "PATH": f"/usr/local/bin:{os.path.dirname(self.lab.program('sallyport'))}:/usr/sbin:/usr/bin:/sbin:/bin"}
+                       "PATH": ":".join(["/usr/local/sbin", "/usr/local/bin", os.path.dirname(self.lab.program("sallyport")),
+                                         "/usr/sbin", "/usr/bin", "/sbin", "/bin"])}
         done = self.namespace.run("unshare", "--mount", "--propagation", "private", "sh", "-euc", BOOT, "sh", self.top,
                                   IMAGE, script, "sh", *words, check=False, env=environment)
         return done.returncode, done.stdout + done.stderr
