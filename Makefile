@@ -20,6 +20,7 @@
 #	make deb		packages of the Debian release that this runs on, in build/deb
 #	make check-deb		makes them, installs, upgrades, removes and purges them
 #	make check-monitoring	the rules for Prometheus
+#	make check-azure	the template, by what Azure's own clients (npm) know of resources
 #	make check-trixie	`make check` in a root file system of Debian 13; TARGETS="deb …": others
 #	make format clean
 #
@@ -141,7 +142,7 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients check-web \
 	check-kernels clients \
-	check-deb check-image check-reproducible check-monitoring check-trixie demo soak bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
+	check-deb check-image check-reproducible check-monitoring check-azure check-trixie demo soak bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
 	image deb clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
@@ -296,6 +297,9 @@ check-monitoring:
 	@appliance/deps monitoring
 	@cd appliance/monitoring && promtool check rules sallyport.rules.yml && \
 		promtool test rules sallyport.rules.test.yml
+
+check-azure:
+	@tests/azure/run
 
 # In the root of Debian 13 it is this target again.
 RELEASE = $(shell . /etc/os-release; echo $$VERSION_CODENAME)
