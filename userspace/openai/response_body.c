@@ -46,6 +46,13 @@ enum node {
 	NODE_EVENT_TYPE, /* these are of events only */
 	NODE_RESPONSE,
 	NODE_DELTA,
+	NODE_OBJECT, /* these are of what is done later */
+	NODE_BACKGROUND,
+	NODE_FILE,
+	NODE_LIST,
+	NODE_ENTRY,
+	NODE_ENTRY_ID,
+	NODE_ENTRY_FILE,
 	NODE_PARTS_OF_USAGE, /* … and one for each enum usage_part */
 };
 
@@ -92,6 +99,7 @@ static const struct json_rule chat_rules[] = {
 static const struct json_rule responses_rules[] = {
 	COMMON_RULES,
 	{NODE_ROOT, NODE_DONE, "status"},
+	{NODE_ROOT, NODE_BACKGROUND, "background"},
 	{NODE_ROOT, NODE_INCOMPLETE, "incomplete_details"},
 	{NODE_INCOMPLETE, NODE_REASON, "reason"},
 	{NODE_ROOT, NODE_ITEMS, "output"},
@@ -113,6 +121,29 @@ static const struct json_rule media_rules[] = {
 	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
 	{NODE_CHOICE, NODE_TEXT, "revised_prompt"},
 	{NODE_ROOT, NODE_TEXT, "text"},
+};
+
+/* Of batches and trainings, and lists of them. */
+static const struct json_rule jobs_rules[] = {
+	COMMON_RULES,
+	{NODE_ROOT, NODE_OBJECT, "object"},
+	{NODE_ROOT, NODE_DONE, "status"},
+	{NODE_ROOT, NODE_FILE, "output_file_id"},
+	{NODE_ROOT, NODE_LIST, "data"},
+	{NODE_LIST, NODE_ENTRY, JSON_ELEMENT},
+	{NODE_ENTRY, NODE_ENTRY_ID, "id"},
+	{NODE_ENTRY, NODE_ENTRY_FILE, "output_file_id"},
+};
+
+/* A run, a message, or a list of such. */
+static const struct json_rule threads_rules[] = {
+	COMMON_RULES,
+	{NODE_ROOT, NODE_OBJECT, "object"},
+	{NODE_ROOT, NODE_DONE, "status"},
+	{NODE_ROOT, NODE_ERROR, "last_error"},
+	{NODE_ROOT, NODE_TEXT, "content"},
+	{NODE_ROOT, NODE_ITEMS, "data"},
+	{NODE_ITEMS, NODE_MESSAGE, JSON_ELEMENT},
 };
 
 /* One message, whose content is a list of blocks. */
@@ -194,6 +225,10 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_DONE:
 	case NODE_REASON:
 	case NODE_EVENT_TYPE:
+	case NODE_OBJECT:
+	case NODE_FILE:
+	case NODE_ENTRY_ID:
+	case NODE_ENTRY_FILE:
 		buf_clear(&r->text);
 		json_scan_keep_text(scan, &r->keep_text);
 		break;
@@ -210,27 +245,6 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	}
 }
 
-/* A count: digits only, and no more than every reader can store. */
-static bool count_of(const struct json_value *v, uint64_t *count)
-{
-	uint64_t n = 0;
-	size_t i;
-
-	if (v->type != JSON_NUMBER || !v->number.len)
-		return false;
-	for (i = 0; i < v->number.len; i++) {
-		char c = v->number.data[i];
-
-		if (c < '0' || c > '9' || __builtin_mul_overflow(n, 10, &n) ||
-			__builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
-			return false;
-	}
-	if (n > INT64_MAX)
-		return false;
-	*count = n;
-	return true;
-}
-
 static void leave_usage(struct response_reader *r, const struct json_value *v)
 {
 	struct response_facts *f = &r->facts;
@@ -238,19 +252,19 @@ static void leave_usage(struct response_reader *r, const struct json_value *v)
 	if (v->node >= NODE_PARTS_OF_USAGE) {
 		struct usage_count *part = &f->parts[v->node - NODE_PARTS_OF_USAGE];
 
-		part->told |= count_of(v, &part->tokens);
+		part->told |= json_value_count(v, &part->tokens);
 		return;
 	}
 	switch ((enum node)v->node) {
 	case NODE_INPUT:
-		f->has_input |= count_of(v, &r->uncached);
+		f->has_input |= json_value_count(v, &r->uncached);
 		f->input_tokens = r->uncached;
 		break;
 	case NODE_OUTPUT_TOKENS:
-		f->has_output |= count_of(v, &f->output_tokens);
+		f->has_output |= json_value_count(v, &f->output_tokens);
 		break;
 	case NODE_TOTAL:
-		f->has_total |= count_of(v, &f->total_tokens);
+		f->has_total |= json_value_count(v, &f->total_tokens);
 		break;
 	case NODE_SECONDS:
 		response_seconds(f, v->number);
@@ -294,6 +308,20 @@ static void leave_error(struct response_reader *r, const struct json_value *v, s
 	}
 }
 
+/* Files of at most this many batches of a list are told. */
+#define MADE_MAX 64
+
+/* That a batch made a file. */
+static void response_made(struct response_reader *r, struct slice id, struct slice file)
+{
+	if (!id.len || !file.len || buf_len(&r->made) > MADE_MAX * 2 * RESPONSE_TEXT ||
+		slice_index(id, ' ') != id.len || slice_index(file, '\n') != file.len)
+		return;
+	if (buf_append_slice(&r->made, id) < 0 || buf_append_slice(&r->made, SLICE(" ")) < 0 ||
+		buf_append_slice(&r->made, file) < 0 || buf_append_slice(&r->made, SLICE("\n")) < 0)
+		buf_clear(&r->made);
+}
+
 /* Closes the message that keep_message began. */
 static void leave_text(struct response_reader *r)
 {
@@ -332,7 +360,29 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		r->finish = SLICE_NONE; /* it says more than the status, wherever that stands */
 		response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory), text);
 		break;
+	case NODE_OBJECT:
+		f->object = json_text_copy(r->object, sizeof(r->object), text);
+		break;
+	case NODE_BACKGROUND:
+		f->background = v->type == JSON_TRUE;
+		break;
+	case NODE_FILE:
+	case NODE_ENTRY_FILE:
+		r->file = json_text_copy(r->entry_file, sizeof(r->entry_file), text);
+		break;
+	case NODE_ENTRY_ID:
+		r->entry = json_text_copy(r->entry_id, sizeof(r->entry_id), text);
+		break;
+	case NODE_ENTRY:
+		response_made(r, r->entry, r->file);
+		r->entry = r->file = SLICE_NONE;
+		break;
+	case NODE_ROOT:
+		response_made(r, f->id, r->file);
+		break;
 	case NODE_DONE:
+		f->unfinished = slice_equal(text, SLICE("queued")) ||
+				slice_equal(text, SLICE("in_progress"));
 		response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory), text);
 		break;
 	case NODE_EVENT_TYPE:
@@ -378,6 +428,9 @@ int response_body_init(struct response_reader *r)
 		[FAMILY_SPEECH] = HANDLER(media_rules),
 		[FAMILY_TRANSCRIPTION] = HANDLER(media_rules),
 		[FAMILY_MESSAGES] = HANDLER(messages_rules),
+		[FAMILY_THREADS] = HANDLER(threads_rules),
+		[FAMILY_JOBS] = HANDLER(jobs_rules),
+		[FAMILY_FILES] = HANDLER(jobs_rules),
 	};
 
 	r->keep_text = (struct json_keep){.into = &r->text, .max = RESPONSE_MESSAGE};

@@ -5,6 +5,7 @@
 
 #include "openai/abridge.h"
 #include "openai/json_scan.h"
+#include "openai/jsonl.h"
 #include "openai/operation.h"
 #include "openai/output.h"
 #include "openai/response_facts.h"
@@ -37,6 +38,10 @@ struct response_reader {
 	struct json_keep keep_text, keep_messages;
 	char event_memory[RESPONSE_TEXT];
 	struct slice event_type;
+	struct jsonl *lines; /* of an answer that is a file */
+	struct buf made;     /* see response_facts */
+	char object[RESPONSE_TEXT], entry_id[RESPONSE_TEXT], entry_file[RESPONSE_TEXT];
+	struct slice entry, file;
 	struct buf carry; /* the beginning of a character, of an answer that is plain text */
 };
 

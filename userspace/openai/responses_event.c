@@ -105,6 +105,7 @@ static void read_response(struct response_reader *r, yyjson_val *response)
 	response_set(&f->id, r->id, sizeof(r->id), tree_text(yyjson_obj_get(response, "id")));
 	response_set(&f->model, r->model, sizeof(r->model),
 		tree_text(yyjson_obj_get(response, "model")));
+	f->background |= yyjson_is_true(yyjson_obj_get(response, "background"));
 	if (yyjson_is_obj(yyjson_obj_get(response, "usage")))
 		tree_usage(r, yyjson_obj_get(response, "usage"));
 }

@@ -198,7 +198,7 @@ static void exchange_event_parts(const struct usage_count parts[USAGE_PARTS], st
 }
 
 /* Where the usage came from is said always: a sum over events must know what it adds up. */
-static void exchange_event_usage(const struct exchange *ex, struct event *event)
+static void exchange_event_usage(struct exchange *ex, struct event *event)
 {
 	const struct reader *response = ex->attempt.response.reader;
 	const struct response_facts *facts =
@@ -208,6 +208,18 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 	event->usage_source = SLICE("none");
 	if (ex->match.operation && ex->match.operation->counts_only)
 		return;
+	switch (exchange_spend(ex)) {
+	case SPEND_LATER:
+		event->usage_source = SLICE("later");
+		return;
+	case SPEND_AGAIN:
+		event->usage_source = SLICE("counted");
+		return;
+	case SPEND_NONE:
+		return;
+	default:
+		event->usage_owner = slice_of_string(ex->job_owner);
+	}
 	if (facts && facts->has_seconds)
 		event->usage_seconds = event_real(facts->seconds);
 	if (facts && (facts->has_usage || facts->has_seconds))
