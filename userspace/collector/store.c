@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "collector/anchor.h"
 #include "collector/day.h"
 #include "collector/keyed.h"
 #include "collector/layout.h"
@@ -27,6 +29,9 @@ struct store {
 	char *path;
 	int directory; /* locked */
 	struct keyed *keyed;
+	struct anchors *anchors;
+	struct seal_key seal_key;
+	bool sealed;
 	struct day *open[STORE_OPEN]; /* the one used last comes first; NULL: none */
 	int64_t last_id;
 	struct row row;
@@ -54,8 +59,11 @@ static int32_t store_day_before(const struct store *store, int32_t number)
 /* The day's file, open. 0, or negative errno with why. */
 static int store_day(struct store *store, int32_t number, struct day **day, struct why *why)
 {
-	struct day_options options = {
-		.directory = store->path, .number = number, .keyed = store->keyed};
+	struct day_options options = {.directory = store->path,
+		.number = number,
+		.keyed = store->keyed,
+		.anchors = store->anchors,
+		.seal_key = store->sealed ? &store->seal_key : NULL};
 	struct day *found = NULL;
 	size_t at = 0;
 	int error;
@@ -117,6 +125,7 @@ static void store_set_aside(struct store *store, int32_t number)
 	char from[40], to[80];
 
 	store_close_day(store, number);
+	anchor_close_day(store->anchors, number, CHAIN_DAMAGED);
 	for (size_t i = 0; i < sizeof(store_suffixes) / sizeof(store_suffixes[0]); i++) {
 		snprintf(from, sizeof(from), "%s%s", name.text, store_suffixes[i]);
 		snprintf(to, sizeof(to), "%s.damaged-%lld%s", name.text, now, store_suffixes[i]);
@@ -184,7 +193,9 @@ static int store_find_last_id(struct store *store, struct why *why)
 		struct day_options options = {.directory = store->path,
 			.number = days[i],
 			.before = -1,
-			.keyed = store->keyed};
+			.keyed = store->keyed,
+			.anchors = store->anchors,
+		.seal_key = store->sealed ? &store->seal_key : NULL};
 		struct day *day;
 		struct why problem;
 		int64_t last;
@@ -203,6 +214,30 @@ static int store_find_last_id(struct store *store, struct why *why)
 	return 0;
 }
 
+int store_seal(const char *path, const char *key_file, struct why *why)
+{
+	char link[4200], new[4200], *whole = realpath(key_file, NULL);
+	struct seal_key key;
+	int error = whole ? seal_key_read(whole, geteuid(), &key, why)
+			  : why_set(why, errno, "%s: %s", key_file, strerror(errno));
+
+	OPENSSL_cleanse(&key, sizeof(key));
+	if (!error && mkdir(path, 0700) < 0 && errno != EEXIST)
+		error = why_set(why, errno, "%s: %s", path, strerror(errno));
+	snprintf(link, sizeof(link), "%.4000s/" SEAL_LINK, path);
+	snprintf(new, sizeof(new), "%.4000s/" SEAL_LINK ".new", path);
+	unlink(new);
+	if (!error && (symlink(whole, new) < 0 || rename(new, link) < 0))
+		error = why_set(why, errno, "%s: %s", link, strerror(errno));
+	free(whole);
+	return error;
+}
+
+bool store_is_sealed(const struct store *store)
+{
+	return store->sealed;
+}
+
 int store_open(const char *path, struct store **opened, struct why *why)
 {
 	struct store *store = calloc(1, sizeof(*store));
@@ -214,7 +249,14 @@ int store_open(const char *path, struct store **opened, struct why *why)
 	}
 	store->directory = store_directory(path, why);
 	error = store->directory < 0 ? store->directory : 0;
+	if (!error) {
+		error = seal_key_find(path, &store->seal_key, why);
+		store->sealed = !error;
+		error = error == -ENOENT ? 0 : error;
+	}
 	if (!error && !(store->keyed = keyed_open(path, true, why)))
+		error = -EIO;
+	if (!error && !(store->anchors = anchors_open(path, store->keyed, why)))
 		error = -EIO;
 	if (!error)
 		error = store_find_last_id(store, why);
@@ -232,11 +274,13 @@ void store_close(struct store *store)
 	for (size_t i = 0; i < STORE_OPEN; i++)
 		if (store->open[i])
 			day_close(store->open[i]);
+	anchors_close(store->anchors);
 	keyed_close(store->keyed);
 	if (store->directory >= 0)
 		close(store->directory);
 	row_free(&store->row);
 	free(store->path);
+	OPENSSL_cleanse(&store->seal_key, sizeof(store->seal_key));
 	free(store);
 }
 
@@ -350,6 +394,7 @@ void store_retain(struct store *store, unsigned days)
 				       index = layout_index_name(all[i]);
 
 		store_close_day(store, all[i]);
+		anchor_close_day(store->anchors, all[i], CHAIN_REMOVED);
 		store_unlink(store, index.text);
 		store_unlink(store, name.text);
 		log_info("%s: removed, for it is more than %u days old", name.text, days);

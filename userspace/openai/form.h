@@ -12,9 +12,11 @@ struct form_reader;
 /* type: the value of Content-Type. NULL without memory. */
 struct form_reader *form_reader_new(
 	const struct operation *operation, struct slice type, size_t content_max);
-void form_reader_free(struct form_reader *r);
-/* What was done beside looking at the bytes that were fed, as of base/work.h, since the last call. */
+/* As request_reader_tell. */
+void form_reader_tell(struct form_reader *r, struct text_sink sink);
+/* As request_reader_spent. */
 uint64_t form_reader_spent(struct form_reader *r);
+void form_reader_free(struct form_reader *r);
 /* A piece of the body (content coding undone). 0, or -EBADMSG once it cannot be read on. */
 int form_reader_feed(struct form_reader *r, struct slice piece);
 /* As request_reader_fail. */

@@ -81,6 +81,9 @@ struct jsonl {
 	struct json_keep keep, keep_text;
 	struct buf text, content;
 	bool lone_surrogate;
+	struct texts told;
+	enum text_kind words;
+	bool in_body;
 	char model[JSONL_TEXT], id[JSONL_TEXT];
 	uint64_t spent;
 };
@@ -131,6 +134,9 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		else
 			line_bad(j, "not a JSON object");
 		break;
+	case NODE_BODY:
+		j->in_body = true;
+		break;
 	case NODE_ID:
 	case NODE_MODEL:
 		buf_clear(&j->text);
@@ -143,6 +149,20 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	default:
 		break;
 	}
+}
+
+static void tell(void *context, const struct json_part *part)
+{
+	struct jsonl *j = context;
+	const struct text_piece piece = {
+		.kind = j->in_body && !part->node ? j->words : TEXT_OTHER,
+		.index = j->facts.lines,
+		.words = part->text,
+		.first = part->first,
+		.last = part->last,
+	};
+
+	texts_tell(&j->told, &piece);
 }
 
 static void leave_model(struct jsonl *j)
@@ -174,6 +194,9 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		if (line->kept)
 			newest_add(&j->newest, v->end - v->start, false);
 		line->kept = false;
+		break;
+	case NODE_BODY:
+		j->in_body = false;
 		break;
 	case NODE_ID:
 		if (v->type == JSON_STRING)
@@ -253,13 +276,14 @@ static void line_ends(struct jsonl *j)
 		add_usage(&j->facts, line);
 	j->spent += JSONL_LINE_WORK;
 	memset(line, 0, sizeof(*line));
+	j->in_body = false;
 	json_scan_restart(j->scan);
 }
 
 struct jsonl *jsonl_new(size_t content_max)
 {
 	static const struct json_handler handler = {
-		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, doubt};
+		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, doubt, tell};
 	struct jsonl *j = calloc(1, sizeof(*j));
 
 	if (!j)
@@ -271,6 +295,12 @@ struct jsonl *jsonl_new(size_t content_max)
 		return j;
 	free(j);
 	return NULL;
+}
+
+void jsonl_tell(struct jsonl *j, struct text_sink sink, enum text_kind words)
+{
+	j->told.sink = sink;
+	j->words = words;
 }
 
 void jsonl_free(struct jsonl *j)
@@ -336,7 +366,7 @@ void jsonl_feed(struct jsonl *j, struct slice piece)
 
 uint64_t jsonl_spent(struct jsonl *j)
 {
-	uint64_t spent = j->spent + newest_spent(&j->newest);
+	uint64_t spent = j->spent + newest_spent(&j->newest) + texts_take_spent(&j->told);
 
 	j->spent = 0;
 	return spent;

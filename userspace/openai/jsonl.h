@@ -6,6 +6,7 @@
 #define OPENAI_JSONL_H
 
 #include "base/slice.h"
+#include "openai/text_sink.h"
 #include "openai/usage.h"
 
 #define JSONL_TEXT 128
@@ -34,6 +35,8 @@ struct jsonl;
 /* NULL without memory. */
 struct jsonl *jsonl_new(size_t content_max);
 void jsonl_free(struct jsonl *j);
+/* Who hears what the lines say: strings of their bodies are of this kind; they are not placed. */
+void jsonl_tell(struct jsonl *j, struct text_sink sink, enum text_kind words);
 void jsonl_feed(struct jsonl *j, struct slice piece);
 /* What was done beside looking at the bytes, as of base/work.h, since the last call. */
 uint64_t jsonl_spent(struct jsonl *j);

@@ -248,6 +248,14 @@ static bool read_query(struct slice query, struct operation_match *m)
 	return good;
 }
 
+enum config_provider operation_provider(struct slice target)
+{
+	struct slice path = slice_after(origin_form(target), 1);
+
+	path = slice_first(path, slice_index(path, '?'));
+	return take_prefix(&path, SLICE("v1")) ? CONFIG_PROVIDER_OPENAI : CONFIG_PROVIDER_AZURE;
+}
+
 /* The row of the path; NULL: there is none, or readers may differ in it. */
 static const struct operation *find_path(enum config_provider provider, struct slice method,
 	struct slice written, struct operation_match *m)

@@ -129,6 +129,9 @@ struct operation_match {
 	char decoded[OPERATION_DECODED];
 };
 
+/* Whose paths they are, where both may be called: "/v1/…" is OpenAI's. */
+enum config_provider operation_provider(struct slice target);
+
 /* Recognises a request. The target is in origin-form or absolute-form (RFC 9112 section 3.2); the
  * literal segments of paths compare without case, as Azure's front end does. Always fills match. */
 void operation_match(enum config_provider provider, struct slice method, struct slice target,

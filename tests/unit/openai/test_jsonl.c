@@ -166,6 +166,39 @@ static void secrets_of_servers_are_not_kept(void **state)
 	jsonl_free(j);
 }
 
+struct heard {
+	char text[TEXT_KINDS][512];
+};
+
+static uint64_t hear(void *context, const struct text_piece *piece)
+{
+	char *to = ((struct heard *)context)->text[piece->kind];
+
+	strncat(to, piece->words.data ? piece->words.data : "", piece->words.len);
+	if (piece->last)
+		strcat(to, "|");
+	return 1;
+}
+
+static void what_the_lines_say_is_heard(void **state)
+{
+	static const char text[] = CALL("a", "m") "\n{\"note\":\"n\",\"body\":{\"messages\":[{\"content\":\"W\\u00f6rds\"}]}}";
+
+	(void)state;
+	for (size_t step = 1; step < 200; step += 13) {
+		struct heard heard = {0};
+		struct jsonl *j = jsonl_new(0);
+
+		jsonl_tell(j, (struct text_sink){hear, &heard}, TEXT_INPUT);
+		for (struct slice rest = slice_of_string(text); rest.len; rest = slice_after(rest, step))
+			jsonl_feed(j, slice_first(rest, step));
+		jsonl_end(j);
+		assert_string_equal(heard.text[TEXT_INPUT], "Hello|Wörds|");
+		assert_string_equal(heard.text[TEXT_OTHER], "a|POST|/v1/responses|m|n|");
+		jsonl_free(j);
+	}
+}
+
 /* 64 MB in one line, and as much in lines of two bytes. */
 static void memory_and_work_do_not_grow_with_the_file(void **state)
 {
@@ -206,6 +239,7 @@ int main(void)
 		cmocka_unit_test(a_bad_line_is_told_and_the_next_is_read),
 		cmocka_unit_test(what_is_no_such_file_is_let_be),
 		cmocka_unit_test(secrets_of_servers_are_not_kept),
+		cmocka_unit_test(what_the_lines_say_is_heard),
 		cmocka_unit_test(memory_and_work_do_not_grow_with_the_file),
 	};
 
