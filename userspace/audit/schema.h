@@ -59,6 +59,8 @@
 	X(NUMBER, request_max_tokens, "gen_ai.request.max_tokens")                                 \
 	X(REAL, request_temperature, "gen_ai.request.temperature")                                 \
 	X(REAL, request_top_p, "gen_ai.request.top_p")                                             \
+	X(NUMBER, request_choices, "gen_ai.request.choice.count")                                  \
+	X(FLAG, request_logprobs, "openai.request.logprobs")                                       \
 	X(TEXT, request_effort, "openai.request.reasoning_effort")                                 \
 	X(TEXT, request_service_tier, "openai.request.service_tier")                               \
 	X(TEXT, request_previous, "openai.request.previous_response_id")                           \
@@ -71,6 +73,8 @@
 	X(TEXT, response_id, "gen_ai.response.id")                                                 \
 	X(TEXT, response_model, "gen_ai.response.model")                                           \
 	X(TEXT, finish_reasons, "gen_ai.response.finish_reasons") /* JSON array */                 \
+	X(FLAG, refused, "gen_ai.response.refused") /* by the model */                             \
+	X(TEXT, content_filter, "azure.content_filter") /* JSON array: prompt.jailbreak.detected … */ \
 	X(TEXT, system_fingerprint, "gen_ai.response.system_fingerprint")                          \
 	X(TEXT, response_service_tier, "openai.response.service_tier") /* by which it costs */     \
 	X(NUMBER, input_tokens, "gen_ai.usage.input_tokens")                                       \

@@ -24,6 +24,7 @@ enum node {
 	NODE_TEMPERATURE,
 	NODE_TOP_P,
 	NODE_N,
+	NODE_LOGPROBS,
 	NODE_THREAD,
 	NODE_MESSAGES,
 	NODE_MESSAGE,
@@ -107,6 +108,8 @@ static const struct json_rule rules[] = {
 	{NODE_ROOT, NODE_TEMPERATURE, "temperature"},
 	{NODE_ROOT, NODE_TOP_P, "top_p"},
 	{NODE_ROOT, NODE_N, "n"},
+	{NODE_ROOT, NODE_LOGPROBS, "logprobs"},
+	{NODE_ROOT, NODE_LOGPROBS, "top_logprobs"},
 	{NODE_ROOT, NODE_MESSAGES, "messages"},
 	{NODE_MESSAGES, NODE_MESSAGE, JSON_ELEMENT},
 	{NODE_MESSAGE, NODE_ROLE, "role"},
@@ -554,6 +557,9 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		break;
 	case NODE_TOP_P:
 		set_number(&f->top_p, &r->top_p, v);
+		break;
+	case NODE_LOGPROBS:
+		f->logprobs |= v->type == JSON_TRUE || v->type == JSON_NUMBER;
 		break;
 	case NODE_N:
 		set_number(&f->n, &r->n, v);

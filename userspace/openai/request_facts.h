@@ -25,6 +25,7 @@ struct request_facts {
 	struct slice service_tier, effort, prompt_cache_key, safety_identifier;
 	struct slice previous_response_id, conversation;
 	enum request_flag store, background;
+	bool logprobs; /* how probable each token is, is asked for */
 	unsigned tool_kinds; /* a bit for each enum request_tool that is offered */
 	enum request_flag stream;
 	enum request_flag include_usage;  /* of stream_options */

@@ -52,6 +52,7 @@ void response_reader_free(struct response_reader *r)
 	json_scan_free(r->scan);
 	jsonl_free(r->lines);
 	buf_free(&r->made);
+	buf_free(&r->verdicts);
 	free(r);
 }
 
@@ -325,6 +326,11 @@ void response_reader_end(struct response_reader *r)
 	end_finish_reasons(r);
 	f->output_messages = buf_slice(&r->messages);
 	f->made = buf_slice(&r->made);
+	if (buf_len(&r->verdicts) && buf_append_slice(&r->verdicts, SLICE("]")) == 0) {
+		r->verdicts.memory[r->verdicts.start] = '[';
+		f->verdicts = buf_slice(&r->verdicts);
+	}
+	f->refused |= slice_equal(r->finish, SLICE("refusal"));
 	if (r->lines)
 		end_lines(r);
 	f->finish_reasons = buf_slice(&r->finish_reasons);

@@ -47,6 +47,15 @@ enum node {
 	NODE_EVENT_TYPE, /* these are of events only */
 	NODE_RESPONSE,
 	NODE_DELTA,
+	NODE_REFUSAL, /* counts as output, too */
+	NODE_FILTERS, /* a list of verdicts of the provider's filter … */
+	NODE_FILTER,
+	NODE_FILTER_OF, /* of prompt or completion */
+	NODE_VERDICT, /* … an object of categories … */
+	NODE_CATEGORY,
+	NODE_FILTERED,
+	NODE_DETECTED,
+	NODE_SEVERITY, /* … and these of each */
 	NODE_OBJECT, /* these are of what is done later */
 	NODE_BACKGROUND,
 	NODE_FILE,
@@ -56,6 +65,16 @@ enum node {
 	NODE_ENTRY_FILE,
 	NODE_PARTS_OF_USAGE, /* … and one for each enum usage_part */
 };
+
+/* What the provider's filter found in something. */
+#define FILTER_RULES                                                                               \
+	{NODE_FILTERS, NODE_FILTER, JSON_ELEMENT},                                                 \
+		{NODE_FILTER, NODE_VERDICT, "content_filter_results"},                             \
+		{NODE_FILTER, NODE_VERDICT, "content_filter_result"},                              \
+		{NODE_FILTER, NODE_FILTER_OF, "source_type"},                                      \
+		{NODE_VERDICT, NODE_CATEGORY, JSON_ANY},                                           \
+		{NODE_CATEGORY, NODE_FILTERED, "filtered"},                                        \
+		{NODE_CATEGORY, NODE_DETECTED, "detected"}, {NODE_CATEGORY, NODE_SEVERITY, "severity"}
 
 #define DETAILS_RULE(where, name)    {NODE_USAGE, NODE_##where, name},
 #define PART_RULE(where, name, part) {NODE_##where, NODE_PARTS_OF_USAGE + USAGE_##part, name},
@@ -73,18 +92,23 @@ enum node {
 		USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE){NODE_ROOT, NODE_ERROR, "error"}, {NODE_ERROR, NODE_ERROR_MESSAGE, "message"},     \
 		{NODE_ERROR, NODE_ERROR_TYPE, "type"}, {NODE_ERROR, NODE_ERROR_CODE, "code"},      \
 		{NODE_ERROR, NODE_INNER, "innererror"}, {NODE_INNER, NODE_INNER_CODE, "code"},     \
+		{NODE_INNER, NODE_VERDICT, "content_filter_result"},                               \
+		{NODE_INNER, NODE_VERDICT, "content_filter_results"}, FILTER_RULES,                \
 		{NODE_ROOT, NODE_STATUS, "statusCode"}, {NODE_ROOT, NODE_TOP_MESSAGE, "message"}
 
 static const struct json_rule chat_rules[] = {
 	COMMON_RULES,
 	{NODE_ROOT, NODE_FINGERPRINT, "system_fingerprint"},
+	{NODE_ROOT, NODE_FILTERS, "prompt_filter_results"},
+	{NODE_ROOT, NODE_FILTERS, "prompt_annotations"},
+	{NODE_CHOICE, NODE_VERDICT, "content_filter_results"},
 	{NODE_ROOT, NODE_CHOICES, "choices"},
 	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
 	{NODE_CHOICE, NODE_FINISH, "finish_reason"},
 	{NODE_CHOICE, NODE_TEXT, "text"},
 	{NODE_CHOICE, NODE_MESSAGE, "message"},
 	{NODE_MESSAGE, NODE_OUTPUT, "content"},
-	{NODE_MESSAGE, NODE_OUTPUT, "refusal"},
+	{NODE_MESSAGE, NODE_REFUSAL, "refusal"},
 	{NODE_MESSAGE, NODE_OUTPUT, "reasoning_content"},
 	{NODE_MESSAGE, NODE_AUDIO, "audio"},
 	{NODE_AUDIO, NODE_OUTPUT, "transcript"},
@@ -100,6 +124,7 @@ static const struct json_rule chat_rules[] = {
 
 static const struct json_rule responses_rules[] = {
 	COMMON_RULES,
+	{NODE_ROOT, NODE_FILTERS, "content_filters"},
 	{NODE_ROOT, NODE_DONE, "status"},
 	{NODE_ROOT, NODE_BACKGROUND, "background"},
 	{NODE_ROOT, NODE_INCOMPLETE, "incomplete_details"},
@@ -113,7 +138,7 @@ static const struct json_rule responses_rules[] = {
 	{NODE_MESSAGE, NODE_PARTS, "summary"},
 	{NODE_PARTS, NODE_PART, JSON_ELEMENT},
 	{NODE_PART, NODE_OUTPUT, "text"},
-	{NODE_PART, NODE_OUTPUT, "refusal"},
+	{NODE_PART, NODE_REFUSAL, "refusal"},
 };
 
 /* Of images, the prompt that was made of the client's, and of sound its words; the others are told by
@@ -198,7 +223,7 @@ static void tell(void *context, const struct json_part *part)
 	struct response_reader *r = context;
 	enum node node = (enum node)part->node;
 	const struct text_piece piece = {
-		.kind = node == NODE_OUTPUT || node == NODE_TEXT ? TEXT_OUTPUT
+		.kind = node == NODE_OUTPUT || node == NODE_TEXT || node == NODE_REFUSAL ? TEXT_OUTPUT
 			: node == NODE_DATA			 ? TEXT_DATA
 								 : TEXT_OTHER,
 		.index = r->choice,
@@ -255,6 +280,8 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_DONE:
 	case NODE_REASON:
 	case NODE_EVENT_TYPE:
+	case NODE_FILTER_OF:
+	case NODE_SEVERITY:
 	case NODE_OBJECT:
 	case NODE_FILE:
 	case NODE_ENTRY_ID:
@@ -265,6 +292,14 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_MESSAGE:
 		if (r->operation->family != FAMILY_COMPLETION)
 			keep_message(r, scan, false);
+		break;
+	/* Those of chats are of the prompt, of Responses each says what it is of. */
+	case NODE_FILTERS:
+	case NODE_INNER:
+		r->of_prompt = true;
+		break;
+	case NODE_CATEGORY:
+		r->filter = json_text_copy(r->category, sizeof(r->category), v->key);
 		break;
 	case NODE_TEXT:
 		if (r->operation->family != FAMILY_CHAT)
@@ -389,6 +424,25 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_REASON:
 		r->finish = SLICE_NONE; /* it says more than the status, wherever that stands */
 		response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory), text);
+		break;
+	case NODE_FILTERS:
+	case NODE_INNER:
+		r->of_prompt = false;
+		break;
+	case NODE_FILTER_OF:
+		r->of_prompt = slice_equal(text, SLICE("prompt"));
+		break;
+	case NODE_FILTERED:
+	case NODE_DETECTED:
+		if (v->type == JSON_TRUE)
+			response_verdict(r, r->of_prompt, r->filter,
+				v->node == NODE_FILTERED ? SLICE("filtered") : SLICE("detected"));
+		break;
+	case NODE_SEVERITY:
+		response_verdict(r, r->of_prompt, r->filter, text);
+		break;
+	case NODE_REFUSAL:
+		f->refused |= v->type == JSON_STRING && v->end - v->start > 2;
 		break;
 	case NODE_OBJECT:
 		f->object = json_text_copy(r->object, sizeof(r->object), text);

@@ -32,6 +32,10 @@ struct response_facts {
 	struct slice object;
 	/* The files that it made: lines of "BATCH FILE". */
 	struct slice made;
+	/* What the provider's filter of contents found: "prompt.jailbreak.detected", "hate.medium",
+	 * "hate.filtered" …, as a JSON array; set by response_reader_end. */
+	struct slice verdicts;
+	bool refused;	       /* the model said so, in a text of its own or as its reason to end */
 	bool has_error;	       /* an error object was there, also inside a 200 stream */
 	bool readable;	       /* no part was unreadable */
 	const char *problem;   /* the first reason, one of a fixed set; else NULL */

@@ -123,6 +123,10 @@ static void exchange_event_request(
 		event->request_temperature = event_real(facts->temperature.value);
 	if (facts->top_p.present)
 		event->request_top_p = event_real(facts->top_p.value);
+	if (facts->n.present && facts->n.value >= 0 && facts->n.value < 1e15)
+		event->request_choices = event_number((uint64_t)facts->n.value);
+	if (facts->logprobs)
+		event->request_logprobs = EVENT_YES;
 	event->input_messages = facts->messages;
 	event->input_messages_truncated = event_flag(facts->messages_truncated);
 	if (facts->messages_cut)
@@ -257,6 +261,9 @@ static void exchange_event_response(struct exchange *ex, struct event *event)
 	event->response_model = facts->model;
 	event->finish_reasons = facts->finish_reasons;
 	event->system_fingerprint = facts->system_fingerprint;
+	event->content_filter = facts->verdicts;
+	if (facts->refused)
+		event->refused = EVENT_YES;
 	event->response_service_tier = facts->service_tier;
 	event->output_messages = facts->output_messages;
 	event->output_messages_truncated = event_flag(facts->output_truncated);
