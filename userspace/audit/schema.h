@@ -93,9 +93,10 @@
 	X(NUMBER, usage_accepted, "gen_ai.usage.accepted_prediction.output_tokens")                \
 	X(NUMBER, usage_rejected, "gen_ai.usage.rejected_prediction.output_tokens")                \
 	X(REAL, usage_seconds, "gen_ai.usage.audio_seconds") /* where sound is counted */          \
-	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, later  \
-	 * (what it has begun tells it when it is done), counted (told before), none */                \
-	X(TEXT, usage_owner, "gen_ai.usage.owner") /* who began that, where it is known */             \
+	/* later: of what the call has begun, and tells when it is done; counted: told before, \
+	 * and no use any more; their owner is who began that, where it is known. */            \
+	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, none … */ \
+	X(TEXT, usage_owner, "gen_ai.usage.owner")                                                 \
 	X(CONTENT, input_messages, "gen_ai.input.messages") /* JSON */                             \
 	X(FLAG, input_messages_truncated, "gen_ai.input.messages.truncated")                       \
 	X(CONTENT, output_messages, "gen_ai.output.messages") /* JSON */                           \
