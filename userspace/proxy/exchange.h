@@ -118,7 +118,7 @@ struct exchange {
 	bool tls_resumed;
 	uint64_t started_ns, started_realtime_ns, handshake_ns, first_byte_ns;
 	uint64_t response_bytes, drain_bytes;
-	uint64_t client_read_bytes, client_written_bytes; /* of the connection, at the start */
+	struct client_traffic traffic; /* at the start */
 	int status;
 	const char *action;		/* the verdict */
 	const char *error_type;		/* of ending; NULL: none */
