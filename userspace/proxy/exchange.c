@@ -169,6 +169,7 @@ static void exchange_free(struct garbage *garbage)
 	exchange_policy_free(ex);
 	secret_masking_free(&ex->masked);
 	session_free(ex->session);
+	buf_free(&ex->moved_model);
 	buf_wipe(&ex->text);
 	fields_wipe(&ex->trailers);
 	free(ex);

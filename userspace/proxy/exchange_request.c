@@ -25,6 +25,9 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 
 	if (!ex->match.operation || !ex->match.operation->family)
 		return 0;
+	/* What has a body with some methods is not unreadable with others. */
+	if (ex->match.operation->subtree && head->framing == HEAD_NO_BODY)
+		return 0;
 	ex->request.reader = reader_open_request(head, &options);
 	return ex->request.reader ? 0 : -ENOMEM;
 }
@@ -407,9 +410,10 @@ static void exchange_connected(
 	}
 	attempt_connected(&ex->attempt, slot);
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
-	exchange_map_body(ex);
+	error = exchange_map_body(ex);
 	exchange_choose_edit(ex);
-	error = exchange_send_head(ex);
+	if (!error)
+		error = exchange_send_head(ex);
 	if (!error && ex->head->framing != HEAD_NO_BODY)
 		error = exchange_send_body(ex);
 	if (error) {

@@ -43,7 +43,7 @@ static const struct expected recognised[] = {
 	{AZURE, "GET", "/openai/models?api-version=2024-10-21", "models", DIALECT_AZURE, "",
 		"2024-10-21", FAMILY_NONE},
 	{AZURE, "POST", "/openai/fine_tuning/jobs?api-version=2024-10-21", "fine_tuning",
-		DIALECT_AZURE, "", "2024-10-21", FAMILY_NONE},
+		DIALECT_AZURE, "", "2024-10-21", FAMILY_JOBS},
 	{AZURE, "GET", "/openai/realtime?api-version=2024-10-01-preview&deployment=rt", "realtime",
 		DIALECT_AZURE, "rt", "2024-10-01-preview", FAMILY_NONE},
 	/* Where the body or the path says it, the query does not. */
@@ -54,7 +54,7 @@ static const struct expected recognised[] = {
 	{OPENAI, "POST", "/v1/chat/completions?deployment=gpt-4o-mini&Deployment=x", "chat",
 		DIALECT_OPENAI, "", "", FAMILY_CHAT},
 	{OPENAI, "GET", "/v1/responses/r?include%5B%5D=a&include%5B%5D=b%2Bc&%=%&api-versio%", "stored_response",
-		DIALECT_OPENAI, "", "", FAMILY_NONE},
+		DIALECT_OPENAI, "", "", FAMILY_RESPONSES},
 	{AZURE, "POST", "/openai/v1/chat/completions", "chat", DIALECT_AZURE_V1, "", "", FAMILY_CHAT},
 	{AZURE, "POST", "/openai/v1/chat/completions?api-version=preview", "chat", DIALECT_AZURE_V1,
 		"", "preview", FAMILY_CHAT},
@@ -68,9 +68,9 @@ static const struct expected recognised[] = {
 	{OPENAI, "POST", "/v1/responses?beta=true", "responses", DIALECT_OPENAI, "", "",
 		FAMILY_RESPONSES},
 	{OPENAI, "GET", "/v1/responses/resp_1?stream=true", "stored_response", DIALECT_OPENAI, "", "",
-		FAMILY_NONE},
+		FAMILY_RESPONSES},
 	{OPENAI, "POST", "/v1/responses/resp_1/cancel", "stored_response", DIALECT_OPENAI, "", "",
-		FAMILY_NONE},
+		FAMILY_RESPONSES},
 	{AZURE, "POST", "/openai/v1/responses/compact", "responses_compact", DIALECT_AZURE_V1, "", "",
 		FAMILY_RESPONSES},
 	{OPENAI, "POST", "/v1/responses/input_tokens", "responses_input_tokens", DIALECT_OPENAI, "", "",
@@ -79,13 +79,13 @@ static const struct expected recognised[] = {
 		FAMILY_NONE},
 	{OPENAI, "GET", "/v1/chat/completions", "stored_chat", DIALECT_OPENAI, "", "", FAMILY_NONE},
 	{OPENAI, "POST", "/v1/chat/completions/cc-1", "stored_chat", DIALECT_OPENAI, "", "", FAMILY_NONE},
-	{OPENAI, "POST", "/v1/threads/t/runs", "threads", DIALECT_OPENAI, "", "", FAMILY_NONE},
-	{OPENAI, "GET", "/v1/files/f/content", "files", DIALECT_OPENAI, "", "", FAMILY_NONE},
+	{OPENAI, "POST", "/v1/threads/t/runs", "threads", DIALECT_OPENAI, "", "", FAMILY_THREADS},
+	{OPENAI, "GET", "/v1/files/f/content", "files", DIALECT_OPENAI, "", "", FAMILY_FILES},
 	{OPENAI, "DELETE", "/v1/vector_stores/v/files/f", "vector_stores", DIALECT_OPENAI, "", "",
 		FAMILY_NONE},
 	{OPENAI, "POST", "/v1/moderations", "moderation", DIALECT_OPENAI, "", "", FAMILY_MODERATION},
-	{OPENAI, "POST", "/v1/batches", "batches", DIALECT_OPENAI, "", "", FAMILY_NONE},
-	{OPENAI, "POST", "/v1/assistants", "assistants", DIALECT_OPENAI, "", "", FAMILY_NONE},
+	{OPENAI, "POST", "/v1/batches", "batches", DIALECT_OPENAI, "", "", FAMILY_JOBS},
+	{OPENAI, "POST", "/v1/assistants", "assistants", DIALECT_OPENAI, "", "", FAMILY_THREADS},
 	/* Every prefix. */
 	{AZURE, "POST", "/api/projects/p/openai/responses?api-version=2025-05-01-preview", "responses",
 		DIALECT_AZURE, "", "2025-05-01-preview", FAMILY_RESPONSES},
@@ -94,9 +94,9 @@ static const struct expected recognised[] = {
 	{AZURE, "POST", "/api/projects/p/agents/a/endpoint/protocols/openai/responses?api-version=2025-11-15",
 		"responses", DIALECT_AZURE, "", "2025-11-15", FAMILY_RESPONSES},
 	{AZURE, "GET", "/api/projects/p/agents/a/endpoint/protocols/openai/v1/responses/r", "stored_response",
-		DIALECT_AZURE_V1, "", "", FAMILY_NONE},
+		DIALECT_AZURE_V1, "", "", FAMILY_RESPONSES},
 	{AZURE, "POST", "/api/projects/p/threads/t/runs?api-version=v1", "threads", DIALECT_AZURE, "",
-		"v1", FAMILY_NONE},
+		"v1", FAMILY_THREADS},
 	{AZURE, "POST", "/models/chat/completions?api-version=2024-05-01-preview", "chat", DIALECT_AZURE,
 		"", "2024-05-01-preview", FAMILY_CHAT},
 	{AZURE, "POST", "/models/embeddings?api-version=2024-05-01-preview", "embeddings", DIALECT_AZURE,
@@ -107,7 +107,7 @@ static const struct expected recognised[] = {
 	{AZURE, "POST", "/anthropic/v1/messages/count_tokens?beta=true", "messages_count_tokens",
 		DIALECT_ANTHROPIC, "", "", FAMILY_MESSAGES},
 	{AZURE, "POST", "/openai/deployments/d/batches?api-version=2024-10-21", "batches", DIALECT_AZURE,
-		"d", "2024-10-21", FAMILY_NONE},
+		"d", "2024-10-21", FAMILY_JOBS},
 	{AZURE, "POST", "/openai/v1/realtime/calls", "realtime_calls", DIALECT_AZURE_V1, "", "", FAMILY_NONE},
 	{OPENAI, "POST", "/v1/videos", "videos", DIALECT_OPENAI, "", "", FAMILY_NONE},
 	{OPENAI, "GET", "/v1/videos/v/content", "videos", DIALECT_OPENAI, "", "", FAMILY_NONE},
@@ -276,14 +276,14 @@ static void usage_may_be_asked_for_from_the_version_that_has_it(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		m.api_version = slice_of_string(cases[i].version);
-		if (operation_allows_usage(&m) != cases[i].allowed)
+		if (operation_allows_usage(m.dialect, m.api_version) != cases[i].allowed)
 			fail_msg("%s", cases[i].version);
 	}
 	m.api_version = SLICE_NONE;
 	m.dialect = DIALECT_AZURE_V1;
-	assert_true(operation_allows_usage(&m));
+	assert_true(operation_allows_usage(m.dialect, m.api_version));
 	m.dialect = DIALECT_OPENAI;
-	assert_true(operation_allows_usage(&m));
+	assert_true(operation_allows_usage(m.dialect, m.api_version));
 }
 
 int main(void)
