@@ -3,11 +3,14 @@
 
 import contextlib
 import json
+import os
 
 import pytest
 
 from lab.client import Ended
-from lab.websocket import BINARY, CLOSE, PING, PONG, TEXT, upgrade, websocket_origin
+from lab.websocket import (
+    BINARY, CLOSE, PING, PONG, TEXT, answer, answer_realtime, end, upgrade, websocket_origin,
+)
 
 HOST = "talk.openai.azure.com"
 RESPONSES = "/openai/v1/responses"
@@ -28,19 +31,6 @@ def session(lab, client, target, serve, headers=KEY, status=101):
         yield websocket
 
 
-def answer(websocket, lane, text, tokens=(11, 7), id="resp_1"):
-    """A response as the service streams it."""
-    more = {"stream_id": lane} if lane else {}
-    response = {"id": id, "object": "response", "model": "gpt-5", "status": "completed", "output": [
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}],
-        "usage": {"input_tokens": tokens[0], "output_tokens": tokens[1], "total_tokens": sum(tokens)}}
-    websocket.say({"type": "response.created", "response": {"id": id, "model": "gpt-5"}, **more})
-    websocket.say({"type": "response.output_text.delta", "output_index": 0, "delta": text, **more})
-    websocket.say({"type": "response.output_item.done", "output_index": 0,
-                   "item": response["output"][0], **more})
-    websocket.say({"type": "response.completed", "response": response, **more})
-
-
 def create(prompt, lane=None, **more):
     message = {"type": "response.create", "model": "gpt-5",
                "input": [{"type": "message", "role": "user",
@@ -53,11 +43,6 @@ def leave(websocket):
     websocket.close()
     assert websocket.take()[0] == CLOSE
     websocket.connection.rest()
-
-
-def end(websocket):
-    assert websocket.take()[0] == CLOSE
-    websocket.close()
 
 
 def session_event(gate, operation, where=lambda event: True):
@@ -148,15 +133,7 @@ def test_realtime(lab, gate, client, prompt):
     def serve(websocket, head):
         assert websocket.hear()["type"] == "conversation.item.create"
         assert websocket.hear()["type"] == "response.create"
-        websocket.say({"type": "response.created", "response": {"id": "resp_r"}})
-        websocket.say({"type": "response.output_audio_transcript.delta", "delta": "hello"})
-        websocket.say({"type": "response.done", "response": {
-            "id": "resp_r", "status": "completed",
-            "output": [{"type": "message", "role": "assistant",
-                        "content": [{"type": "output_audio", "transcript": "hello there"}]}],
-            "usage": {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10,
-                      "input_token_details": {"text_tokens": 5, "audio_tokens": 15, "cached_tokens": 4},
-                      "output_token_details": {"text_tokens": 2, "audio_tokens": 8}}}})
+        answer_realtime(websocket, "hello there")
         end(websocket)
 
     with session(lab, client, REALTIME, serve) as websocket:
@@ -169,9 +146,9 @@ def test_realtime(lab, gate, client, prompt):
     event = gate.event(prompt)
     assert event["gen_ai.operation.name"] == "realtime"
     assert event["gen_ai.request.model"] == "gpt-realtime"
-    assert event["gen_ai.usage.input_tokens"] == 20
-    assert event["gen_ai.usage.output_tokens"] == 10
-    assert event["gen_ai.usage.audio.input_tokens"] == 15
+    assert event["gen_ai.usage.input_tokens"] == 11
+    assert event["gen_ai.usage.output_tokens"] == 9
+    assert event["gen_ai.usage.audio.input_tokens"] == 6
     assert event["gen_ai.usage.audio.output_tokens"] == 8
     assert "hello there" in event["gen_ai.output.messages"]
 
@@ -228,6 +205,85 @@ def test_a_client_that_leaves_has_asked(lab, gate, client, prompt):
     event = gate.event(prompt)
     assert event["error.type"] == "client_closed"
     assert event["gen_ai.usage.source"] == "estimated"
+
+
+def test_a_type_that_readers_may_differ_in_is_no_way_past(lab, gate, client, prompt):
+    def serve(websocket, head):
+        with pytest.raises(Ended):
+            websocket.take()
+
+    for text in ('{"type":"session.update","type":"response.create","input":"%s"}',
+                 '{"Type":"response.create","type":"x","input":"%s"}'):
+        with session(lab, client, RESPONSES, serve) as websocket:
+            websocket.frame(TEXT, text % prompt)
+            assert websocket.closed()[0] == 1008
+
+
+def test_a_long_message_is_held_and_passes(lab, gate, client, prompt):
+    long = create(prompt + "x" * 3_000_000)
+
+    def serve(websocket, head):
+        assert websocket.hear() == long
+        answer(websocket, None, "y" * 2_000_000)
+        end(websocket)
+
+    with session(lab, client, RESPONSES, serve) as websocket:
+        websocket.say(long)
+        while websocket.hear()["type"] != "response.completed":
+            pass
+        leave(websocket)
+    assert gate.event(prompt)["gen_ai.usage.input_tokens"] == 11
+
+
+RULES = """
+rules:
+  - {name: no-o1, models: ["o1*"], operations: [responses], action: deny, message: Ask for another model.}
+  - {name: no-voice, models: [gpt-voice], operations: [realtime], action: deny}
+"""
+
+
+def test_policy_and_the_service_key(lab, gate, client, prompt):
+    """A session of a model is denied at its upgrade, a call inside of one when it is asked for; what goes
+    on goes with the key of the service."""
+    heads = []
+
+    def serve(websocket, head):
+        heads.append(head.decode())
+        with contextlib.suppress(Ended):
+            while True:
+                websocket.hear()
+                answer(websocket, None, "said")
+
+    rules = os.path.join(gate.directory, "policy.yaml")
+    with open(rules, "w", encoding="utf-8") as file:
+        file.write(RULES)
+    before = gate.config
+    gate.write_config({"policy": {"file": rules}, "backends": [
+        {"name": "b", "key_file": gate.secret("key", "the-service-key-1")}],
+        "hosts": [{"pattern": HOST, "provider": "azure", "backend": "b"},
+                  {"pattern": "*.openai.azure.com", "provider": "azure"}]})
+    gate.reload()
+    try:
+        with session(lab, client, RESPONSES, serve) as websocket:
+            websocket.say(create(prompt + " allowed."))
+            while websocket.hear()["type"] != "response.completed":
+                pass
+            websocket.say(create(prompt + " denied.", model="o1-mini"))
+            said = websocket.hear()
+            assert (said["type"], said["status"]) == ("error", 403)
+            assert said["error"]["message"] == "Ask for another model."
+            assert websocket.closed() == (1008, "Ask for another model.")
+        with websocket_origin(lab, HOST, serve), client.tls(HOST) as connection:
+            assert upgrade(connection, HOST, "/openai/v1/realtime?model=gpt-voice", KEY)[0] == 403
+    finally:
+        gate.config = before
+        gate.write_config()
+        gate.reload()
+    assert gate.event(prompt + " allowed.")["event.action"] == "allow"
+    denied = gate.event(prompt + " denied.")
+    assert (denied["event.action"], denied["rule.name"]) == ("deny", "no-o1")
+    assert len(heads) == 1
+    assert "api-key: the-service-key-1" in heads[0] and KEY["api-key"] not in heads[0]
 
 
 def test_what_is_no_session_is_refused(lab, gate, client):

@@ -11,6 +11,8 @@
 
 /* A message that is held, or read, is no longer. */
 #define SESSION_MESSAGE_MAX (8u << 20)
+/* Of a message's memory so much is kept for the next. */
+#define SESSION_KEEP 16384
 /* Codes of a Close (RFC 6455 section 7.4.1). */
 #define WEBSOCKET_POLICY   1008
 #define WEBSOCKET_INTERNAL 1011
@@ -30,11 +32,17 @@ struct session_call {
 	struct exchange *exchange;
 };
 
+/* A message on its way: of the same total as all that is held. */
+struct session_message {
+	struct buf text; /* unmasked */
+	struct replay hold;
+	bool too_long;	 /* it is not read */
+};
+
 struct session {
 	enum session_kind kind;
 	struct websocket_reader client, origin;
-	struct buf asked, told; /* the messages that come: text, unmasked */
-	bool told_long;		/* it is not read */
+	struct session_message asked, told; /* that come */
 	uint64_t cleared;
 	bool opened;
 	struct session_call calls[SESSION_CALLS];
@@ -72,17 +80,35 @@ int session_open(struct exchange *ex, const struct head *head)
 	if (!ex->session)
 		return -ENOMEM;
 	ex->session->kind = kind;
+	replay_open(&ex->session->asked.hold, &ex->worker->replays);
+	replay_open(&ex->session->told.hold, &ex->worker->replays);
 	websocket_open(&ex->session->client, true);
 	websocket_open(&ex->session->origin, false);
 	return 0;
+}
+
+static void message_close(struct session_message *message)
+{
+	buf_wipe(&message->text);
+	replay_close(&message->hold);
+}
+
+/* It is over: a short one's memory stays for the next. */
+static void message_end(struct exchange *ex, struct session_message *message)
+{
+	if (message->text.capacity > SESSION_KEEP)
+		buf_wipe(&message->text);
+	buf_clear(&message->text);
+	replay_close(&message->hold);
+	replay_open(&message->hold, &ex->worker->replays);
 }
 
 void session_free(struct session *session)
 {
 	if (!session)
 		return;
-	buf_wipe(&session->asked);
-	buf_wipe(&session->told);
+	message_close(&session->asked);
+	message_close(&session->told);
 	buf_wipe(&session->items);
 	free(session);
 }
@@ -178,7 +204,10 @@ void session_end(struct exchange *ex)
 
 	while (session->ncalls)
 		session_call_end(session, &session->calls[0],
-			ex->ending != ENDING_NONE ? ex->ending : ENDING_ORIGIN_CLOSED);
+			ex->ending == ENDING_NONE ? ENDING_ORIGIN_CLOSED
+			/* What is denied is what came last. */
+			: ending_row(ex->ending)->deny ? ENDING_CLIENT_CLOSED
+						       : ex->ending);
 }
 
 /* The call that the client, or the service, has begun with that request. 0; -EBUSY: too many, or one is
@@ -248,7 +277,7 @@ static int session_create(struct exchange *ex, yyjson_val *root)
 	const struct exchange *inside = NULL;
 
 	switch (session_call_begin(
-		ex, text_of(root, "stream_id"), buf_slice(&ex->session->asked), &inside)) {
+		ex, text_of(root, "stream_id"), buf_slice(&ex->session->asked.text), &inside)) {
 	case 0:
 		return 0;
 	case -EACCES:
@@ -276,14 +305,34 @@ static void session_keep_item(struct exchange *ex, yyjson_val *item)
 	free(json);
 }
 
-/* A whole message, which is held. 0, or -ECANCELED. */
-static int session_asked(struct exchange *ex, uint8_t opcode)
+/* Whether every reader of the object takes the same for its type and its lane. */
+static bool is_unambiguous(yyjson_val *root)
 {
-	static const struct ending_detail unreadable = {
-		NULL, "The message cannot be inspected: it is no JSON object.", 0};
+	static const struct slice names[] = {{"type", 4}, {"stream_id", 9}};
+	size_t found[2] = {0}, at, count;
+	yyjson_val *key, *value;
+
+	yyjson_obj_foreach(root, at, count, key, value) {
+		struct slice name = slice_of(unsafe_yyjson_get_str(key), unsafe_yyjson_get_len(key));
+
+		for (size_t i = 0; i < 2; i++) {
+			if (!slice_equal_nocase(name, names[i]))
+				continue;
+			if (!slice_equal(name, names[i]) || found[i]++)
+				return false;
+		}
+	}
+	return yyjson_is_obj(root);
+}
+
+/* A whole message, which is held. 0, or -ECANCELED. */
+static int session_asked(struct exchange *ex)
+{
+	static const struct ending_detail unreadable = {NULL,
+		"The message cannot be inspected: it is no JSON object, or has its type twice.", 0};
 	struct session *session = ex->session;
-	struct slice text = buf_slice(&session->asked), type;
-	yyjson_doc *json = opcode == WEBSOCKET_TEXT ? yyjson_read(text.data, text.len, 0) : NULL;
+	struct slice text = buf_slice(&session->asked.text), type;
+	yyjson_doc *json = yyjson_read(text.data, text.len, 0);
 	yyjson_val *root = yyjson_doc_get_root(json);
 	int error = 0;
 
@@ -291,7 +340,7 @@ static int session_asked(struct exchange *ex, uint8_t opcode)
 	if (session->kind == SESSION_REALTIME) {
 		if (is(type, "conversation.item.create"))
 			session_keep_item(ex, yyjson_obj_get(root, "item"));
-	} else if (!yyjson_is_obj(root)) {
+	} else if (!is_unambiguous(root)) {
 		if (ex->worker->config->http.unreadable != CONFIG_UNREADABLE_PASS)
 			error = session_refuse(ex, WEBSOCKET_POLICY, ENDING_UNREADABLE,
 				&unreadable, SLICE_NONE);
@@ -302,37 +351,40 @@ static int session_asked(struct exchange *ex, uint8_t opcode)
 	return error;
 }
 
-/* Adds a piece to the message. False: it has become too long. */
-static bool session_collect(struct buf *message, const struct websocket_event *event, bool *passes)
+/* Adds a piece to the message. False: it has become too long just now; from then on it is not read. */
+static bool message_add(struct exchange *ex, struct session_message *message,
+	const struct websocket_event *event)
 {
+	size_t len = buf_len(&message->text) + event->span.len;
+
 	if (event->first)
-		buf_clear(message);
-	if (*passes)
+		message->too_long = false;
+	if (message->too_long)
 		return true;
-	if (buf_len(message) + event->span.len > SESSION_MESSAGE_MAX ||
-		websocket_unmask(event, message) < 0)
-		return false;
-	return true;
+	message->too_long =
+		len > SESSION_MESSAGE_MAX ||
+		(len > ex->worker->config->http.request_window &&
+			!replay_reserve(&message->hold, len)) ||
+		websocket_unmask(event, &message->text) < 0;
+	if (message->too_long)
+		message_end(ex, message);
+	return !message->too_long;
 }
 
 static int session_client_piece(struct exchange *ex, const struct websocket_event *event)
 {
 	struct session *session = ex->session;
-	bool passes = session->kind == SESSION_PLAIN ||
-		      (session->kind == SESSION_REALTIME && event->opcode != WEBSOCKET_TEXT);
-	int error = 0;
+	int error;
 
-	if (!session_collect(&session->asked, event, &passes)) {
-		if (session->kind == SESSION_RESPONSES)
-			return session_malformed(ex, WEBSOCKET_ERROR_TOO_LONG, true);
-		buf_wipe(&session->asked);
+	if (session->kind == SESSION_PLAIN)
 		return 0;
-	}
-	if (event->last && !passes) {
-		error = session_asked(ex, event->opcode);
-		if (!error)
-			buf_wipe(&session->asked);
-	}
+	if (!message_add(ex, &session->asked, event) && session->kind == SESSION_RESPONSES)
+		return session_malformed(ex, WEBSOCKET_ERROR_TOO_LONG, true);
+	if (!event->last || session->asked.too_long)
+		return 0;
+	error = session_asked(ex);
+	if (!error)
+		message_end(ex, &session->asked);
 	return error;
 }
 
@@ -407,7 +459,7 @@ static void session_realtime_begins(struct exchange *ex)
 static int session_told(struct exchange *ex)
 {
 	struct session *session = ex->session;
-	struct slice text = buf_slice(&session->told), type;
+	struct slice text = buf_slice(&session->told.text), type;
 	yyjson_doc *json = yyjson_read(text.data, text.len, 0);
 	yyjson_val *root = yyjson_doc_get_root(json);
 	struct session_call *call;
@@ -421,7 +473,7 @@ static int session_told(struct exchange *ex)
 		       ? NULL
 		       : session_call_of(session, text_of(root, "stream_id"));
 	if (call && (slice_starts_with(type, SLICE("response.")) || is(type, "error"))) {
-		error = session_feed(call->exchange, &session->told);
+		error = session_feed(call->exchange, &session->told.text);
 		if (!error && is_terminal(type))
 			session_call_end(session, call, ENDING_NONE);
 	}
@@ -432,22 +484,16 @@ static int session_told(struct exchange *ex)
 static int session_origin_piece(struct exchange *ex, const struct websocket_event *event)
 {
 	struct session *session = ex->session;
-	bool passes = session->kind == SESSION_PLAIN || event->opcode != WEBSOCKET_TEXT;
-	int error = 0;
+	int error;
 
-	if (event->first)
-		session->told_long = false;
-	passes |= session->told_long;
-	if (!session_collect(&session->told, event, &passes)) {
-		session->told_long = true;
-		counter_add(ex->worker->counters, COUNTER_RESPONSE_UNREADABLE, 1);
-		buf_wipe(&session->told);
+	if (session->kind == SESSION_PLAIN || event->opcode != WEBSOCKET_TEXT)
 		return 0;
-	}
-	if (event->last && !passes) {
-		error = session_told(ex);
-		buf_clear(&session->told);
-	}
+	if (!message_add(ex, &session->told, event))
+		counter_add(ex->worker->counters, COUNTER_RESPONSE_UNREADABLE, 1);
+	if (!event->last || session->told.too_long)
+		return 0;
+	error = session_told(ex);
+	message_end(ex, &session->told);
 	return error;
 }
 

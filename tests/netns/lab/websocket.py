@@ -94,3 +94,34 @@ def websocket_origin(lab, host, serve):
 
     with rogue_origin(lab, host, None, talk=talk):
         yield
+
+
+def answer(websocket, lane, text, tokens=(11, 7), id="resp_1"):
+    """A response as the service streams it."""
+    more = {"stream_id": lane} if lane else {}
+    response = {"id": id, "object": "response", "model": "gpt-5", "status": "completed", "output": [
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}],
+        "usage": {"input_tokens": tokens[0], "output_tokens": tokens[1], "total_tokens": sum(tokens)}}
+    websocket.say({"type": "response.created", "response": {"id": id, "model": "gpt-5"}, **more})
+    websocket.say({"type": "response.output_text.delta", "output_index": 0, "delta": text, **more})
+    websocket.say({"type": "response.output_item.done", "output_index": 0,
+                   "item": response["output"][0], **more})
+    websocket.say({"type": "response.completed", "response": response, **more})
+
+
+def answer_realtime(websocket, text):
+    """A response of a realtime session: what it says in the end is all of it."""
+    websocket.say({"type": "response.created", "response": {"id": "resp_r"}})
+    websocket.say({"type": "response.output_audio_transcript.delta", "delta": text})
+    websocket.say({"type": "response.done", "response": {
+        "id": "resp_r", "status": "completed",
+        "output": [{"type": "message", "role": "assistant",
+                    "content": [{"type": "output_audio", "transcript": text}]}],
+        "usage": {"total_tokens": 20, "input_tokens": 11, "output_tokens": 9,
+                  "input_token_details": {"text_tokens": 5, "audio_tokens": 6, "cached_tokens": 4},
+                  "output_token_details": {"text_tokens": 1, "audio_tokens": 8}}}})
+
+
+def end(websocket):
+    assert websocket.take()[0] == CLOSE
+    websocket.close()
