@@ -33,7 +33,7 @@ struct deadline_view {
 	bool end_mark;	    /* the stream has said that it is over, its message has not */
 	bool session;	    /* of a WebSocket: nobody owes anything but room, once it stands */
 	bool request_open;  /* the request is not whole: the answer came early */
-	uint64_t first_output_ns; /* another backend is asked when the output does not begin; 0: none is */
+	uint64_t first_output_ns; /* left: then another backend is asked; 0: none is */
 };
 
 enum deadline_kind {
