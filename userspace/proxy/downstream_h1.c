@@ -438,8 +438,6 @@ static void h1_exchange_done(struct client_slot *slot)
 		client_close(slot->connection, false);
 		return;
 	}
-	if (!buf_len(&h1->pending) && !h1->parsing)
-		h1_reader_trim(h1->reader);
 	h1_resume(slot);
 }
 
@@ -455,6 +453,14 @@ static int h1_cork(struct client_slot *slot, bool cork)
 	return stream_cork(h1_stream(h1_of(slot)), cork);
 }
 
+static struct client_traffic h1_traffic(const struct client_slot *slot)
+{
+	const struct stream *stream = &slot->connection->stream;
+
+	return (struct client_traffic){stream->read_bytes,
+		stream->written_bytes + buf_len(&stream->out), stream->written_bytes};
+}
+
 static void h1_close(struct client_slot *slot, bool reset)
 {
 	client_close(slot->connection, reset);
@@ -465,6 +471,7 @@ static const struct client_ops h1_ops = {
 		h1_response_abort},
 	.flush = h1_flush,
 	.cork = h1_cork,
+	.traffic = h1_traffic,
 	.exchange_done = h1_exchange_done,
 	.resume = h1_resume,
 	.close = h1_close,
@@ -480,6 +487,15 @@ static void h1_flushed(struct client *client)
 		exchange_client_flushed(h1->slot.exchange);
 	else
 		h1_resume(&h1->slot);
+}
+
+static void h1_rests(struct client *client)
+{
+	struct downstream_h1 *h1 = client->wire_state;
+
+	/* The head is the exchange's as well. */
+	if (!h1->slot.exchange && !h1->parsing)
+		h1_reader_trim(h1->reader);
 }
 
 static void h1_drain(struct client *client)
@@ -512,6 +528,7 @@ static void h1_free(struct client *client)
 static const struct client_wire h1_wire = {
 	.readable = h1_readable,
 	.flushed = h1_flushed,
+	.rests = h1_rests,
 	.timed_out = h1_timed_out,
 	.drain = h1_drain,
 	.closed = h1_closed,

@@ -41,12 +41,10 @@ static void exchange_event_connection(const struct exchange *ex, struct event *e
 		event->backend_region = slice_of_string(ex->backend->region);
 	}
 	if (ex->client) {
-		const struct stream *stream = &ex->client->connection->stream;
+		const struct client_traffic now = ex->client->ops->traffic(ex->client);
 
-		event->bytes_client_in = event_number(stream->read_bytes - ex->client_read_bytes);
-		event->bytes_client_out = event_number(stream->written_bytes -
-						       ex->client_written_bytes +
-						       buf_len(&stream->out));
+		event->bytes_client_in = event_number(now.in - ex->traffic.in);
+		event->bytes_client_out = event_number(now.out - ex->traffic.out);
 	}
 }
 
