@@ -341,6 +341,7 @@ static int session_asked(struct exchange *ex)
 		if (is(type, "conversation.item.create"))
 			session_keep_item(ex, yyjson_obj_get(root, "item"));
 	} else if (!is_unambiguous(root)) {
+		counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
 		if (ex->worker->config->http.unreadable != CONFIG_UNREADABLE_PASS)
 			error = session_refuse(ex, WEBSOCKET_POLICY, ENDING_UNREADABLE,
 				&unreadable, SLICE_NONE);
