@@ -231,7 +231,8 @@ static int session_call_begin(struct exchange *ex, struct slice lane, struct sli
 		return -EACCES;
 	call = &session->calls[session->ncalls++];
 	*call = (struct session_call){.exchange = inside};
-	memcpy(call->lane, lane.data, lane.len);
+	if (lane.len)
+		memcpy(call->lane, lane.data, lane.len);
 	return 0;
 }
 
