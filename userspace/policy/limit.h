@@ -30,7 +30,7 @@ enum limit_per {
 	LIMIT_PER_HOST,
 };
 
-/* How much a token of a class counts, in thousandths. */
+/* How much a token of a class counts, in ten-thousandths. */
 struct limit_weights {
 	uint64_t input, cached, output, reasoning;
 };

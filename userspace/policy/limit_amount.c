@@ -69,10 +69,16 @@ static struct limit_weights worst(const struct limit_weights *rates)
 	return (struct limit_weights){input, input, output, output};
 }
 
+/* Of ten-thousandths, rounded up. */
+static uint64_t thousandths(uint64_t total)
+{
+	return capped(total / 10 + (total % 10 != 0));
+}
+
 uint64_t limit_amount_tokens(
 	const struct limit_weights *weights, const struct limit_tokens *tokens)
 {
-	return capped(sum(weights, tokens));
+	return thousandths(sum(weights, tokens));
 }
 
 uint64_t limit_amount_tokens_most(
@@ -80,7 +86,7 @@ uint64_t limit_amount_tokens_most(
 {
 	struct limit_weights most = worst(weights);
 
-	return capped(sum(&most, tokens));
+	return thousandths(sum(&most, tokens));
 }
 
 /* ---- prices ---- */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "policy/limit_save.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@ struct head {
 	uint64_t magic, sequence, rows;
 	uint32_t crc, none; /* of sequence, rows, and all that follows */
 };
+
+static_assert(sizeof(struct head) == LIMIT_SAVE_HEAD, "as limit_save.h says");
 
 struct saved_row {
 	uint64_t begins_s, used;

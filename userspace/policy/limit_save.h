@@ -8,6 +8,8 @@
 #include "policy/limit_table.h"
 
 #define LIMIT_SAVE_MAX (1u << 30)
+/* Before the rows: what is different every time. */
+#define LIMIT_SAVE_HEAD 32
 
 /* Appends all that counts still. sequence: greater with every one. 0 or -ENOMEM. */
 int limit_save_write(

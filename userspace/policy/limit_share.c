@@ -122,11 +122,13 @@ static int replace(const char *path, const struct limit_table *old, uint32_t row
 	return fd;
 }
 
-int limit_table_open(const char *path, uint32_t rows, uint32_t workers, int *fd, struct why *why)
+int limit_table_open(const char *path, uint32_t rows, uint32_t workers, int *fd, bool *fresh,
+	struct why *why)
 {
 	int old_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct limit_table *old = old_fd >= 0 ? limit_table_map(old_fd, true, NULL) : NULL;
 
+	*fresh = !old;
 	if (workers > LIMIT_WORKERS_MAX)
 		workers = LIMIT_WORKERS_MAX;
 	if (old && old->memory->rows == rows && old->memory->workers == workers) {
@@ -192,7 +194,7 @@ static struct flock lock_of(uint32_t worker, short type)
 		.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)worker, .l_len = 1};
 }
 
-int limit_table_lend(struct limit_table *table, int fd, uint32_t *worker, struct why *why)
+int limit_table_lend(struct limit_table *table, int fd, struct why *why)
 {
 	char path[32];
 	int lent;
@@ -204,14 +206,24 @@ int limit_table_lend(struct limit_table *table, int fd, uint32_t *worker, struct
 	for (uint32_t i = 0; i < table->memory->workers; i++) {
 		struct flock lock = lock_of(i, F_WRLCK);
 
-		if (atomic_load(&table->memory->lent[i]) || fcntl(lent, F_OFD_SETLK, &lock) < 0)
+		if (atomic_load(&table->memory->lent[i]) || lseek(lent, (off_t)i, SEEK_SET) < 0 ||
+			fcntl(lent, F_OFD_SETLK, &lock) < 0)
 			continue;
 		atomic_store(&table->memory->lent[i], 1);
-		*worker = i;
 		return lent;
 	}
 	close(lent);
 	return why_set(why, EAGAIN, "all cells of the table of the limits are lent");
+}
+
+uint32_t limit_table_lent(const struct limit_table *table, int fd)
+{
+	off_t worker = lseek(fd, 0, SEEK_CUR);
+
+	return worker >= 0 && worker < (off_t)table->memory->workers &&
+			       atomic_load(&table->memory->lent[worker])
+		       ? (uint32_t)worker
+		       : LIMIT_NOBODY;
 }
 
 static void forget(struct limit_table *table, uint32_t worker)

@@ -22,6 +22,8 @@
 
 /* In appliance.run_directory. */
 #define LIMIT_FILE "limits"
+/* In audit.spool_directory, with a 0 or a 1 behind it: see limit_save.h. */
+#define LIMIT_SAVED "limits."
 #define LIMIT_NOBODY UINT32_MAX /* as a worker: it has no cells */
 #define LIMIT_RATIOS 512	   /* models of which is known what their tokens are */
 
@@ -48,8 +50,9 @@ struct limit_key {
 struct limit_table;
 
 /* The parent's side: the file at path, as it was left if it is of that form, else a new one that has
- * what the old one had; *fd is the caller's. 0, or negative errno with why. */
-int limit_table_open(const char *path, uint32_t rows, uint32_t workers, int *fd, struct why *why);
+ * what the old one had; *fresh: there was none. *fd is the caller's. 0, or negative errno with why. */
+int limit_table_open(const char *path, uint32_t rows, uint32_t workers, int *fd, bool *fresh,
+	struct why *why);
 /* fd stays the caller's; it is read only if so opened. NULL with why. */
 struct limit_table *limit_table_map(int fd, bool write, struct why *why);
 /* For the command line. -ENOENT: there is no such file, or -EINVAL; with why. */
@@ -58,9 +61,11 @@ int limit_table_look(const char *path, struct limit_table **table, struct why *w
 struct limit_table *limit_table_new(uint32_t rows, uint32_t workers);
 void limit_table_free(struct limit_table *table);
 
-/* Lends the cells of *worker for as long as the descriptor is open, which is the caller's; fd is that of
+/* Lends the cells of a worker for as long as the descriptor is open, which is the caller's; fd is that of
  * limit_table_open. Or negative errno with why; -EAGAIN: all are lent. */
-int limit_table_lend(struct limit_table *table, int fd, uint32_t *worker, struct why *why);
+int limit_table_lend(struct limit_table *table, int fd, struct why *why);
+/* Which cells those are: the descriptor's offset says so. LIMIT_NOBODY: it was not lent. */
+uint32_t limit_table_lent(const struct limit_table *table, int fd);
 /* Takes back the cells of those that are dead; how many. */
 unsigned limit_table_reap(struct limit_table *table, int fd);
 
