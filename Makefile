@@ -14,6 +14,7 @@
 #	make check-kernels	tests of the kernel programs on Debian's kernels, in qemu (vm/)
 #	make image		the appliance's image (raw, qcow2, VHD), in build/image; on Debian 12 by way of
 #				the root of check-trixie
+#	make check-reproducible	makes it twice from nothing, and compares
 #	make check-image	boots it in qemu, with Secure Boot, between a client and a collector
 #	make install uninstall	to DESTDIR and PREFIX, and from there
 #	make deb		packages of the Debian release that this runs on, in build/deb
@@ -140,8 +141,8 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients check-web \
 	check-kernels clients \
-	check-deb check-image check-monitoring check-trixie demo soak bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
-	image 	deb clean format deps tests force
+	check-deb check-image check-reproducible check-monitoring check-trixie demo soak bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
+	image deb clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
 # Everything is compiled again when the command to compile it changes, and the library is made
@@ -302,6 +303,12 @@ image:
 	@+if [ "$(RELEASE)" = trixie ]; then appliance/deps image && $(MAKE) deb && vm/image; \
 	else appliance/deps trixie && vm/check-trixie image && \
 		rm -rf $(B)/image && ln -s trixie/root/srv/sallyport/build/image $(B)/image; fi
+# Each time all is compiled, packed and installed anew.
+check-reproducible:
+	@+for time in 1 2; do \
+		rm -rf $(B)/deb $(B)/image $(B)/trixie/root/srv/sallyport/build; \
+		$(MAKE) image && cp $(B)/image/SHA256SUMS $(B)/SHA256SUMS.$$time || exit 1; done
+	@diff $(B)/SHA256SUMS.1 $(B)/SHA256SUMS.2 && echo "  two builds of one commit are equal"
 check-image:
 	@appliance/deps check-image
 	@+$(MAKE) all $(ORIGIN)

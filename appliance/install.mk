@@ -8,7 +8,7 @@
 SYSTEMD_UNITS := $(notdir $(patsubst %.in,%,$(wildcard appliance/systemd/*.service.in)))
 SYSTEMD_TIMERS := $(wildcard appliance/systemd/*.timer)
 MAN_PAGES := $(wildcard appliance/man/*.[1-8]) $(B)/man/sallyport.yaml.5 \
-	$(B)/man/sallyport-datapath.7 $(B)/man/sallyport-errors.7
+	$(B)/man/sallyport-datapath.7 $(B)/man/sallyport-errors.7 $(B)/man/sallyport-operations.7
 # What operators read, run and hand to others.
 SHARED := $(wildcard appliance/azure/* appliance/monitoring/* appliance/operations/*)
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
@@ -34,6 +34,13 @@ $(B)/man/sallyport-datapath.7: appliance/man/mdoc.awk appliance/man/sallyport-da
 # That of errors likewise.
 $(B)/man/sallyport-errors.7: appliance/man/mdoc.awk appliance/man/sallyport-errors.7.awk \
 	userspace/proxy/ending.h userspace/http/h1_error.h appliance/man/sallyport-errors.7.in
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)$(mdoc_made) > $@
+
+# And that of operations.
+$(B)/man/sallyport-operations.7: appliance/man/mdoc.awk appliance/man/sallyport-operations.7.awk \
+	userspace/openai/operation_table.h appliance/man/sallyport-operations.7.in
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
 	$(Q)$(mdoc_made) > $@

@@ -94,8 +94,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* The older inputs have bit 3 clear. */
 	static const enum family families[] = {
 		FAMILY_CHAT, FAMILY_COMPLETION, FAMILY_RESPONSES, FAMILY_EMBEDDINGS};
+	/* Bits 1 and 2 together: one of these. */
+	static const enum family newer[] = {FAMILY_MESSAGES, FAMILY_TRANSCRIPTION};
 	const struct operation operation = {
-		.family = families[size ? (data[0] & 1) | (data[0] >> 2 & 2) : 0]};
+		.family = size && (data[0] & 6) == 6 ? newer[data[0] & 1]
+			: families[size ? (data[0] & 1) | (data[0] >> 2 & 2) : 0]};
 	size_t step = size ? 1 + (data[0] >> 4) : 1;
 	size_t content_max = size && data[0] & 2 ? 1 << 20 : size && data[0] & 4 ? 40 : 0;
 	struct slice body = slice_after(slice_of((const char *)data, size), 1);

@@ -54,8 +54,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum family families[] = {
 		FAMILY_CHAT, FAMILY_COMPLETION, FAMILY_RESPONSES, FAMILY_IMAGES};
+	/* Bits 1 and 2 together: one of these. */
+	static const enum family newer[] = {FAMILY_MESSAGES, FAMILY_TRANSCRIPTION};
 	const struct operation operation = {
-		.family = families[size ? (data[0] & 1) | (data[0] >> 6 & 2) : 0]};
+		.family = size && (data[0] & 6) == 6 ? newer[data[0] & 1]
+			: families[size ? (data[0] & 1) | (data[0] >> 6 & 2) : 0]};
 	unsigned how = size ? data[0] : 0;
 	size_t content_max = how & 2 ? 1 << 20 : how & 4 ? 40 : how & 8 ? 400 : 0;
 	struct slice rest = slice_after(slice_of((const char *)data, size), 1);

@@ -4,6 +4,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -181,6 +182,11 @@ def test_what_was_said_is_found_shown_and_exported(lab, appliance):
     assert len(asked("export").stdout.splitlines()) == len(rows)
     audited = asked("audit", "verify")
     assert " 0 damaged, 0 in conflict" in audited.stdout and " 0 events are missing" in audited.stdout
+    assert ": 0 times broken" in audited.stdout
+    head = re.search(r"^head +(\S+)", audited.stdout, re.M).group(1)
+    assert f"has        {head}" in asked("audit", "verify", head).stdout
+    lost = asked("audit", "verify", head[:-4] + "beef", check=False)
+    assert lost.returncode == 1 and "lost  " in lost.stdout
     for wrong in (
         ("events", "--ip", "bogus"), ("events", "--ip", "10.0.0.1/8"), ("search", "!?"),
         ("usage", "--since", "2026-02-30"), ("events", "--since", "1h", "--until", "2h"),

@@ -195,8 +195,8 @@ def test_usage_on_a_chunk_with_choices_counts_and_stays(standing, client, prompt
 def test_cached_and_reasoning_tokens(standing, client, prompt):
     client.chat(AZURE, prompt, headers={"x-test-cached": "7", "x-test-reasoning": "30"})
     event = standing.event(prompt)
-    assert event["gen_ai.usage.cached_tokens"] == 7
-    assert event["gen_ai.usage.reasoning_tokens"] == 30
+    assert event["gen_ai.usage.cache_read.input_tokens"] == 7
+    assert event["gen_ai.usage.reasoning.output_tokens"] == 30
     assert event["gen_ai.usage.output_tokens"] == 35
 
 

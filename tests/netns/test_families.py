@@ -46,8 +46,8 @@ def test_a_response_is_read(gate, client, prompt, streamed):
     assert event["gen_ai.usage.source"] == "provider"
     assert event["gen_ai.usage.input_tokens"] == final["usage"]["input_tokens"]
     assert event["gen_ai.usage.output_tokens"] == final["usage"]["output_tokens"]
-    assert event["gen_ai.usage.cached_tokens"] == 3
-    assert event["gen_ai.usage.reasoning_tokens"] == 2
+    assert event["gen_ai.usage.cache_read.input_tokens"] == 3
+    assert event["gen_ai.usage.reasoning.output_tokens"] == 2
     assert event["gen_ai.request.tool_types"] == ["function", "web_search"]
     assert event["openai.request.store"] is False
     assert event["openai.request.reasoning_effort"] == "low"

@@ -150,3 +150,43 @@ def test_what_is_monitored_is_served(gate):
         assert len(used) > 10 and used <= served, used - served
     with open(os.path.join(MONITORING, "grafana.json"), encoding="utf-8") as file:
         assert len({panel["id"] for panel in json.load(file)["panels"]}) == 12
+
+
+# A root of its own over this machine's, thrown away with the shell.
+TRUST = r"""
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+mount --rbind /dev "$1/root/dev"
+export TRUST_ROOT=$1/root
+trusted() { chroot "$TRUST_ROOT" openssl verify -CAfile /etc/ssl/certs/ca-certificates.crt "$1" >/dev/null 2>&1; }
+trust=$2; shift 2
+! trusted "$1" && ! trusted "$2"
+"$trust" "$1" >/dev/null 2>&1
+trusted "$1" && ! trusted "$2"
+# Both, while one takes the other's place
+"$trust" "$2" sallyport-next >/dev/null 2>&1
+trusted "$1" && trusted "$2"
+"$trust" --remove sallyport >/dev/null 2>&1
+! trusted "$1" && trusted "$2"
+! "$trust" "$3"
+! "$trust" "$1" ../../etc/name
+"""
+
+
+def test_a_machine_is_made_to_trust_the_root(gate, tmp_path):
+    certificates = [gate.ca_path]
+    for name in ("next", "both"):
+        certificates.append(str(tmp_path / f"{name}.pem"))
+    gate.cli("ca", "init", "--name", "another", "--out-cert", certificates[1], "--out-key", str(tmp_path / "next.key"))
+    # A file that has the key in it as well is for nobody
+    with open(certificates[2], "w", encoding="ascii") as file:
+        for part in (certificates[1], str(tmp_path / "next.key")):
+            with open(part, encoding="ascii") as text:
+                file.write(text.read())
+    (tmp_path / "top").mkdir()
+    done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-euxc", TRUST, "sh",
+                           str(tmp_path / "top"), os.path.join(OPERATIONS, "trust-root"), *certificates], check=False,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "has a private key in it" in done.stderr and "usage: trust-root" in done.stderr

@@ -5,7 +5,9 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import signal
+import socket
 
 import pytest
 
@@ -162,9 +164,9 @@ def test_without_a_daemon_it_fails(lab, gate):
     assert code == 1 and {"daemon", "programs", "workers", "call", "call-ipv6", "record"} <= failed(checks), checks
 
 
-def answer(gate):
+def answer(gate, seconds=20):
     with gate.namespace.inside():
-        connection = http.client.HTTPConnection(*HEALTH.rsplit(":", 1), timeout=20)
+        connection = http.client.HTTPConnection(*HEALTH.rsplit(":", 1), timeout=seconds)
         with contextlib.closing(connection):
             connection.request("GET", "/health")
             response = connection.getresponse()
@@ -216,3 +218,21 @@ def test_health_is_inspecting_and_recording_and_not_draining(lab, gate, health):
         for pid in reversed(stopped):
             os.kill(pid, signal.SIGCONT)
     told(200, "ready")
+
+
+def test_who_floods_the_health_port_keeps_no_probe_waiting(lab, gate, health):
+    address, port = HEALTH.rsplit(":", 1)
+    with contextlib.ExitStack() as stack:
+        # Given a client of which one connection after the other says half of a request, and no more
+        for _ in range(600):
+            with lab.network.client.inside():
+                stream = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            stream.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                stream.connect((address, int(port)))
+            select.select([], [stream], [], 0.01)
+            with contextlib.suppress(OSError):
+                stream.send(b"GET /health HTTP/1.1\r\nHost: ")
+        # Then a balancer's probe is answered all the same, within less than such a connection may stay
+        assert answer(gate, 8) == (200, "ready")
+    assert health.running

@@ -37,6 +37,7 @@ struct scene_seen {
 	unsigned rows;
 	char text[16384];
 	size_t len;
+	struct query_head head;
 };
 int scene_see_usage(void *context, const struct query_usage *usage);
 int scene_see_event(void *context, const struct query_event *event);

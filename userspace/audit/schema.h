@@ -50,6 +50,7 @@
 	X(TEXT, backend_address, "backend.address")                                                \
 	X(TEXT, backend_region, "backend.region")                                                  \
 	X(TEXT, operation, "gen_ai.operation.name")                                                \
+	X(TEXT, agent, "gen_ai.agent.name")	/* of Foundry, where one answers */                \
 	X(TEXT, provider, "gen_ai.provider.name")                                                  \
 	X(TEXT, request_model, "gen_ai.request.model")                                             \
 	X(TEXT, azure_deployment, "azure.deployment")                                              \
@@ -75,8 +76,18 @@
 	X(NUMBER, input_tokens, "gen_ai.usage.input_tokens")                                       \
 	X(NUMBER, output_tokens, "gen_ai.usage.output_tokens")                                     \
 	X(NUMBER, total_tokens, "gen_ai.usage.total_tokens")                                       \
-	X(NUMBER, cached_tokens, "gen_ai.usage.cached_tokens")                                     \
-	X(NUMBER, reasoning_tokens, "gen_ai.usage.reasoning_tokens")                               \
+	/* Parts of them; one that is not told is not there. */                                    \
+	X(NUMBER, usage_cache_read, "gen_ai.usage.cache_read.input_tokens")                        \
+	X(NUMBER, usage_cache_write, "gen_ai.usage.cache_creation.input_tokens")                   \
+	X(NUMBER, usage_input_text, "gen_ai.usage.text.input_tokens")                              \
+	X(NUMBER, usage_input_audio, "gen_ai.usage.audio.input_tokens")                            \
+	X(NUMBER, usage_input_image, "gen_ai.usage.image.input_tokens")                            \
+	X(NUMBER, usage_reasoning, "gen_ai.usage.reasoning.output_tokens")                         \
+	X(NUMBER, usage_output_text, "gen_ai.usage.text.output_tokens")                            \
+	X(NUMBER, usage_output_audio, "gen_ai.usage.audio.output_tokens")                          \
+	X(NUMBER, usage_output_image, "gen_ai.usage.image.output_tokens")                          \
+	X(NUMBER, usage_accepted, "gen_ai.usage.accepted_prediction.output_tokens")                \
+	X(NUMBER, usage_rejected, "gen_ai.usage.rejected_prediction.output_tokens")                \
 	X(REAL, usage_seconds, "gen_ai.usage.audio_seconds") /* where sound is counted */          \
 	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, none */      \
 	X(CONTENT, input_messages, "gen_ai.input.messages") /* JSON */                             \

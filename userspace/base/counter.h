@@ -41,6 +41,8 @@
 	X(CLIENT_ACCEPTED, "client.accepted", "connections steered to a worker") \
 	X(CLIENT_NOT_ACCEPTED, "client.not_accepted", "connections that could not be accepted for want of descriptors or memory") \
 	X(CLIENT_NOT_STEERED, "client.not_steered", "connections closed because a process of the appliance made them, to the listener itself") \
+	X(GATEWAY_ACCEPTED, "gateway.accepted", "connections to the gateway, where clients call the appliance by its own name") \
+	X(GATEWAY_REFUSED, "gateway.refused", "of those: closed because they are not TLS, or name another host") \
 	X(HELLO_NONE, "hello.none", "connections closed before a whole ClientHello") \
 	X(HELLO_MALFORMED, "hello.malformed", "connections refused for a malformed, cut off or endless ClientHello") \
 	X(BYPASS_NOT_LISTED, "bypass.not_listed", "connections spliced because their name is not on the list") \

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "io/http_service.h"
 
-#define CONNECTIONS_MAX	  16
+#define CONNECTIONS_MAX	  256
 #define CONNECTION_MEMORY 16384 /* for a request's head */
 #define CONNECTION_NS	  (60 * NS_PER_S) /* in all, however it trickles */
 #define DOCUMENT_NS	  NS_PER_S
@@ -115,6 +115,7 @@ struct metrics_server *metrics_server_new(struct ev_loop *loop, const struct add
 		.connections = CONNECTIONS_MAX,
 		.memory = CONNECTION_MEMORY,
 		.connection_ns = CONNECTION_NS,
+		.newest_first = true,
 		.answer = answer,
 		.context = server};
 

@@ -79,7 +79,8 @@ int policy_case_decide(struct policy_case *c, const struct config *config,
 
 	if (error)
 		return error;
-	host = config_host_find(config, slice_of_string(c->host));
+	host = config_host_called(
+		config, slice_of_string(c->host), operation_provider(c->target));
 	if (!host)
 		return why_set(why, EINVAL,
 			"expected a URL of a host of the configuration, found \"%s\", whose calls are "

@@ -40,7 +40,7 @@ static const char day_schema[] =
 #define DAY_DEFINE(column, field) ", " #column " INTEGER"
 	LAYOUT_COLUMNS(DAY_DEFINE, DAY_DEFINE)
 #undef DAY_DEFINE
-		", record BLOB NOT NULL, content BLOB);"
+		", link BLOB, record BLOB NOT NULL, content BLOB);"
 		"CREATE UNIQUE INDEX event_identity ON event(event_id);"
 		"CREATE UNIQUE INDEX event_place ON event(stream, sequence, epoch, coalesce(observer, 0))"
 		" WHERE epoch IS NOT NULL AND conflict IS NULL;"
@@ -63,11 +63,11 @@ static const char day_schema[] =
 		" PRIMARY KEY(source, model, done)) WITHOUT ROWID;";
 
 static const char day_insert[] =
-	"INSERT INTO event(id, event_id, digest, time_ns, source, model, conflict, record, content"
+	"INSERT INTO event(id, event_id, digest, time_ns, source, model, conflict, link, record, content"
 #define DAY_LISTED(column, field) ", " #column
 	LAYOUT_COLUMNS(DAY_LISTED, DAY_LISTED)
 #undef DAY_LISTED
-		") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?"
+		") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 #define DAY_MARK(column, field) ", ?"
 	LAYOUT_COLUMNS(DAY_MARK, DAY_MARK)
 #undef DAY_MARK
@@ -80,6 +80,7 @@ enum {
 	INSERT_SOURCE,
 	INSERT_MODEL,
 	INSERT_CONFLICT,
+	INSERT_LINK,
 	INSERT_RECORD,
 	INSERT_CONTENT,
 	INSERT_COLUMNS
@@ -174,6 +175,8 @@ static int day_set_up(struct day *day, const struct day_options *options, struct
 		error = day_make(day, why);
 	sqlite3_wal_autocheckpoint(day->database, DAY_CHECKPOINT);
 	if (!error)
+		error = day_chain_open(day, why);
+	if (!error)
 		error = day_prepare(day, day_insert, &day->insert, why);
 	if (!error)
 		error = day_prepare(
@@ -183,9 +186,7 @@ static int day_set_up(struct day *day, const struct day_options *options, struct
 	if (!error)
 		error = day_blocks_open(
 			day, options->directory, version ? -1 : options->before, why);
-	if (!error)
-		error = day_sums_open(day, why);
-	return error;
+	return error ? error : day_sums_open(day, why);
 }
 
 int day_open(const struct day_options *options, struct day **opened, struct why *why)
@@ -197,6 +198,7 @@ int day_open(const struct day_options *options, struct day **opened, struct why 
 		return why_set(why, ENOMEM, "out of memory");
 	day->number = options->number;
 	day->keyed = options->keyed;
+	day->anchors = options->anchors;
 	snprintf(day->path, sizeof(day->path), "%s/%s", options->directory,
 		layout_day_name(options->number).text);
 	error = day_create_file(day->path, why);
@@ -218,6 +220,7 @@ int day_open(const struct day_options *options, struct day **opened, struct why 
 void day_close(struct day *day)
 {
 	day_rollback(day);
+	day_chain_close(day);
 	day_sums_close(day);
 	day_blocks_close(day);
 	day_names_close(day);
@@ -354,71 +357,126 @@ static int day_count(
 	return numbers[DAY_kind] == LAYOUT_KIND_EXCHANGE ? day_sum(day, &sum, why) : 0;
 }
 
+/* An event on its way into the file. */
+struct day_adding {
+	int64_t id, digest, numbers[DAY_COLUMNS];
+	const struct row *row;
+	struct day_chain *chain;
+	struct keyed_link link;
+	char other[ROW_ID_MAX]; /* its id, when another event has it */
+	enum day_added added;
+};
+
+/* Binds its link under the id that it is stored with. */
+static int day_bind_link(
+	struct day *day, struct day_adding *adding, struct slice event_id, struct why *why)
+{
+	const struct row *row = adding->row;
+	struct chain_event event = {.id = adding->id,
+		.time_ns = row->time_ns & INT64_MAX,
+		.conflict = adding->added == DAY_CONFLICT,
+		.event_id = event_id,
+		.record = row->narrow};
+
+	memcpy(event.content, row->content, sizeof(event.content));
+	if (!chain_link(day->keyed, &adding->chain->end.link, &event, &adding->link))
+		return why_set(why, ENOMEM, "out of memory");
+	sqlite3_bind_blob(
+		day->insert, INSERT_LINK, adding->link.bytes, KEYED_LINK, SQLITE_STATIC);
+	return 0;
+}
+
 /* The index of places or of ids refused the event: 0 with what it is; or an error. An id that another
  * event has gets the digest behind it. */
-static int day_refused(struct day *day, const struct row *row, int64_t digest,
-	char other[ROW_ID_MAX], enum day_added *added, struct why *why)
+static int day_refused(struct day *day, struct day_adding *adding, struct why *why)
 {
+	struct slice id = adding->row->id;
 	bool there;
+	int error;
 
-	day_bind_text(day->same, 1, row->id);
+	day_bind_text(day->same, 1, id);
 	there = sqlite3_step(day->same) == SQLITE_ROW;
-	*added = there && sqlite3_column_int64(day->same, 0) == digest ? DAY_DUPLICATE
-								       : DAY_CONFLICT;
+	adding->added = there && sqlite3_column_int64(day->same, 0) == adding->digest
+				? DAY_DUPLICATE
+				: DAY_CONFLICT;
 	sqlite3_reset(day->same);
-	if (*added == DAY_DUPLICATE)
+	if (adding->added == DAY_DUPLICATE)
 		return 0;
 	if (there) {
-		int len = snprintf(other, ROW_ID_MAX, "%.*s~%016llx",
-			(int)(row->id.len < ROW_ID_MAX - 18 ? row->id.len : ROW_ID_MAX - 18),
-			row->id.data, (unsigned long long)digest);
+		int len = snprintf(adding->other, ROW_ID_MAX, "%.*s~%016llx",
+			(int)(id.len < ROW_ID_MAX - 18 ? id.len : ROW_ID_MAX - 18), id.data,
+			(unsigned long long)adding->digest);
 
-		sqlite3_bind_text(day->insert, INSERT_EVENT_ID, other, len, SQLITE_STATIC);
-		day_bind_text(day->same, 1, slice_of(other, (size_t)len));
+		id = slice_of(adding->other, (size_t)len);
+		day_bind_text(day->insert, INSERT_EVENT_ID, id);
+		day_bind_text(day->same, 1, id);
 		if (sqlite3_step(day->same) == SQLITE_ROW)
-			*added = DAY_DUPLICATE;
+			adding->added = DAY_DUPLICATE;
 		sqlite3_reset(day->same);
 	}
-	if (*added == DAY_DUPLICATE)
+	if (adding->added == DAY_DUPLICATE)
 		return 0;
+	error = day_bind_link(day, adding, id, why);
+	if (error)
+		return error;
 	sqlite3_bind_int(day->insert, INSERT_CONFLICT, 1);
 	return sqlite3_step(day->insert) == SQLITE_DONE ? 0 : day_error(day, why);
 }
 
+static int day_begin(struct day *day, struct why *why)
+{
+	int error = day->in_transaction ? 0 : day_execute(day, "BEGIN IMMEDIATE", why);
+
+	if (!error)
+		day->in_transaction = true;
+	return error;
+}
+
+/* All that is bound of an event is inserted, or is there. */
+static int day_insert_event(struct day *day, struct day_adding *adding, struct why *why)
+{
+	struct slice observer = row_text(adding->row->fields[SCHEMA_ID_observer]);
+	int step, error = day_chain(day, adding->numbers[DAY_observer], observer, &adding->chain, why);
+
+	if (!error)
+		error = day_bind_link(day, adding, adding->row->id, why);
+	if (error)
+		return error;
+	step = sqlite3_step(day->insert);
+	if (step == SQLITE_CONSTRAINT) {
+		sqlite3_reset(day->insert);
+		error = day_refused(day, adding, why);
+	} else if (step != SQLITE_DONE) {
+		error = day_error(day, why);
+	}
+	if (!error && adding->added != DAY_DUPLICATE)
+		day_chain_next(adding->chain, adding->id, &adding->link);
+	return error;
+}
+
 int day_add(struct day *day, int64_t id, struct row *row, enum day_added *added, struct why *why)
 {
-	int64_t numbers[DAY_COLUMNS], digest;
 	const struct slice texts[] = {row->narrow, row->content[CONTENT_INPUT],
 		row->content[CONTENT_OUTPUT], row->content[CONTENT_TOOLS]};
-	char other[ROW_ID_MAX];
-	int error = 0, step;
+	struct day_adding adding = {.id = id, .row = row, .added = DAY_ADDED};
+	int error = day_begin(day, why);
 
-	*added = DAY_ADDED;
-	if (!day->in_transaction) {
-		error = day_execute(day, "BEGIN IMMEDIATE", why);
-		if (error)
-			return error;
-		day->in_transaction = true;
-	}
+	if (error)
+		return error;
 	/* When an event came is another time with each resend. */
-	if (!keyed_digest(day->keyed, row->untimed ? 0 : row->time_ns, texts, 1 + CONTENT_KINDS, &digest))
+	if (!keyed_digest(day->keyed, row->untimed ? 0 : row->time_ns, texts, 1 + CONTENT_KINDS,
+		    &adding.digest))
 		return why_set(why, ENOMEM, "out of memory");
-	error = day_bind(day, id, row, digest, numbers, why);
-	if (!error) {
-		step = sqlite3_step(day->insert);
-		if (step == SQLITE_CONSTRAINT) {
-			sqlite3_reset(day->insert);
-			error = day_refused(day, row, digest, other, added, why);
-		} else if (step != SQLITE_DONE) {
-			error = day_error(day, why);
-		}
-	} else if (error == -ENOMEM) {
+	error = day_bind(day, id, row, adding.digest, adding.numbers, why);
+	if (error == -ENOMEM)
 		why_set(why, ENOMEM, "out of memory");
-	}
+	if (!error)
+		error = day_insert_event(day, &adding, why);
 	sqlite3_reset(day->insert);
 	sqlite3_clear_bindings(day->insert);
-	if (!error && *added == DAY_ADDED)
-		error = day_count(day, row, numbers, why);
+	if (!error && adding.added == DAY_ADDED)
+		error = day_count(day, row, adding.numbers, why);
+	*added = adding.added;
 	return error;
 }
 
@@ -430,11 +488,15 @@ int day_commit(struct day *day, struct why *why)
 		return 0;
 	error = day_sums_write(day, why);
 	if (!error)
+		error = day_chain_write(day, why);
+	if (!error)
 		error = day_train(day, why);
 	if (!error)
 		error = day_execute(day, "COMMIT", why);
 	if (error)
 		day_rollback(day);
+	else
+		day_chain_committed(day);
 	day->in_transaction = false;
 	return error;
 }
@@ -449,4 +511,5 @@ void day_rollback(struct day *day)
 	day_names_forget(day);
 	day_blocks_forget(day);
 	day_sums_forget(day);
+	day_chain_forget(day);
 }

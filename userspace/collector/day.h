@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/why.h"
+#include "collector/anchor.h"
 #include "collector/keyed.h"
 #include "collector/row.h"
 
@@ -17,7 +18,8 @@ struct day_options {
 	const char *directory;
 	int32_t number;	     /* of the day, from 1970-01-01 */
 	int32_t before;	     /* a day whose dictionaries are taken along to a new file; -1: none */
-	struct keyed *keyed; /* the store's, outlives the day */
+	struct keyed *keyed; /* both the store's, outlive the day */
+	struct anchors *anchors;
 };
 
 /* Opens the file, made with mode 0600 where it is missing. -EIO, -EPERM … with why; here and in all

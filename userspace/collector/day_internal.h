@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The parts of a day's file, for the files that are one object: names, blocks with their dictionaries,
- * sums. All return 0, or -EIO, -EBADMSG or -ENOMEM with why. */
+ * sums, chains. All return 0, or -EIO, -EBADMSG or -ENOMEM with why. */
 #ifndef COLLECTOR_DAY_INTERNAL_H
 #define COLLECTOR_DAY_INTERNAL_H
 
@@ -9,12 +9,15 @@
 #include "base/address.h"
 #include "base/buf.h"
 #include "base/why.h"
+#include "collector/anchor.h"
+#include "collector/chain.h"
 #include "collector/keyed.h"
 #include "collector/squeeze.h"
 
 #define DAY_NAMES  4096	 /* that are known without asking: the slot of another is taken over */
 #define DAY_KNOWN  16384 /* likewise, blocks */
 #define DAY_SUMS   1024	 /* sums of a transaction, in memory; likewise, written then */
+#define DAY_CHAINS 64	 /* whose ends are in memory; likewise */
 #define DAY_PACKED 2	 /* what is packed: records and blocks */
 
 enum day_packed { DAY_RECORDS, DAY_BLOCKS };
@@ -58,19 +61,32 @@ struct day_samples {
 	unsigned n;
 };
 
+/* The chain of an appliance. */
+struct day_chain {
+	bool used, changed; /* changed: by the transaction */
+	int64_t observer;   /* number of its name, 0: it has none */
+	char *text;
+	size_t len;
+	struct chain_place end, before; /* before: what its first event follows */
+};
+
 struct day {
 	int32_t number;
 	char path[4096];
 	struct keyed *keyed;
+	struct anchors *anchors;
 	sqlite3 *database;
 	sqlite3_stmt *insert, *same;
 	sqlite3_stmt *name_find, *name_add, *block_find, *block_add;
 	sqlite3_stmt *hourly_add[DAY_TABLES], *daily_add;
+	sqlite3_stmt *chain_find, *chain_put;
 	bool in_transaction;
 	int64_t model; /* of the event that is bound */
 	struct buf packed, list;
 	struct day_name names[DAY_NAMES];
 	struct day_known known[DAY_KNOWN];
+	struct day_chain chains[DAY_CHAINS];
+	bool chains_moved; /* one that the transaction changed made room for another */
 	struct day_hour hourly[DAY_TABLES][DAY_SUMS];
 	struct day_sum daily[DAY_SUMS]; /* calls 0: free */
 	struct day_samples samples[DAY_PACKED];
@@ -105,5 +121,17 @@ void day_sums_forget(struct day *day);
 void day_sums_close(struct day *day);
 int day_sum(struct day *day, const struct day_sum *sum, struct why *why);
 int day_sums_write(struct day *day, struct why *why);
+
+int day_chain_open(struct day *day, struct why *why);
+void day_chain_forget(struct day *day);
+void day_chain_close(struct day *day);
+/* The chain of an appliance, by the number and the text of its name; it is there until the next call. */
+int day_chain(struct day *day, int64_t observer, struct slice text, struct day_chain **chain,
+	struct why *why);
+/* It goes on by an event. */
+void day_chain_next(struct day_chain *chain, int64_t id, const struct keyed_link *link);
+int day_chain_write(struct day *day, struct why *why);
+/* What was written is durable. */
+void day_chain_committed(struct day *day);
 
 #endif

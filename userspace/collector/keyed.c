@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +15,9 @@
 
 #include "base/file.h"
 
-#define KEYED_TEXTS 8 /* of a digest, at most */
-
 struct keyed {
-	EVP_MAC *algorithm;
-	EVP_MAC_CTX *context;
+	EVP_MAC *algorithm, *hmac;
+	EVP_MAC_CTX *context, *linking;
 	uint8_t key[KEYED_KEY];
 };
 
@@ -58,6 +57,21 @@ static int keyed_read(struct keyed *keyed, const char *path, struct why *why)
 				       : why_set(why, EINVAL, "%s: not the key of a store", path);
 }
 
+static int keyed_prepare(struct keyed *keyed, struct why *why)
+{
+	OSSL_PARAM digest[] = {OSSL_PARAM_construct_utf8_string("digest", (char[]){"SHA256"}, 0),
+		OSSL_PARAM_construct_end()};
+
+	keyed->algorithm = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+	keyed->context = keyed->algorithm ? EVP_MAC_CTX_new(keyed->algorithm) : NULL;
+	keyed->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	keyed->linking = keyed->hmac ? EVP_MAC_CTX_new(keyed->hmac) : NULL;
+	if (!keyed->context || !keyed->linking ||
+		EVP_MAC_init(keyed->linking, keyed->key, sizeof(keyed->key), digest) != 1)
+		return why_set(why, ENOMEM, "SipHash or HMAC is not there");
+	return 0;
+}
+
 struct keyed *keyed_open(const char *directory, bool make, struct why *why)
 {
 	struct keyed *keyed = calloc(1, sizeof(*keyed));
@@ -70,12 +84,8 @@ struct keyed *keyed_open(const char *directory, bool make, struct why *why)
 		error = keyed_make(path, why);
 	if (!error)
 		error = keyed_read(keyed, path, why);
-	if (!error) {
-		keyed->algorithm = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
-		keyed->context = keyed->algorithm ? EVP_MAC_CTX_new(keyed->algorithm) : NULL;
-		if (!keyed->context)
-			error = why_set(why, ENOMEM, "SipHash is not there");
-	}
+	if (!error)
+		error = keyed_prepare(keyed, why);
 	if (!error)
 		return keyed;
 	keyed_close(keyed);
@@ -88,6 +98,8 @@ void keyed_close(struct keyed *keyed)
 		return;
 	EVP_MAC_CTX_free(keyed->context);
 	EVP_MAC_free(keyed->algorithm);
+	EVP_MAC_CTX_free(keyed->linking);
+	EVP_MAC_free(keyed->hmac);
 	OPENSSL_cleanse(keyed, sizeof(*keyed));
 	free(keyed);
 }
@@ -120,4 +132,25 @@ bool keyed_digest(
 	if (made)
 		memcpy(digest, hash.bytes, sizeof(*digest));
 	return made;
+}
+
+bool keyed_link(struct keyed *keyed, const struct slice *texts, size_t n, struct keyed_link *link)
+{
+	uint64_t lengths[KEYED_TEXTS];
+	bool made;
+	size_t len = 0;
+
+	assert(n <= KEYED_TEXTS);
+	/* The lengths first: where a text ends makes a difference. */
+	for (size_t i = 0; i < n; i++)
+		lengths[i] = texts[i].len;
+	made = EVP_MAC_init(keyed->linking, NULL, 0, NULL) == 1 &&
+	       EVP_MAC_update(keyed->linking, (const unsigned char *)lengths,
+		       n * sizeof(lengths[0])) == 1;
+	for (size_t i = 0; i < n && made; i++)
+		made = !texts[i].len || EVP_MAC_update(keyed->linking,
+						(const unsigned char *)texts[i].data,
+						texts[i].len) == 1;
+	return made && EVP_MAC_final(keyed->linking, link->bytes, &len, sizeof(link->bytes)) == 1 &&
+	       len == sizeof(link->bytes);
 }

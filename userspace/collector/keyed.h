@@ -12,10 +12,17 @@
 
 #define KEYED_KEY  16
 #define KEYED_HASH 16
+#define KEYED_LINK 32
+#define KEYED_TEXTS 10 /* of a digest or a link, at most */
 
 struct keyed;
 struct keyed_hash {
 	uint8_t bytes[KEYED_HASH];
+};
+
+/* HMAC-SHA-256: also who has the key cannot find another event that has it. */
+struct keyed_link {
+	uint8_t bytes[KEYED_LINK];
 };
 
 /* With the key of the file DIRECTORY/key; make: it is made when it is missing. NULL with why. */
@@ -26,5 +33,8 @@ bool keyed_hash(struct keyed *keyed, struct slice text, struct keyed_hash *hash)
 /* The digest of an event: of its time and of n texts, each as a whole. False without memory. */
 bool keyed_digest(struct keyed *keyed, uint64_t time_ns, const struct slice *texts, size_t n,
 	int64_t *digest);
+/* The link of a chain, of n texts, each as a whole; the first says what they are. False without
+ * memory. */
+bool keyed_link(struct keyed *keyed, const struct slice *texts, size_t n, struct keyed_link *link);
 
 #endif

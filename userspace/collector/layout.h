@@ -4,13 +4,16 @@
  *
  *	event		a narrow row; id ascends in the order of storing, over all days; digest is keyed, of
  *			its time, its record and its content: who has not the key cannot change them
+ *			link makes it one of the chain of its appliance (see chain.h)
+ *	chain		where the chain of each appliance ends, and what it follows on an earlier day
  *	name		texts that recur (models, hosts …): rows hold their numbers
  *	block		pieces of content, each once: found by a keyed hash, packed
  *	dictionary	what records and blocks are packed with
  *	hourly…, daily	sums of calls, for questions that need no rows; a file of before a table was gets
  *			it when it is opened for writing, and is asked by its rows until then
  *
- * and DAY.fts, the words of its blocks (see index.h). */
+ * and DAY.fts, the words of its blocks (see index.h). Beside the days: anchors.db (see anchor.h), and
+ * access.db, who looked. */
 #ifndef COLLECTOR_LAYOUT_H
 #define COLLECTOR_LAYOUT_H
 
@@ -26,7 +29,7 @@
 
 /* N(column, field): the number of a name. I(column, field): an integer. Of an event that has the
  * field. Besides them the row has id, event_id, digest, time_ns, source (16 bytes), model,
- * conflict, record and content. */
+ * conflict, link, record and content. */
 #define LAYOUT_COLUMNS(N, I)                          \
 	N(observer, observer)                         \
 	N(epoch, epoch)                               \

@@ -11,6 +11,7 @@
 #include "base/slice.h"
 #include "base/why.h"
 #include "collector/content.h"
+#include "collector/keyed.h"
 
 #define QUERY_BY_MAX 6
 
@@ -93,11 +94,15 @@ int query_search(struct query *query, const char *const *words, size_t nwords,
 	int (*row)(void *context, const struct query_event *event), void *context,
 	struct query_lag *lag, struct why *why);
 
-/* Whether the store is as it was written, and whole: each event between the filter's times against its
- * keyed digest, and the numbers of each stream of an appliance, which follow each other from 1. Both
- * functions tell what is wrong, as it is found. */
+/* Whether the store is as it was written, and whole: the days between the filter's times, each event
+ * of them against its keyed digest and its link to the one before; the ends of the chains against
+ * what the anchors say; and the numbers of each stream of an appliance, which follow each other from
+ * 1. All operations tell what is wrong, as it is found; head tells where each chain ends. */
 struct query_integrity {
 	uint64_t events, damaged, conflicts;
+	uint64_t chains, chained, broken; /* chains of a day, their events, and what is wrong with them */
+	uint64_t unchained;		  /* events of before there were chains */
+	uint64_t retired;		  /* events of chains whose days were removed by --retain */
 	uint64_t streams, missing, twice; /* numbers of events that are not there, or there twice */
 	uint64_t removed; /* numbers before the first that is there */
 };
@@ -106,13 +111,25 @@ struct query_gap {
 	int64_t stream, first, last; /* numbers that are missing; of twice: the one */
 	bool twice;		     /* on two days */
 };
+/* The last event of an appliance's chain. */
+struct query_head {
+	struct slice observer;
+	int32_t day;
+	int64_t id;
+	struct keyed_link link;
+};
 struct query_integrity_ops {
 	int (*damaged)(void *context, const char *what); /* NULL: events are not read, only numbers */
+	int (*broken)(void *context, const char *what);
+	int (*head)(void *context, const struct query_head *head);
 	int (*gap)(void *context, const struct query_gap *gap);
 };
 int query_verify(struct query *query, const struct query_filter *filter,
 	const struct query_integrity_ops *ops, void *context, struct query_integrity *found,
 	struct why *why);
+/* Whether a head that was told once, whose observer does not matter, is in the store still: 1; 0: it is
+ * not; -ENOENT: its day was removed by --retain, and nothing is known of it; -EIO with why. */
+int query_has_head(struct query *query, const struct query_head *head, struct why *why);
 
 /* Copies the store to a directory, which is made for it, while a collector may write to the store: each
  * day as it is in one moment, and the key. The index is made anew where it is used. *days counts the

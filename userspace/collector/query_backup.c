@@ -29,16 +29,17 @@ static int backup_key(const struct query *query, int directory, struct why *why)
 	return error;
 }
 
-/* The attached day as it is in one moment, while others write to it. */
-static int backup_day(struct query *query, const char *to, struct why *why)
+/* A file that is attached, as it is in one moment, while others write to it. */
+static int backup_file(struct query *query, const char *as, const char *to, struct why *why)
 {
 	sqlite3_stmt *copy = NULL;
-	char path[4200];
+	char path[4200], sql[64];
 	int error = 0;
 
+	snprintf(sql, sizeof(sql), "VACUUM %s INTO ?", as);
 	if (snprintf(path, sizeof(path), "%s/%s", to, query->shown) >= (int)sizeof(path))
 		return why_set(why, ENAMETOOLONG, "%s: too long", to);
-	if (sqlite3_prepare_v2(query->database, "VACUUM day INTO ?", -1, &copy, NULL) !=
+	if (sqlite3_prepare_v2(query->database, sql, -1, &copy, NULL) !=
 		SQLITE_OK) {
 		error = query_error(query, why);
 	} else {
@@ -47,6 +48,18 @@ static int backup_day(struct query *query, const char *to, struct why *why)
 			error = query_error(query, why);
 	}
 	sqlite3_finalize(copy);
+	return error;
+}
+
+/* Before the days: they may be ahead of it. */
+static int backup_anchors(struct query *query, const char *to, struct why *why)
+{
+	int error = query_attach_anchors(query, why);
+
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	error = backup_file(query, "anchors", to, why);
+	query_detach_anchors(query);
 	return error;
 }
 
@@ -64,6 +77,8 @@ int query_backup(struct query *query, const char *to, uint64_t *days, struct why
 		error = directory < 0 ? why_set(why, errno, "%s: %m", to)
 				      : backup_key(query, directory, why);
 	}
+	if (!error)
+		error = backup_anchors(query, to, why);
 	for (size_t i = 0; i < query->ndays && !error; i++) {
 		error = query_attach(query, query->days[i], why);
 		if (error == -ENOENT) {
@@ -71,7 +86,7 @@ int query_backup(struct query *query, const char *to, uint64_t *days, struct why
 			continue;
 		}
 		if (!error)
-			error = backup_day(query, to, why);
+			error = backup_file(query, "day", to, why);
 		*days += !error;
 		query_detach(query);
 	}

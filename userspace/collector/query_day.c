@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "collector/anchor.h"
 #include "collector/layout.h"
 #include "collector/query_internal.h"
 #include "collector/row.h"
@@ -189,7 +190,7 @@ static int query_attach_file(
 	return error;
 }
 
-static int64_t query_number(struct query *query, const char *sql)
+int64_t query_number(struct query *query, const char *sql)
 {
 	sqlite3_stmt *statement = NULL;
 	int64_t number = -1;
@@ -248,6 +249,18 @@ int query_attach_index(struct query *query, int32_t day, bool write, struct why 
 		error = -ENOENT;
 	}
 	return error;
+}
+
+int query_attach_anchors(struct query *query, struct why *why)
+{
+	snprintf(query->shown, sizeof(query->shown), "%s", ANCHOR_FILE);
+	return query_attach_file(query, ANCHOR_FILE, "anchors", "ro", why);
+}
+
+void query_detach_anchors(struct query *query)
+{
+	sqlite3_exec(query->database, "DETACH anchors", NULL, NULL, NULL);
+	query->shown[0] = '\0';
 }
 
 /* ---- statements ---- */

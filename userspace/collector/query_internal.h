@@ -44,11 +44,16 @@ void query_detach(struct query *query);
  * none; -ENOENT as above. */
 int query_attach_index(struct query *query, int32_t day, bool write, struct why *why);
 void query_detach_index(struct query *query);
+/* Where the chains of all days end, under the name of anchors; -ENOENT as above. */
+int query_attach_anchors(struct query *query, struct why *why);
+void query_detach_anchors(struct query *query);
 
 /* Whether a day's files have changed since it was seen. */
 bool query_has_changed(struct query *query, int32_t day);
 void query_was_seen(struct query *query, int32_t day);
 
+/* The number that a question has for an answer; -1: none. */
+int64_t query_number(struct query *query, const char *sql);
 int query_error(struct query *query, struct why *why);
 int query_execute(struct query *query, const char *sql, struct why *why);
 /* Prepares, and binds what query_where named. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "collector/keyed.h"
+#include "collector/query_chain.h"
 #include "collector/query_internal.h"
 
 #define VERIFY_BATCH 500 /* events that are read while a day is held */
@@ -15,6 +16,8 @@ struct verifying {
 	const struct query_integrity_ops *ops;
 	void *context;
 	struct query_integrity *found;
+	struct query_chain chain;
+	bool chained; /* the attached day has chains */
 	struct query_row row;
 	struct why *why;
 };
@@ -29,7 +32,6 @@ static const char *verify_event(struct verifying *v)
 	const uint64_t times[] = {event->time_ns, 0 /* of one whose clock was wrong */};
 	int64_t digest;
 
-	query_row_point(&v->row);
 	texts[0] = event->record;
 	memcpy(texts + 1, event->content, sizeof(event->content));
 	for (size_t i = 0; i < 2; i++) {
@@ -41,63 +43,110 @@ static const char *verify_event(struct verifying *v)
 	return "it is not as it was stored";
 }
 
-/* The row that the statement is at. */
-static int verify_row(struct verifying *v, sqlite3_stmt *rows, sqlite3_stmt *blocks)
+static int verify_damaged(struct verifying *v, const char *wrong)
 {
-	struct why problem = {""};
-	char text[sizeof(problem.text) + 256];
-	const char *wrong = NULL;
+	char text[sizeof(struct why) + 256];
 
-	v->found->events++;
-	if (query_row_read(v->query, &v->row, rows, blocks, &problem) < 0)
-		wrong = problem.text;
-	else
-		wrong = verify_event(v);
-	v->found->conflicts += v->row.event.conflict;
-	if (!wrong)
-		return 0;
 	v->found->damaged++;
 	snprintf(text, sizeof(text), "%s: event %lld (%s): %s", v->query->shown,
-		(long long)v->row.event.id, log_quote(query_text(rows, 0)).text, wrong);
+		(long long)v->row.event.id, log_quote(v->row.event.event_id).text, wrong);
 	return v->ops->damaged(v->context, text);
 }
 
-/* The next events of the attached day after an id; *after is the last of them, or 0: no more. */
-static int verify_batch(struct verifying *v, int64_t *after)
+/* Its link, which only files of a store with chains have. */
+static int verify_link(struct verifying *v, sqlite3_stmt *links, bool damaged)
+{
+	int error;
+
+	if (!links) {
+		v->found->unchained++;
+		return 0;
+	}
+	sqlite3_bind_int64(links, 1, v->row.event.id);
+	if (sqlite3_step(links) == SQLITE_ROW)
+		error = query_chain_event(&v->chain, &v->row.event, sqlite3_column_int64(links, 1),
+			query_blob(links, 0), damaged);
+	else
+		error = query_error(v->query, v->why);
+	sqlite3_reset(links);
+	return error;
+}
+
+/* What a batch asks: of events, of their blocks, and of their links, where there are any. */
+struct verify_statements {
+	sqlite3_stmt *rows, *blocks, *links;
+};
+
+/* The row that the statement is at. */
+static int verify_row(struct verifying *v, const struct verify_statements *of)
+{
+	struct why problem = {""};
+	const char *wrong = NULL;
+	int error = 0;
+
+	v->found->events++;
+	if (query_row_read(v->query, &v->row, of->rows, of->blocks, &problem) < 0)
+		wrong = problem.text;
+	query_row_point(&v->row);
+	if (!wrong)
+		wrong = verify_event(v);
+	v->found->conflicts += v->row.event.conflict;
+	if (wrong)
+		error = verify_damaged(v, wrong);
+	return error ? error : verify_link(v, of->links, wrong);
+}
+
+static int verify_prepare(struct verifying *v, struct verify_statements *of, int64_t after)
 {
 	struct buf sql = BUF_EMPTY;
-	sqlite3_stmt *rows = NULL, *blocks = NULL;
-	int64_t last = 0;
-	int step = SQLITE_DONE;
-	int error = buf_printf(&sql,
-		"%s NOT INDEXED WHERE event.id > :after AND time_ns >= :since AND time_ns < :until"
-		" ORDER BY event.id LIMIT %d",
+	sqlite3 *database = v->query->database;
+	int error = buf_printf(&sql, "%s NOT INDEXED WHERE event.id > :after ORDER BY event.id LIMIT %d",
 		query_event_columns, VERIFY_BATCH);
 
 	if (error)
 		error = why_set(v->why, ENOMEM, "out of memory");
 	else
-		error = query_prepare(v->query, &sql, v->filter, &rows, v->why);
+		error = query_prepare(v->query, &sql, v->filter, &of->rows, v->why);
 	if (!error &&
-		sqlite3_prepare_v2(v->query->database, "SELECT data FROM day.block WHERE id = ?",
-			-1, &blocks, NULL) != SQLITE_OK)
+		(sqlite3_prepare_v2(database, "SELECT data FROM day.block WHERE id = ?", -1,
+			 &of->blocks, NULL) != SQLITE_OK ||
+			(v->chained &&
+				sqlite3_prepare_v2(database,
+					"SELECT link, coalesce(observer, 0) FROM day.event WHERE id = ?",
+					-1, &of->links, NULL) != SQLITE_OK)))
 		error = query_error(v->query, v->why);
-	if (!error) {
-		query_bind_number(rows, ":after", *after);
-		query_bind_number(rows, ":since", (int64_t)v->filter->since_ns);
-		query_bind_number(rows, ":until",
-			v->filter->until_ns ? (int64_t)v->filter->until_ns : INT64_MAX);
-	}
-	while (!error && (step = sqlite3_step(rows)) == SQLITE_ROW) {
-		error = verify_row(v, rows, blocks);
-		last = v->row.event.id;
+	if (!error)
+		query_bind_number(of->rows, ":after", after);
+	buf_free(&sql);
+	return error;
+}
+
+/* The next events of the attached day after an id; *after is the last of them, or 0: that was the last
+ * of the day, and its chains were compared in the same view of it. */
+static int verify_batch(struct verifying *v, int64_t *after)
+{
+	struct verify_statements of = {0};
+	int step = SQLITE_DONE, n = 0;
+	int error = query_execute(v->query, "BEGIN", v->why);
+
+	v->chained = query_number(v->query, "SELECT count(*) FROM day.sqlite_master"
+					    " WHERE name = 'chain'") > 0;
+	if (!error)
+		error = verify_prepare(v, &of, *after);
+	for (; !error && (step = sqlite3_step(of.rows)) == SQLITE_ROW; n++) {
+		error = verify_row(v, &of);
+		*after = v->row.event.id;
 	}
 	if (!error && step != SQLITE_DONE)
 		error = query_error(v->query, v->why);
-	*after = last;
-	sqlite3_finalize(rows);
-	sqlite3_finalize(blocks);
-	buf_free(&sql);
+	sqlite3_finalize(of.rows);
+	sqlite3_finalize(of.blocks);
+	sqlite3_finalize(of.links);
+	if (!error && n < VERIFY_BATCH) {
+		*after = 0;
+		error = query_chain_day_end(&v->chain, v->chained);
+	}
+	sqlite3_exec(v->query->database, "COMMIT", NULL, NULL, NULL);
 	return error;
 }
 
@@ -262,6 +311,8 @@ static int verify_day(struct verifying *v, int32_t day)
 		error = verify_streams_of_day(v);
 		query_detach(v->query);
 	}
+	if (!error && v->ops->damaged)
+		error = query_chain_day(&v->chain);
 	while (!error && after && v->ops->damaged) {
 		error = query_attach(v->query, day, v->why);
 		if (error)
@@ -296,12 +347,48 @@ int query_verify(struct query *query, const struct query_filter *filter,
 			" PRIMARY KEY(observer, epoch, stream)) WITHOUT ROWID;"
 			"CREATE TEMP TABLE number(number INTEGER PRIMARY KEY, times INTEGER)",
 			why);
+	v.chain = (struct query_chain){.query = query,
+		.keyed = v.keyed,
+		.filter = filter,
+		.ops = ops,
+		.context = context,
+		.found = found,
+		.why = why};
+	if (!error && ops->damaged)
+		error = query_chain_begin(&v.chain);
 	query_range(query, filter, &from, &to);
 	for (; from < to && !error; from++)
 		error = verify_day(&v, query->days[from]);
+	if (!error && ops->damaged)
+		error = query_chain_end(&v.chain);
 	if (!error)
 		error = verify_streams(&v);
+	query_chain_free(&v.chain);
 	buf_wipe(&v.row.text);
 	keyed_close(v.keyed);
 	return error;
+}
+
+int query_has_head(struct query *query, const struct query_head *head, struct why *why)
+{
+	sqlite3_stmt *find = NULL;
+	int error = query_begin(query, why), has = 0;
+
+	if (!error)
+		error = query_attach(query, head->day, why);
+	if (error)
+		return error;
+	if (sqlite3_prepare_v2(query->database, "SELECT link FROM day.event WHERE id = ?", -1, &find,
+		    NULL) == SQLITE_OK) {
+		sqlite3_bind_int64(find, 1, head->id);
+		if (sqlite3_step(find) == SQLITE_ROW) {
+			struct slice link = query_blob(find, 0);
+
+			has = link.len == KEYED_LINK &&
+			      memcmp(link.data, head->link.bytes, KEYED_LINK) == 0;
+		}
+	}
+	sqlite3_finalize(find);
+	query_detach(query);
+	return has;
 }

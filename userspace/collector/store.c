@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "collector/anchor.h"
 #include "collector/day.h"
 #include "collector/keyed.h"
 #include "collector/layout.h"
@@ -27,6 +28,7 @@ struct store {
 	char *path;
 	int directory; /* locked */
 	struct keyed *keyed;
+	struct anchors *anchors;
 	struct day *open[STORE_OPEN]; /* the one used last comes first; NULL: none */
 	int64_t last_id;
 	struct row row;
@@ -54,8 +56,10 @@ static int32_t store_day_before(const struct store *store, int32_t number)
 /* The day's file, open. 0, or negative errno with why. */
 static int store_day(struct store *store, int32_t number, struct day **day, struct why *why)
 {
-	struct day_options options = {
-		.directory = store->path, .number = number, .keyed = store->keyed};
+	struct day_options options = {.directory = store->path,
+		.number = number,
+		.keyed = store->keyed,
+		.anchors = store->anchors};
 	struct day *found = NULL;
 	size_t at = 0;
 	int error;
@@ -117,6 +121,7 @@ static void store_set_aside(struct store *store, int32_t number)
 	char from[40], to[80];
 
 	store_close_day(store, number);
+	anchor_close_day(store->anchors, number, CHAIN_DAMAGED);
 	for (size_t i = 0; i < sizeof(store_suffixes) / sizeof(store_suffixes[0]); i++) {
 		snprintf(from, sizeof(from), "%s%s", name.text, store_suffixes[i]);
 		snprintf(to, sizeof(to), "%s.damaged-%lld%s", name.text, now, store_suffixes[i]);
@@ -184,7 +189,8 @@ static int store_find_last_id(struct store *store, struct why *why)
 		struct day_options options = {.directory = store->path,
 			.number = days[i],
 			.before = -1,
-			.keyed = store->keyed};
+			.keyed = store->keyed,
+			.anchors = store->anchors};
 		struct day *day;
 		struct why problem;
 		int64_t last;
@@ -216,6 +222,8 @@ int store_open(const char *path, struct store **opened, struct why *why)
 	error = store->directory < 0 ? store->directory : 0;
 	if (!error && !(store->keyed = keyed_open(path, true, why)))
 		error = -EIO;
+	if (!error && !(store->anchors = anchors_open(path, store->keyed, why)))
+		error = -EIO;
 	if (!error)
 		error = store_find_last_id(store, why);
 	if (error)
@@ -232,6 +240,7 @@ void store_close(struct store *store)
 	for (size_t i = 0; i < STORE_OPEN; i++)
 		if (store->open[i])
 			day_close(store->open[i]);
+	anchors_close(store->anchors);
 	keyed_close(store->keyed);
 	if (store->directory >= 0)
 		close(store->directory);
@@ -350,6 +359,7 @@ void store_retain(struct store *store, unsigned days)
 				       index = layout_index_name(all[i]);
 
 		store_close_day(store, all[i]);
+		anchor_close_day(store->anchors, all[i], CHAIN_REMOVED);
 		store_unlink(store, index.text);
 		store_unlink(store, name.text);
 		log_info("%s: removed, for it is more than %u days old", name.text, days);

@@ -172,6 +172,20 @@ struct config_pool {
 	uint64_t first_output_ns; /* a backend whose output has not begun by then is left; 0: never */
 };
 
+#define CONFIG_GATEWAY_MAX 8 /* addresses that it listens at */
+
+/* Where clients call the appliance itself, by its own name. Off without an address. */
+struct config_gateway {
+	struct address_port *listen;
+	size_t nlisten;
+	char *name;		/* SNI, certificate and Host; lower case */
+	/* One of them, whose backends all have a host. */
+	struct config_backend *backend;
+	struct config_pool *pool;
+	bool require_key;	/* calls without a key that is issued here are refused */
+	struct config_host hosts[2]; /* by enum config_provider, whose paths are called: made of these */
+};
+
 struct config_tls {
 	char *ca_certificate;	/* PEM, chain allowed: first the issuing CA */
 	char *ca_key;		/* PEM, 0600, owned by root or the signer */
@@ -287,6 +301,7 @@ struct config {
 	struct config_tls tls;
 	struct config_tcp tcp;
 	struct config_http http;
+	struct config_gateway gateway;
 	struct config_origin origin;
 	struct config_audit audit;
 	struct config_policy_files policy;
@@ -352,6 +367,12 @@ const char *config_credential_from(const struct config_credential *credential);
 
 /* Where the events go, for people: the address, or the path of the socket. */
 struct log_quoted config_collector_name(const struct config_audit *audit);
+
+/* Whether the gateway listens there. */
+bool config_gateway_at(const struct config *config, const struct address_port *at);
+/* As config_host_find, and for the gateway's name the host of that provider's paths. */
+const struct config_host *config_host_called(
+	const struct config *config, struct slice name, enum config_provider provider);
 
 /* The host entry that a lower-case name falls under: exact before patterns; NULL: not ours. */
 const struct config_host *config_host_find(const struct config *config, struct slice name);

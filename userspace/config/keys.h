@@ -180,6 +180,13 @@
 	L(redact_headers, HEADER, redact_headers, NULL, "")                                       \
 	S(ring_size, SIZE, ring_bytes, "16MiB", "64KiB..1GiB")
 
+#define KEYS_GATEWAY(S, L)                                                                        \
+	L(listen, ADDRESS_PORT, listen, NULL, "443")                                              \
+	S(name, HOST, name, NULL, "")                                                             \
+	S(backend, BACKEND, backend, NULL, "")                                                    \
+	S(pool, POOL, pool, NULL, "")                                                             \
+	S(require_key, BOOL, require_key, "true", "")
+
 #define KEYS_POLICY(S, L)                                                                         \
 	S(file, PATH, file, NULL, "")                                                             \
 	S(keys_file, PATH, keys_file, NULL, "")                                                   \
@@ -203,6 +210,7 @@
 	X(tls, TLS)                                                                               \
 	X(tcp, TCP)                                                                               \
 	X(http, HTTP)                                                                             \
+	X(gateway, GATEWAY)                                                                       \
 	X(origin, ORIGIN)                                                                         \
 	X(audit, AUDIT)                                                                           \
 	X(policy, POLICY)                                                                         \

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "config/config.h"
+#include "config/gateway_rules.h"
 #include "config/problem.h"
 #include "config/rules.h"
 #include "config/schema.h"
@@ -127,20 +128,18 @@ static int parse_pools(const struct fill *f, const struct raw *raw)
 static int parse_config(const struct fill *f, const struct raw *raw)
 {
 	struct config *c = f->config;
-	int error;
+	/* Before those who refer to them. */
+	int error = parse_pools(f, raw);
 
-	for (size_t i = 0; i < SECTION_COUNT; i++) {
+	for (size_t i = 0; i < SECTION_COUNT && !error; i++) {
 		const struct node *node = node_find(f->root, sections[i].name);
 
 		if (node && node->refused)
 			continue;
 		error = fill_section(f, &sections[i], sections[i].name, node,
 			(const char *)raw + sections[i].raw, (char *)c + sections[i].out);
-		if (error < 0)
-			return error;
 	}
-	/* Before the hosts, which refer to them. */
-	error = parse_pools(f, raw);
+	gateway_hosts_make(&c->gateway);
 	if (error == 0 && !node_find(f->root, "hosts"))
 		error = parse_default_hosts(f);
 	else if (error == 0) {

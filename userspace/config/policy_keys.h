@@ -27,7 +27,7 @@
 	L(models, GLOB, models, NULL, "")                                                         \
 	L(hosts, GLOB, hosts, NULL, "")                                                           \
 	L(api_versions, GLOB, api_versions, NULL, "")                                             \
-	L(dialects, CHOICE, dialects, NULL, "azure|azure-v1|openai")                              \
+	L(dialects, CHOICE, dialects, NULL, "azure|azure-v1|openai|anthropic")                    \
 	S(stream, CHOICE, stream, "any", "any|false|true")                                        \
 	S(store, CHOICE, store, "any", "any|false|true")                                          \
 	S(background, CHOICE, background, "any", "any|false|true")                                \

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "config/credential_rules.h"
+#include "config/gateway_rules.h"
 
 struct rules {
 	const char *name;
@@ -389,13 +390,18 @@ static int rules_processes(const struct rules *r)
 	return 0;
 }
 
+static int rules_gateway(const struct rules *r)
+{
+	return gateway_rules_check(r->name, r->root, r->config, r->problems);
+}
+
 void rules_check(const char *name, const struct node *root, const struct config *config,
 	struct problems *problems)
 {
 	static int (*const rules[])(const struct rules *) = {rules_names, rules_lists, rules_credentials,
 		rules_keys,
 		rules_pools, rules_dialects, rules_datapath, rules_admission, rules_tls,
-		rules_audit, rules_processes};
+		rules_audit, rules_processes, rules_gateway};
 	const struct rules r = {name, root, config, problems};
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)

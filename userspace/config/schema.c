@@ -45,6 +45,10 @@ static const cyaml_schema_field_t origin_fields[] = {
 static const cyaml_schema_field_t audit_fields[] = {
 	KEYS_AUDIT(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
 #undef RAW
+#define RAW raw_gateway
+static const cyaml_schema_field_t gateway_fields[] = {
+	KEYS_GATEWAY(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+#undef RAW
 #define RAW raw_policy
 static const cyaml_schema_field_t policy_fields[] = {
 	KEYS_POLICY(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
@@ -149,6 +153,11 @@ static const struct key origin_keys[] = {KEYS_ORIGIN(ROW_SCALAR, ROW_LIST)};
 #define RAW raw_audit
 #define OUT config_audit
 static const struct key audit_keys[] = {KEYS_AUDIT(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_gateway
+#define OUT config_gateway
+static const struct key gateway_keys[] = {KEYS_GATEWAY(ROW_SCALAR, ROW_LIST)};
 #undef RAW
 #undef OUT
 #define RAW raw_policy

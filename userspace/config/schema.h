@@ -35,7 +35,7 @@ struct raw {
 extern const cyaml_schema_value_t schema;
 extern const cyaml_schema_field_t schema_sections[];
 
-#define SECTION_COUNT 12
+#define SECTION_COUNT 13
 extern const struct section sections[SECTION_COUNT];
 /* Elements of hosts, backends, credentials and pools. */
 extern const struct section section_host, section_backend, section_credential, section_pool;

@@ -11,10 +11,13 @@
 
 #define IDLE_S	10u
 #define LOOK_S	1.0 /* between two looks at the time */
-#define BACKLOG 16
+#define BACKLOG 64
+/* What libmicrohttpd may accept before the next look. */
+#define ROOM	16
 
 struct http_connection {
 	int fd; /* -1: free */
+	bool cut;
 	uint64_t until_ns;
 };
 
@@ -25,6 +28,27 @@ struct http_service {
 	ev_timer timer; /* libmicrohttpd's own, and ours */
 	struct http_connection *connections;
 };
+
+/* Cuts the oldest one when hardly any is free; libmicrohttpd closes what was cut in its next turn. */
+static void room_make(struct http_service *service)
+{
+	struct http_connection *oldest = NULL;
+	unsigned used = 0;
+
+	for (size_t i = 0; i < service->options.connections; i++) {
+		struct http_connection *each = &service->connections[i];
+
+		if (each->fd < 0)
+			continue;
+		used++;
+		if (!each->cut && (!oldest || each->until_ns < oldest->until_ns))
+			oldest = each;
+	}
+	if (!oldest || used + ROOM <= service->options.connections)
+		return;
+	oldest->cut = true;
+	shutdown(oldest->fd, SHUT_RDWR);
+}
 
 static void connection_notified(void *context, struct MHD_Connection *connection, void **place,
 	enum MHD_ConnectionNotificationCode code)
@@ -38,11 +62,14 @@ static void connection_notified(void *context, struct MHD_Connection *connection
 		mine->fd = -1;
 	if (code != MHD_CONNECTION_NOTIFY_STARTED || !info)
 		return;
+	if (service->options.newest_first)
+		room_make(service);
 	for (size_t i = 0; i < service->options.connections; i++) {
 		mine = &service->connections[i];
 		if (mine->fd >= 0)
 			continue;
 		mine->fd = info->connect_fd;
+		mine->cut = false;
 		mine->until_ns = clock_monotonic_ns() + service->options.connection_ns;
 		*place = mine;
 		return;

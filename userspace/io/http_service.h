@@ -6,6 +6,7 @@
 
 #include <ev.h>
 #include <microhttpd.h>
+#include <stdbool.h>
 
 #include "base/address.h"
 #include "base/why.h"
@@ -18,6 +19,9 @@ struct http_service_options {
 	unsigned connections;	 /* at a time */
 	size_t memory;		 /* of one, for a request's head */
 	uint64_t connection_ns;	 /* in all, however it trickles */
+	/* While others wait in vain, the oldest connection makes room: for services whose answer takes
+	 * no time, and whose address everybody reaches. */
+	bool newest_first;
 	/* As in MHD_start_daemon, called from the loop. */
 	MHD_AccessHandlerCallback answer;
 	void *context;

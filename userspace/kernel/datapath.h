@@ -48,6 +48,10 @@ const struct map_fds *datapath_maps(const struct datapath *datapath);
  * -EAFNOSUPPORT: the host has no IPv6, which a caller should take as "none of this family". */
 int datapath_listener(const struct config *config, unsigned worker, int family, struct why *why);
 
+/* A listening TCP socket at an address of this machine, for all workers: non-blocking, close-on-exec.
+ * The fd, the caller's, or a negative errno with why. */
+int datapath_gateway(const struct config *config, const struct address_port *at, struct why *why);
+
 /* Puts the listeners of a worker into the map; -1 empties the slot. The map takes no reference
  * that outlives the socket: a closed listener empties its slot, and SYNs to it are reset. */
 int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int fd6);

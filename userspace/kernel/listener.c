@@ -93,3 +93,23 @@ fail:
 	close(fd);
 	return error;
 }
+
+int datapath_gateway(const struct config *config, const struct address_port *at, struct why *why)
+{
+	struct sockaddr_storage address;
+	socklen_t len = address_port_to_sockaddr(at, &address);
+	int fd = socket_of(config->processes.worker.uid, address.ss_family), error;
+
+	if (fd < 0)
+		return why_set(why, errno, "gateway.listen: socket: %s", strerror(errno));
+	if (option_on(fd, SOL_SOCKET, SO_REUSEADDR) == 0 &&
+		bind(fd, (struct sockaddr *)&address, len) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	return why_set(why, error, "gateway.listen: %s: %s%s", address_port_format(at).text,
+		strerror(error),
+		error == EADDRNOTAVAIL ? "; no interface of this machine has it"
+		: error == EADDRINUSE  ? "; another program listens there"
+				       : "");
+}

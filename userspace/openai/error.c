@@ -20,6 +20,23 @@ static const char *type_of(int status)
 	}
 }
 
+/* As Anthropic names them; their clients go by the status. */
+static const char *anthropic_type_of(int status)
+{
+	switch (status) {
+	case 404:
+		return "not_found_error";
+	case 413:
+		return "request_too_large";
+	case 503:
+		return "overloaded_error";
+	case 504:
+		return "timeout_error";
+	default:
+		return status >= 500 ? "api_error" : type_of(status);
+	}
+}
+
 static int put(struct buf *json, const char *before, const char *text)
 {
 	size_t room = SIZE_MAX;
@@ -41,7 +58,10 @@ int error_body(
 	char number[16];
 	int error;
 
-	if (dialect == DIALECT_AZURE) {
+	if (dialect == DIALECT_ANTHROPIC) {
+		error = put(json, "{\"type\":\"error\",\"error\":{\"type\":", anthropic_type_of(status));
+		error = error < 0 ? error : put(json, ",\"message\":", message);
+	} else if (dialect == DIALECT_AZURE) {
 		snprintf(number, sizeof(number), "%d", status);
 		error = put(json, "{\"error\":{\"code\":", code ? code : number);
 		error = error < 0 ? error : put(json, ",\"message\":", message);

@@ -14,6 +14,10 @@ void json_rules_index(struct json_rules *index, const struct json_rule *rules, s
 	for (size_t i = n; i-- > 0;) {
 		assert(rules[i].parent < JSON_RULES_MAX && rules[i].node < JSON_RULES_MAX);
 		index->next[i] = index->first[rules[i].parent];
+		index->left[i] = 1;
+		if (index->next[i] != NO_RULE)
+			index->left[i] = (uint8_t)(index->left[index->next[i]] + 1);
+		assert(index->left[i] <= JSON_RULES_OF_ONE);
 		index->first[rules[i].parent] = (uint8_t)i;
 	}
 }
@@ -124,9 +128,11 @@ struct json_rules_found json_rules_member(
 		found.doubtful = is_alike(index, parent, key);
 		found.doubt = JSON_DOUBT_FORM;
 	} else {
-		found.doubtful = *seen & (uint64_t)1 << i;
+		uint64_t bit = (uint64_t)1 << (index->left[i] - 1);
+
+		found.doubtful = *seen & bit;
 		found.doubt = JSON_DOUBT_TWICE;
-		*seen |= (uint64_t)1 << i;
+		*seen |= bit;
 	}
 	return found;
 }

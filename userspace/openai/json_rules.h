@@ -16,7 +16,8 @@
 #define JSON_ROOT      1
 #define JSON_ANY       NULL
 #define JSON_ELEMENT   NULL
-#define JSON_RULES_MAX 64 /* of a table; its nodes are below it as well */
+#define JSON_RULES_MAX 128 /* of a table; its nodes are below it as well */
+#define JSON_RULES_OF_ONE 64 /* most that are about one parent */
 struct json_rule {
 	uint8_t parent, node;
 	const char *key;
@@ -34,6 +35,7 @@ enum json_doubt {
 struct json_rules {
 	const struct json_rule *rules;
 	uint8_t first[JSON_RULES_MAX], next[JSON_RULES_MAX];
+	uint8_t left[JSON_RULES_MAX]; /* rules of the same parent from this one on */
 };
 
 struct json_rules_found {

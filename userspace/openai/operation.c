@@ -2,51 +2,22 @@
 #include "openai/operation.h"
 
 #include "http/percent.h"
+#include "openai/operation_table.h"
 
-/* The first row that fits wins. */
-static const struct operation operations[] = {
-	{OPERATION_CHAT, "chat", "chat/completions", "POST", .deployment = true, .streams = true,
-		.family = FAMILY_CHAT, .asks_usage = true, .stateless = true,
-		.usage_excludes_data = true},
-	{OPERATION_STORED_CHAT, "stored_chat", "chat/completions", .subtree = true},
-	{OPERATION_COMPLETION, "text_completion", "completions", "POST", .deployment = true,
-		.streams = true, .family = FAMILY_COMPLETION, .asks_usage = true, .stateless = true},
-	{OPERATION_EMBEDDINGS, "embeddings", "embeddings", "POST", .deployment = true,
-		.family = FAMILY_EMBEDDINGS, .stateless = true},
-	{OPERATION_RESPONSES, "responses", "responses", "POST", .streams = true,
-		.family = FAMILY_RESPONSES},
-	{OPERATION_RESPONSES_COMPACT, "responses_compact", "responses/compact", "POST",
-		.family = FAMILY_RESPONSES, .stateless = true},
-	{OPERATION_RESPONSES_COUNT, "responses_input_tokens", "responses/input_tokens", "POST",
-		.family = FAMILY_RESPONSES, .counts_only = true, .stateless = true},
-	{OPERATION_STORED_RESPONSE, "stored_response", "responses", .subtree = true,
-		.streams = true},
-	{OPERATION_CONVERSATIONS, "conversations", "conversations", .subtree = true},
-	{OPERATION_REALTIME, "realtime", "realtime", .subtree = true},
-	{OPERATION_TRANSCRIPTION, "transcription", "audio/transcriptions", "POST",
-		.deployment = true, .streams = true, .family = FAMILY_TRANSCRIPTION, .form = true,
-		.stateless = true},
-	{OPERATION_TRANSLATION, "translation", "audio/translations", "POST", .deployment = true,
-		.family = FAMILY_TRANSCRIPTION, .form = true, .stateless = true},
-	{OPERATION_SPEECH, "speech", "audio/speech", "POST", .deployment = true, .streams = true,
-		.family = FAMILY_SPEECH, .stateless = true},
-	{OPERATION_IMAGE_GENERATION, "image_generation", "images/generations", "POST",
-		.deployment = true, .streams = true, .family = FAMILY_IMAGES, .stateless = true},
-	{OPERATION_IMAGE_EDIT, "image_edit", "images/edits", "POST", .deployment = true,
-		.streams = true, .family = FAMILY_IMAGES, .form = true, .stateless = true},
-	{OPERATION_IMAGE_VARIATION, "image_variation", "images/variations", "POST",
-		.family = FAMILY_IMAGES, .form = true, .stateless = true},
-	{OPERATION_MODERATION, "moderation", "moderations", "POST", .family = FAMILY_MODERATION,
-		.counts_only = true, .stateless = true},
-	{OPERATION_MODELS, "models", "models", .subtree = true},
-	{OPERATION_FILES, "files", "files", .subtree = true},
-	{OPERATION_UPLOADS, "uploads", "uploads", .subtree = true},
-	{OPERATION_BATCHES, "batches", "batches", .subtree = true},
-	{OPERATION_FINE_TUNING, "fine_tuning", "fine_tuning", .subtree = true},
-	{OPERATION_ASSISTANTS, "assistants", "assistants", .subtree = true, .streams = true},
-	{OPERATION_THREADS, "threads", "threads", .subtree = true, .streams = true},
-	{OPERATION_VECTOR_STORES, "vector_stores", "vector_stores", .subtree = true},
-};
+#define API	   OPERATION_IN_API
+#define DEPLOYMENT OPERATION_IN_DEPLOYMENT
+#define AGENT	   OPERATION_IN_AGENT
+#define PROJECT	   OPERATION_IN_PROJECT
+#define MODELS	   OPERATION_IN_MODELS
+#define ANTHROPIC  OPERATION_IN_ANTHROPIC
+
+#define MEMBERS(...) __VA_ARGS__
+#define ROW(ID, NAME, PATH, METHOD, PLACES, FAMILY, members, help)                                 \
+	{OPERATION_##ID, NAME, PATH, METHOD, PLACES, .family = FAMILY_##FAMILY, MEMBERS members},
+
+static const struct operation operations[] = {OPERATIONS(ROW)};
+
+#define OPERATION_ROWS (sizeof(operations) / sizeof(operations[0]))
 
 /* Takes the path and query out of a target in absolute-form. */
 static struct slice origin_form(struct slice target)
@@ -62,8 +33,14 @@ static struct slice origin_form(struct slice target)
 	return slice_after(authority, path);
 }
 
-/* Whether every reader splits the path into the same segments. One empty segment at the end, as
- * in "/v1/models/", is harmless. */
+static bool segment_is_canonical(struct slice segment)
+{
+	return !slice_equal(segment, SLICE(".")) && !slice_equal(segment, SLICE("..")) &&
+	       slice_index(segment, '\\') == segment.len && slice_index(segment, ';') == segment.len;
+}
+
+/* Whether every reader splits the path, in which nothing is percent-encoded, into the same segments.
+ * One empty segment at the end, as in "/v1/models/", is harmless. */
 static bool path_is_canonical(struct slice path)
 {
 	if (!path.len || path.data[0] != '/')
@@ -73,12 +50,34 @@ static bool path_is_canonical(struct slice path)
 		struct slice segment = slice_first(slice_after(path, 1), len);
 
 		path = slice_after(path, 1 + len);
-		if ((!len && path.len) || slice_equal(segment, SLICE(".")) ||
-			slice_equal(segment, SLICE("..")) || slice_index(segment, '%') != len ||
-			slice_index(segment, '\\') != len || slice_index(segment, ';') != len)
+		if ((!len && path.len) || !segment_is_canonical(segment))
 			return false;
 	}
 	return true;
+}
+
+/* A character that says the same, percent-encoded or not, and has no meaning in a target. */
+static bool is_plain(char c)
+{
+	return c > ' ' && c < 0x7f && !memchr("/\\%;?#", c, 7);
+}
+
+/* Decodes the path into m->decoded. Empty: it is too long, or readers may differ in it. */
+static struct slice decode_path(struct slice path, struct operation_match *m)
+{
+	size_t len = 0;
+
+	if (path.len > sizeof(m->decoded))
+		return SLICE_NONE;
+	while (path.len) {
+		bool coded = path.data[0] == '%';
+		char c = percent_next(&path);
+
+		if (coded && !is_plain(c))
+			return SLICE_NONE;
+		m->decoded[len++] = c;
+	}
+	return slice_of(m->decoded, len);
 }
 
 /* Takes prefix, and the slash or end after it, off the front of *path. */
@@ -101,37 +100,103 @@ static bool take_segment(struct slice *path, struct slice *segment)
 	return len != 0;
 }
 
-/* Leaves in *path what names the operation and sets dialect and deployment. */
-static bool take_dialect(
-	enum config_provider provider, struct slice *path, struct operation_match *m)
-{
-	struct slice project;
+/* The parts of a path. */
+struct parts {
+	struct slice project, rest; /* behind the operation's own path: a name, and what follows */
+	enum operation_place place;
+};
 
+/* Behind "/api/projects/". */
+static bool take_project(struct slice *path, struct operation_match *m, struct parts *parts)
+{
+	struct slice before;
+
+	if (!take_segment(path, &parts->project))
+		return false;
+	before = *path;
+	if (take_prefix(path, SLICE("agents")) && take_segment(path, &m->agent) &&
+		take_prefix(path, SLICE("endpoint/protocols/openai"))) {
+		parts->place = OPERATION_IN_AGENT;
+	} else {
+		m->agent = SLICE_NONE;
+		*path = before;
+		parts->place = take_prefix(path, SLICE("openai")) ? OPERATION_IN_API
+								  : OPERATION_IN_PROJECT;
+	}
+	if (parts->place != OPERATION_IN_PROJECT && take_prefix(path, SLICE("v1")))
+		m->dialect = DIALECT_AZURE_V1;
+	return true;
+}
+
+/* Leaves in *path what names the operation and sets dialect, agent and deployment. */
+static bool take_dialect(enum config_provider provider, struct slice *path, struct operation_match *m,
+	struct parts *parts)
+{
+	parts->place = OPERATION_IN_API;
 	*path = slice_after(*path, 1);
 	if (provider == CONFIG_PROVIDER_OPENAI)
 		return take_prefix(path, SLICE("v1"));
-	if (take_prefix(path, SLICE("api/projects"))) {
-		m->dialect = DIALECT_AZURE_V1;
-		return take_segment(path, &project) && take_prefix(path, SLICE("openai/v1"));
+	if (take_prefix(path, SLICE("api/projects")))
+		return take_project(path, m, parts);
+	if (take_prefix(path, SLICE("openai"))) {
+		if (take_prefix(path, SLICE("v1"))) {
+			m->dialect = DIALECT_AZURE_V1;
+			return true;
+		}
+		if (!take_prefix(path, SLICE("deployments")))
+			return true;
+		parts->place = OPERATION_IN_DEPLOYMENT;
+		return take_segment(path, &m->deployment);
 	}
-	if (take_prefix(path, SLICE("openai/v1"))) {
-		m->dialect = DIALECT_AZURE_V1;
+	if (take_prefix(path, SLICE("models"))) {
+		parts->place = OPERATION_IN_MODELS;
 		return true;
 	}
-	if (!take_prefix(path, SLICE("openai")))
-		return false;
-	return !take_prefix(path, SLICE("deployments")) || take_segment(path, &m->deployment);
+	parts->place = OPERATION_IN_ANTHROPIC;
+	m->dialect = take_prefix(path, SLICE("anthropic")) ? DIALECT_ANTHROPIC : m->dialect;
+	return m->dialect == DIALECT_ANTHROPIC;
 }
 
-static bool fits(const struct operation *o, struct slice method, struct slice path, bool deployment)
+static bool fits(const struct operation *o, struct slice method, struct slice path,
+	struct parts *parts)
 {
-	struct slice known = slice_of_string(o->path);
-
-	if (deployment && !o->deployment)
+	if (!(o->places & parts->place))
 		return false;
 	if (o->method && !slice_equal(method, slice_of_string(o->method)))
 		return false;
-	return take_prefix(&path, known) && (o->subtree || !path.len);
+	if (!take_prefix(&path, slice_of_string(o->path)) || !(o->subtree || !path.len))
+		return false;
+	parts->rest = path;
+	return true;
+}
+
+static bool holds(struct slice outer, struct slice inner)
+{
+	return outer.len && inner.data >= outer.data &&
+	       inner.data + inner.len <= outer.data + outer.len;
+}
+
+/* Goes through the path as it was written and as it was decoded: whether what is percent-encoded is
+ * a name, and nothing that we, or others, tell operations by. */
+static bool only_names_are_coded(
+	struct slice written, struct slice decoded, struct operation_match *m, const struct parts *parts)
+{
+	bool good = true;
+
+	while (written.len) {
+		size_t len = slice_index(slice_after(written, 1), '/');
+		struct slice segment = slice_first(slice_after(written, 1), len), plain;
+
+		plain = slice_first(slice_after(decoded, 1), slice_index(slice_after(decoded, 1), '/'));
+		written = slice_after(written, 1 + len);
+		decoded = slice_after(decoded, 1 + plain.len);
+		if (m->deployment.len && plain.data == m->deployment.data)
+			m->deployment_written = segment;
+		else if (!holds(parts->project, plain) && !holds(m->agent, plain) &&
+			 !holds(parts->rest, plain))
+			good = good && slice_index(segment, '%') == segment.len;
+	}
+	return good;
 }
 
 /* Whether any reader takes the text for that name. */
@@ -183,34 +248,64 @@ static bool read_query(struct slice query, struct operation_match *m)
 	return good;
 }
 
+enum config_provider operation_provider(struct slice target)
+{
+	struct slice path = slice_after(origin_form(target), 1);
+
+	path = slice_first(path, slice_index(path, '?'));
+	return take_prefix(&path, SLICE("v1")) ? CONFIG_PROVIDER_OPENAI : CONFIG_PROVIDER_AZURE;
+}
+
+/* The row of the path; NULL: there is none, or readers may differ in it. */
+static const struct operation *find_path(enum config_provider provider, struct slice method,
+	struct slice written, struct operation_match *m)
+{
+	bool coded = slice_index(written, '%') != written.len;
+	struct slice decoded = coded ? decode_path(written, m) : written, path = decoded;
+	const struct operation *found = NULL;
+	struct parts parts = {.rest = SLICE_NONE};
+
+	m->canonical = path_is_canonical(decoded);
+	if (!m->canonical)
+		return NULL;
+	if (take_dialect(provider, &path, m, &parts))
+		for (size_t i = 0; i < OPERATION_ROWS && !found; i++)
+			if (fits(&operations[i], method, path, &parts))
+				found = &operations[i];
+	m->deployment_written = m->deployment;
+	if (coded)
+		m->canonical = only_names_are_coded(written, decoded, m, &parts);
+	return m->canonical ? found : NULL;
+}
+
 void operation_match(enum config_provider provider, struct slice method, struct slice target,
 	struct operation_match *m)
 {
-	struct slice path, query;
-	size_t len, i;
+	struct slice query;
+	size_t len;
 
 	*m = (struct operation_match){
 		.dialect = provider == CONFIG_PROVIDER_OPENAI ? DIALECT_OPENAI : DIALECT_AZURE};
 	target = slice_first(target, slice_index(target, '#'));
 	target = origin_form(target);
 	len = slice_index(target, '?');
-	path = slice_first(target, len);
 	query = slice_after(target, len + 1);
-	m->canonical = path_is_canonical(path);
-	if (!m->canonical || !take_dialect(provider, &path, m))
+	m->operation = find_path(provider, method, slice_first(target, len), m);
+	if (!m->operation)
 		return;
-	for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
-		if (fits(&operations[i], method, path, m->deployment.len != 0))
-			break;
-	if (i == sizeof(operations) / sizeof(operations[0]))
-		return;
-	m->operation = &operations[i];
 	m->canonical = read_query(query, m);
 	/* Of the stream alone: what makes sessions and secrets has a body that says the model. */
 	if (m->operation->id == OPERATION_REALTIME && !slice_equal(method, SLICE("GET")))
 		m->deployment = SLICE_NONE;
+	if (m->operation->id == OPERATION_REALTIME)
+		m->deployment_written = m->deployment;
 	if (!m->canonical)
 		m->operation = NULL;
+}
+
+struct slice operation_name(const struct operation_match *m)
+{
+	return m->operation ? slice_of_string(m->operation->name) : SLICE("unknown");
 }
 
 bool operation_allows_usage(const struct operation_match *m)
@@ -236,7 +331,7 @@ bool operation_allows_usage(const struct operation_match *m)
 
 bool operation_is_named(struct slice pattern)
 {
-	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+	for (size_t i = 0; i < OPERATION_ROWS; i++) {
 		struct slice name = slice_of_string(operations[i].name);
 
 		if (slice_matches(pattern, name))

@@ -42,6 +42,7 @@ enum node {
 	NODE_TOOLS,
 	NODE_TOOL,
 	NODE_TOOL_TYPE,
+	NODE_SERVERS, /* of MCP, beside the tools */
 	NODE_TOOL_SECRET, /* what an MCP server is called with */
 	NODE_FUNCTIONS,
 	NODE_WEB_SEARCH,
@@ -78,6 +79,8 @@ static const struct json_rule rules[] = {
 	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
 	{NODE_PART, NODE_TEXT, "text"},
 	{NODE_PART, NODE_IMAGE, "image_url"},
+	{NODE_PART, NODE_IMAGE, "source"}, /* these two of Anthropic */
+	{NODE_PART, NODE_CONTENT, "content"},
 	{NODE_MESSAGE, NODE_CALLS, "tool_calls"},
 	{NODE_CALLS, NODE_CALL, JSON_ELEMENT},
 	{NODE_CALL, NODE_FUNCTION, "function"},
@@ -94,6 +97,9 @@ static const struct json_rule rules[] = {
 	{NODE_ITEM, NODE_IMAGE, "image_url"},
 	{NODE_ITEM, NODE_TOKEN, JSON_ELEMENT},
 	{NODE_ROOT, NODE_INSTRUCTIONS, "instructions"},
+	{NODE_ROOT, NODE_INSTRUCTIONS, "system"},
+	{NODE_INSTRUCTIONS, NODE_PART, JSON_ELEMENT},
+	{NODE_ROOT, NODE_SERVERS, "mcp_servers"},
 	{NODE_ROOT, NODE_TOOLS, "tools"},
 	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
 	{NODE_TOOL, NODE_TOOL_TYPE, "type"},
@@ -128,7 +134,14 @@ static const struct {
 	[FAMILY_IMAGES] = {NODE_PROMPT, 0},
 	[FAMILY_SPEECH] = {NODE_INPUT, 0},
 	[FAMILY_TRANSCRIPTION] = {NODE_PROMPT, 0},
+	[FAMILY_MESSAGES] = {NODE_MESSAGES, NODE_MESSAGE},
 };
+
+/* What comes before the words, as instructions. */
+static bool has_instructions(const struct request_reader *r)
+{
+	return r->operation->family == FAMILY_RESPONSES || r->operation->family == FAMILY_MESSAGES;
+}
 
 static const struct {
 	enum text text;
@@ -258,11 +271,14 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		r->options = (struct place){.start = v->start};
 		break;
 	case NODE_INSTRUCTIONS:
-		if (r->operation->family == FAMILY_RESPONSES && v->type != JSON_NULL)
+		if (has_instructions(r) && v->type != JSON_NULL)
 			member_keep(scan, &r->instructions);
 		break;
 	case NODE_TOOLS:
 		member_keep(scan, &r->tools);
+		break;
+	case NODE_TOOL:
+		r->typed_tool = false;
 		break;
 	case NODE_TOOL_SECRET:
 		if (v->type != JSON_NULL)
@@ -394,7 +410,16 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_CONVERSATION_ID:
 		leave_text(r, v);
 		break;
+	case NODE_TOOL:
+		if (!r->typed_tool && r->operation->family == FAMILY_MESSAGES)
+			f->tool_kinds |= 1u << REQUEST_TOOL_FUNCTION;
+		break;
+	case NODE_SERVERS:
+		if (v->type == JSON_ARRAY && !v->empty)
+			f->tool_kinds |= 1u << REQUEST_TOOL_MCP;
+		break;
 	case NODE_TOOL_TYPE:
+		r->typed_tool = true;
 		f->tool_kinds |= 1u << request_tool_of(v->type == JSON_STRING ? buf_slice(&r->text) : SLICE_NONE);
 		break;
 	case NODE_FUNCTIONS:
@@ -543,8 +568,8 @@ static int append_message(struct buf *into, struct slice role, struct slice cont
 		       : 0;
 }
 
-/* Of Responses: one list of the instructions and the input, which may be a text. */
-static void end_responses(struct request_reader *r, bool unfinished)
+/* One list of the instructions and the input, which may be a text. */
+static void end_instructions(struct request_reader *r, bool unfinished)
 {
 	struct request_facts *f = &r->facts;
 	struct slice instructions = member_end(&r->instructions, r->scan, unfinished,
@@ -587,8 +612,8 @@ int request_reader_end(struct request_reader *r)
 	else
 		f->messages = member_end(&r->messages, r->scan, problem != JSON_FINE,
 			&f->messages_truncated, &f->messages_cut);
-	if (r->operation->family == FAMILY_RESPONSES)
-		end_responses(r, problem != JSON_FINE);
+	if (has_instructions(r))
+		end_instructions(r, problem != JSON_FINE);
 	f->tools = member_end(&r->tools, r->scan, problem != JSON_FINE, &f->tools_truncated,
 		&f->tools_cut);
 	return f->readable ? 0 : -EBADMSG;

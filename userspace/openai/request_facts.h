@@ -36,7 +36,7 @@ struct request_facts {
 					   * max_tokens, over which they win */
 	struct request_number temperature, top_p, n;
 	/* JSON of "messages", "prompt" or "input"; as written, but for the blanks between messages.
-	 * Of Responses a list of messages in any case, of which the first are the instructions.
+	 * Of Responses and messages a list in any case, of which the first are the instructions.
 	 * Beyond content_max the middle of the messages is cut (newest.h), of anything else, and of
 	 * the instructions beyond a quarter of it, the middles of the longest strings (abridge.h). */
 	struct slice messages;

@@ -51,6 +51,7 @@ struct request_reader {
 	struct newest newest; /* of the messages, while they are an array */
 	struct json_keep keep_message;
 	bool in_list, in_message, of_user;
+	bool typed_tool; /* the tool that is being read has a "type" */
 	bool ended;
 
 	uint64_t keys[KEYS_MAX];

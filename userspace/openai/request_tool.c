@@ -15,6 +15,8 @@ static const struct {
 	{"computer", REQUEST_TOOL_COMPUTER},
 	{"shell", REQUEST_TOOL_SHELL},
 	{"local_shell", REQUEST_TOOL_SHELL},
+	{"bash", REQUEST_TOOL_SHELL},
+	{"code_execution", REQUEST_TOOL_CODE_INTERPRETER},
 };
 
 const char *request_tool_name(enum request_tool tool)

@@ -62,6 +62,8 @@ static unsigned read_event(struct response_reader *r, yyjson_val *root)
 	switch (r->operation->family) {
 	case FAMILY_RESPONSES:
 		return responses_event(r, root);
+	case FAMILY_MESSAGES:
+		return messages_event(r, root);
 	case FAMILY_IMAGES:
 	case FAMILY_SPEECH:
 	case FAMILY_TRANSCRIPTION:

@@ -27,8 +27,6 @@ enum node {
 	NODE_TOTAL,
 	NODE_INPUT_DETAILS,
 	NODE_OUTPUT_DETAILS,
-	NODE_CACHED,
-	NODE_REASONING,
 	NODE_ERROR,
 	NODE_ERROR_MESSAGE,
 	NODE_ERROR_TYPE,
@@ -48,7 +46,11 @@ enum node {
 	NODE_EVENT_TYPE, /* these are of events only */
 	NODE_RESPONSE,
 	NODE_DELTA,
+	NODE_PARTS_OF_USAGE, /* … and one for each enum usage_part */
 };
+
+#define DETAILS_RULE(where, name)    {NODE_USAGE, NODE_##where, name},
+#define PART_RULE(where, name, part) {NODE_##where, NODE_PARTS_OF_USAGE + USAGE_##part, name},
 
 /* What the answers of all families have. */
 #define COMMON_RULES                                                                               \
@@ -59,14 +61,8 @@ enum node {
 		{NODE_USAGE, NODE_OUTPUT_TOKENS, "completion_tokens"},                             \
 		{NODE_USAGE, NODE_OUTPUT_TOKENS, "output_tokens"},                                 \
 		{NODE_USAGE, NODE_TOTAL, "total_tokens"},                                          \
-		{NODE_USAGE, NODE_INPUT_DETAILS, "prompt_tokens_details"},                         \
-		{NODE_USAGE, NODE_INPUT_DETAILS, "input_tokens_details"},                          \
-		{NODE_USAGE, NODE_OUTPUT_DETAILS, "completion_tokens_details"},                    \
-		{NODE_USAGE, NODE_OUTPUT_DETAILS, "output_tokens_details"},                        \
 		{NODE_USAGE, NODE_SECONDS, "seconds"},                                             \
-		{NODE_INPUT_DETAILS, NODE_CACHED, "cached_tokens"},                                \
-		{NODE_OUTPUT_DETAILS, NODE_REASONING, "reasoning_tokens"},                         \
-		{NODE_ROOT, NODE_ERROR, "error"}, {NODE_ERROR, NODE_ERROR_MESSAGE, "message"},     \
+		USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE){NODE_ROOT, NODE_ERROR, "error"}, {NODE_ERROR, NODE_ERROR_MESSAGE, "message"},     \
 		{NODE_ERROR, NODE_ERROR_TYPE, "type"}, {NODE_ERROR, NODE_ERROR_CODE, "code"},      \
 		{NODE_ERROR, NODE_INNER, "innererror"}, {NODE_INNER, NODE_INNER_CODE, "code"},     \
 		{NODE_ROOT, NODE_STATUS, "statusCode"}, {NODE_ROOT, NODE_TOP_MESSAGE, "message"}
@@ -119,6 +115,18 @@ static const struct json_rule media_rules[] = {
 	{NODE_ROOT, NODE_TEXT, "text"},
 };
 
+/* One message, whose content is a list of blocks. */
+static const struct json_rule messages_rules[] = {
+	COMMON_RULES,
+	{NODE_USAGE, NODE_TIER, "service_tier"},
+	{NODE_ROOT, NODE_DONE, "stop_reason"},
+	{NODE_ROOT, NODE_TEXT, "content"},
+	{NODE_TEXT, NODE_PART, JSON_ELEMENT},
+	{NODE_PART, NODE_OUTPUT, "text"},
+	{NODE_PART, NODE_OUTPUT, "thinking"},
+	{NODE_PART, NODE_OUTPUT, "input"},
+};
+
 /* Of a long event of any family; no word of it is kept. */
 static const struct json_rule event_rules[] = {
 	COMMON_RULES,
@@ -138,6 +146,8 @@ static const struct json_rule event_rules[] = {
 	{NODE_CHOICE, NODE_FINISH, "finish_reason"},
 	{NODE_CHOICE, NODE_OUTPUT, "text"},
 	{NODE_CHOICE, NODE_DELTA, "delta"},
+	{NODE_OUTPUT, NODE_OUTPUT, "text"}, /* these two of Anthropic */
+	{NODE_OUTPUT, NODE_OUTPUT, "partial_json"},
 	{NODE_DELTA, NODE_OUTPUT, "content"},
 	{NODE_DELTA, NODE_OUTPUT, "refusal"},
 	{NODE_DELTA, NODE_OUTPUT, "reasoning_content"},
@@ -225,9 +235,16 @@ static void leave_usage(struct response_reader *r, const struct json_value *v)
 {
 	struct response_facts *f = &r->facts;
 
+	if (v->node >= NODE_PARTS_OF_USAGE) {
+		struct usage_count *part = &f->parts[v->node - NODE_PARTS_OF_USAGE];
+
+		part->told |= count_of(v, &part->tokens);
+		return;
+	}
 	switch ((enum node)v->node) {
 	case NODE_INPUT:
-		f->has_input |= count_of(v, &f->input_tokens);
+		f->has_input |= count_of(v, &r->uncached);
+		f->input_tokens = r->uncached;
 		break;
 	case NODE_OUTPUT_TOKENS:
 		f->has_output |= count_of(v, &f->output_tokens);
@@ -235,17 +252,11 @@ static void leave_usage(struct response_reader *r, const struct json_value *v)
 	case NODE_TOTAL:
 		f->has_total |= count_of(v, &f->total_tokens);
 		break;
-	case NODE_CACHED:
-		count_of(v, &f->cached_tokens);
-		break;
-	case NODE_REASONING:
-		count_of(v, &f->reasoning_tokens);
-		break;
 	case NODE_SECONDS:
 		response_seconds(f, v->number);
 		break;
 	case NODE_USAGE:
-		response_usage(f);
+		response_usage(r);
 		break;
 	default:
 		break;
@@ -341,6 +352,8 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_OUTPUT:
 		if (v->type == JSON_STRING)
 			f->output_bytes += v->end - v->start - 2;
+		else if (v->type == JSON_OBJECT && r->operation->family == FAMILY_MESSAGES && !r->streamed)
+			f->output_bytes += v->end - v->start;
 		break;
 	case NODE_MESSAGE:
 		f->output_truncated = f->output_truncated || r->keep_messages.cut;
@@ -364,6 +377,7 @@ int response_body_init(struct response_reader *r)
 		[FAMILY_IMAGES] = HANDLER(media_rules),
 		[FAMILY_SPEECH] = HANDLER(media_rules),
 		[FAMILY_TRANSCRIPTION] = HANDLER(media_rules),
+		[FAMILY_MESSAGES] = HANDLER(messages_rules),
 	};
 
 	r->keep_text = (struct json_keep){.into = &r->text, .max = RESPONSE_MESSAGE};

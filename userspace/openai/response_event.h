@@ -12,6 +12,8 @@ struct response_reader;
 unsigned chat_event(struct response_reader *reader, yyjson_val *root);
 /* An event of Responses. */
 unsigned responses_event(struct response_reader *reader, yyjson_val *root);
+/* An event of Anthropic's messages. */
+unsigned messages_event(struct response_reader *reader, yyjson_val *root);
 /* An event of images, speech and transcriptions: its type says when something is complete. */
 unsigned media_event(struct response_reader *reader, yyjson_val *root);
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "openai/usage.h"
 
 struct response_facts {
 	struct slice id, model, system_fingerprint, service_tier; /* decoded, cut at 128 bytes */
@@ -15,7 +16,7 @@ struct response_facts {
 	bool has_usage; /* one of these counts at least: what is no whole number is no count */
 	bool has_input, has_output, has_total;
 	uint64_t input_tokens, output_tokens, total_tokens; /* total: the sum when not given */
-	uint64_t cached_tokens, reasoning_tokens;	    /* parts of input and output */
+	struct usage_count parts[USAGE_PARTS];		    /* of them */
 	bool has_seconds; /* of sound, where that is what is counted */
 	double seconds;
 	/* JSON array of messages, by choice: {"role","content","refusal","tool_calls",

@@ -21,8 +21,25 @@ void response_set(struct slice *fact, char *memory, size_t size, struct slice va
 		*fact = json_text_copy(memory, size, value);
 }
 
-void response_usage(struct response_facts *f)
+static uint64_t part_of(const struct response_facts *f, enum usage_part part)
 {
+	return f->parts[part].told ? f->parts[part].tokens : 0;
+}
+
+void response_usage(struct response_reader *r)
+{
+	struct response_facts *f = &r->facts;
+
+	/* Of Anthropic's, input_tokens are those beside the cache; a stream tells its counts again. */
+	if (r->operation->family == FAMILY_MESSAGES && f->has_input) {
+		f->input_tokens = r->uncached;
+		if (__builtin_add_overflow(f->input_tokens, part_of(f, USAGE_CACHE_READ), &f->input_tokens) ||
+			__builtin_add_overflow(
+				f->input_tokens, part_of(f, USAGE_CACHE_WRITE), &f->input_tokens) ||
+			f->input_tokens > INT64_MAX)
+			f->has_input = false;
+		f->has_total = false;
+	}
 	if (!f->has_total && f->has_input && f->has_output) {
 		f->total_tokens = f->input_tokens + f->output_tokens;
 		f->has_total = f->total_tokens <= INT64_MAX;

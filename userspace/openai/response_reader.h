@@ -22,6 +22,7 @@ struct response_reader {
 	char error_type[RESPONSE_TEXT], error_code[RESPONSE_TEXT], error_message[RESPONSE_MESSAGE];
 	char inner_code[RESPONSE_TEXT], finish_memory[RESPONSE_TEXT], service_tier[RESPONSE_TEXT];
 	struct slice inner;  /* error.innererror.code */
+	uint64_t uncached;   /* input tokens as they were told, see response_usage */
 	struct slice finish; /* of an answer that is one, not a list of choices */
 
 	struct output output;
@@ -50,8 +51,8 @@ void response_keep_item(struct response_reader *r, struct slice json);
 /* Closes the list of what was kept. unfinished: the last message is not whole. */
 void response_keep_end(struct response_reader *r, bool unfinished);
 
-/* All counts of the usage were read: makes a total of the parts where it is not given. */
-void response_usage(struct response_facts *facts);
+/* All counts of a usage were read: makes a total of them where it is not given. */
+void response_usage(struct response_reader *r);
 
 /* The seconds of sound that were counted, as JSON writes the number; what is none is not. */
 void response_seconds(struct response_facts *facts, struct slice number);

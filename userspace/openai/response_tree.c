@@ -2,6 +2,7 @@
 #include "openai/response_tree.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct slice tree_text(yyjson_val *v)
 {
@@ -54,11 +55,46 @@ static bool read_count(yyjson_val *object, const char *name, const char *other, 
 	return true;
 }
 
+/* The parts that an object of details tells; where: which of them the names are of. */
+enum where { USAGE, INPUT_DETAILS, OUTPUT_DETAILS };
+
+static void read_parts(struct response_facts *f, yyjson_val *object, enum where where)
+{
+#define NAME(where, name, part) {where, USAGE_##part, name},
+	static const struct {
+		enum where where;
+		enum usage_part part;
+		const char *name;
+	} names[] = {USAGE_NAMES(NAME)};
+#undef NAME
+
+	for (size_t i = 0; yyjson_is_obj(object) && i < sizeof(names) / sizeof(names[0]); i++) {
+		yyjson_val *v = names[i].where == where ? yyjson_obj_get(object, names[i].name)
+							: NULL;
+
+		if (is_count(v))
+			f->parts[names[i].part] = (struct usage_count){yyjson_get_uint(v), true};
+	}
+}
+
+static void read_details(struct response_facts *f, yyjson_val *usage)
+{
+#define NAME(where, name) {where, name},
+	static const struct {
+		enum where where;
+		const char *name;
+	} names[] = {USAGE_DETAILS(NAME)};
+#undef NAME
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		read_parts(f, yyjson_obj_get(usage, names[i].name), names[i].where);
+	read_parts(f, usage, USAGE);
+}
+
 bool tree_usage(struct response_reader *r, yyjson_val *usage)
 {
 	struct response_facts *f = &r->facts;
-	yyjson_val *input = yyjson_obj_get(usage, "prompt_tokens_details");
-	yyjson_val *output = yyjson_obj_get(usage, "completion_tokens_details");
+	bool adds = r->operation->family == FAMILY_MESSAGES;
 	uint64_t in = 0, out = 0, total = 0;
 	bool has_in = read_count(usage, "prompt_tokens", "input_tokens", &in);
 	bool has_out = read_count(usage, "completion_tokens", "output_tokens", &out);
@@ -71,18 +107,17 @@ bool tree_usage(struct response_reader *r, yyjson_val *usage)
 	}
 	if (!has_in && !has_out && !has_total)
 		return false;
-	f->has_input = has_in;
-	f->has_output = has_out;
+	if (!adds)
+		memset(f->parts, 0, sizeof(f->parts));
+	read_details(f, usage);
+	if (has_in || !adds)
+		r->uncached = in;
+	f->has_input = has_in || (adds && f->has_input);
+	f->input_tokens = r->uncached;
+	f->output_tokens = has_out || !adds ? out : f->output_tokens;
+	f->has_output = has_out || (adds && f->has_output);
 	f->has_total = has_total;
-	f->input_tokens = in;
-	f->output_tokens = out;
 	f->total_tokens = total;
-	response_usage(f);
-	if (!yyjson_is_obj(input))
-		input = yyjson_obj_get(usage, "input_tokens_details");
-	if (!yyjson_is_obj(output))
-		output = yyjson_obj_get(usage, "output_tokens_details");
-	read_count(input, "cached_tokens", "cached_tokens", &f->cached_tokens);
-	read_count(output, "reasoning_tokens", "reasoning_tokens", &f->reasoning_tokens);
+	response_usage(r);
 	return true;
 }

@@ -26,7 +26,8 @@ static inline bool tree_next(yyjson_obj_iter *members, struct slice *key, yyjson
 void tree_code(struct response_reader *r, yyjson_val *code);
 /* An error object; it may be a string, too. */
 void tree_error(struct response_reader *r, yyjson_val *error);
-/* Takes the counts. False: there are none. What an earlier event counted gives way. */
+/* Takes the counts. False: there are none. What an earlier event counted gives way; of Anthropic's, to
+ * what is counted anew. */
 bool tree_usage(struct response_reader *r, yyjson_val *usage);
 
 #endif

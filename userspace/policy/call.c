@@ -3,9 +3,14 @@
 
 static enum rule_dialect dialect_of(const struct operation_match *match)
 {
-	return match->dialect == DIALECT_AZURE	    ? RULE_DIALECT_AZURE
-	       : match->dialect == DIALECT_AZURE_V1 ? RULE_DIALECT_AZURE_V1
-						    : RULE_DIALECT_OPENAI;
+	static const enum rule_dialect dialects[] = {
+		[DIALECT_AZURE] = RULE_DIALECT_AZURE,
+		[DIALECT_AZURE_V1] = RULE_DIALECT_AZURE_V1,
+		[DIALECT_OPENAI] = RULE_DIALECT_OPENAI,
+		[DIALECT_ANTHROPIC] = RULE_DIALECT_ANTHROPIC,
+	};
+
+	return dialects[match->dialect];
 }
 
 void call_head(struct policy_facts *f, const struct address *source, const struct subject *subject,
@@ -17,10 +22,10 @@ void call_head(struct policy_facts *f, const struct address *source, const struc
 		.ngroups = subject->ngroups,
 		.credential = subject->credential,
 		.key_id = subject->key ? slice_of(subject->key->id, KEY_ID) : SLICE_NONE,
-		.operation = match->operation ? slice_of_string(match->operation->name)
-					      : SLICE("unknown"),
+		.operation = operation_name(match),
 		.deployment = match->deployment,
 		.host = host,
+		.agent = match->agent.len != 0,
 		.api_version = match->api_version,
 		.dialect = dialect_of(match),
 	};
@@ -54,7 +59,7 @@ void call_body(struct policy_facts *f, const struct request_facts *request, uint
 	}
 	f->body = request->readable ? RULE_BODY_READ : RULE_BODY_UNREADABLE;
 	f->model = request->model;
-	f->stored_prompt = request->stored_prompt;
+	f->stored_prompt = request->stored_prompt || f->agent;
 	f->stream = request->stream == REQUEST_TRUE;
 	f->background = request->background == REQUEST_TRUE;
 	/* Responses are stored unless the client says otherwise. */

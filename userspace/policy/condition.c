@@ -217,7 +217,7 @@ static enum fit dialects_fit(const struct rule *r, const struct policy_facts *f)
 
 static int dialects_found(const struct policy_facts *f, struct buf *out)
 {
-	static const char *const names[] = {"azure", "azure-v1", "openai"};
+	static const char *const names[] = {"azure", "azure-v1", "openai", "anthropic"};
 
 	return put_name(out, names, f->dialect);
 }

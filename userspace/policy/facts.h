@@ -20,6 +20,7 @@ struct policy_facts {
 	struct slice key_id; /* of RULE_CREDENTIAL_ISSUED */
 	struct slice operation; /* "unknown" */
 	struct slice deployment; /* named by the path: it is the model then */
+	bool agent; /* it is an agent that answers, with a model and tools of its own */
 	struct slice host, api_version;
 	enum rule_dialect dialect;
 	unsigned minute; /* of the week, by local time, from Monday 00:00 on */

@@ -41,7 +41,12 @@ enum rule_body {
 	RULE_BODY_UNREAD,     /* of an operation whose bodies are not read, or of none we know */
 };
 
-enum rule_dialect { RULE_DIALECT_AZURE, RULE_DIALECT_AZURE_V1, RULE_DIALECT_OPENAI };
+enum rule_dialect {
+	RULE_DIALECT_AZURE,
+	RULE_DIALECT_AZURE_V1,
+	RULE_DIALECT_OPENAI,
+	RULE_DIALECT_ANTHROPIC
+};
 
 /* Minutes since midnight, 0 to 1440; to is not of it. from > to: over midnight. from == to: all day. */
 struct rule_hours {

@@ -73,6 +73,7 @@ struct client {
 	ssize_t peeked;		/* bytes of an incomplete hello */
 	ev_timer deadline;
 	struct address_port source, destination; /* as the client sent them */
+	bool gateway;		/* it calls the appliance itself, by the gateway's name */
 	char sni[HOST_NAME_SIZE];
 	const struct config_host *host;
 	struct leaf_cache *leaves; /* of the kind that it takes */

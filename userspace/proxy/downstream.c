@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -84,23 +85,44 @@ static void client_unlisted(struct client *client, const struct hello_verdict *v
 	}
 }
 
+/* The gateway serves nobody else: what is not meant for it goes nowhere. */
+static void client_leave_gateway(struct client *client)
+{
+	struct linger reset = {.l_onoff = 1};
+
+	counter_add(client->worker->counters, COUNTER_GATEWAY_REFUSED, 1);
+	setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	client_close(client, true);
+}
+
 static void client_not_tls(struct client *client)
 {
 	struct hello_verdict verdict = {.kind = HELLO_NOT_TLS,
 		.policy = hello_policy_of_kind(client->worker->config, HELLO_NOT_TLS)};
 
-	client_unlisted(client, &verdict, SLICE_NONE);
+	if (client->gateway)
+		client_leave_gateway(client);
+	else
+		client_unlisted(client, &verdict, SLICE_NONE);
+}
+
+/* Alerts of TLS (RFC 8446 section 6), which need no handshake to be understood. */
+#define ALERT_DECODE_ERROR	50
+#define ALERT_UNRECOGNIZED_NAME 112
+
+static void client_alert(struct client *client, char description)
+{
+	const char alert[] = {21, 3, 3, 0, 2, 2, description};
+
+	if (send(client->fd, alert, sizeof(alert), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("%s: no alert sent", address_port_format(&client->source).text);
+	client_close(client, false);
 }
 
 static void client_refuse_hello(struct client *client)
 {
-	/* decode_error (RFC 8446 section 6), which needs no handshake to be understood. */
-	static const char alert[] = {21, 3, 3, 0, 2, 2, 50};
-
 	counter_add(client->worker->counters, COUNTER_HELLO_MALFORMED, 1);
-	if (send(client->fd, alert, sizeof(alert), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_debug("%s: no alert sent", address_port_format(&client->source).text);
-	client_close(client, false);
+	client_alert(client, ALERT_DECODE_ERROR);
 }
 
 static void client_leaf_done(void *context, struct leaf *leaf, const char *error)
@@ -142,6 +164,30 @@ static void client_intercept(struct client *client)
 		client_leaf_done(client, NULL, strerror(-error));
 }
 
+static void client_take(struct client *client, const struct clienthello *hello,
+	const struct config_host *host, const char *name)
+{
+	client_looked(client);
+	client->host = host;
+	snprintf(client->sni, sizeof(client->sni), "%s", name);
+	client->leaves = client->worker->leaves[hello->ecdsa ? LEAF_ECDSA : LEAF_RSA];
+	client_intercept(client);
+}
+
+/* Who names no host means the one that is here; no other is served, also not one that is
+ * intercepted on its way to its own address. */
+static void client_decide_gateway(struct client *client, const struct clienthello *hello)
+{
+	const struct config_gateway *gateway = &client->worker->config->gateway;
+
+	if (hello->has_sni && (!hello->sni_valid || strcmp(hello->sni, gateway->name) != 0)) {
+		counter_add(client->worker->counters, COUNTER_GATEWAY_REFUSED, 1);
+		client_alert(client, ALERT_UNRECOGNIZED_NAME);
+		return;
+	}
+	client_take(client, hello, &gateway->hosts[CONFIG_PROVIDER_AZURE], gateway->name);
+}
+
 /* The hello is whole: ours, or somebody else's business. */
 static void client_decide(struct client *client, const struct clienthello *hello)
 {
@@ -152,11 +198,7 @@ static void client_decide(struct client *client, const struct clienthello *hello
 		client_unlisted(client, &verdict, slice_of(hello->named, hello->named_len));
 		return;
 	}
-	client_looked(client);
-	client->host = verdict.host;
-	memcpy(client->sni, hello->sni, sizeof(client->sni));
-	client->leaves = client->worker->leaves[hello->ecdsa ? LEAF_ECDSA : LEAF_RSA];
-	client_intercept(client);
+	client_take(client, hello, verdict.host, hello->sni);
 }
 
 static void client_peek(struct ev_loop *loop, ev_io *watcher, int events)
@@ -183,7 +225,10 @@ static void client_peek(struct ev_loop *loop, ev_io *watcher, int events)
 		client->peeked = got;
 		return;
 	case CLIENTHELLO_OK:
-		client_decide(client, &hello);
+		if (client->gateway)
+			client_decide_gateway(client, &hello);
+		else
+			client_decide(client, &hello);
 		return;
 	case CLIENTHELLO_NOT_TLS:
 		client_not_tls(client);
@@ -251,7 +296,8 @@ void downstream_new(struct worker *worker, int fd)
 		return;
 	}
 	error = client_addresses(client);
-	if (!error && address_is_loopback(&client->destination.address)) {
+	client->gateway = !error && config_gateway_at(worker->config, &client->destination);
+	if (!error && !client->gateway && address_is_loopback(&client->destination.address)) {
 		/* Nobody steered it: where it was going is this listener, which has no client. */
 		counter_add(worker->counters, COUNTER_CLIENT_NOT_STEERED, 1);
 		error = -EPERM;
@@ -262,7 +308,8 @@ void downstream_new(struct worker *worker, int fd)
 		return;
 	}
 	socket_prepare(fd, &worker->config->tcp);
-	counter_add(worker->counters, COUNTER_CLIENT_ACCEPTED, 1);
+	counter_add(worker->counters,
+		client->gateway ? COUNTER_GATEWAY_ACCEPTED : COUNTER_CLIENT_ACCEPTED, 1);
 	list_append(&worker->clients, &client->node);
 	ev_io_init(&client->peek, client_peek, fd, EV_READ);
 	ev_init(&client->deadline, client_timed_out);

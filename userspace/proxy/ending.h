@@ -34,8 +34,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 	X(UPGRADE, "upgrade_refused", CLIENT, 501, true, true, REQUEST_REFUSED,                  \
 		"Upgrading the connection to another protocol is not supported here.")           \
 	X(PATH, "path_not_canonical", CLIENT, 400, true, true, REQUEST_REFUSED,                  \
-		"The path is not in its canonical form: send it without percent-encoding, "      \
-		"empty or dot segments.")                                                        \
+		"The path is not in its canonical form: send it without empty or dot segments, "  \
+		"and with percent-encoding in names alone.")                                                        \
 	X(UNREADABLE, "body_unreadable", CLIENT, 400, true, true, NONE,                          \
 		"The request's body cannot be inspected.")                                       \
 	X(REQUEST_UNFIT, "request_not_forwardable", CLIENT, 400, true, true, REQUEST_REFUSED,    \

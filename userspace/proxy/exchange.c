@@ -309,6 +309,7 @@ static struct exchange *exchange_new(struct client_slot *slot)
 	ex->worker = client->worker;
 	ex->client = slot;
 	ex->host = client->host;
+	ex->gateway = client->gateway;
 	ex->action = "allow";
 	ex->started_ns = clock_monotonic_ns();
 	ex->started_realtime_ns = clock_realtime_ns();
@@ -348,8 +349,10 @@ void exchange_refuse(
 /* What is wrong with a well-formed head. */
 static enum ending exchange_check(const struct exchange *ex, const struct head *head)
 {
-	if (!slice_equal_nocase(head_host(head), slice_of_string(ex->sni)) ||
-		(head_port(head) && head_port(head) != ex->destination.port))
+	if (!slice_equal_nocase(head_host(head), slice_of_string(ex->sni)))
+		return ENDING_MISDIRECTED;
+	/* Before the gateway may stand what translates ports. */
+	if (!ex->gateway && head_port(head) && head_port(head) != ex->destination.port)
 		return ENDING_MISDIRECTED;
 	if (head->upgrade)
 		return ENDING_UPGRADE;
@@ -364,6 +367,8 @@ static enum ending exchange_take_head(struct exchange *ex, const struct head *he
 	ex->head = head;
 	if (exchange_copy_head(ex, head) < 0)
 		return ENDING_MEMORY;
+	if (ex->gateway)
+		ex->host = &ex->worker->config->gateway.hosts[operation_provider(ex->target)];
 	operation_match(ex->host->provider, ex->method, ex->target, &ex->match);
 	wrong = exchange_check(ex, head);
 	if (wrong == ENDING_NONE && exchange_open_request_reader(ex, head) < 0)

@@ -70,6 +70,7 @@ struct exchange {
 	struct buf text;		/* owns the slices below */
 	struct slice method, target, user_agent;
 	const struct config_host *host;
+	bool gateway;			/* the client calls the appliance itself */
 	struct operation_match match;
 	struct exchange_policy *policy; /* NULL before its head was taken */
 	struct intake request;

@@ -101,8 +101,8 @@ static void exchange_event_request(
 	event->azure_deployment = ex->match.deployment;
 	event->azure_api_version = ex->match.api_version;
 	event->request_model = ex->match.deployment;
-	if (ex->match.operation)
-		event->operation = slice_of_string(ex->match.operation->name);
+	event->operation = operation_name(&ex->match);
+	event->agent = ex->match.agent;
 	if (!ex->request.reader)
 		return;
 	reader_conclude(ex->request.reader);
@@ -112,7 +112,7 @@ static void exchange_event_request(
 	event->request_stream = event_flag(facts->stream == REQUEST_TRUE);
 	if (facts->model.len)
 		event->request_model = facts->model;
-	if (ex->match.dialect == DIALECT_AZURE_V1)
+	if (ex->host->provider == CONFIG_PROVIDER_AZURE && !ex->match.deployment.len)
 		event->azure_deployment = facts->model;
 	event->request_user = facts->user;
 	exchange_event_wishes(facts, event, types);
@@ -177,6 +177,26 @@ static bool exchange_was_served(const struct exchange *ex)
 	       (ex->ending == ENDING_CLIENT_CLOSED || ex->ending == ENDING_SHUTDOWN);
 }
 
+static void exchange_event_parts(const struct usage_count parts[USAGE_PARTS], struct event *event)
+{
+	struct event_number *const members[USAGE_PARTS] = {
+		[USAGE_CACHE_READ] = &event->usage_cache_read,
+		[USAGE_CACHE_WRITE] = &event->usage_cache_write,
+		[USAGE_INPUT_TEXT] = &event->usage_input_text,
+		[USAGE_INPUT_AUDIO] = &event->usage_input_audio,
+		[USAGE_INPUT_IMAGE] = &event->usage_input_image,
+		[USAGE_REASONING] = &event->usage_reasoning,
+		[USAGE_OUTPUT_TEXT] = &event->usage_output_text,
+		[USAGE_OUTPUT_AUDIO] = &event->usage_output_audio,
+		[USAGE_OUTPUT_IMAGE] = &event->usage_output_image,
+		[USAGE_ACCEPTED] = &event->usage_accepted,
+		[USAGE_REJECTED] = &event->usage_rejected,
+	};
+
+	for (int i = 0; i < USAGE_PARTS; i++)
+		*members[i] = (struct event_number){parts[i].tokens, parts[i].told};
+}
+
 /* Where the usage came from is said always: a sum over events must know what it adds up. */
 static void exchange_event_usage(const struct exchange *ex, struct event *event)
 {
@@ -196,8 +216,7 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 		event->input_tokens = (struct event_number){facts->input_tokens, facts->has_input};
 		event->output_tokens = (struct event_number){facts->output_tokens, facts->has_output};
 		event->total_tokens = (struct event_number){facts->total_tokens, facts->has_total};
-		event->cached_tokens = event_number(facts->cached_tokens);
-		event->reasoning_tokens = event_number(facts->reasoning_tokens);
+		exchange_event_parts(facts->parts, event);
 		return;
 	}
 	if (!ex->request.reader || !exchange_was_served(ex) || (facts && facts->has_seconds))

@@ -50,7 +50,7 @@ int exchange_map_target(const struct exchange *ex, struct buf *out)
 	if (ex->target.len < path.len)
 		return buf_append_slice(out, path);
 	/* The query follows the path. */
-	list[0] = renamed_of(ex, path, ex->match.deployment,
+	list[0] = renamed_of(ex, path, ex->match.deployment_written,
 		mapped(backend->models, backend->nmodels, ex->match.deployment));
 	list[1] = renamed_of(ex, path, ex->match.api_version,
 		mapped(backend->api_versions, backend->napi_versions, ex->match.api_version));

@@ -128,6 +128,23 @@ static bool reject_key(struct exchange *ex)
 	return true;
 }
 
+/* Whoever reaches the gateway's address is not yet one of its clients. */
+static bool lacks_key(const struct exchange *ex)
+{
+	return ex->gateway && ex->worker->config->gateway.require_key && !ex->policy->by_key;
+}
+
+static bool demand_key(struct exchange *ex)
+{
+	counter_add(ex->worker->counters, COUNTER_KEY_REJECTED, 1);
+	exchange_fail(ex, ENDING_KEY,
+		&(struct ending_detail){NULL,
+			"Access denied due to missing subscription key: this gateway takes keys that are "
+			"issued for it.",
+			0});
+	return true;
+}
+
 /* Whether it is what calls to one of the backends are made with now. */
 static bool is_service(void *context, struct slice text)
 {
@@ -188,6 +205,8 @@ bool exchange_policy_head(struct exchange *ex, const struct head *head)
 		warn_of_service_key(ex);
 	if (ex->policy->refused)
 		return reject_key(ex);
+	if (lacks_key(ex))
+		return demand_key(ex);
 	if (head->framing == HEAD_NO_BODY)
 		call_no_body(facts);
 	if (head->framing == HEAD_LENGTH) {

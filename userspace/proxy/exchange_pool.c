@@ -495,5 +495,6 @@ void exchange_pool_close(struct exchange *ex)
 	facts = response_reader_facts(reader_response(reader));
 	if (facts->has_usage && facts->has_input)
 		pool_usage(ex->worker->standing, &ex->pool.entry->pool, &ex->pool.choice,
-			exchange_kind(ex), facts->input_tokens, facts->cached_tokens);
+			exchange_kind(ex), facts->input_tokens,
+			facts->parts[USAGE_CACHE_READ].tokens);
 }

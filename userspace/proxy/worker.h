@@ -36,6 +36,9 @@ struct bypass_events;
 /* A head that goes on has no more fields than it had, and these. */
 #define WORKER_FIELDS_MORE 8
 
+/* Of both families of steered connections, and of the gateway. */
+#define WORKER_LISTENERS (2 + CONFIG_GATEWAY_MAX)
+
 struct worker {
 	struct role_context *context;
 	struct ev_loop *loop;
@@ -64,7 +67,9 @@ struct worker {
 	struct credentials *credentials; /* of the configuration, by index */
 	int signer, keeper;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
-	ev_io signer_input, keeper_input, accept4, accept6;
+	ev_io signer_input, keeper_input;
+	ev_io listeners[WORKER_LISTENERS];
+	unsigned nlisteners;
 	ev_prepare turn_end;
 	ev_timer accept_pause, beat;
 	struct heartbeat *heartbeat;

@@ -76,8 +76,8 @@ static void worker_accept_again(struct ev_loop *loop, ev_timer *timer, int event
 
 	(void)events;
 	ev_timer_stop(loop, timer);
-	ev_io_start(loop, &worker->accept4);
-	ev_io_start(loop, &worker->accept6);
+	for (unsigned i = 0; i < worker->nlisteners; i++)
+		ev_io_start(loop, &worker->listeners[i]);
 }
 
 /* Without descriptors or memory: what waits in the listeners stays there for a moment. */
@@ -90,8 +90,8 @@ static void worker_accept_later(struct worker *worker, int error)
 		log_error("cannot accept a connection: %s; is LimitNOFILE high enough? (%" PRIu64
 			  " more were not logged)",
 			strerror(error), left_out);
-	ev_io_stop(worker->loop, &worker->accept4);
-	ev_io_stop(worker->loop, &worker->accept6);
+	for (unsigned i = 0; i < worker->nlisteners; i++)
+		ev_io_stop(worker->loop, &worker->listeners[i]);
 	ev_timer_again(worker->loop, &worker->accept_pause);
 }
 
@@ -116,25 +116,39 @@ static void worker_accept(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 }
 
-static int worker_listen(struct worker *worker, ev_io *watcher, const char *name, struct why *why)
+static int worker_listen(struct worker *worker, const char *name, struct why *why)
 {
+	ev_io *watcher = &worker->listeners[worker->nlisteners];
 	int fd = role_fd(worker->context, name);
 
-	ev_io_init(watcher, worker_accept, fd, EV_READ);
-	watcher->data = worker;
 	if (fd < 0)
 		return why_set(why, ENOENT, "the parent handed over no %s", name);
+	ev_io_init(watcher, worker_accept, fd, EV_READ);
+	watcher->data = worker;
 	ev_io_start(worker->loop, watcher);
+	worker->nlisteners++;
 	return 0;
 }
 
-static void worker_stop_listening(struct worker *worker, ev_io *watcher)
+static int worker_open_listeners(struct worker *worker, struct why *why)
 {
-	if (watcher->fd < 0)
-		return;
-	ev_io_stop(worker->loop, watcher);
-	close(watcher->fd);
-	ev_io_set(watcher, -1, EV_READ);
+	int error = worker_listen(worker, "listener4", why);
+
+	/* There is none on a host without IPv6. */
+	if (!error && worker_listen(worker, "listener6", why))
+		log_debug("%s", why->text);
+	for (unsigned i = 0; i < worker->config->gateway.nlisten && !error; i++)
+		error = worker_listen(worker, role_gateway_name(i), why);
+	return error;
+}
+
+static void worker_stop_listening(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->nlisteners; i++) {
+		ev_io_stop(worker->loop, &worker->listeners[i]);
+		close(worker->listeners[i].fd);
+	}
+	worker->nlisteners = 0;
 }
 
 /* ---- the signer ---- */
@@ -333,8 +347,7 @@ static void worker_close(void *state)
 		return;
 	worker_cut_all(worker);
 	turn_collect(&worker->turn);
-	worker_stop_listening(worker, &worker->accept4);
-	worker_stop_listening(worker, &worker->accept6);
+	worker_stop_listening(worker);
 	worker_leave_signer(worker);
 	worker_beat_no_more(worker);
 	heartbeat_unmap(worker->heartbeat);
@@ -381,8 +394,6 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	list_init(&worker->clients);
 	list_init(&worker->bypasses);
 	list_init(&worker->exchanges);
-	ev_io_init(&worker->accept4, worker_accept, -1, EV_READ);
-	ev_io_init(&worker->accept6, worker_accept, -1, EV_READ);
 	ev_timer_init(&worker->accept_pause, worker_accept_again, 0, WORKER_ACCEPT_PAUSE_S);
 	worker->accept_pause.data = worker;
 	ev_timer_init(&worker->beat, worker_beat, HEARTBEAT_INTERVAL_S, HEARTBEAT_INTERVAL_S);
@@ -417,9 +428,7 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 	if (!error)
 		error = worker_open_pools(worker, why);
 	if (!error)
-		error = worker_listen(worker, &worker->accept4, "listener4", why);
-	if (!error)
-		error = worker_listen(worker, &worker->accept6, "listener6", why);
+		error = worker_open_listeners(worker, why);
 	if (!error)
 		error = worker_open_heartbeat(worker, why);
 	if (error) {
@@ -453,18 +462,13 @@ static void worker_drain(void *state, bool patient)
 {
 	struct worker *worker = state;
 
-	if (!worker->draining) {
-		/* What waits in the listeners was promised to this worker as well as to another. */
-		if (worker->accept4.fd >= 0)
-			worker_accept(worker->loop, &worker->accept4, EV_READ);
-		if (worker->accept6.fd >= 0)
-			worker_accept(worker->loop, &worker->accept6, EV_READ);
-	}
+	/* What waits in the listeners was promised to this worker as well as to another. */
+	for (unsigned i = 0; i < worker->nlisteners && !worker->draining; i++)
+		worker_accept(worker->loop, &worker->listeners[i], EV_READ);
 	worker->draining = true;
 	worker_beat_no_more(worker);
 	ev_timer_stop(worker->loop, &worker->accept_pause);
-	worker_stop_listening(worker, &worker->accept4);
-	worker_stop_listening(worker, &worker->accept6);
+	worker_stop_listening(worker);
 	if (patient)
 		list_for_each_safe (at, &worker->clients)
 			downstream_drain(list_entry(at, struct client, node));

@@ -7,7 +7,7 @@
 
 #include "supervise/process.h"
 
-/* More than any role has: a worker has fifteen. */
+/* More than any role has: a worker has fifteen, and eight of the gateway. */
 #define BOOT_FDS_ROOM 32
 
 struct boot_fds {

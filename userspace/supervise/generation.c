@@ -245,6 +245,15 @@ static void add_judge(struct boot_fds *fds, const struct datapath *datapath)
 	boot_fds_own(fds, "judgements", judgements);
 }
 
+static void add_gateways(struct boot_fds *fds, const struct service *service)
+{
+	const struct config_gateway *gateway = &service->generation->config->gateway;
+
+	for (size_t i = 0; i < gateway->nlisten; i++)
+		boot_fds_add(fds, role_gateway_name((unsigned)i),
+			gateway_listeners_find(&service->parent->gateways, &gateway->listen[i]));
+}
+
 static void add_worker(struct boot_fds *fds, const struct service *service,
 	const struct event_ring *ring, int life)
 {
@@ -252,6 +261,7 @@ static void add_worker(struct boot_fds *fds, const struct service *service,
 
 	boot_fds_add(fds, "listener4", listener->fd4);
 	boot_fds_add(fds, "listener6", listener->fd6);
+	add_gateways(fds, service);
 	boot_fds_reopen(fds, "ca_certificate", service->generation->ca_certificate);
 	if (service->generation->config->tls.ticket_rotation_ns)
 		boot_fds_reopen(fds, "tickets", service->parent->tickets);

@@ -41,6 +41,7 @@ static const struct {
 	[MANIFEST_PARENT] = {"parent", 3, 3},
 	[MANIFEST_COUNTERS_OLDER] = {"older counters", 1, 1},
 	[MANIFEST_LISTENER] = {"listener", 1, 2},
+	[MANIFEST_GATEWAY] = {"gateway", 1, 1},
 	[MANIFEST_RING] = {"ring", 4, 4},
 	[MANIFEST_GENERATION] = {"generation", 0, 4},
 	[MANIFEST_PROCESS] = {"process", 1, 1},

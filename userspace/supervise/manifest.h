@@ -15,7 +15,7 @@
 /* To be raised when a record changes, and also when something that a record only points at does:
  * the messages of a control socket (role.h), or between a worker and the signer (leaf_message.h) or
  * the keeper (credential_message.h), rings, ticket keys. */
-#define MANIFEST_VERSION 4
+#define MANIFEST_VERSION 5
 /* The environment variable that names the memfd for the next program, which removes it. */
 #define MANIFEST_VARIABLE "SALLYPORT_HANDOVER"
 #define MANIFEST_FDS	  4
@@ -25,6 +25,7 @@ enum manifest_kind {
 	MANIFEST_PARENT = 1,	 /* once, the first: lock, counters, ticket keys */
 	MANIFEST_COUNTERS_OLDER, /* a file of counters that older processes still count in */
 	MANIFEST_LISTENER,	 /* by worker: IPv4, IPv6 or none */
+	MANIFEST_GATEWAY,	 /* an address that the gateway listens at */
 	MANIFEST_RING,		 /* ring, wake_shipper, wake_worker, life; number */
 	/* Text of the configuration, CA certificate, policy, issued keys; draining: none of them. */
 	MANIFEST_GENERATION,

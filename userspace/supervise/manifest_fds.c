@@ -19,6 +19,7 @@ enum type {
 	PIPE,
 	LISTENER4,
 	LISTENER6,
+	LISTENER, /* of either family */
 	CONTROL,
 };
 
@@ -26,6 +27,7 @@ static const enum type expected[MANIFEST_KINDS][MANIFEST_FDS] = {
 	[MANIFEST_PARENT] = {REGULAR, REGULAR, MEMORY},
 	[MANIFEST_COUNTERS_OLDER] = {REGULAR},
 	[MANIFEST_LISTENER] = {LISTENER4, LISTENER6},
+	[MANIFEST_GATEWAY] = {LISTENER},
 	[MANIFEST_RING] = {MEMORY, EVENT, EVENT, PIPE},
 	[MANIFEST_GENERATION] = {MEMORY, REGULAR, MEMORY, MEMORY},
 	[MANIFEST_PROCESS] = {CONTROL},
@@ -82,6 +84,8 @@ static bool is(int fd, enum type type)
 		return is_listener(fd, AF_INET);
 	case LISTENER6:
 		return is_listener(fd, AF_INET6);
+	case LISTENER:
+		return is_listener(fd, AF_INET) || is_listener(fd, AF_INET6);
 	case CONTROL:
 		return socket_option(fd, SO_DOMAIN) == AF_UNIX &&
 		       socket_option(fd, SO_TYPE) == SOCK_SEQPACKET;

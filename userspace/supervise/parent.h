@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "kernel/datapath.h"
 #include "supervise/endpoints.h"
+#include "supervise/gateway_listeners.h"
 #include "supervise/process.h"
 #include "supervise/role.h"
 #include "supervise/selftest_watch.h"
@@ -140,6 +141,7 @@ struct parent {
 	int standing; /* what is known of the backends; -1: not opened yet */
 	struct ticket_keys *ticket_keys;
 	struct worker_listeners listeners;
+	struct gateway_listeners gateways;
 	struct list rings; /* of struct event_ring */
 	struct accounting *accounting;
 	struct list generations;

@@ -88,6 +88,8 @@ int parent_start_datapath(struct parent *parent, const struct config *config, st
 	if (!error)
 		error = worker_listeners_grow(
 			&parent->listeners, config, parent->datapath, workers, why);
+	if (!error)
+		error = gateway_listeners_open(&parent->gateways, config, why);
 	if (error)
 		return error;
 	error = datapath_workers(parent->datapath, workers);

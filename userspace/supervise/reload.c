@@ -60,6 +60,15 @@ void reload_retire(struct generation *generation)
 	}
 }
 
+/* To what the configuration in force has. */
+static void shrink(struct parent *parent)
+{
+	const struct config *config = parent->current->config;
+
+	worker_listeners_shrink(&parent->listeners, config->appliance.workers);
+	gateway_listeners_keep(&parent->gateways, config);
+}
+
 void reload_abort(struct parent *parent, const char *reason)
 {
 	struct generation *generation = parent->pending;
@@ -75,7 +84,7 @@ void reload_abort(struct parent *parent, const char *reason)
 		else
 			service_start_later(&parent->shipper);
 	}
-	worker_listeners_shrink(&parent->listeners, parent->current->config->appliance.workers);
+	shrink(parent);
 	/* Its workers may have accepted connections already. */
 	reload_retire(generation);
 	refuse(parent, reason);
@@ -87,7 +96,7 @@ void reload_settle(struct parent *parent)
 
 	parent->retiring = NULL;
 	ev_timer_stop(parent->loop, &parent->settle);
-	worker_listeners_shrink(&parent->listeners, parent->current->config->appliance.workers);
+	shrink(parent);
 	if (old)
 		reload_retire(old);
 }
@@ -182,6 +191,8 @@ static int start_pending(
 		return -EINVAL;
 	error = worker_listeners_grow(&parent->listeners, parent->pending->config, parent->datapath,
 		parent->pending->config->appliance.workers, why);
+	if (!error)
+		error = gateway_listeners_open(&parent->gateways, parent->pending->config, why);
 	for (unsigned i = 0; i < parent->pending->nservices && !error; i++)
 		error = service_start(&parent->pending->services[i], why);
 	return error;

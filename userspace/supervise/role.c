@@ -8,6 +8,14 @@
 /* How long a message waits for room in the control socket: the parent never sleeps for long. */
 #define ROLE_SEND_MS 1000
 
+const char *role_gateway_name(unsigned i)
+{
+	static const char *const names[CONFIG_GATEWAY_MAX] = {"gateway0", "gateway1", "gateway2",
+		"gateway3", "gateway4", "gateway5", "gateway6", "gateway7"};
+
+	return names[i];
+}
+
 int role_send(struct role_context *context, uint32_t type, const void *body, size_t len,
 	const int *fds, size_t nfds)
 {

@@ -143,6 +143,8 @@ struct role_table {
 	const struct role *roles[ROLE_KINDS];
 };
 
+/* What the boot fd of a worker is called that is for gateway.listen[i]. */
+const char *role_gateway_name(unsigned i);
 /* Takes the fd that was handed over at boot under this name (see generation.c); the caller owns it.
  * -1: there is none, or it was taken before. */
 int role_fd(struct role_context *context, const char *name);

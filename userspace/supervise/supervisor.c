@@ -340,6 +340,7 @@ static void stop(struct parent *parent, uint64_t within_ns)
 	worker_watch_stop(parent->worker_watch);
 	cancel_restarts(parent);
 	worker_listeners_shrink(&parent->listeners, 0);
+	gateway_listeners_keep(&parent->gateways, NULL);
 	drain_all(parent, ROLE_WORKER, within_ns);
 	/* A shipper that a reload has just sent away: there are events to be spooled. */
 	if (parent->swapping && !parent->shipper.process)
@@ -494,6 +495,7 @@ static void finish(struct parent *parent)
 	list_for_each_safe (node, &parent->rings)
 		event_ring_free(list_entry(node, struct event_ring, node));
 	worker_listeners_shrink(&parent->listeners, 0);
+	gateway_listeners_keep(&parent->gateways, NULL);
 	ticket_keys_unmap(parent->ticket_keys);
 	if (parent->tickets >= 0)
 		close(parent->tickets);

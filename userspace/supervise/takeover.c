@@ -211,6 +211,8 @@ static int take_listeners_and_rings(
 		if (record->kind == MANIFEST_LISTENER)
 			error = worker_listeners_adopt(
 				&parent->listeners, record->fds[0], record->fds[1]);
+		else if (record->kind == MANIFEST_GATEWAY)
+			error = gateway_listeners_adopt(&parent->gateways, record->fds[0]);
 		else if (record->kind == MANIFEST_RING)
 			error = event_ring_adopt(&parent->rings, &ring);
 	}

@@ -159,6 +159,11 @@ static void add_listeners_and_rings(struct manifest *manifest, const struct pare
 					       .fds = {parent->listeners.each[i].fd4,
 						       parent->listeners.each[i].fd6, -1, -1},
 				       });
+	for (unsigned i = 0; i < parent->gateways.n; i++)
+		manifest_add(manifest, &(struct manifest_record){
+					       .kind = MANIFEST_GATEWAY,
+					       .fds = {parent->gateways.each[i].fd, -1, -1, -1},
+				       });
 	list_for_each (node, &parent->rings) {
 		const struct event_ring *ring = list_entry(node, struct event_ring, node);
 

@@ -215,7 +215,7 @@ int leaf_answer(const struct ca *ca, EVP_PKEY *const *leaf_keys, const struct co
 	buf_clear(reply);
 	head.id = asked.id;
 	head.kind = asked.kind;
-	if (!config_host_find(config, host))
+	if (!config_host_called(config, host, CONFIG_PROVIDER_AZURE))
 		error = why_set(
 			&why, EPERM, "%s is not a host of the configuration", log_quote(host).text);
 	else if (!leaf_keys[asked.kind])

@@ -28,12 +28,32 @@ static void change(struct store_scene *f, const char *sql)
 	sqlite3_close(database);
 }
 
+static void change_all(struct store_scene *f, const char *sql)
+{
+	sqlite3 *database;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/2023-11-14.db", f->path);
+	assert_int_equal(sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(database);
+}
+
 static int see_damaged(void *context, const char *what)
 {
 	struct scene_seen *seen = context;
 
 	seen->len += (size_t)snprintf(
 		seen->text + seen->len, sizeof(seen->text) - seen->len, "%s\n", what);
+	return 0;
+}
+
+static int see_head(void *context, const struct query_head *head)
+{
+	struct scene_seen *seen = context;
+
+	seen->rows++;
+	seen->head = *head;
 	return 0;
 }
 
@@ -50,7 +70,10 @@ static int see_gap(void *context, const struct query_gap *gap)
 
 static struct query_integrity verify(struct store_scene *f, struct scene_seen *seen)
 {
-	static const struct query_integrity_ops ops = {.damaged = see_damaged, .gap = see_gap};
+	static const struct query_integrity_ops ops = {.damaged = see_damaged,
+		.broken = see_damaged,
+		.head = see_head,
+		.gap = see_gap};
 	const struct query_filter all = {0};
 	struct query_integrity found;
 	struct why why = {""};
@@ -61,6 +84,78 @@ static struct query_integrity verify(struct store_scene *f, struct scene_seen *s
 		fail_msg("%s", why.text);
 	query_close(query);
 	return found;
+}
+
+/* As verify, after the collector opened the store anew. */
+static struct query_integrity verify_again(struct store_scene *f, struct scene_seen *seen)
+{
+	struct why why;
+
+	store_close(f->store);
+	assert_int_equal(store_open(f->path, &f->store, &why), 0);
+	return verify(f, seen);
+}
+
+/* In the store's directory. */
+static void run(struct store_scene *f, const char *command)
+{
+	char whole[640];
+
+	snprintf(whole, sizeof(whole), "cd %s && %s", f->path, command);
+	assert_int_equal(system(whole), 0);
+}
+
+static void send_days(struct store_scene *f)
+{
+	for (uint64_t i = 1; i <= 12; i++) {
+		scene_send_at(f->store, i, 1700000000000000000u + (i - 1) / 4 * SCENE_DAY_NS);
+		if (i % 4 == 0)
+			scene_commit(f->store);
+	}
+}
+
+/* Who changes a file without the key breaks the chain, at the first event that he touched. */
+static void a_chain_breaks_where_it_was_changed(void **state)
+{
+	static const struct {
+		const char *change, *told;
+		unsigned broken;
+	} cases[] = {
+		{"DELETE FROM event WHERE id = 2", "event 3 (id-3) does not follow event 1", 2},
+		{"DELETE FROM event WHERE id = 1",
+			"event 2 (id-2) does not follow the chain of the day before", 2},
+		{"DELETE FROM event WHERE id = 4",
+			"the chain of gate had 4 events, the last of them 4; there are 3", 3},
+		{"UPDATE event SET event_id = 'another' WHERE id = 3",
+			"event 3 (another) does not follow event 2", 1},
+		{"UPDATE event SET conflict = 1 WHERE id = 3", "event 3 (id-3) does not follow", 1},
+		{"UPDATE event SET id = 40 WHERE id = 2", "event 3 (id-3) does not follow event 1", 3},
+		{"UPDATE event SET link = NULL WHERE id = 3", "event 3 (id-3) has lost its link", 3},
+		{"UPDATE event SET observer = NULL WHERE id = 3", "event 4 (id-4) does not follow", 4},
+		{"UPDATE chain SET length = 3", "what it says of the chain of gate was changed", 1},
+		{"DELETE FROM chain", "where the chain of gate ends is missing", 1},
+	};
+	struct store_scene *f = *state;
+	struct query_integrity found;
+	struct scene_seen seen;
+
+	send_days(f);
+	found = verify(f, &seen);
+	assert_int_equal(found.broken + found.unchained, 0);
+	assert_int_equal(found.chains, 3);
+	assert_int_equal(found.chained, 12);
+	assert_int_equal(seen.rows, 1);
+	store_close(f->store);
+	f->store = NULL;
+	run(f, "mkdir ../whole && cp * ../whole");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		change(f, cases[i].change);
+		found = verify(f, &seen);
+		if (!strstr(seen.text, cases[i].told) || found.broken != cases[i].broken)
+			fail_msg("%s: %llu broken:\n%s", cases[i].change,
+				(unsigned long long)found.broken, seen.text);
+		run(f, "rm * && cp ../whole/* .");
+	}
 }
 
 static void what_was_changed_is_told(void **state)
@@ -117,7 +212,9 @@ static void what_is_missing_is_told(void **state)
 	assert_int_equal(found.conflicts, 1);
 	assert_int_equal(found.removed, 2);
 	assert_int_equal(found.damaged, 0);
-	assert_string_equal(seen.text, "twice gate 1: 4-4\nmissing gate 1: 7-8\n");
+	assert_non_null(strstr(seen.text, "event 12 (yet another) does not follow event 4"));
+	assert_int_equal(found.broken, 2);
+	assert_non_null(strstr(seen.text, "twice gate 1: 4-4\nmissing gate 1: 7-8\n"));
 }
 
 /* A copy made while a transaction is open is a store as it was before it. */
@@ -167,11 +264,148 @@ static void a_backup_is_a_store(void **state)
 	assert_int_equal(store_duplicates(f->store), 1);
 }
 
+/* A day that is gone or is as it was before is missed, until --retain removes it. */
+static void the_ends_of_chains_are_kept(void **state)
+{
+	struct store_scene *f = *state;
+	struct query_integrity found;
+	struct query_head head;
+	struct scene_seen seen;
+	struct query *query;
+	struct why why;
+
+	send_days(f);
+	verify(f, &seen);
+	head = seen.head;
+	assert_int_equal(head.id, 12);
+	run(f, "cp 2023-11-14.db before; cat 2023-11-14.db-wal > before-wal");
+	scene_send_at(f->store, 13, 1700000000000000000u);
+	scene_commit(f->store);
+	/* of which the next day knows nothing: it had begun before */
+	store_close(f->store);
+	f->store = NULL;
+	run(f, "mv 2023-11-14.db now; cp before 2023-11-14.db;"
+	       "cp before-wal 2023-11-14.db-wal");
+	found = verify(f, &seen);
+	assert_int_equal(found.broken, 1);
+	assert_non_null(strstr(seen.text, "2023-11-14.db: it is not what was stored: 5 events of "
+					  "gate were, the last of them 13"));
+	/* The collector goes on with it, and what it was is known still. */
+	assert_int_equal(store_open(f->path, &f->store, &why), 0);
+	found = verify(f, &seen);
+	assert_int_equal(found.broken, 1);
+	assert_non_null(strstr(seen.text, "as it had been before, or was another one: 5 events"));
+	/* One that is gone. */
+	store_close(f->store);
+	f->store = NULL;
+	run(f, "rm 2023-11-15.db*");
+	found = verify(f, &seen);
+	assert_non_null(strstr(seen.text, "2023-11-15.db: it is missing: 4 events of gate"));
+	assert_int_equal(found.broken, 2);
+	/* and with its anchor: the next day's chain goes on from it */
+	run(f, "/usr/bin/python3 -c \"import sqlite3; d = sqlite3.connect('anchors.db');"
+	       "d.execute('DELETE FROM anchor WHERE day = 19676'); d.commit()\"");
+	found = verify(f, &seen);
+	assert_non_null(strstr(seen.text,
+		"2023-11-15.db: the chain of gate goes on from its event 8, which is missing"));
+	assert_int_equal(found.broken, 2);
+	query = query_open(f->path, &why);
+	assert_int_equal(query_has_head(query, &head, &why), 1);
+	head.link.bytes[31] ^= 1;
+	assert_int_equal(query_has_head(query, &head, &why), 0);
+	head.day--;
+	assert_int_equal(query_has_head(query, &head, &why), -ENOENT);
+	query_close(query);
+}
+
+static void retention_keeps_the_anchor(void **state)
+{
+	struct store_scene *f = *state;
+	uint64_t now = clock_realtime_ns();
+	struct query_integrity found;
+	struct scene_seen seen;
+
+	for (uint64_t i = 1; i <= 9; i++)
+		scene_send_at(f->store, i, now - (9 - i) / 3 * SCENE_DAY_NS);
+	scene_commit(f->store);
+	store_retain(f->store, 1);
+	found = verify_again(f, &seen);
+	assert_int_equal(found.chains, 2);
+	assert_int_equal(found.retired, 3);
+	assert_int_equal(found.events, 6);
+	assert_int_equal(found.broken, 0);
+	/* What comes late begins the day anew, behind what is known of it. */
+	scene_send_at(f->store, 10, now - 2 * SCENE_DAY_NS);
+	scene_commit(f->store);
+	found = verify_again(f, &seen);
+	assert_int_equal(found.events, 7);
+	assert_int_equal(found.broken, 0);
+}
+
+/* What is stored by a collector without chains stays as it is; a chain begins behind it. */
+static void a_store_of_before_there_were_chains(void **state)
+{
+	struct store_scene *f = *state;
+	struct query_integrity found;
+	struct scene_seen seen;
+	struct why why;
+
+	for (uint64_t i = 1; i <= 4; i++)
+		scene_send_at(f->store, i, 1700000000000000000u);
+	scene_commit(f->store);
+	store_close(f->store);
+	f->store = NULL;
+	change_all(f, "DROP TABLE chain; ALTER TABLE event DROP COLUMN link");
+	run(f, "rm anchors.db*");
+	found = verify(f, &seen);
+	assert_int_equal(found.unchained, 4);
+	assert_int_equal(found.broken, 0);
+	assert_int_equal(store_open(f->path, &f->store, &why), 0);
+	scene_send_at(f->store, 5, 1700000000000000000u);
+	scene_commit(f->store);
+	found = verify(f, &seen);
+	assert_int_equal(found.unchained, 4);
+	assert_int_equal(found.chained, 1);
+	assert_int_equal(found.broken + found.damaged, 0);
+}
+
+/* More appliances than are held in memory, in one transaction; what is rolled back was never linked. */
+static void chains_of_many_appliances(void **state)
+{
+	struct store_scene *f = *state;
+	struct query_integrity found;
+	struct scene_seen seen;
+	char name[16];
+
+	for (uint64_t i = 0; i < 600; i++) {
+		struct event event = {.kind = SLICE("exchange")};
+
+		snprintf(name, sizeof(name), "gate%llu", (unsigned long long)(i % 150));
+		event.observer = slice_of_string(i % 150 ? name : "");
+		event.time_ns = 1700000000000000000u;
+		scene_send(f->store, i + 1, &event);
+		if (i == 100 || i == 450)
+			scene_commit(f->store);
+		if (i == 300)
+			store_rollback(f->store);
+	}
+	scene_commit(f->store);
+	found = verify_again(f, &seen);
+	assert_int_equal(found.events, 400);
+	assert_int_equal(found.chained, 400);
+	assert_int_equal(found.broken, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_scene_setup, store_scene_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_chain_breaks_where_it_was_changed),
+		TEST(the_ends_of_chains_are_kept),
+		TEST(retention_keeps_the_anchor),
+		TEST(a_store_of_before_there_were_chains),
+		TEST(chains_of_many_appliances),
 		TEST(what_was_changed_is_told),
 		TEST(what_is_missing_is_told),
 		TEST(a_backup_is_a_store),

@@ -79,7 +79,8 @@ static void unknown_and_repeated_keys(void **state)
 	ASSERT_REFUSED(
 		{INSIDE "nonsense: 1\n",
 			"f:2: nonsense: expected one of the keys appliance, datapath, admission, accounting, endpoints, tls, "
-			"tcp, http, origin, audit, policy, processes, hosts, backends, credentials, pools"},
+			"tcp, http, gateway, origin, audit, policy, processes, hosts, backends, "
+			"credentials, pools"},
 		{INSIDE "appliance:\n  nme: x\n",
 			"f:3: appliance.nme: expected one of the keys name, run_directory, workers; is "
 			"it name?"},
@@ -355,6 +356,45 @@ static void backends_that_are_not_there(void **state)
 			"\"north\""});
 }
 
+#define GATES "backends: [{name: west, host: west.b, addresses: [10.0.0.9]}, {name: bare}]\n"
+#define GATED INSIDE GATES "policy: {keys_file: /k}\n"
+
+static void a_gateway_that_makes_no_sense(void **state)
+{
+	ASSERT_REFUSED({INSIDE "gateway: {name: a.b}\n",
+			       "f:2: gateway.name: expected listen as well, for without an address the "
+			       "gateway is off, found none"},
+		{GATED "gateway: {listen: [10.0.0.1], backend: west}\n",
+			"f:4: gateway.name: expected the name that clients call the appliance by, found "
+			"nothing"},
+		{GATED "gateway: {listen: [10.0.0.1], name: a.openai.azure.com, backend: west}\n",
+			"f:4: gateway.name: expected a name that is not among hosts, found "
+			"\"a.openai.azure.com\", whose calls are intercepted"},
+		{GATED "gateway: {listen: [10.0.0.1], name: a.b}\n",
+			"f:4: gateway.backend: expected a backend or a pool, found neither"},
+		{GATED "gateway: {listen: [10.0.0.1], name: west.b, backend: west}\n",
+			"f:4: gateway.backend: expected backends elsewhere, found \"west\", whose host is "
+			"the gateway's own name"},
+		{GATED "gateway: {listen: [10.0.0.1], name: a.b, backend: bare}\n",
+			"f:4: gateway.backend: expected backends with a host, for clients name the "
+			"appliance's own, found \"bare\" without"},
+		{GATED "gateway: {listen: [10.0.0.9], name: a.b, backend: west}\n",
+			"f:4: gateway.listen: expected addresses that no backend has, found 10.0.0.9:443, "
+			"which is that of \"west\": its calls would come back here"},
+		{GATED "gateway: {listen: [0.0.0.0], name: a.b, backend: west}\n",
+			"f:4: gateway.listen: expected an address of this machine that clients reach, "
+			"found 0.0.0.0:443, which is all of them"},
+		{GATED "gateway: {listen: [10.0.0.1, \"10.0.0.1:443\"], name: a.b, backend: west}\n",
+			"f:4: gateway.listen: expected each address once, found 10.0.0.1:443 again"},
+		{GATED "gateway: {listen: [\"127.0.0.1:15100\"], name: a.b, backend: west}\n",
+			"f:4: gateway.listen: expected a port outside the workers' "
+			"(datapath.listen_base), found 15100"},
+		{INSIDE GATES "gateway: {listen: [10.0.0.1], name: a.b, backend: west}\n",
+			"f:3: gateway.require_key: expected policy.keys_file as well, which has the keys "
+			"that clients show, found none: set it, or require_key: false, where whoever "
+			"reaches the address may use the backends"});
+}
+
 static void keys_that_contradict_each_other(void **state)
 {
 	ASSERT_REFUSED({"datapath: {inside: a, table: 254}\n",
@@ -619,6 +659,7 @@ int main(void)
 		cmocka_unit_test(mappings_that_are_none),
 		cmocka_unit_test(pools_that_could_never_answer),
 		cmocka_unit_test(backends_that_are_not_there),
+		cmocka_unit_test(a_gateway_that_makes_no_sense),
 		cmocka_unit_test(keys_that_contradict_each_other),
 		cmocka_unit_test(identities),
 		cmocka_unit_test(credentials_that_make_no_sense),

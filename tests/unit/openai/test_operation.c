@@ -62,7 +62,7 @@ static const struct expected recognised[] = {
 		DIALECT_AZURE_V1, "", "", FAMILY_COMPLETION},
 	{OPENAI, "POST", "/v1/chat/completions", "chat", DIALECT_OPENAI, "", "", FAMILY_CHAT},
 	{OPENAI, "POST", "/v1/completions", "text_completion", DIALECT_OPENAI, "", "", FAMILY_COMPLETION},
-	{AZURE, "POST", "/openai/realtime/client_secrets?deployment=d", "realtime", DIALECT_AZURE, "", "",
+	{AZURE, "POST", "/openai/realtime/client_secrets?deployment=d", "realtime_client_secrets", DIALECT_AZURE, "", "",
 		FAMILY_NONE},
 	{OPENAI, "POST", "/v1/chat/completions?deployment=d", "chat", DIALECT_OPENAI, "", "", FAMILY_CHAT},
 	{OPENAI, "POST", "/v1/responses?beta=true", "responses", DIALECT_OPENAI, "", "",
@@ -86,6 +86,39 @@ static const struct expected recognised[] = {
 	{OPENAI, "POST", "/v1/moderations", "moderation", DIALECT_OPENAI, "", "", FAMILY_MODERATION},
 	{OPENAI, "POST", "/v1/batches", "batches", DIALECT_OPENAI, "", "", FAMILY_NONE},
 	{OPENAI, "POST", "/v1/assistants", "assistants", DIALECT_OPENAI, "", "", FAMILY_NONE},
+	/* Every prefix. */
+	{AZURE, "POST", "/api/projects/p/openai/responses?api-version=2025-05-01-preview", "responses",
+		DIALECT_AZURE, "", "2025-05-01-preview", FAMILY_RESPONSES},
+	{AZURE, "POST", "/api/projects/p/agents/a/endpoint/protocols/openai/v1/responses", "responses",
+		DIALECT_AZURE_V1, "", "", FAMILY_RESPONSES},
+	{AZURE, "POST", "/api/projects/p/agents/a/endpoint/protocols/openai/responses?api-version=2025-11-15",
+		"responses", DIALECT_AZURE, "", "2025-11-15", FAMILY_RESPONSES},
+	{AZURE, "GET", "/api/projects/p/agents/a/endpoint/protocols/openai/v1/responses/r", "stored_response",
+		DIALECT_AZURE_V1, "", "", FAMILY_NONE},
+	{AZURE, "POST", "/api/projects/p/threads/t/runs?api-version=v1", "threads", DIALECT_AZURE, "",
+		"v1", FAMILY_NONE},
+	{AZURE, "POST", "/models/chat/completions?api-version=2024-05-01-preview", "chat", DIALECT_AZURE,
+		"", "2024-05-01-preview", FAMILY_CHAT},
+	{AZURE, "POST", "/models/embeddings?api-version=2024-05-01-preview", "embeddings", DIALECT_AZURE,
+		"", "2024-05-01-preview", FAMILY_EMBEDDINGS},
+	{AZURE, "GET", "/models/info?api-version=2024-05-01-preview", "model_info", DIALECT_AZURE, "",
+		"2024-05-01-preview", FAMILY_NONE},
+	{AZURE, "POST", "/anthropic/v1/messages", "messages", DIALECT_ANTHROPIC, "", "", FAMILY_MESSAGES},
+	{AZURE, "POST", "/anthropic/v1/messages/count_tokens?beta=true", "messages_count_tokens",
+		DIALECT_ANTHROPIC, "", "", FAMILY_MESSAGES},
+	{AZURE, "POST", "/openai/deployments/d/batches?api-version=2024-10-21", "batches", DIALECT_AZURE,
+		"d", "2024-10-21", FAMILY_NONE},
+	{AZURE, "POST", "/openai/v1/realtime/calls", "realtime_calls", DIALECT_AZURE_V1, "", "", FAMILY_NONE},
+	{OPENAI, "POST", "/v1/videos", "videos", DIALECT_OPENAI, "", "", FAMILY_NONE},
+	{OPENAI, "GET", "/v1/videos/v/content", "videos", DIALECT_OPENAI, "", "", FAMILY_NONE},
+	{OPENAI, "GET", "/v1/evals/e", "evals", DIALECT_OPENAI, "", "", FAMILY_NONE},
+	{OPENAI, "POST", "/v1/containers", "containers", DIALECT_OPENAI, "", "", FAMILY_NONE},
+	/* Names are decoded. */
+	{AZURE, "POST", "/openai/deployments/gpt%2D4%6f/chat/completions?api-version=2024-10-21", "chat",
+		DIALECT_AZURE, "gpt-4o", "2024-10-21", FAMILY_CHAT},
+	{OPENAI, "GET", "/v1/models/ft%3Agpt-4o%3Aorg", "models", DIALECT_OPENAI, "", "", FAMILY_NONE},
+	{AZURE, "POST", "/api/projects/my%2Dproject/openai/v1/responses", "responses", DIALECT_AZURE_V1, "",
+		"", FAMILY_RESPONSES},
 	/* As lenient as Azure's front end is. */
 	{AZURE, "POST", "/OpenAI/Deployments/GPT/Chat/Completions/?API-Version=2024-10-21", "chat",
 		DIALECT_AZURE, "GPT", "2024-10-21", FAMILY_CHAT},
@@ -99,7 +132,7 @@ static const struct expected recognised[] = {
 		FAMILY_NONE},
 	{AZURE, "POST", "/v1/chat/completions", NULL, DIALECT_AZURE, "", "", FAMILY_NONE},
 	{AZURE, "POST", "/openaiv1/chat/completions", NULL, DIALECT_AZURE, "", "", FAMILY_NONE},
-	{AZURE, "POST", "/api/projects/openai/v1", NULL, DIALECT_AZURE_V1, "", "", FAMILY_NONE},
+	{AZURE, "POST", "/api/projects/openai/v1", NULL, DIALECT_AZURE, "", "", FAMILY_NONE},
 	{OPENAI, "POST", "/openai/v1/chat/completions", NULL, DIALECT_OPENAI, "", "", FAMILY_NONE},
 	{OPENAI, "POST", "/v1/chat", NULL, DIALECT_OPENAI, "", "", FAMILY_NONE},
 	{OPENAI, "POST", "/v1/completionsx", NULL, DIALECT_OPENAI, "", "", FAMILY_NONE},
@@ -131,11 +164,59 @@ static void targets_are_recognised_by_name(void **state)
 	}
 }
 
+static void where_a_deployment_stands_is_told_as_it_was_written(void **state)
+{
+	struct operation_match m;
+
+	(void)state;
+	operation_match(AZURE, SLICE("POST"),
+		SLICE("/openai/deployments/gpt%2D4o/chat/completions?api-version=2024-10-21"), &m);
+	assert_true(slice_equal(m.deployment, SLICE("gpt-4o")));
+	assert_true(slice_equal(m.deployment_written, SLICE("gpt%2D4o")));
+	operation_match(AZURE, SLICE("POST"), SLICE("/openai/deployments/gpt-4o/chat/completions"), &m);
+	assert_true(slice_equal(m.deployment_written, SLICE("gpt-4o")));
+	operation_match(AZURE, SLICE("POST"),
+		SLICE("/api/projects/p/agents/my%2Dagent/endpoint/protocols/openai/v1/responses"), &m);
+	assert_true(slice_equal(m.agent, SLICE("my-agent")));
+	assert_false(m.deployment_written.len);
+}
+
+static void a_path_too_long_to_be_decoded_is_not_canonical(void **state)
+{
+	char target[OPERATION_DECODED + 2] = "/v1/models/%41";
+	struct operation_match m;
+
+	(void)state;
+	memset(target + strlen(target), 'a', OPERATION_DECODED - strlen(target));
+	operation_match(OPENAI, SLICE("GET"), slice_of(target, OPERATION_DECODED), &m);
+	assert_true(m.canonical && m.operation);
+	target[OPERATION_DECODED] = 'a';
+	operation_match(OPENAI, SLICE("GET"), slice_of(target, OPERATION_DECODED + 1), &m);
+	assert_false(m.canonical || m.operation);
+}
+
 static void targets_that_readers_may_understand_differently_are_told_apart(void **state)
 {
 	static const char *const targets[] = {
 		"/v1/chat%2Fcompletions",
 		"/v1/%63hat/completions",
+		"/%761/chat/completions",
+		"/v1/responses/comp%61ct",
+		"/v1/models/a%2Fb",
+		"/v1/models/a%2fb",
+		"/v1/models/%2e%2e",
+		"/v1/models/%2e",
+		"/v1/models/a%5Cb",
+		"/v1/models/a%252Fb",
+		"/v1/models/a%00",
+		"/v1/models/a%20b",
+		"/v1/models/a%c3%a4",
+		"/v1/models/a%3fb",
+		"/v1/models/a%3bb",
+		"/v1/models/a%",
+		"/v1/models/a%2",
+		"/v1/models/a%zz",
+		"/v1/nothing%41",
 		"/v1//chat/completions",
 		"//v1/chat/completions",
 		"/v1/./chat/completions",
@@ -210,6 +291,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(targets_are_recognised_by_name),
 		cmocka_unit_test(targets_that_readers_may_understand_differently_are_told_apart),
+		cmocka_unit_test(where_a_deployment_stands_is_told_as_it_was_written),
+		cmocka_unit_test(a_path_too_long_to_be_decoded_is_not_canonical),
 		cmocka_unit_test(usage_may_be_asked_for_from_the_version_that_has_it),
 	};
 

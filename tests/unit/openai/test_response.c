@@ -111,8 +111,8 @@ static void azures_stream_is_read_whole(void **state)
 	assert_int_equal(f->input_tokens, 19);
 	assert_int_equal(f->output_tokens, 10);
 	assert_int_equal(f->total_tokens, 29);
-	assert_int_equal(f->cached_tokens, 7);
-	assert_int_equal(f->reasoning_tokens, 3);
+	assert_int_equal(f->parts[USAGE_CACHE_READ].tokens, 7);
+	assert_int_equal(f->parts[USAGE_REASONING].tokens, 3);
 	assert_int_equal(f->output_bytes, 6);
 	assert_output(r, "[{\"role\":\"assistant\",\"content\":\"Hello\\n\"}]");
 	assert_text(f->finish_reasons, "[\"stop\"]");

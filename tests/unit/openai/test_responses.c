@@ -252,8 +252,8 @@ static void assert_usage(const struct response_facts *f)
 	assert_int_equal(f->input_tokens, 11);
 	assert_int_equal(f->output_tokens, 7);
 	assert_int_equal(f->total_tokens, 18);
-	assert_int_equal(f->cached_tokens, 4);
-	assert_int_equal(f->reasoning_tokens, 3);
+	assert_int_equal(f->parts[USAGE_CACHE_READ].tokens, 4);
+	assert_int_equal(f->parts[USAGE_REASONING].tokens, 3);
 }
 
 static void a_response_is_read_in_pieces_of_any_size(void **state)

@@ -36,6 +36,7 @@ enum {
 	PARENT,
 	OLDER,
 	LISTENER,
+	GATEWAY,
 	RING,
 	CURRENT,
 	SIGNER,
@@ -50,6 +51,7 @@ static const struct manifest_record records[RECORDS] = {
 	[PARENT] = {.kind = MANIFEST_PARENT, .fds = {10, 11, 12, -1}},
 	[OLDER] = {.kind = MANIFEST_COUNTERS_OLDER, .fds = {14, -1, -1, -1}},
 	[LISTENER] = {.kind = MANIFEST_LISTENER, .fds = {15, 16, -1, -1}},
+	[GATEWAY] = {.kind = MANIFEST_GATEWAY, .fds = {40, -1, -1, -1}},
 	[RING] = {.kind = MANIFEST_RING, .number = 7, .fds = {17, 18, 19, 20}},
 	[CURRENT] = {.kind = MANIFEST_GENERATION, .fds = {21, 22, 28, 29}},
 	[SIGNER] = {.kind = MANIFEST_PROCESS,
@@ -173,9 +175,9 @@ static void another_version_is_refused_before_anything_else(void **state)
 
 	(void)state;
 	memcpy(at + AT_VERSION, &next, sizeof(next));
-	expect_refused(buf_slice(&bytes), "its version is 5");
+	expect_refused(buf_slice(&bytes), "its version is 6");
 	/* Whatever its records are like. */
-	expect_refused(slice_first(buf_slice(&bytes), 13), "takes over version 4 only");
+	expect_refused(slice_first(buf_slice(&bytes), 13), "takes over version 5 only");
 	memcpy(at + AT_VERSION, &before, sizeof(before));
 	expect_refused(buf_slice(&bytes), "its version is 1, and ");
 	expect_refused(buf_slice(&bytes), "restart instead");
@@ -239,28 +241,28 @@ static void what_does_not_fit_together_is_refused(void **state)
 		CHANGED(LISTENER, fds[1], 10, "named twice"),
 		CHANGED(LISTENER, fds[1], -2, "record 2 (listener)"),
 		CHANGED(LISTENER, relieved, 1, "record 2 (listener)"),
-		CHANGED(CURRENT, relieved, 1, "record 4 (generation)"),
-		CHANGED(DRAINING, relieved, 2, "record 8 (generation)"),
-		CHANGED(RING, number, 9, "record 3 (ring)"),
-		CHANGED(CURRENT, draining, 1, "record 4 (generation)"),
-		CHANGED(CURRENT, draining, 2, "record 4 (generation)"),
-		CHANGED(CURRENT, fds[1], -1, "record 4 (generation)"),
-		CHANGED(CURRENT, fds[2], -1, "record 4 (generation)"),
-		CHANGED(CURRENT, fds[3], -1, "record 4 (generation)"),
-		CHANGED(CURRENT, kind, MANIFEST_LISTENER, "record 4 (listener)"),
-		CHANGED(SIGNER, role, ROLE_KINDS, "record 5 (process)"),
-		CHANGED(SIGNER, index, 1, "record 5 (process)"),
-		CHANGED(SIGNER, number, 9, "record 5 (process)"),
-		CHANGED(SIGNER, pid, 1, "record 5 (process)"),
-		CHANGED(SIGNER, pid, -1, "record 5 (process)"),
-		CHANGED(SIGNER, ready, 2, "record 5 (process)"),
-		CHANGED(SIGNER, fds[0], -1, "record 5 (process)"),
-		CHANGED(WORKER, index, WORKERS_MAX, "record 6 (process)"),
-		CHANGED(WORKER, role, ROLE_SIGNER, "record 6 (process)"),
-		CHANGED(DRAINING, draining, 0, "record 8 (generation)"),
-		CHANGED(DRAINING, fds[0], 30, "record 8 (generation)"),
-		CHANGED(DRAINING, kind, MANIFEST_PROCESS, "record 8 (process)"),
-		CHANGED(OLD_WORKER, role, ROLE_SHIPPER, "record 9 (process)"),
+		CHANGED(CURRENT, relieved, 1, "record 5 (generation)"),
+		CHANGED(DRAINING, relieved, 2, "record 9 (generation)"),
+		CHANGED(RING, number, 9, "record 4 (ring)"),
+		CHANGED(CURRENT, draining, 1, "record 5 (generation)"),
+		CHANGED(CURRENT, draining, 2, "record 5 (generation)"),
+		CHANGED(CURRENT, fds[1], -1, "record 5 (generation)"),
+		CHANGED(CURRENT, fds[2], -1, "record 5 (generation)"),
+		CHANGED(CURRENT, fds[3], -1, "record 5 (generation)"),
+		CHANGED(CURRENT, kind, MANIFEST_LISTENER, "record 5 (listener)"),
+		CHANGED(SIGNER, role, ROLE_KINDS, "record 6 (process)"),
+		CHANGED(SIGNER, index, 1, "record 6 (process)"),
+		CHANGED(SIGNER, number, 9, "record 6 (process)"),
+		CHANGED(SIGNER, pid, 1, "record 6 (process)"),
+		CHANGED(SIGNER, pid, -1, "record 6 (process)"),
+		CHANGED(SIGNER, ready, 2, "record 6 (process)"),
+		CHANGED(SIGNER, fds[0], -1, "record 6 (process)"),
+		CHANGED(WORKER, index, WORKERS_MAX, "record 7 (process)"),
+		CHANGED(WORKER, role, ROLE_SIGNER, "record 7 (process)"),
+		CHANGED(DRAINING, draining, 0, "record 9 (generation)"),
+		CHANGED(DRAINING, fds[0], 30, "record 9 (generation)"),
+		CHANGED(DRAINING, kind, MANIFEST_PROCESS, "record 9 (process)"),
+		CHANGED(OLD_WORKER, role, ROLE_SHIPPER, "record 10 (process)"),
 	};
 
 	(void)state;
@@ -393,6 +395,7 @@ static void a_descriptor_is_what_its_record_says(void **state)
 		{MANIFEST_COUNTERS_OLDER, 0, BIT(FILE_) | BIT(MEMORY) | BIT(UNSEALED)},
 		{MANIFEST_LISTENER, 0, BIT(LISTENER4)},
 		{MANIFEST_LISTENER, 1, BIT(LISTENER6)},
+		{MANIFEST_GATEWAY, 0, BIT(LISTENER4) | BIT(LISTENER6)},
 		{MANIFEST_RING, 0, BIT(MEMORY)},
 		{MANIFEST_RING, 1, BIT(EVENT)},
 		{MANIFEST_RING, 2, BIT(EVENT)},

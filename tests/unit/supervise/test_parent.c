@@ -69,6 +69,14 @@ int datapath_listener(const struct config *config, unsigned worker, int family, 
 	return fd < 0 ? why_set(why, -fd, "port %u: %s", port, strerror(-fd)) : fd;
 }
 
+int datapath_gateway(const struct config *config, const struct address_port *at, struct why *why)
+{
+	int fd = loopback_listener(at->port);
+
+	(void)config;
+	return fd < 0 ? why_set(why, -fd, "port %u: %s", at->port, strerror(-fd)) : fd;
+}
+
 int datapath_worker_set(struct datapath *datapath, unsigned worker, int fd4, int fd6)
 {
 	(void)datapath;

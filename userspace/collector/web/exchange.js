@@ -44,7 +44,7 @@ function Facts({ event }) {
     ["backend", link("backend", event["backend.name"])], ["status", link("status", event["http.response.status_code"])],
     ["error", link("error", event["error.type"])], ["because", event["error.message"] && line(event["error.message"])],
     ["rule", event["rule.name"] && line(event["rule.name"])],
-    ["tokens", tokensOf(event) != null && `${count(usage("input_tokens"))} in, ${count(usage("output_tokens"))} out${usage("cached_tokens") ? `, ${count(usage("cached_tokens"))} of them cached` : ""}${usage("reasoning_tokens") ? `, ${count(usage("reasoning_tokens"))} reasoning` : ""}`],
+    ["tokens", tokensOf(event) != null && `${count(usage("input_tokens"))} in, ${count(usage("output_tokens"))} out${usage("cache_read.input_tokens") ? `, ${count(usage("cache_read.input_tokens"))} of them cached` : ""}${usage("reasoning.output_tokens") ? `, ${count(usage("reasoning.output_tokens"))} reasoning` : ""}`],
     ["cost", event["cost.total"] != null && line(event["cost.total"])],
     ["took", event["timing.total"] != null && `${duration(event["timing.total"])}${event["timing.first_byte"] != null ? `, the first byte after ${duration(event["timing.first_byte"])}` : ""}`],
     ["bytes", event["bytes.request"] != null && `${size(event["bytes.request"])} asked, ${size(event["bytes.response"] || 0)} answered`],
