@@ -164,8 +164,11 @@ static struct limit_tokens tokens_most(
 		tokens.input = call->input * ratio / 1024;
 		tokens.input += tokens.input / MARGIN_PART + MARGIN;
 	}
-	if (call->generates)
-		tokens.output = f->output_given ? f->output : limit->output;
+	if (call->generates && f->output_given)
+		tokens.output = f->output;
+	else if (call->generates && __builtin_mul_overflow(limit->output,
+				     f->choices ? f->choices : 1, &tokens.output))
+		tokens.output = UINT64_MAX;
 	return tokens;
 }
 
