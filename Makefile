@@ -6,7 +6,7 @@
 #	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
 #	make clients		Go, Chromium, Java and others through an appliance, with nothing but the root
-#	make soak		random faults of backends for SOAK_SECONDS (600)
+#	make soak		random faults of backends, and kills of all that keeps events, for SOAK_SECONDS (600) each
 #	make demo		real calls through an appliance in network namespaces
 #	make bench-packets	ns per packet of the kernel programs, and the memory of their maps
 #	make bench-store	events/s and bytes per event of the collector's store, and its questions
@@ -20,6 +20,7 @@
 #	make deb		packages of the Debian release that this runs on, in build/deb
 #	make check-deb		makes them, installs, upgrades, removes and purges them
 #	make check-monitoring	the rules for Prometheus
+#	make check-azure	the template, by what Azure's own clients (npm) know of resources
 #	make check-trixie	`make check` in a root file system of Debian 13; TARGETS="deb …": others
 #	make format clean
 #
@@ -141,7 +142,7 @@ KERNEL_BTF := $(if $(VMLINUX_FALLBACK),,$(wildcard /sys/kernel/btf/vmlinux))
 
 .PHONY: all check checks check-man check-unit check-fuzz check-bpf check-netns check-sdk check-clients check-web \
 	check-kernels clients \
-	check-deb check-image check-reproducible check-monitoring check-trixie demo soak bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
+	check-deb check-image check-reproducible check-monitoring check-azure check-trixie demo soak bench bench-packets bench-store fuzz fuzz-run asan install uninstall man \
 	image deb clean format deps tests force
 all: $(B)/libsallyport.a $(PROGRAMS:%=$(B)/%)
 
@@ -296,6 +297,9 @@ check-monitoring:
 	@appliance/deps monitoring
 	@cd appliance/monitoring && promtool check rules sallyport.rules.yml && \
 		promtool test rules sallyport.rules.test.yml
+
+check-azure:
+	@tests/azure/run
 
 # In the root of Debian 13 it is this target again.
 RELEASE = $(shell . /etc/os-release; echo $$VERSION_CODENAME)

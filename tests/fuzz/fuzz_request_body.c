@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The first byte says how the rest, a request body, is fed. However it is: the facts are the same,
- * what is kept is JSON and keeps to its size, and the edit that asks for usage leaves a body that
- * asks for usage. */
+/* The first byte says how the rest, a request body, is fed. However it is: the facts and the texts
+ * that are told are the same, what is kept is JSON and keeps to its size, and the edit that asks for
+ * usage leaves a body that asks for usage. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <yyjson.h>
@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "openai/json_scan.h"
 #include "openai/request.h"
+#include "told.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,11 +29,14 @@ static void demand_json(struct slice text)
 }
 
 static struct request_reader *read_body(
-	const struct operation *operation, size_t content_max, struct slice body, size_t step)
+	const struct operation *operation, size_t content_max, struct slice body, size_t step,
+	struct told *told)
 {
 	struct request_reader *r = request_reader_new(operation, content_max);
 	uint64_t settled = 0;
 
+	*told = (struct told){.body = body};
+	request_reader_tell(r, (struct text_sink){told_hear, told});
 	while (body.len) {
 		struct slice piece = slice_first(body, step);
 		struct request_splice splice;
@@ -72,6 +76,7 @@ static void demand_edit(
 	struct request_splice splice;
 	struct request_reader *again;
 	struct buf edited = BUF_EMPTY;
+	struct told told;
 
 	if (!request_inject_usage(r, &splice))
 		return;
@@ -79,13 +84,14 @@ static void demand_edit(
 	buf_append_slice(&edited, slice_first(body, (size_t)splice.offset));
 	buf_append_slice(&edited, splice.insert);
 	buf_append_slice(&edited, slice_after(body, (size_t)splice.offset + splice.remove));
-	again = read_body(operation, 0, buf_slice(&edited), SIZE_MAX);
+	again = read_body(operation, 0, buf_slice(&edited), SIZE_MAX, &told);
 	/* The one key more may be one too many to compare. */
 	demand(request_reader_facts(again)->readable ||
 		slice_equal(slice_of_string(request_reader_facts(again)->problem),
 			SLICE("too many keys")));
 	demand(request_reader_facts(again)->include_usage == REQUEST_TRUE);
 	request_reader_free(again);
+	told_free(&told);
 	buf_free(&edited);
 }
 
@@ -102,8 +108,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t step = size ? 1 + (data[0] >> 4) : 1;
 	size_t content_max = size && data[0] & 2 ? 1 << 20 : size && data[0] & 4 ? 40 : 0;
 	struct slice body = slice_after(slice_of((const char *)data, size), 1);
-	struct request_reader *whole = read_body(&operation, content_max, body, SIZE_MAX);
-	struct request_reader *pieces = read_body(&operation, content_max, body, step);
+	struct told told, told_pieces;
+	struct request_reader *whole = read_body(&operation, content_max, body, SIZE_MAX, &told);
+	struct request_reader *pieces =
+		read_body(&operation, content_max, body, step, &told_pieces);
 	const struct request_facts *facts = request_reader_facts(whole);
 
 	demand_same(facts, request_reader_facts(pieces));
@@ -112,7 +120,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	demand_json(facts->messages);
 	demand_json(facts->tools);
 	demand(request_estimate_tokens(whole) == request_estimate_tokens(pieces));
+	demand(slice_equal(buf_slice(&told.all), buf_slice(&told_pieces.all)));
 	demand_edit(whole, &operation, body);
+	told_free(&told);
+	told_free(&told_pieces);
 	request_reader_free(whole);
 	request_reader_free(pieces);
 	return 0;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* After the first byte, which says what is kept, each line is an event: its data, with or without
  * "data: " before it. What our own scanner takes for JSON is readable to the event's reader as
- * well, and what is kept of the stream is JSON. */
+ * well, what is kept of the stream is JSON, and its texts stand where they are told to. */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "openai/json_scan.h"
 #include "openai/response.h"
 #include "openai/response_body.h"
+#include "told.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,7 +26,7 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 
 static bool is_json(struct slice text, bool *object)
 {
-	static const struct json_handler handler = {NULL, 0, enter, enter, NULL};
+	static const struct json_handler handler = {NULL, 0, enter, enter, NULL, NULL};
 	struct json_scan *scan = json_scan_new(&handler, object);
 	bool json;
 
@@ -36,12 +37,14 @@ static bool is_json(struct slice text, bool *object)
 	return json;
 }
 
-static void feed(struct response_reader *r, struct slice data)
+static void feed(struct response_reader *r, struct slice data, struct told *told)
 {
 	uint64_t before = response_reader_facts(r)->nevents;
-	unsigned flags = response_reader_event(r, data);
 	bool object, json = is_json(data, &object);
+	unsigned flags;
 
+	told->body = data;
+	flags = response_reader_event(r, data, 0);
 	demand(response_reader_facts(r)->nevents == before + 1);
 	if (json && !slice_starts_with(data, SLICE("\xef\xbb\xbf")))
 		demand(object == !(flags & RESPONSE_EVENT_UNREADABLE));
@@ -64,8 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice rest = slice_after(slice_of((const char *)data, size), 1);
 	struct response_reader *r = response_reader_new(&operation, content_max, true);
 	const struct response_facts *facts = response_reader_facts(r);
+	struct told told = {0};
 	bool object;
 
+	response_reader_tell(r, (struct text_sink){told_hear, &told});
 	while (rest.len) {
 		struct slice line = slice_first(rest, slice_index(rest, '\n'));
 
@@ -80,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			response_long_feed(r, slice_after(line, line.len / 2));
 			response_long_end(r);
 		} else if (line.len) {
-			feed(r, line);
+			feed(r, line, &told);
 		}
 	}
 	response_reader_end(r);
@@ -89,5 +94,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	demand(content_max || !facts->output_messages.len);
 	demand((facts->problem == NULL) == facts->readable);
 	response_reader_free(r);
+	told_free(&told);
 	return 0;
 }

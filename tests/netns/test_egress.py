@@ -50,6 +50,43 @@ def test_workers_may_not_go_where_the_machine_gets_its_secrets(lab, appliance, p
     assert "prohibit" not in gate.namespace.ip("rule")
 
 
+@contextlib.contextmanager
+def identities(lab):
+    """Outside, where the platform answers whoever comes with the appliance's address; and another host."""
+    origin, place = lab.network.origin, lab.network.appliance
+    addresses = [METADATA, HOST_AGENT, "169.254.1.1"]
+    for address in addresses:
+        origin.ip("addr", "add", address + "/32", "dev", "eth0")
+        place.ip("route", "add", address, "via", COLLECTOR)
+    try:
+        with origin.inside(), socket.create_server(("0.0.0.0", 80)):
+            yield addresses
+    finally:
+        for address in addresses:
+            place.ip("route", "del", address)
+            origin.ip("addr", "del", address + "/32", "dev", "eth0")
+
+
+def test_clients_do_not_get_at_the_machines_identity(lab, appliance):
+    """A router's clients are forwarded with its address, as in appliance/azure/user-data.yaml."""
+    def becomes(address):
+        with lab.network.client.inside(), socket.socket() as stream:
+            stream.settimeout(10)
+            return errno.errorcode.get(stream.connect_ex((address, 80)))
+
+    gate = appliance()
+    with identities(lab) as addresses:
+        for again in ("started", "reloaded"):
+            assert becomes(network.OTHER) is None
+            assert {becomes(address) for address in addresses} == {"EHOSTUNREACH"}, again
+            # The machine itself is answered
+            with gate.namespace.inside():
+                socket.create_connection((METADATA, 80), timeout=20).close()
+            gate.reload()
+    gate.stop()
+    assert "prohibit" not in gate.namespace.ip("rule")
+
+
 LOCAL = ["127.0.0.1", "127.9.9.9", "::1", network.INSIDE, network.INSIDE6, network.OUTSIDE, network.OUTSIDE6,
          METADATA, HOST_AGENT]
 PORT, RESOLVER_PORT, BACKEND_PORT = 8099, 5399, 8443

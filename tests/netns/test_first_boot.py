@@ -159,7 +159,10 @@ def test_a_third_interface_is_nobodys(machine):
     machine.interface("eth2", 3)
     code, said = machine.first_boot()
     assert code == 0 and "eth2 is neither: nothing of it is forwarded" in said, said
-    assert 'iifname != { "eth0", "eth1" } drop' in machine.ruleset()
+    rules = machine.ruleset()
+    assert 'iifname != { "eth0", "eth1" } drop' in rules
+    # Nor does anybody's packet go where the machine's identity is handed out
+    assert "ip daddr { 168.63.129.16, 169.254.0.0/16 } drop" in rules
 
 
 def test_an_interface_that_was_replaced_is_found_by_its_role(machine):

@@ -185,7 +185,7 @@ static int day_set_up(struct day *day, const struct day_options *options, struct
 		error = day_names_open(day, why);
 	if (!error)
 		error = day_blocks_open(
-			day, options->directory, version ? -1 : options->before, why);
+			day, options->seal_key, options->directory, version ? -1 : options->before, why);
 	return error ? error : day_sums_open(day, why);
 }
 

@@ -11,6 +11,7 @@
 #include "collector/anchor.h"
 #include "collector/keyed.h"
 #include "collector/row.h"
+#include "collector/seal.h"
 
 struct day;
 
@@ -20,6 +21,7 @@ struct day_options {
 	int32_t before;	     /* a day whose dictionaries are taken along to a new file; -1: none */
 	struct keyed *keyed; /* both the store's, outlive the day */
 	struct anchors *anchors;
+	const struct seal_key *seal_key; /* NULL: contents are not sealed */
 };
 
 /* Opens the file, made with mode 0600 where it is missing. -EIO, -EPERM … with why; here and in all

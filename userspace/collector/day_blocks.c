@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +38,114 @@ static int day_dictionaries(struct day *day, struct why *why)
 	return error;
 }
 
+/* ---- sealing ---- */
+
+/* The salt of a file, of the schema of that name; false: it has none. */
+static bool day_salt(struct day *day, const char *sql, uint8_t salt[SEAL_SALT])
+{
+	sqlite3_stmt *ask = NULL;
+	bool found = false;
+
+	if (sqlite3_prepare_v2(day->database, sql, -1, &ask, NULL) == SQLITE_OK &&
+		sqlite3_step(ask) == SQLITE_ROW && sqlite3_column_bytes(ask, 0) == SEAL_SALT) {
+		memcpy(salt, sqlite3_column_blob(ask, 0), SEAL_SALT);
+		found = true;
+	}
+	sqlite3_finalize(ask);
+	return found;
+}
+
+/* What is stored from now on is sealed. */
+static int day_seal(struct day *day, const struct seal_key *key, struct why *why)
+{
+	uint8_t salt[SEAL_SALT];
+	sqlite3_stmt *add = NULL;
+	int error = 0;
+
+	if (!day_salt(day, "SELECT salt FROM main.seal", salt)) {
+		if (RAND_bytes(salt, sizeof(salt)) != 1)
+			return why_set(why, EIO, "%s: there is no randomness", day->path);
+		error = day_execute(day,
+			"CREATE TABLE IF NOT EXISTS seal(one INTEGER PRIMARY KEY CHECK(one = 1),"
+			" salt BLOB NOT NULL)",
+			why);
+		if (!error)
+			error = day_prepare(day, "INSERT INTO seal VALUES(1, ?)", &add, why);
+		if (!error) {
+			sqlite3_bind_blob(add, 1, salt, SEAL_SALT, SQLITE_STATIC);
+			if (sqlite3_step(add) != SQLITE_DONE)
+				error = day_error(day, why);
+		}
+		sqlite3_finalize(add);
+	}
+	if (!error && !(day->seal = seal_new(key, salt)))
+		error = why_set(why, ENOMEM, "out of memory");
+	for (int i = 0; i < DAY_PACKED; i++)
+		squeeze_seal(day->samples[i].squeeze, day->seal);
+	return error;
+}
+
+/* Appends a dictionary as it is stored: pieces of contents stand in it. */
+static int day_seal_dictionary(struct day *day, struct slice dictionary, struct buf *out)
+{
+	return day->seal ? seal_close(day->seal, dictionary, out) : buf_append_slice(out, dictionary);
+}
+
+/* ---- an earlier day ---- */
+
+static int day_inherit_one(
+	struct day *day, sqlite3_stmt *from, sqlite3_stmt *to, struct seal *of_before)
+{
+	struct slice data = slice_of(
+		sqlite3_column_blob(from, 2), (size_t)sqlite3_column_bytes(from, 2));
+	struct buf plain = BUF_EMPTY, stored = BUF_EMPTY;
+	int error;
+
+	if (!seal_is(data))
+		error = buf_append_slice(&plain, data);
+	else
+		error = of_before ? seal_open(of_before, data, &plain) : -EACCES;
+	if (!error)
+		error = day_seal_dictionary(day, buf_slice(&plain), &stored);
+	if (!error) {
+		sqlite3_bind_value(to, 1, sqlite3_column_value(from, 0));
+		sqlite3_bind_value(to, 2, sqlite3_column_value(from, 1));
+		sqlite3_bind_blob(to, 3, buf_slice(&stored).data, (int)buf_len(&stored),
+			SQLITE_STATIC);
+		sqlite3_step(to);
+		sqlite3_reset(to);
+	}
+	buf_wipe(&plain);
+	buf_free(&stored);
+	return error;
+}
+
+static void day_inherit_all(struct day *day, const struct seal_key *key)
+{
+	sqlite3_stmt *from = NULL, *to = NULL;
+	struct seal *of_before = NULL;
+	uint8_t salt[SEAL_SALT];
+
+	if (key && day_salt(day, "SELECT salt FROM before.seal", salt))
+		of_before = seal_new(key, salt);
+	if (sqlite3_prepare_v2(day->database,
+		    "SELECT number, of_blocks, data FROM before.dictionary WHERE id IN"
+		    " (SELECT max(id) FROM before.dictionary GROUP BY of_blocks)",
+		    -1, &from, NULL) == SQLITE_OK &&
+		sqlite3_prepare_v2(day->database,
+			"INSERT OR IGNORE INTO main.dictionary(number, of_blocks, data) VALUES(?, ?, ?)",
+			-1, &to, NULL) == SQLITE_OK)
+		while (sqlite3_step(from) == SQLITE_ROW)
+			if (day_inherit_one(day, from, to, of_before) < 0)
+				break;
+	sqlite3_finalize(from);
+	sqlite3_finalize(to);
+	seal_free(of_before);
+}
+
 /* Copies the last dictionaries of an earlier day: one that cannot be read is gone without. */
-static void day_inherit(struct day *day, const char *directory, int32_t before)
+static void day_inherit(
+	struct day *day, const struct seal_key *key, const char *directory, int32_t before)
 {
 	sqlite3_stmt *attach = NULL;
 	char path[4096];
@@ -48,19 +155,16 @@ static void day_inherit(struct day *day, const char *directory, int32_t before)
 		SQLITE_OK) {
 		sqlite3_bind_text(attach, 1, path, -1, SQLITE_STATIC);
 		if (sqlite3_step(attach) == SQLITE_DONE)
-			sqlite3_exec(day->database,
-				"INSERT OR IGNORE INTO dictionary(number, of_blocks, data) SELECT number,"
-				" of_blocks, data FROM before.dictionary WHERE id IN"
-				" (SELECT max(id) FROM before.dictionary GROUP BY of_blocks)",
-				NULL, NULL, NULL);
+			day_inherit_all(day, key);
 	}
 	sqlite3_finalize(attach);
 	sqlite3_exec(day->database, "DETACH before", NULL, NULL, NULL);
 }
 
-int day_blocks_open(struct day *day, const char *directory, int32_t before, struct why *why)
+int day_blocks_open(struct day *day, const struct seal_key *seal_key, const char *directory,
+	int32_t before, struct why *why)
 {
-	int error;
+	int error = 0;
 
 	for (int i = 0; i < DAY_PACKED; i++) {
 		day->samples[i].squeeze = squeeze_new();
@@ -68,9 +172,12 @@ int day_blocks_open(struct day *day, const char *directory, int32_t before, stru
 		if (!day->samples[i].squeeze || !day->samples[i].sizes)
 			return why_set(why, ENOMEM, "out of memory");
 	}
-	if (before >= 0)
-		day_inherit(day, directory, before);
-	error = day_dictionaries(day, why);
+	if (seal_key)
+		error = day_seal(day, seal_key, why);
+	if (!error && before >= 0)
+		day_inherit(day, seal_key, directory, before);
+	if (!error)
+		error = day_dictionaries(day, why);
 	/* A file that has learned already does not so again. */
 	if (before < 0 && day_ask(day, "SELECT count(*) FROM dictionary WHERE learned = 1") > 0) {
 		for (int i = 0; i < DAY_PACKED; i++) {
@@ -100,6 +207,7 @@ void day_blocks_close(struct day *day)
 	}
 	sqlite3_finalize(day->block_find);
 	sqlite3_finalize(day->block_add);
+	seal_free(day->seal);
 }
 
 /* Packs into day->packed, and keeps a sample. */
@@ -173,7 +281,7 @@ int day_block(struct day *day, struct slice text, int64_t *id, struct why *why)
 static int day_train_one(struct day *day, enum day_packed what, struct why *why)
 {
 	struct day_samples *samples = &day->samples[what];
-	struct buf dictionary = BUF_EMPTY;
+	struct buf dictionary = BUF_EMPTY, stored = BUF_EMPTY;
 	sqlite3_stmt *add = NULL;
 	uint32_t number;
 	int error = 0;
@@ -182,21 +290,26 @@ static int day_train_one(struct day *day, enum day_packed what, struct why *why)
 	if (squeeze_train(buf_slice(&samples->bytes).data, samples->sizes, samples->n,
 		    &dictionary) == 0 &&
 		squeeze_use(samples->squeeze, buf_slice(&dictionary), &number) == 0) {
-		error = day_prepare(day,
+		error = day_seal_dictionary(day, buf_slice(&dictionary), &stored);
+		if (error)
+			why_set(why, ENOMEM, "out of memory");
+		else
+			error = day_prepare(day,
 			"INSERT OR IGNORE INTO dictionary(number, of_blocks, data, learned)"
 			" VALUES(?, ?, ?, 1)",
 			&add, why);
 		if (!error) {
 			sqlite3_bind_int64(add, 1, number);
 			sqlite3_bind_int(add, 2, what == DAY_BLOCKS);
-			sqlite3_bind_blob(add, 3, buf_slice(&dictionary).data,
-				(int)buf_len(&dictionary), SQLITE_STATIC);
+			sqlite3_bind_blob(add, 3, buf_slice(&stored).data,
+				(int)buf_len(&stored), SQLITE_STATIC);
 			if (sqlite3_step(add) != SQLITE_DONE)
 				error = day_error(day, why);
 		}
 		sqlite3_finalize(add);
 	}
-	buf_free(&dictionary);
+	buf_wipe(&dictionary);
+	buf_free(&stored);
 	free(samples->sizes);
 	samples->sizes = NULL;
 	buf_wipe(&samples->bytes);

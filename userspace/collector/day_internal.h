@@ -75,6 +75,7 @@ struct day {
 	char path[4096];
 	struct keyed *keyed;
 	struct anchors *anchors;
+	struct seal *seal; /* NULL: contents are not sealed */
 	sqlite3 *database;
 	sqlite3_stmt *insert, *same;
 	sqlite3_stmt *name_find, *name_add, *block_find, *block_add;
@@ -105,8 +106,9 @@ void day_names_close(struct day *day);
 /* The number of a name, which is stored when it is new. */
 int day_name(struct day *day, struct slice text, int64_t *id, struct why *why);
 
-/* before: a day whose dictionaries are taken along, or -1. */
-int day_blocks_open(struct day *day, const char *directory, int32_t before, struct why *why);
+/* With seal_key, contents are sealed; before: a day whose dictionaries are taken along, or -1. */
+int day_blocks_open(struct day *day, const struct seal_key *seal_key, const char *directory,
+	int32_t before, struct why *why);
 void day_blocks_forget(struct day *day);
 void day_blocks_close(struct day *day);
 /* The number of a block, which is stored when it is new. */

@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "collector/seal.h"
 
 struct keyed {
 	EVP_MAC *algorithm, *hmac;
@@ -21,40 +23,111 @@ struct keyed {
 	uint8_t key[KEYED_KEY];
 };
 
-static int keyed_make(const char *path, struct why *why)
+/* The seal of a store's key; NULL: contents are not sealed, or error is set. */
+static struct seal *keyed_seal(const char *directory, int *error, struct why *why)
 {
-	uint8_t key[KEYED_KEY];
+	static const uint8_t salt[SEAL_SALT]; /* no day has this one */
+	struct seal *seal = NULL;
+	struct seal_key key;
+
+	*error = seal_key_find(directory, &key, why);
+	if (!*error && !(seal = seal_new(&key, salt)))
+		*error = why_set(why, ENOMEM, "out of memory");
+	OPENSSL_cleanse(&key, sizeof(key));
+	if (*error == -ENOENT)
+		*error = 0;
+	return seal;
+}
+
+/* Whole or not at all: blocks that were found by half a key would be found no more. */
+static int keyed_write(const char *path, struct slice content, struct why *why)
+{
 	char new[4096];
 	int fd, error = 0;
 
 	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
 		return why_set(why, ENAMETOOLONG, "%s: too long", path);
-	if (RAND_bytes(key, sizeof(key)) != 1)
-		return why_set(why, EIO, "%s: there is no randomness", path);
 	fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return why_set(why, errno, "%s: %m", new);
-	/* Whole or not at all: blocks that were found by half a key would be found no more. */
-	if (write(fd, key, sizeof(key)) != sizeof(key) || fsync(fd) < 0)
+	if (write(fd, content.data, content.len) != (ssize_t)content.len || fsync(fd) < 0)
 		error = why_set(why, errno ? errno : EIO, "%s: %m", new);
 	close(fd);
 	if (!error && rename(new, path) < 0)
 		error = why_set(why, errno, "%s: %m", path);
-	OPENSSL_cleanse(key, sizeof(key));
 	return error;
 }
 
-static int keyed_read(struct keyed *keyed, const char *path, struct why *why)
+static int keyed_make(const char *path, const uint8_t key[KEYED_KEY], struct seal *seal, struct why *why)
 {
-	int fd = file_secret_open(path, geteuid(), why);
-	ssize_t n;
+	struct slice plain = slice_of((const char *)key, KEYED_KEY);
+	struct buf sealed = BUF_EMPTY;
+	int error = seal ? seal_close(seal, plain, &sealed) : 0;
 
-	if (fd < 0)
-		return fd;
-	n = read(fd, keyed->key, sizeof(keyed->key));
-	close(fd);
-	return n == sizeof(keyed->key) ? 0
-				       : why_set(why, EINVAL, "%s: not the key of a store", path);
+	error = error ? why_set(why, ENOMEM, "out of memory")
+		      : keyed_write(path, seal ? buf_slice(&sealed) : plain, why);
+	buf_free(&sealed);
+	return error;
+}
+
+/* *clear: it is not sealed. */
+static int keyed_read(struct keyed *keyed, const char *path, uid_t owner, struct seal *seal,
+	bool *clear, struct why *why)
+{
+	struct buf file = BUF_EMPTY, opened = BUF_EMPTY;
+	int fd = file_secret_open(path, owner, why);
+	int error = fd < 0 ? fd : file_read_fd(fd, KEYED_FILE_MAX, &file, why);
+	struct slice key = buf_slice(&file);
+
+	if (fd >= 0)
+		close(fd);
+	*clear = !seal_is(key);
+	if (!error && !*clear && !seal)
+		error = why_set(why, EACCES,
+			"%s: it is encrypted: " SEAL_LINK " beside it is to be a link to the key file",
+			path);
+	if (!error && !*clear) {
+		if (seal_open(seal, key, &opened) < 0)
+			error = why_set(why, EACCES,
+				"%s: it was encrypted with another key file than the one that " SEAL_LINK
+				" beside it leads to",
+				path);
+		key = buf_slice(&opened);
+	}
+	if (!error && key.len != KEYED_KEY)
+		error = why_set(why, EINVAL, "%s: not the key of a store", path);
+	if (!error)
+		memcpy(keyed->key, key.data, KEYED_KEY);
+	buf_wipe(&file);
+	buf_wipe(&opened);
+	return error;
+}
+
+static int keyed_load(struct keyed *keyed, const char *directory, bool make, struct why *why)
+{
+	struct stat status;
+	struct seal *seal;
+	char path[4096];
+	bool clear = false;
+	int error;
+
+	if (snprintf(path, sizeof(path), "%s/key", directory) >= (int)sizeof(path))
+		return why_set(why, ENAMETOOLONG, "%s: too long", directory);
+	if (stat(directory, &status) < 0)
+		return why_set(why, errno, "%s: %m", directory);
+	seal = keyed_seal(directory, &error, why);
+	if (!error && make && access(path, F_OK) < 0)
+		error = RAND_bytes(keyed->key, KEYED_KEY) == 1
+				? keyed_make(path, keyed->key, seal, why)
+				: why_set(why, EIO, "%s: there is no randomness", path);
+	/* Root may read what belongs to the collector. */
+	if (!error)
+		error = keyed_read(keyed, path, status.st_uid, seal, &clear, why);
+	/* From now on contents are sealed. */
+	if (!error && make && seal && clear)
+		error = keyed_make(path, keyed->key, seal, why);
+	seal_free(seal);
+	return error;
 }
 
 static int keyed_prepare(struct keyed *keyed, struct why *why)
@@ -75,15 +148,9 @@ static int keyed_prepare(struct keyed *keyed, struct why *why)
 struct keyed *keyed_open(const char *directory, bool make, struct why *why)
 {
 	struct keyed *keyed = calloc(1, sizeof(*keyed));
-	char path[4096];
-	int error = keyed ? 0 : why_set(why, ENOMEM, "out of memory");
+	int error = keyed ? keyed_load(keyed, directory, make, why)
+			  : why_set(why, ENOMEM, "out of memory");
 
-	if (!error && snprintf(path, sizeof(path), "%s/key", directory) >= (int)sizeof(path))
-		error = why_set(why, ENAMETOOLONG, "%s: too long", directory);
-	if (!error && make && access(path, F_OK) < 0)
-		error = keyed_make(path, why);
-	if (!error)
-		error = keyed_read(keyed, path, why);
 	if (!error)
 		error = keyed_prepare(keyed, why);
 	if (!error)

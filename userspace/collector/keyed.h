@@ -11,6 +11,7 @@
 #include "base/why.h"
 
 #define KEYED_KEY  16
+#define KEYED_FILE_MAX 64 /* bytes, sealed or not */
 #define KEYED_HASH 16
 #define KEYED_LINK 32
 #define KEYED_TEXTS 10 /* of a digest or a link, at most */
@@ -25,7 +26,9 @@ struct keyed_link {
 	uint8_t bytes[KEYED_LINK];
 };
 
-/* With the key of the file DIRECTORY/key; make: it is made when it is missing. NULL with why. */
+/* With the key of the file DIRECTORY/key; make: it is made when it is missing. It is sealed where
+ * contents are (see seal.h): who has it knows whether a text that he guesses is in the store. NULL with
+ * why. */
 struct keyed *keyed_open(const char *directory, bool make, struct why *why);
 void keyed_close(struct keyed *keyed);
 /* False without memory. */

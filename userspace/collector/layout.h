@@ -9,6 +9,8 @@
  *	name		texts that recur (models, hosts …): rows hold their numbers
  *	block		pieces of content, each once: found by a keyed hash, packed
  *	dictionary	what records and blocks are packed with
+ *	seal		the salt of the key with which records, blocks and dictionaries are encrypted, in a store
+ *			that does so (see seal.h)
  *	hourly…, daily	sums of calls, for questions that need no rows; a file of before a table was gets
  *			it when it is opened for writing, and is asked by its rows until then
  *

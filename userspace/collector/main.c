@@ -52,6 +52,9 @@ static const char usage[] =
 	"  -K, --certificate-key FILE its key\n"
 	"  -a, --authority FILE       of the certificates that senders must have; without: none\n"
 	"  -s, --store DIRECTORY      default " COLLECTOR_STORE "\n"
+	"  -e, --content-key FILE     encrypts what was said with this key, 64 hexadecimal digits; the\n"
+	"                             words are not kept for sallyport search then\n"
+	"  -I, --searchable           with --content-key: they are kept, and are not encrypted\n"
 	"  -r, --retain DAYS          removes what is older; default 0: nothing\n"
 	"  -w, --review ADDRESS:PORT  shows what is stored, to browsers of this machine: 127.0.0.1:PORT;\n"
 	"                             default: nowhere. sallyport review prints the link\n"
@@ -65,7 +68,8 @@ static const char usage[] =
 	"said for sallyport search; the collector starts it.\n";
 
 struct collector {
-	const char *socket, *listen, *key_file, *store;
+	const char *socket, *listen, *key_file, *store, *content_key;
+	bool searchable;
 	struct sender_tls tls;
 	uid_t users[COLLECTOR_USERS];
 	size_t nusers;
@@ -140,7 +144,7 @@ static void collector_serve(const struct collector *collector, const struct rece
 	char *const index[] = {"sallyport-collector", "--index", (char *)(uintptr_t)collector->store,
 		NULL};
 	struct retention retention = {.store = options->store, .days = collector->retain};
-	struct companion indexer, page = {0};
+	struct companion indexer = {0}, page = {0};
 	ev_signal interrupted, terminated;
 
 	ev_signal_init(&interrupted, collector_stop, SIGINT);
@@ -154,7 +158,8 @@ static void collector_serve(const struct collector *collector, const struct rece
 	retention.timer.data = &retention;
 	ev_timer_init(&retention.timer, collector_retain, 0., COLLECTOR_RETAIN_S);
 	ev_timer_start(options->loop, &retention.timer);
-	companion_start(&indexer, options->loop, "the index", index);
+	if (!store_is_sealed(options->store) || collector->searchable)
+		companion_start(&indexer, options->loop, "the index", index);
 	if (collector->review)
 		companion_start(
 			&page, options->loop, "the review page", collector->arguments);
@@ -193,6 +198,8 @@ static int collector_run(const struct collector *collector)
 		options.tls = sender_tls_new(&collector->tls, &why);
 		error = options.tls ? 0 : -EINVAL;
 	}
+	if (!error && collector->content_key)
+		error = store_seal(collector->store, collector->content_key, &why);
 	if (!error)
 		error = migrate_open(collector->store, &options.store, &why);
 	if (!error)
@@ -294,6 +301,12 @@ static int collector_option(struct collector *collector, int option, const char 
 	case 's':
 		collector->store = value;
 		return 0;
+	case 'e':
+		collector->content_key = value;
+		return 0;
+	case 'I':
+		collector->searchable = true;
+		return 0;
 	case 'i':
 		collector->index = true;
 		collector->store = value;
@@ -319,6 +332,8 @@ static bool collector_together(const struct collector *c)
 
 	if ((c->nreviewers || c->page) && !c->review)
 		wrong = "--reviewer, --operator: only with --review";
+	else if (c->searchable && !c->content_key)
+		wrong = "--searchable: only with --content-key";
 	else if (!c->listen && (c->key_file || c->tls.certificate))
 		wrong = "--key-file, --certificate: only with --listen";
 	else if (!c->tls.certificate != !c->tls.key || (c->tls.authority && !c->tls.certificate))
@@ -350,6 +365,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {{"socket", required_argument, NULL, 'S'},
 		{"user", required_argument, NULL, 'u'}, {"listen", required_argument, NULL, 'l'},
 		{"key-file", required_argument, NULL, 'k'}, {"store", required_argument, NULL, 's'},
+		{"content-key", required_argument, NULL, 'e'},
+		{"searchable", no_argument, NULL, 'I'},
 		{"retain", required_argument, NULL, 'r'},
 		{"certificate", required_argument, NULL, 'c'},
 		{"certificate-key", required_argument, NULL, 'K'},
@@ -365,7 +382,7 @@ int main(int argc, char **argv)
 	int option, status;
 
 	log_open("collector", LOG_LEVEL_INFO);
-	while ((option = getopt_long(argc, argv, "S:u:l:k:c:K:a:s:r:w:W:R:O:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "S:u:l:k:c:K:a:s:e:Ir:w:W:R:O:h", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return EXIT_SUCCESS;

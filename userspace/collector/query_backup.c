@@ -17,7 +17,7 @@ static int backup_key(const struct query *query, int directory, struct why *why)
 	int error, fd;
 
 	snprintf(path, sizeof(path), "%s/key", query->path);
-	error = file_read(path, KEYED_KEY, &key, why);
+	error = file_read(path, KEYED_FILE_MAX, &key, why);
 	fd = error ? -1 : openat(directory, "key", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (!error && (fd < 0 || write(fd, buf_slice(&key).data, buf_len(&key)) !=
 					 (ssize_t)buf_len(&key) ||

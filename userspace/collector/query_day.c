@@ -2,6 +2,7 @@
 #include "collector/query.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,7 @@ void query_close(struct query *query)
 		return;
 	sqlite3_close(query->database);
 	squeeze_free(query->squeeze);
+	seal_free(query->seal);
 	free(query->cursors);
 	free(query->days);
 	free(query->path);
@@ -233,6 +235,9 @@ void query_detach_index(struct query *query)
 
 void query_detach(struct query *query)
 {
+	squeeze_seal(query->squeeze, NULL);
+	seal_free(query->seal);
+	query->seal = NULL;
 	sqlite3_exec(query->database, "DETACH day", NULL, NULL, NULL);
 	query->shown[0] = '\0';
 }
@@ -402,6 +407,36 @@ uint64_t query_count(sqlite3_stmt *statement, int column)
 
 /* ---- what is packed ---- */
 
+/* The attached day's seal is needed. */
+static int query_unseal(struct query *query, struct why *why)
+{
+	sqlite3_stmt *ask = NULL;
+	struct seal_key key;
+	struct slice salt = SLICE_NONE;
+	int error = seal_key_find(query->path, &key, why);
+
+	if (error == -ENOENT)
+		error = why_set(why, EACCES,
+			"%s/%s: contents are encrypted: " SEAL_LINK " beside it is to be a link to the "
+			"key file",
+			query->path, query->shown);
+	if (error)
+		return error;
+	if (sqlite3_prepare_v2(query->database, "SELECT salt FROM day.seal", -1, &ask, NULL) ==
+			SQLITE_OK &&
+		sqlite3_step(ask) == SQLITE_ROW)
+		salt = query_blob(ask, 0);
+	if (salt.len != SEAL_SALT)
+		error = why_set(why, EIO, "%s/%s: the salt of its contents is missing", query->path,
+			query->shown);
+	else if (!(query->seal = seal_new(&key, (const uint8_t *)salt.data)))
+		error = why_set(why, ENOMEM, "out of memory");
+	squeeze_seal(query->squeeze, query->seal);
+	sqlite3_finalize(ask);
+	OPENSSL_cleanse(&key, sizeof(key));
+	return error;
+}
+
 static int query_dictionary(struct query *query, uint32_t id, struct why *why)
 {
 	sqlite3_stmt *statement = NULL;
@@ -424,6 +459,12 @@ int query_unpack(struct query *query, struct slice packed, struct buf *out, stru
 	uint32_t id;
 	int error = squeeze_unpack(query->squeeze, packed, LAYOUT_RECORD_MAX, out, &id);
 
+	if (error == -EACCES && !query->seal) {
+		error = query_unseal(query, why);
+		if (error)
+			return error;
+		error = squeeze_unpack(query->squeeze, packed, LAYOUT_RECORD_MAX, out, &id);
+	}
 	if (error == -ENOENT) {
 		error = query_dictionary(query, id, why);
 		if (error)

@@ -24,6 +24,7 @@ struct query {
 	int32_t *days; /* that there are, ascending */
 	size_t ndays;
 	struct squeeze *squeeze;
+	struct seal *seal; /* of the attached day, once it was needed */
 	uint64_t patience_ns, until_ns; /* CLOCK_MONOTONIC; 0: no end */
 	struct query_cursor *cursors;
 	size_t ncursors;

@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "collector/query_internal.h"
+#include "collector/seal.h"
 
 #define SEARCH_STEP	  500 /* blocks that are looked at a time, the newest first */
 #define SEARCH_PREFIX_MIN 3
@@ -168,6 +170,23 @@ static int search_day(const struct search *s, int32_t day)
 	return error;
 }
 
+/* Whether words are kept: not where contents are encrypted, unless that was asked for. */
+static bool search_is_kept(const struct query *query)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/" SEAL_LINK, query->path);
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return true;
+	for (size_t i = 0; i < query->ndays; i++) {
+		snprintf(path, sizeof(path), "%s/%s", query->path,
+			layout_index_name(query->days[i]).text);
+		if (access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 int query_search(struct query *query, const char *const *words, size_t nwords,
 	const struct query_filter *filter, uint64_t limit,
 	int (*row)(void *context, const struct query_event *event), void *context,
@@ -186,6 +205,11 @@ int query_search(struct query *query, const char *const *words, size_t nwords,
 	s.match = buf_slice(&match);
 	if (!error)
 		error = query_reading_begin(&reading, limit);
+	if (!error && !search_is_kept(query))
+		error = why_set(why, EINVAL,
+			"%s: nothing can be found: contents are encrypted, and so their words are not "
+			"kept (sallyport-collector --searchable)",
+			query->path);
 	if (!error)
 		error = query_execute(query,
 			"CREATE TEMP TABLE IF NOT EXISTS found(block INTEGER PRIMARY KEY);"

@@ -14,6 +14,8 @@ struct squeeze {
 	ZSTD_CCtx *packing;
 	ZSTD_DCtx *unpacking;
 	ZSTD_CDict *current; /* NULL: none yet */
+	struct seal *seal;   /* NULL: none */
+	struct buf inner;    /* what is sealed, or was */
 	struct {
 		uint32_t id;
 		ZSTD_DDict *of;
@@ -49,17 +51,39 @@ void squeeze_free(struct squeeze *squeeze)
 	ZSTD_freeCDict(squeeze->current);
 	ZSTD_freeCCtx(squeeze->packing);
 	ZSTD_freeDCtx(squeeze->unpacking);
+	buf_wipe(&squeeze->inner);
 	free(squeeze);
+}
+
+void squeeze_seal(struct squeeze *squeeze, struct seal *seal)
+{
+	squeeze->seal = seal;
+}
+
+/* What is sealed, unsealed; anything else as it is. */
+static int squeeze_unseal(struct squeeze *squeeze, struct slice *blob)
+{
+	int error;
+
+	if (!seal_is(*blob))
+		return 0;
+	if (!squeeze->seal)
+		return -EACCES;
+	buf_clear(&squeeze->inner);
+	error = seal_open(squeeze->seal, *blob, &squeeze->inner);
+	*blob = buf_slice(&squeeze->inner);
+	return error;
 }
 
 int squeeze_use(struct squeeze *squeeze, struct slice dictionary, uint32_t *id)
 {
-	uint32_t number = ZDICT_getDictID(dictionary.data, dictionary.len);
+	int error = squeeze_unseal(squeeze, &dictionary);
+	uint32_t number = error ? 0 : ZDICT_getDictID(dictionary.data, dictionary.len);
 	ZSTD_CDict *packing;
 	ZSTD_DDict *unpacking;
 
 	if (!number)
-		return -EBADMSG;
+		return error ? error : -EBADMSG;
 	packing = ZSTD_createCDict(dictionary.data, dictionary.len, SQUEEZE_LEVEL);
 	unpacking = ZSTD_createDDict(dictionary.data, dictionary.len);
 	if (!packing || !unpacking) {
@@ -78,7 +102,7 @@ int squeeze_use(struct squeeze *squeeze, struct slice dictionary, uint32_t *id)
 	return 0;
 }
 
-int squeeze_pack(struct squeeze *squeeze, struct slice plain, struct buf *out)
+static int squeeze_compress(struct squeeze *squeeze, struct slice plain, struct buf *out)
 {
 	size_t most = ZSTD_compressBound(plain.len), len;
 	char *room = buf_reserve(out, most);
@@ -95,14 +119,29 @@ int squeeze_pack(struct squeeze *squeeze, struct slice plain, struct buf *out)
 	return 0;
 }
 
+int squeeze_pack(struct squeeze *squeeze, struct slice plain, struct buf *out)
+{
+	int error;
+
+	if (!squeeze->seal)
+		return squeeze_compress(squeeze, plain, out);
+	buf_clear(&squeeze->inner);
+	error = squeeze_compress(squeeze, plain, &squeeze->inner);
+	return error ? error : seal_close(squeeze->seal, buf_slice(&squeeze->inner), out);
+}
+
 int squeeze_unpack(struct squeeze *squeeze, struct slice packed, size_t max, struct buf *out,
 	uint32_t *id)
 {
-	unsigned long long size = ZSTD_getFrameContentSize(packed.data, packed.len);
 	const ZSTD_DDict *dictionary = NULL;
+	int error = squeeze_unseal(squeeze, &packed);
+	unsigned long long size;
 	size_t len;
 	char *room;
 
+	if (error)
+		return error;
+	size = ZSTD_getFrameContentSize(packed.data, packed.len);
 	/* Unknown and wrong are the two highest numbers. */
 	if (size > max)
 		return -EBADMSG;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,8 @@ struct store {
 	int directory; /* locked */
 	struct keyed *keyed;
 	struct anchors *anchors;
+	struct seal_key seal_key;
+	bool sealed;
 	struct day *open[STORE_OPEN]; /* the one used last comes first; NULL: none */
 	int64_t last_id;
 	struct row row;
@@ -59,7 +62,8 @@ static int store_day(struct store *store, int32_t number, struct day **day, stru
 	struct day_options options = {.directory = store->path,
 		.number = number,
 		.keyed = store->keyed,
-		.anchors = store->anchors};
+		.anchors = store->anchors,
+		.seal_key = store->sealed ? &store->seal_key : NULL};
 	struct day *found = NULL;
 	size_t at = 0;
 	int error;
@@ -190,7 +194,8 @@ static int store_find_last_id(struct store *store, struct why *why)
 			.number = days[i],
 			.before = -1,
 			.keyed = store->keyed,
-			.anchors = store->anchors};
+			.anchors = store->anchors,
+		.seal_key = store->sealed ? &store->seal_key : NULL};
 		struct day *day;
 		struct why problem;
 		int64_t last;
@@ -209,6 +214,30 @@ static int store_find_last_id(struct store *store, struct why *why)
 	return 0;
 }
 
+int store_seal(const char *path, const char *key_file, struct why *why)
+{
+	char link[4200], new[4200], *whole = realpath(key_file, NULL);
+	struct seal_key key;
+	int error = whole ? seal_key_read(whole, geteuid(), &key, why)
+			  : why_set(why, errno, "%s: %s", key_file, strerror(errno));
+
+	OPENSSL_cleanse(&key, sizeof(key));
+	if (!error && mkdir(path, 0700) < 0 && errno != EEXIST)
+		error = why_set(why, errno, "%s: %s", path, strerror(errno));
+	snprintf(link, sizeof(link), "%.4000s/" SEAL_LINK, path);
+	snprintf(new, sizeof(new), "%.4000s/" SEAL_LINK ".new", path);
+	unlink(new);
+	if (!error && (symlink(whole, new) < 0 || rename(new, link) < 0))
+		error = why_set(why, errno, "%s: %s", link, strerror(errno));
+	free(whole);
+	return error;
+}
+
+bool store_is_sealed(const struct store *store)
+{
+	return store->sealed;
+}
+
 int store_open(const char *path, struct store **opened, struct why *why)
 {
 	struct store *store = calloc(1, sizeof(*store));
@@ -220,6 +249,11 @@ int store_open(const char *path, struct store **opened, struct why *why)
 	}
 	store->directory = store_directory(path, why);
 	error = store->directory < 0 ? store->directory : 0;
+	if (!error) {
+		error = seal_key_find(path, &store->seal_key, why);
+		store->sealed = !error;
+		error = error == -ENOENT ? 0 : error;
+	}
 	if (!error && !(store->keyed = keyed_open(path, true, why)))
 		error = -EIO;
 	if (!error && !(store->anchors = anchors_open(path, store->keyed, why)))
@@ -246,6 +280,7 @@ void store_close(struct store *store)
 		close(store->directory);
 	row_free(&store->row);
 	free(store->path);
+	OPENSSL_cleanse(&store->seal_key, sizeof(store->seal_key));
 	free(store);
 }
 

@@ -18,6 +18,10 @@ struct store;
  * takes over. */
 int store_open(const char *path, struct store **store, struct why *why);
 void store_close(struct store *store);
+/* Before it is opened: what is stored of contents is sealed from now on, with the key of that file;
+ * the store, made where it is missing, keeps a link that leads to the key. 0; or negative errno with why. */
+int store_seal(const char *path, const char *key_file, struct why *why);
+bool store_is_sealed(const struct store *store);
 
 /* Adds an entry to the transaction that is open, or opens one. What is there already, as it is, is
  * left out; an event whose id, or place in its appliance's stream, another event of that day has is

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where a worker that is not what it was may not go: the machine's identity and secrets are handed
- * out at addresses that any process can reach, and so is the collector. Policy rules by the user of
- * the workers (ip-rule(8), uidrange … prohibit) make connect(2) there fail with EACCES. What is on this
- * machine itself is refused by egress_local.h, which these two bring along. */
+/* Where a worker that is not what it was may not go, nor a client: the machine's identity and secrets are
+ * handed out at addresses that any process can reach, and whoever is forwarded with this machine's
+ * address; any process reaches the collector too. Policy rules by the user of the workers (ip-rule(8),
+ * uidrange … prohibit) make connect(2) there fail with EACCES; those by datapath.inside (iif … prohibit)
+ * are answered by ICMP. What is on this machine itself is refused by egress_local.h, which these two
+ * bring along. */
 #ifndef KERNEL_EGRESS_H
 #define KERNEL_EGRESS_H
 

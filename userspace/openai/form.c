@@ -28,13 +28,15 @@ struct form_reader {
 	struct buf texts[FIELD_COUNT];
 	uint64_t sizes[FIELD_COUNT]; /* as they came */
 	bool seen[FIELD_COUNT];
-	uint64_t model_at; /* where its bytes stand in the body */
+	uint64_t at_offset; /* where the bytes of the part stand in the body … */
+	uint64_t part_bytes; /* … and how many of it came */
+	uint64_t model_at; /* where those of the model stand */
 	enum field at;	/* the part that is being read; FIELD_COUNT: another */
 	bool in_file, file_told;
-	uint64_t file_bytes;
 	struct buf files; /* JSON of those before, each with a comma in front */
 	unsigned nfiles, images;
 	struct buf messages;
+	struct texts told;
 	bool ended;
 };
 
@@ -55,6 +57,16 @@ struct form_reader *form_reader_new(struct slice type, size_t content_max)
 		return r;
 	form_reader_free(r);
 	return NULL;
+}
+
+void form_reader_tell(struct form_reader *r, struct text_sink sink)
+{
+	r->told.sink = sink;
+}
+
+uint64_t form_reader_spent(struct form_reader *r)
+{
+	return texts_take_spent(&r->told);
 }
 
 void form_reader_free(struct form_reader *r)
@@ -93,7 +105,6 @@ static void file_begins(struct form_reader *r, const struct multipart_part *part
 	size_t before = buf_len(&r->files);
 
 	r->in_file = true;
-	r->file_bytes = 0;
 	r->images += slice_starts_with(type, SLICE("image/"));
 	r->file_told = false;
 	if (r->nfiles++ >= FILES_MAX || !r->content_max)
@@ -110,7 +121,7 @@ static void file_ends(struct form_reader *r)
 {
 	r->in_file = false;
 	if (r->file_told)
-		buf_printf(&r->files, "\",\"bytes\":%" PRIu64 "}", r->file_bytes);
+		buf_printf(&r->files, "\",\"bytes\":%" PRIu64 "}", r->part_bytes);
 }
 
 /* at: the offset of its first byte. */
@@ -123,6 +134,8 @@ static void part_begins(struct form_reader *r, const struct multipart_part *part
 			break;
 		else if (slice_equal_nocase(part->name, names[r->at]))
 			form_reader_fail(r, "ambiguous key");
+	r->at_offset = at;
+	r->part_bytes = 0;
 	if (file)
 		file_begins(r, part);
 	if (r->at == FIELD_COUNT)
@@ -136,12 +149,30 @@ static void part_begins(struct form_reader *r, const struct multipart_part *part
 	buf_clear(&r->texts[r->at]);
 }
 
+/* A part of the field that is being read; the last is empty. */
+static void tell(struct form_reader *r, struct slice data, bool last)
+{
+	const uint64_t start = r->at_offset + r->part_bytes;
+	const struct text_piece piece = {
+		.kind = r->at == FIELD_PROMPT ? TEXT_INPUT : TEXT_OTHER,
+		.words = data,
+		.first = !r->part_bytes,
+		.last = last,
+		.placed = true,
+		.start = start,
+		.end = start + data.len,
+	};
+
+	texts_tell(&r->told, &piece);
+}
+
 static void part_data(struct form_reader *r, struct slice data)
 {
 	size_t max = r->at == FIELD_PROMPT ? r->content_max : TEXT_MAX, len;
 
-	if (r->in_file)
-		r->file_bytes += data.len;
+	if (!r->in_file)
+		tell(r, data, false);
+	r->part_bytes += data.len;
 	if (r->in_file || r->at == FIELD_COUNT)
 		return;
 	len = buf_len(&r->texts[r->at]);
@@ -156,6 +187,8 @@ static void part_ends(struct form_reader *r)
 	enum field at = r->at;
 	struct slice text = at < FIELD_COUNT ? buf_slice(&r->texts[at]) : SLICE_NONE;
 
+	if (!r->in_file)
+		tell(r, SLICE_NONE, true);
 	r->at = FIELD_COUNT;
 	if (r->in_file)
 		file_ends(r);
@@ -246,5 +279,5 @@ bool form_rename_model(
 
 uint64_t form_estimate_tokens(const struct form_reader *r)
 {
-	return (r->sizes[FIELD_PROMPT] + 3) / 4 + 85 * r->images;
+	return (r->told.bytes[TEXT_INPUT] + 3) / 4 + 85 * r->images;
 }

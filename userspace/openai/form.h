@@ -10,6 +10,10 @@ struct form_reader;
 
 /* type: the value of Content-Type. NULL without memory. */
 struct form_reader *form_reader_new(struct slice type, size_t content_max);
+/* As request_reader_tell. */
+void form_reader_tell(struct form_reader *r, struct text_sink sink);
+/* As request_reader_spent. */
+uint64_t form_reader_spent(struct form_reader *r);
 void form_reader_free(struct form_reader *r);
 /* A piece of the body (content coding undone). 0, or -EBADMSG once it cannot be read on. */
 int form_reader_feed(struct form_reader *r, struct slice piece);

@@ -59,6 +59,8 @@ struct json_scan {
 	unsigned mark;	  /* bytes of the byte order mark that came */
 
 	struct json_string string;
+	bool first_part;
+	uint64_t told; /* the offset up to which the string was told */
 
 	struct json_keep *text, *raw;
 	unsigned raw_depth;
@@ -308,6 +310,16 @@ static void emit(struct json_scan *s, struct slice bytes)
 		s->key_rest = (s->key_rest ^ (unsigned char)bytes.data[i]) * 0x100000001b3ULL;
 }
 
+/* As emit, of a value: text ends before p. */
+static void tell(struct json_scan *s, struct slice text, bool last, const char *p)
+{
+	const struct json_part part = {s->value.node, text, s->first_part, last, s->told, offset_of(s, p)};
+
+	s->handler->text(s->context, &part);
+	s->first_part = false;
+	s->told = part.end;
+}
+
 static void end_string(struct json_scan *s, const char *p)
 {
 	if (s->in_key)
@@ -328,10 +340,14 @@ static const char *begin_string(struct json_scan *s, bool key, const char *p, co
 		s->key_len = 0;
 		s->key_rest = 0xcbf29ce484222325ULL;
 	}
+	s->first_part = true;
+	s->told = offset_of(s, p);
 	/* Most are whole and have nothing to be decoded. */
 	if (p + plain < end && p[plain] == '"') {
 		if (plain)
 			emit(s, slice_of(p, plain));
+		if (!key && s->handler->text)
+			tell(s, slice_of(p, plain), true, p + plain);
 		p += plain + 1;
 		end_string(s, p);
 		return p;
@@ -348,6 +364,10 @@ static const char *read_string(struct json_scan *s, const char *p, const char *e
 	p = json_string_read(&s->string, p, end, &decoded, &s->problem);
 	if (decoded.len)
 		emit(s, decoded);
+	/* The quote, and the backslash behind a run, say nothing of it. */
+	if ((decoded.len || s->string.ended) && !s->in_key && s->handler->text)
+		tell(s, decoded, s->string.ended,
+			p - (s->string.ended || s->string.state == JSON_STRING_ESCAPE));
 	if (s->string.ended)
 		end_string(s, p);
 	return p;

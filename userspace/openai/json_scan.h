@@ -42,6 +42,14 @@ struct json_value {
 	bool empty;	     /* leave of a container only: nothing is in it */
 };
 
+/* A part of a string that is a value, as it passes. */
+struct json_part {
+	uint8_t node;	     /* of the rule about the string; 0: there is none */
+	struct slice text;   /* decoded; it may end inside of a character */
+	bool first, last;    /* of the string */
+	uint64_t start, end; /* offsets of what says it, without quotes */
+};
+
 struct json_scan;
 
 struct json_handler {
@@ -53,6 +61,8 @@ struct json_handler {
 	void (*leave)(void *context, struct json_scan *scan, const struct json_value *value);
 	/* Before the member is entered, if it is at all. NULL: nobody is told. */
 	void (*doubt)(void *context, enum json_doubt doubt);
+	/* Every string that is a value passes, whether a rule is about it or not. NULL: nobody is told. */
+	void (*text)(void *context, const struct json_part *part);
 };
 
 /* Where kept bytes go. */

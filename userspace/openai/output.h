@@ -42,7 +42,7 @@ struct output {
 	bool cut;	/* something did not fit */
 	bool full;	/* no text is left to shorten: what comes is not kept */
 	uint64_t cut_bytes; /* of text that are not kept */
-	uint64_t bytes; /* of text that was fed, kept or not */
+	uint64_t bytes; /* of text that was fed, kept or not: its owner takes it */
 	uint64_t spent; /* on making room, as of base/work.h: its owner takes it */
 };
 

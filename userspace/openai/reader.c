@@ -48,6 +48,7 @@ struct reader {
 	struct form_reader *form; /* in its place */
 	struct response_reader *response;
 	struct sse_reader *sse;
+	uint64_t events; /* the offset in the body behind the last event */
 };
 
 static void reader_fail(struct reader *r, const char *problem)
@@ -145,6 +146,15 @@ static void stream_long_part(struct reader *r, const struct sse_event *event, st
 		stream_long_end(r, event->raw.data);
 }
 
+/* Where the data of an event stands in the body. */
+static uint64_t stream_place(const struct reader *r, const struct sse_event *event)
+{
+	const struct slice raw = event->raw, data = event->data;
+	bool inside = data.data >= raw.data && data.data <= raw.data + raw.len;
+
+	return inside ? r->events - (uint64_t)(raw.data + raw.len - data.data) : RESPONSE_UNPLACED;
+}
+
 /* Reads an event; true: it is one to hide. */
 static bool stream_event(
 	struct reader *r, enum sse_result result, const struct sse_event *event, struct work *work)
@@ -152,6 +162,7 @@ static bool stream_event(
 	unsigned flags = 0;
 
 	work_spend(work, READER_EVENT_WORK + READER_DATA_WORK * event->data.len);
+	r->events += event->raw.len;
 	if (result != SSE_TOO_LONG || event->first)
 		stream_long_end(r, event->raw.data);
 	if (r->concluded)
@@ -161,7 +172,7 @@ static bool stream_event(
 	else if (result == SSE_NO_MEMORY)
 		response_reader_skipped(r->response);
 	else if (event->data.data)
-		flags = response_reader_event(r->response, event->data);
+		flags = response_reader_event(r->response, event->data, stream_place(r, event));
 	work_spend(work, response_reader_spent(r->response));
 	stream_took(r, flags, event->raw.data);
 	return flags & RESPONSE_EVENT_USAGE_ONLY;
@@ -226,6 +237,7 @@ static void form_feed(struct reader *r, struct slice piece, struct work *work)
 	work_spend(work, piece.len);
 	if (form_reader_feed(r->form, piece) < 0)
 		r->failed = true;
+	work_spend(work, form_reader_spent(r->form));
 }
 
 static void form_fail(struct reader *r, const char *problem)
@@ -461,6 +473,10 @@ struct reader *reader_open_request(const struct head *head, const struct reader_
 		r->form = form_reader_new(type->value, options->content_max);
 	else
 		r->request = request_reader_new(options->operation, options->content_max);
+	if (r->form)
+		form_reader_tell(r->form, options->sink);
+	if (r->request)
+		request_reader_tell(r->request, options->sink);
 	if ((r->form || r->request) && reader_open_coding(r, head, options))
 		return r;
 	reader_free(r);
@@ -502,6 +518,8 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 	r->until_close = head->framing == HEAD_UNTIL_CLOSE;
 	r->response = response_reader_new(
 		options->operation, options->content_max, stream || opaque || text);
+	if (r->response)
+		response_reader_tell(r->response, options->sink);
 	if (stream)
 		r->sse = sse_reader_new(READER_EVENT_MAX);
 	if (r->response && (!stream || r->sse) && reader_open_coding(r, head, options)) {

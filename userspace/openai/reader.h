@@ -24,6 +24,7 @@ struct reader_options {
 	unsigned expansion_max;		   /* a coded body may grow by this factor, and by 1 MiB */
 	/* Answers that are streams and not coded: chunks with nothing but usage do not go on. */
 	bool hide_usage;
+	struct text_sink sink; /* hears the texts; hear NULL: nobody does */
 };
 
 /* The reader of the body that follows the head: which one, the head says. NULL without memory. */

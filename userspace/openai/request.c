@@ -31,6 +31,7 @@ enum node {
 	NODE_PART,
 	NODE_TEXT,
 	NODE_IMAGE,
+	NODE_DATA, /* sound, files */
 	NODE_CALLS,
 	NODE_CALL,
 	NODE_FUNCTION,
@@ -79,6 +80,9 @@ static const struct json_rule rules[] = {
 	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
 	{NODE_PART, NODE_TEXT, "text"},
 	{NODE_PART, NODE_IMAGE, "image_url"},
+	{NODE_PART, NODE_DATA, "input_audio"},
+	{NODE_PART, NODE_DATA, "file"},
+	{NODE_PART, NODE_DATA, "file_data"},
 	{NODE_PART, NODE_IMAGE, "source"}, /* these two of Anthropic */
 	{NODE_PART, NODE_CONTENT, "content"},
 	{NODE_MESSAGE, NODE_CALLS, "tool_calls"},
@@ -144,19 +148,19 @@ static bool has_instructions(const struct request_reader *r)
 }
 
 static const struct {
-	enum text text;
+	enum fact_text text;
 	size_t fact; /* offset in struct request_facts */
-} texts[NODE_OTHER] = {
+} fact_texts[NODE_OTHER] = {
 #define TEXT(text, fact) {text, offsetof(struct request_facts, fact)}
-	[NODE_MODEL] = TEXT(TEXT_MODEL, model),
-	[NODE_USER] = TEXT(TEXT_USER, user),
-	[NODE_TIER] = TEXT(TEXT_TIER, service_tier),
-	[NODE_EFFORT] = TEXT(TEXT_EFFORT, effort),
-	[NODE_CACHE_KEY] = TEXT(TEXT_CACHE_KEY, prompt_cache_key),
-	[NODE_SAFETY] = TEXT(TEXT_SAFETY, safety_identifier),
-	[NODE_PREVIOUS] = TEXT(TEXT_PREVIOUS, previous_response_id),
-	[NODE_CONVERSATION] = TEXT(TEXT_CONVERSATION, conversation),
-	[NODE_CONVERSATION_ID] = TEXT(TEXT_CONVERSATION, conversation),
+	[NODE_MODEL] = TEXT(FACT_MODEL, model),
+	[NODE_USER] = TEXT(FACT_USER, user),
+	[NODE_TIER] = TEXT(FACT_TIER, service_tier),
+	[NODE_EFFORT] = TEXT(FACT_EFFORT, effort),
+	[NODE_CACHE_KEY] = TEXT(FACT_CACHE_KEY, prompt_cache_key),
+	[NODE_SAFETY] = TEXT(FACT_SAFETY, safety_identifier),
+	[NODE_PREVIOUS] = TEXT(FACT_PREVIOUS, previous_response_id),
+	[NODE_CONVERSATION] = TEXT(FACT_CONVERSATION, conversation),
+	[NODE_CONVERSATION_ID] = TEXT(FACT_CONVERSATION, conversation),
 #undef TEXT
 };
 
@@ -236,6 +240,56 @@ static void leave_message(struct request_reader *r, const struct json_value *v)
 	r->in_message = false;
 }
 
+/* The kind of all strings that a value is or has in it; TEXT_OTHER: they are of several. */
+static enum text_kind kind_inside(enum node node)
+{
+	switch (node) {
+	case NODE_IMAGE:
+	case NODE_DATA:
+		return TEXT_DATA;
+	case NODE_TOOLS:
+	case NODE_FUNCTIONS:
+		return TEXT_TOOL;
+	default:
+		return TEXT_OTHER;
+	}
+}
+
+/* The kind of a string that is not inside of such a value. */
+static enum text_kind kind_of(enum node node)
+{
+	switch (node) {
+	case NODE_CONTENT:
+	case NODE_TEXT:
+	case NODE_PROMPT:
+	case NODE_INPUT:
+	case NODE_ITEM:
+		return TEXT_INPUT;
+	case NODE_INSTRUCTIONS:
+		return TEXT_INSTRUCTIONS;
+	default:
+		return TEXT_OTHER;
+	}
+}
+
+static void tell(void *context, const struct json_part *part)
+{
+	struct request_reader *r = context;
+	bool inside = r->inside != TEXT_OTHER;
+	const struct text_piece piece = {
+		.kind = inside ? r->inside : kind_of((enum node)part->node),
+		.index = r->facts.nmessages,
+		.words = part->text,
+		.first = part->first,
+		.last = part->last,
+		.placed = true,
+		.start = part->start,
+		.end = part->end,
+	};
+
+	texts_tell(&r->told, &piece);
+}
+
 static void enter(void *context, struct json_scan *scan, const struct json_value *v)
 {
 	struct request_reader *r = context;
@@ -249,6 +303,8 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		enter_words(r, scan, v->type);
 	else if (v->node && v->node == families[r->operation->family].message)
 		enter_message(r, scan);
+	if (r->inside == TEXT_OTHER)
+		r->inside = kind_inside((enum node)v->node);
 	switch ((enum node)v->node) {
 	case NODE_MODEL:
 	case NODE_USER:
@@ -347,10 +403,7 @@ static void count_value(struct request_reader *r, const struct json_value *v)
 	case NODE_INPUT:
 	case NODE_INSTRUCTIONS:
 	case NODE_ITEM:
-		if (v->type == JSON_STRING)
-			r->text_bytes += bytes_of(v);
-		else if (v->type == JSON_NUMBER)
-			r->tokens++;
+		r->tokens += v->type == JSON_NUMBER;
 		r->facts.nmessages += v->node == families[r->operation->family].message;
 		break;
 	case NODE_TOKEN:
@@ -374,11 +427,11 @@ static void count_value(struct request_reader *r, const struct json_value *v)
 /* A short text has ended; null is none. */
 static void leave_text(struct request_reader *r, const struct json_value *v)
 {
-	struct slice *fact = (struct slice *)((char *)&r->facts + texts[v->node].fact);
+	struct slice *fact = (struct slice *)((char *)&r->facts + fact_texts[v->node].fact);
 
 	if (v->type == JSON_STRING)
 		*fact = json_text_copy(
-			r->texts[texts[v->node].text], TEXT_MAX, buf_slice(&r->text));
+			r->fact_memory[fact_texts[v->node].text], TEXT_MAX, buf_slice(&r->text));
 	else if (v->type != JSON_OBJECT)
 		*fact = SLICE_NONE;
 }
@@ -389,6 +442,8 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	struct request_facts *f = &r->facts;
 
 	(void)scan;
+	if (kind_inside((enum node)v->node) != TEXT_OTHER)
+		r->inside = TEXT_OTHER;
 	count_value(r, v);
 	if (v->node && v->node == families[r->operation->family].message)
 		leave_message(r, v);
@@ -475,13 +530,14 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 struct request_reader *request_reader_new(const struct operation *operation, size_t content_max)
 {
 	static const struct json_handler handler = {
-		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, doubt};
+		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, doubt, tell};
 	struct request_reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->operation = operation;
 	r->facts.readable = true;
+	r->inside = TEXT_OTHER;
 	r->keep_text = (struct json_keep){.into = &r->text, .max = TEXT_MAX};
 	member_init(&r->messages, content_max);
 	member_init(&r->tools, content_max);
@@ -493,6 +549,11 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 		return NULL;
 	}
 	return r;
+}
+
+void request_reader_tell(struct request_reader *r, struct text_sink sink)
+{
+	r->told.sink = sink;
 }
 
 void request_reader_free(struct request_reader *r)
@@ -521,7 +582,8 @@ int request_reader_feed(struct request_reader *r, struct slice piece)
 uint64_t request_reader_spent(struct request_reader *r)
 {
 	uint64_t spent = newest_spent(&r->newest) + r->messages.abridge.spent +
-			 r->tools.abridge.spent + r->instructions.abridge.spent;
+			 r->tools.abridge.spent + r->instructions.abridge.spent +
+			 texts_take_spent(&r->told);
 
 	r->messages.abridge.spent = r->tools.abridge.spent = r->instructions.abridge.spent = 0;
 	return spent;
@@ -626,6 +688,8 @@ const struct request_facts *request_reader_facts(const struct request_reader *r)
 
 uint64_t request_estimate_tokens(const struct request_reader *r)
 {
-	return (r->text_bytes + r->tool_bytes + 3) / 4 + r->tokens + 4 * r->facts.nmessages +
+	const uint64_t *bytes = r->told.bytes;
+
+	return (bytes[TEXT_INPUT] + bytes[TEXT_INSTRUCTIONS] + r->tool_bytes + 3) / 4 + r->tokens + 4 * r->facts.nmessages +
 	       85 * r->images;
 }

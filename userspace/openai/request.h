@@ -11,12 +11,15 @@
 #include "base/slice.h"
 #include "openai/operation.h"
 #include "openai/request_facts.h"
+#include "openai/text_sink.h"
 
 struct request_reader;
 
 /* content_max: most bytes kept of messages and, apart from them, of tools; 0 keeps none. NULL
  * without memory. The operation must be one with a family. */
 struct request_reader *request_reader_new(const struct operation *operation, size_t content_max);
+/* Before the first piece: who hears the texts. */
+void request_reader_tell(struct request_reader *reader, struct text_sink sink);
 void request_reader_free(struct request_reader *reader);
 /* A piece of the body (content coding undone). 0, or -EBADMSG once it cannot be read on (not JSON);
  * then it need not be fed any further, and what was read before stays. A body that is not readable

@@ -8,21 +8,22 @@
 #include "openai/newest.h"
 #include "openai/operation.h"
 #include "openai/request_facts.h"
+#include "openai/text_sink.h"
 
 #define TEXT_MAX 256 /* bytes of model, user and the like */
 #define KEYS_MAX 128 /* top-level members whose names are compared */
 
 /* The short texts among the facts. */
-enum text {
-	TEXT_MODEL,
-	TEXT_USER,
-	TEXT_TIER,
-	TEXT_EFFORT,
-	TEXT_CACHE_KEY,
-	TEXT_SAFETY,
-	TEXT_PREVIOUS,
-	TEXT_CONVERSATION,
-	TEXT_COUNT
+enum fact_text {
+	FACT_MODEL,
+	FACT_USER,
+	FACT_TIER,
+	FACT_EFFORT,
+	FACT_CACHE_KEY,
+	FACT_SAFETY,
+	FACT_PREVIOUS,
+	FACT_CONVERSATION,
+	FACT_COUNT
 };
 
 /* Where a value stands in the body. */
@@ -41,7 +42,7 @@ struct request_reader {
 	const struct operation *operation;
 	struct json_scan *scan;
 	struct request_facts facts;
-	char texts[TEXT_COUNT][TEXT_MAX];
+	char fact_memory[FACT_COUNT][TEXT_MAX];
 	struct number_text max_tokens, temperature, top_p, n;
 	bool new_limit; /* max_tokens is of "max_completion_tokens" */
 
@@ -57,7 +58,9 @@ struct request_reader {
 	uint64_t keys[KEYS_MAX];
 	size_t nkeys;
 	struct place options, include_usage, root, model;
-	uint64_t text_bytes, tool_bytes, images, tokens; /* for the estimate */
+	struct texts told;
+	enum text_kind inside; /* TEXT_OTHER: not of a value whose strings are all of one kind */
+	uint64_t tool_bytes, images, tokens; /* for the estimate */
 };
 
 #endif

@@ -8,6 +8,7 @@
 #include "openai/json_text.h"
 #include "openai/response_body.h"
 #include "openai/response_event.h"
+#include "openai/response_tell.h"
 
 /* Memory of the parser for one event, on the stack: enough for the usual ones. */
 #define POOL_SIZE 24576
@@ -30,6 +31,11 @@ struct response_reader *response_reader_new(
 		return NULL;
 	}
 	return r;
+}
+
+void response_reader_tell(struct response_reader *r, struct text_sink sink)
+{
+	r->told.sink = sink;
 }
 
 void response_reader_free(struct response_reader *r)
@@ -82,7 +88,7 @@ static yyjson_doc *parse(struct slice data, const yyjson_alc *alc, yyjson_read_e
 		small ? alc : NULL, error);
 }
 
-static unsigned read_json(struct response_reader *r, struct slice data)
+static unsigned read_json(struct response_reader *r, struct slice data, uint64_t at)
 {
 	_Alignas(16) char pool[POOL_SIZE];
 	struct buf repaired = BUF_EMPTY;
@@ -97,8 +103,11 @@ static unsigned read_json(struct response_reader *r, struct slice data)
 	if (!doc && error.code == YYJSON_READ_ERROR_INVALID_STRING &&
 		json_text_repair(&repaired, data) == 0) {
 		yyjson_alc_pool_init(&alc, pool, sizeof(pool));
-		doc = parse(buf_slice(&repaired), &alc, &error);
+		data = buf_slice(&repaired);
+		at = RESPONSE_UNPLACED;
+		doc = parse(data, &alc, &error);
 	}
+	response_tell(r, doc, data, at);
 	if (!doc)
 		response_unreadable(r, "invalid JSON");
 	else if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
@@ -110,18 +119,28 @@ static unsigned read_json(struct response_reader *r, struct slice data)
 	return flags;
 }
 
-unsigned response_reader_event(struct response_reader *r, struct slice data)
+/* What a stream's output counts is not known as it is told: words are said again there. */
+static void count_output(struct response_reader *r)
 {
+	r->told.bytes[TEXT_OUTPUT] += r->output.bytes;
+	r->output.bytes = 0;
+	r->facts.output_bytes = r->told.bytes[TEXT_OUTPUT];
+}
+
+unsigned response_reader_event(struct response_reader *r, struct slice data, uint64_t at)
+{
+	struct slice trimmed = slice_trim(data);
 	unsigned flags;
 
 	r->facts.nevents++;
-	data = slice_trim(data);
-	if (slice_equal(data, SLICE("[DONE]"))) {
+	if (slice_equal(trimmed, SLICE("[DONE]"))) {
 		r->facts.complete = true;
 		return RESPONSE_EVENT_DONE;
 	}
-	flags = read_json(r, data);
-	r->facts.output_bytes = r->output.bytes;
+	if (at != RESPONSE_UNPLACED)
+		at += (uint64_t)(trimmed.data - data.data);
+	flags = read_json(r, trimmed, at);
+	count_output(r);
 	return flags;
 }
 
@@ -147,11 +166,23 @@ static size_t unfinished(struct slice text)
 
 static void take_text(struct response_reader *r, struct slice text)
 {
+	const uint64_t start = r->told.bytes[TEXT_OUTPUT];
+	const struct text_piece piece = {
+		.kind = TEXT_OUTPUT,
+		.text = 1,
+		.words = text,
+		.placed = true,
+		.start = start,
+		.end = start + text.len,
+	};
 	struct output_choice *choice = text.len ? output_choice(&r->output, 0) : NULL;
 
 	if (choice)
 		output_text(&r->output, choice, OUTPUT_CONTENT, text);
-	r->facts.output_bytes = r->output.bytes;
+	if (text.len)
+		texts_tell(&r->told, &piece);
+	r->output.bytes = 0;
+	count_output(r);
 }
 
 void response_reader_text(struct response_reader *r, struct slice piece)
@@ -188,7 +219,7 @@ int response_reader_body(struct response_reader *r, struct slice piece)
 
 uint64_t response_reader_spent(struct response_reader *r)
 {
-	uint64_t spent = r->output.spent + r->abridge.spent;
+	uint64_t spent = r->output.spent + r->abridge.spent + texts_take_spent(&r->told);
 
 	r->output.spent = r->abridge.spent = 0;
 	return spent;

@@ -10,6 +10,7 @@
 #include "base/slice.h"
 #include "openai/operation.h"
 #include "openai/response_facts.h"
+#include "openai/text_sink.h"
 
 struct response_reader;
 
@@ -18,14 +19,18 @@ struct response_reader;
  * The operation must be one with a family. */
 struct response_reader *response_reader_new(
 	const struct operation *operation, size_t content_max, bool streamed);
+/* Before the first piece: who hears the texts. */
+void response_reader_tell(struct response_reader *reader, struct text_sink sink);
 void response_reader_free(struct response_reader *reader);
 /* Not streamed: a piece of the body (content coding undone). 0, or -EBADMSG once it is not
  * readable; then it need not be fed any further, and what was read before stays. */
 int response_reader_body(struct response_reader *reader, struct slice piece);
 /* What was done beside looking at the bytes that came, as of base/work.h, since the last call. */
 uint64_t response_reader_spent(struct response_reader *reader);
-/* Streamed: the data of one event. Returns a set of enum response_event_flags. */
-unsigned response_reader_event(struct response_reader *reader, struct slice data);
+/* Streamed: the data of one event, and the offset in the body where it stands, or RESPONSE_UNPLACED
+ * where it does not stand as one there. Returns a set of enum response_event_flags. */
+#define RESPONSE_UNPLACED UINT64_MAX
+unsigned response_reader_event(struct response_reader *reader, struct slice data, uint64_t at);
 /* An answer that is plain text (read as streamed): a piece of it. */
 void response_reader_text(struct response_reader *reader, struct slice piece);
 /* An event that was too long to be read went by: counted, and not readable. */

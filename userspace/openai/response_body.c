@@ -43,6 +43,7 @@ enum node {
 	NODE_ITEMS,
 	NODE_PARTS,
 	NODE_PART,
+	NODE_DATA, /* images, sound */
 	NODE_EVENT_TYPE, /* these are of events only */
 	NODE_RESPONSE,
 	NODE_DELTA,
@@ -80,6 +81,7 @@ static const struct json_rule chat_rules[] = {
 	{NODE_MESSAGE, NODE_OUTPUT, "reasoning_content"},
 	{NODE_MESSAGE, NODE_AUDIO, "audio"},
 	{NODE_AUDIO, NODE_OUTPUT, "transcript"},
+	{NODE_AUDIO, NODE_DATA, "data"},
 	{NODE_MESSAGE, NODE_FUNCTION, "function_call"},
 	{NODE_MESSAGE, NODE_CALLS, "tool_calls"},
 	{NODE_CALLS, NODE_CALL, JSON_ELEMENT},
@@ -98,6 +100,7 @@ static const struct json_rule responses_rules[] = {
 	{NODE_ITEMS, NODE_MESSAGE, JSON_ELEMENT},
 	{NODE_MESSAGE, NODE_OUTPUT, "arguments"},
 	{NODE_MESSAGE, NODE_OUTPUT, "input"},
+	{NODE_MESSAGE, NODE_DATA, "result"}, /* of a call that makes an image */
 	{NODE_MESSAGE, NODE_PARTS, "content"},
 	{NODE_MESSAGE, NODE_PARTS, "summary"},
 	{NODE_PARTS, NODE_PART, JSON_ELEMENT},
@@ -112,6 +115,7 @@ static const struct json_rule media_rules[] = {
 	{NODE_ROOT, NODE_CHOICES, "data"},
 	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
 	{NODE_CHOICE, NODE_TEXT, "revised_prompt"},
+	{NODE_CHOICE, NODE_DATA, "b64_json"},
 	{NODE_ROOT, NODE_TEXT, "text"},
 };
 
@@ -152,6 +156,27 @@ static const struct json_rule event_rules[] = {
 	{NODE_DELTA, NODE_OUTPUT, "refusal"},
 	{NODE_DELTA, NODE_OUTPUT, "reasoning_content"},
 };
+
+static void tell(void *context, const struct json_part *part)
+{
+	struct response_reader *r = context;
+	enum node node = (enum node)part->node;
+	const struct text_piece piece = {
+		.kind = node == NODE_OUTPUT || node == NODE_TEXT ? TEXT_OUTPUT
+			: node == NODE_DATA			 ? TEXT_DATA
+								 : TEXT_OTHER,
+		.index = r->choice,
+		.words = part->text,
+		.first = part->first,
+		.last = part->last,
+		.placed = !r->streamed,
+		.start = part->start,
+		.end = part->end,
+	};
+
+	texts_tell(&r->told, &piece);
+	r->facts.output_bytes = r->told.bytes[TEXT_OUTPUT];
+}
 
 /* Something of the messages does not fit: from now on, they are abridged. */
 static void overflow(void *context, struct slice bytes)
@@ -348,14 +373,15 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		break;
 	case NODE_TEXT:
 		leave_text(r);
-		/* fall through */
+		break;
 	case NODE_OUTPUT:
-		if (v->type == JSON_STRING)
-			f->output_bytes += v->end - v->start - 2;
-		else if (v->type == JSON_OBJECT && r->operation->family == FAMILY_MESSAGES && !r->streamed)
-			f->output_bytes += v->end - v->start;
+		/* What its strings are told as is no count of it. */
+		if (v->type == JSON_OBJECT && r->operation->family == FAMILY_MESSAGES && !r->streamed)
+			r->told.bytes[TEXT_OUTPUT] += v->end - v->start;
+		f->output_bytes = r->told.bytes[TEXT_OUTPUT];
 		break;
 	case NODE_MESSAGE:
+		r->choice += r->operation->family == FAMILY_RESPONSES;
 		f->output_truncated = f->output_truncated || r->keep_messages.cut;
 		break;
 	default:
@@ -364,7 +390,7 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	}
 }
 
-#define HANDLER(rules) {rules, sizeof(rules) / sizeof((rules)[0]), enter, leave, NULL}
+#define HANDLER(rules) {rules, sizeof(rules) / sizeof((rules)[0]), enter, leave, NULL, tell}
 
 int response_body_init(struct response_reader *r)
 {

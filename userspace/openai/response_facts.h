@@ -33,7 +33,7 @@ struct response_facts {
 	bool complete;	       /* the stream's end mark came, resp. the JSON ended */
 	bool whole;	       /* a stream without an end mark has said something whole */
 	uint64_t nevents;      /* fed, [DONE] included */
-	uint64_t output_bytes; /* of text, refusals and arguments of calls, all choices */
+	uint64_t output_bytes; /* decoded, of text, refusals and arguments of calls, all choices */
 };
 
 /* What an event was. */

@@ -8,6 +8,7 @@
 #include "openai/operation.h"
 #include "openai/output.h"
 #include "openai/response_facts.h"
+#include "openai/text_sink.h"
 
 /* A short text whose memory is a fixed part of the reader; see json_text_copy. */
 #define RESPONSE_TEXT	 128
@@ -29,6 +30,8 @@ struct response_reader {
 	struct buf messages, finish_reasons;
 	struct abridge abridge; /* of the messages, once they are too long */
 	uint64_t items;		/* messages that were kept whole */
+
+	struct texts told;
 
 	/* Of what is not streamed, and of an event that is too long to be parsed at once. */
 	struct json_scan *scan;

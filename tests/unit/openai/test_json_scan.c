@@ -54,7 +54,7 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		v->empty ? "empty" : "", (int)v->end);
 }
 
-static const struct json_handler handler = {rules, 6, enter, leave, NULL};
+static const struct json_handler handler = {rules, 6, enter, leave, NULL, NULL};
 
 static void told_init(struct told *t, uint8_t raw_node, size_t max)
 {

@@ -104,7 +104,7 @@ static void the_cache_is_part_of_the_input(void **state)
 
 static unsigned event(struct response_reader *r, const char *data)
 {
-	return response_reader_event(r, slice_of_string(data));
+	return response_reader_event(r, slice_of_string(data), RESPONSE_UNPLACED);
 }
 
 static void begin(struct response_reader *r)

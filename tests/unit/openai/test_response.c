@@ -35,7 +35,7 @@ static unsigned event(struct response_reader *r, const char *data)
 
 	assert_non_null(copy);
 	memcpy(copy, data, len);
-	flags = response_reader_event(r, slice_of(copy, len));
+	flags = response_reader_event(r, slice_of(copy, len), RESPONSE_UNPLACED);
 	free(copy);
 	return flags;
 }
@@ -462,7 +462,7 @@ static void events_around_the_size_of_the_pool_are_read(void **state)
 		for (i = 0; i < size; i++)
 			buf_append_slice(&data, SLICE(",1"));
 		buf_append_slice(&data, SLICE("]}"));
-		assert_int_equal(response_reader_event(r, buf_slice(&data)), 0);
+		assert_int_equal(response_reader_event(r, buf_slice(&data), RESPONSE_UNPLACED), 0);
 		buf_clear(&data);
 		total++;
 	}
@@ -654,7 +654,8 @@ static void memory_does_not_grow_with_the_stream(void **state)
 	(void)state;
 	for (i = 0; i < 100000; i++) {
 		response_reader_event(r, SLICE(HEAD "\"choices\":[{\"index\":0,\"delta\":{"
-						    "\"content\":\" token\"}}],\"usage\":null}"));
+						    "\"content\":\" token\"}}],\"usage\":null}"),
+			RESPONSE_UNPLACED);
 		if (i == 2000)
 			before = mallinfo2().uordblks;
 	}
