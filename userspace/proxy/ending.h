@@ -50,6 +50,9 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"A limit of your network is used up.")                                           \
 	X(LIMIT_SMALL, "call_exceeds_limit", CLIENT, 429, true, true, NONE,                      \
 		"This call may need more than a limit of your network allows.")                  \
+	X(UNTRANSLATABLE, "operation_unavailable", CLIENT, 404, true, true, NONE,                \
+		"No backend of this host takes this call: they speak another form of the API, "  \
+		"in which it cannot be said exactly.")                                           \
 	/* the origin's doing */                                                                 \
 	X(ORIGIN_UNAVAILABLE, "origin_unreachable", ORIGIN, 502, false, false, NONE,             \
 		"The origin cannot be reached.")                                                 \

@@ -168,6 +168,7 @@ static void exchange_free(struct garbage *garbage)
 	exchange_limits_free(ex);
 	exchange_policy_free(ex);
 	secret_masking_free(&ex->masked);
+	buf_free(&ex->moved_model);
 	buf_wipe(&ex->text);
 	fields_wipe(&ex->trailers);
 	free(ex);
