@@ -74,7 +74,11 @@ static int exchange_send_body(struct exchange *ex)
 {
 	struct attempt *attempt = &ex->attempt;
 	uint64_t to = ex->session ? session_cleared(ex->session) : exchange_settle_edit(ex);
-	int error = attempt_send(
+	int error;
+
+	if (exchange_request_is_whole(ex))
+		exchange_limits_send(ex);
+	error = attempt_send(
 		attempt, &ex->replay, to, exchange_request_is_whole(ex), &ex->trailers);
 
 	if (!error && (!replay_is_whole(&ex->replay) || !exchange_keeps_body(ex)))
@@ -134,6 +138,14 @@ static int exchange_hold(struct exchange *ex, struct slice span)
 	return 0;
 }
 
+/* True: the exchange is over. Before the last of a body goes on: what is not whole the origin does not
+ * act on. */
+static bool exchange_refuses_what_was_read(struct exchange *ex, size_t more)
+{
+	return exchange_refuses_body(ex) || exchange_policy_body(ex, more) ||
+	       (exchange_request_is_whole(ex) && exchange_limits_take(ex, more));
+}
+
 /* What was read goes on, or is held. */
 static int exchange_body_read(void *user, struct slice span, bool last)
 {
@@ -144,8 +156,7 @@ static int exchange_body_read(void *user, struct slice span, bool last)
 		return -ECANCELED;
 	if (last && ex->request.reader)
 		reader_end(ex->request.reader);
-	/* Before the last of it goes on: what is not whole the origin does not act on. */
-	if (!ex->session && (exchange_refuses_body(ex) || exchange_policy_body(ex, span.len)))
+	if (!ex->session && exchange_refuses_what_was_read(ex, span.len))
 		return -ECANCELED;
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
@@ -187,7 +198,7 @@ static int exchange_inside_read(void *user, struct slice span, bool last)
 
 	if (last && ex->request.reader)
 		reader_end(ex->request.reader);
-	return exchange_refuses_body(ex) || exchange_policy_body(ex, span.len) ? -ECANCELED : 0;
+	return exchange_refuses_what_was_read(ex, span.len) ? -ECANCELED : 0;
 }
 
 bool exchange_read_inside(
@@ -223,9 +234,12 @@ bool exchange_read_inside(
 			;
 		reader_end(ex->request.reader);
 		ex->request.state = INTAKE_WHOLE;
+		/* The service has begun by itself: what it may cost is asked now. */
+		exchange_limits_take(ex, 0);
 	}
 	if (exchange_is_over(ex))
 		return false;
+	exchange_limits_send(ex);
 	if (error == -ENOMEM) {
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return false;
@@ -412,6 +426,8 @@ static void exchange_connected(
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	error = exchange_map_body(ex);
 	exchange_choose_edit(ex);
+	if (ex->head->framing == HEAD_NO_BODY)
+		exchange_limits_send(ex);
 	if (!error)
 		error = exchange_send_head(ex);
 	if (!error && ex->head->framing != HEAD_NO_BODY)
