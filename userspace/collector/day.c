@@ -478,8 +478,11 @@ static int day_insert_event(struct day *day, struct day_adding *adding, struct w
 	} else if (step != SQLITE_DONE) {
 		error = day_error(day, why);
 	}
-	if (!error && adding->added != DAY_DUPLICATE)
-		day_chain_next(adding->chain, adding->id, &adding->link);
+	if (error || adding->added == DAY_DUPLICATE)
+		return error;
+	if (!day->first_id)
+		day->first_id = adding->id;
+	day_chain_next(adding->chain, adding->id, &adding->link);
 	return error;
 }
 

@@ -88,6 +88,7 @@ struct day {
 	struct day_name names[DAY_NAMES];
 	struct day_known known[DAY_KNOWN];
 	struct day_chain chains[DAY_CHAINS];
+	int64_t first_id;  /* of the transaction; 0: nothing was added yet */
 	bool chains_moved; /* one that the transaction changed made room for another */
 	struct day_hour hourly[DAY_TABLES][DAY_SUMS];
 	struct day_sum daily[DAY_SUMS]; /* calls 0: free */
