@@ -101,6 +101,10 @@ const char *query_facts_differ(
 	"count(*), count(total_tokens), coalesce(sum(input_tokens), 0),"                           \
 	" coalesce(sum(output_tokens), 0), coalesce(sum(total_tokens), 0)"
 #define FACTS_HOUR "SELECT time_ns / 3600000000000, "
+#define FACTS_SOURCE                                                                               \
+	"coalesce(source, x''), coalesce(model, 0), coalesce(outcome = (SELECT id FROM day.name"   \
+	" WHERE text = 'success') AND operation IN (SELECT id FROM day.name WHERE text IN"         \
+	" ('chat', 'text_completion')), 0), "
 
 static const struct {
 	const char *table, *rows;
@@ -114,10 +118,8 @@ static const struct {
 	{"hourly_subject", FACTS_HOUR "coalesce(subject, 0), coalesce(model, 0),"
 				      " coalesce(deployment, 0), coalesce(tier, 0), " FACTS_COUNTS
 				      FACTS_CALLS "1, 2, 3, 4, 5"},
-	{"daily",
-		"SELECT coalesce(source, x''), coalesce(model, 0), coalesce(outcome = (SELECT id FROM"
-		" day.name WHERE text = 'success') AND operation IN (SELECT id FROM day.name WHERE"
-		" text IN ('chat', 'text_completion')), 0), " FACTS_COUNTS FACTS_CALLS "1, 2, 3"},
+	{"daily", "SELECT " FACTS_SOURCE FACTS_COUNTS FACTS_CALLS "1, 2, 3"},
+	{"hourly_source", FACTS_HOUR FACTS_SOURCE FACTS_COUNTS FACTS_CALLS "1, 2, 3, 4"},
 };
 
 /* 1: they agree, or there are none in this file; 0: they do not. */

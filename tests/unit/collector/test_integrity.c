@@ -251,7 +251,7 @@ static void what_is_missing_is_told(void **state)
 	assert_int_equal(found.conflicts, 1);
 	assert_int_equal(found.removed, 2);
 	/* The sums know them still. */
-	assert_int_equal(found.damaged, 5);
+	assert_int_equal(found.damaged, 6);
 	assert_non_null(strstr(seen.text, "event 12 (yet another) does not follow event 4"));
 	assert_int_equal(found.broken, 2);
 	assert_non_null(strstr(seen.text, "twice gate 1: 4-4\nmissing gate 1: 7-8\n"));
