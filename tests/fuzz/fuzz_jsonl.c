@@ -64,8 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	demand(a->is_one == b->is_one && a->lines == b->lines && a->bad == b->bad);
 	demand(a->problem == b->problem && (a->problem != NULL) == (a->bad > 0));
 	demand(slice_equal(a->model, b->model) && a->models_differ == b->models_differ);
-	demand(slice_equal(a->custom_id, b->custom_id));
-	demand(a->has_usage == b->has_usage && a->failed == b->failed);
+	demand(a->has_usage == b->has_usage);
 	demand(a->input_tokens == b->input_tokens && a->output_tokens == b->output_tokens &&
 		a->total_tokens == b->total_tokens && a->total_tokens <= INT64_MAX);
 	for (int i = 0; i < USAGE_PARTS; i++)

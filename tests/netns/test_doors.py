@@ -248,7 +248,7 @@ def test_a_batch_that_tells_its_usage(call):
     _, event = call(f"GET {V1}/batches/batch_2", {**batch, "usage": USAGE})
     assert tokens(event) == ("provider", 11, 7) and event["gen_ai.usage.owner"]
     answer = {"response": {"status_code": 200, "body": {"usage": USAGE}}}
-    _, event = call(f"GET {V1}/files/file-2/content", ("application/jsonl", lines(answer).encode()))
+    _, event = call(f"GET {V1}/files/file-2/content", ("application/json", lines(answer, answer).encode()))
     assert tokens(event) == ("counted", None, None)
 
 

@@ -18,12 +18,10 @@ struct jsonl_facts {
 	const char *problem; /* of the first that is bad, one of a fixed set; else NULL */
 	struct slice model; /* of body.model, or response.body.model; the first one's */
 	bool models_differ;
-	struct slice custom_id; /* of the last line */
 	bool has_usage;	  /* of response.body.usage: sums over all lines */
 	bool has_input, has_output, has_total;
 	uint64_t input_tokens, output_tokens, total_tokens;
 	struct usage_count parts[USAGE_PARTS];
-	uint64_t failed;  /* lines with an error, or another status than 2xx */
 	/* After jsonl_end: an array of the lines, cut as messages are (newest.h); empty: none is kept. */
 	struct slice content;
 	bool truncated;

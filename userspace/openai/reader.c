@@ -520,7 +520,8 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 	bool opaque = media == MEDIA_OTHER && (options->operation->family == FAMILY_SPEECH ||
 						      options->operation->id == OPERATION_VIDEOS);
 	bool text = media == MEDIA_OTHER && options->operation->family == FAMILY_TRANSCRIPTION;
-	bool lines = media == MEDIA_OTHER && options->operation->family == FAMILY_FILES;
+	bool lines = options->operation->family == FAMILY_FILES &&
+		     (options->file || media == MEDIA_OTHER);
 	struct reader *r = calloc(1, sizeof(*r));
 
 	if (!r)

@@ -68,7 +68,6 @@ static void models_that_differ_are_told(void **state)
 	(void)state;
 	assert_text(jsonl_facts(j)->model, "m");
 	assert_true(jsonl_facts(j)->models_differ);
-	assert_text(jsonl_facts(j)->custom_id, "c");
 	assert_false(jsonl_facts(j)->content.len);
 	jsonl_free(j);
 }
@@ -92,7 +91,6 @@ static void the_usage_of_all_answers_is_added_up(void **state)
 
 		assert_int_equal(f->lines, 4);
 		assert_int_equal(f->bad, 0);
-		assert_int_equal(f->failed, 2);
 		assert_true(f->has_usage && f->has_input && f->has_output && f->has_total);
 		assert_int_equal(f->input_tokens, 105);
 		assert_int_equal(f->output_tokens, 8);
@@ -133,7 +131,7 @@ static void a_bad_line_is_told_and_the_next_is_read(void **state)
 			if (!strstr(jsonl_facts(j)->problem, cases[i].problem) && !strstr(cases[i].problem, "trailing") &&
 				!strstr(cases[i].problem, "unfinished"))
 				fail_msg("%s: %s", cases[i].line, jsonl_facts(j)->problem);
-			assert_text(jsonl_facts(j)->custom_id, "b");
+			assert_non_null(memmem(jsonl_facts(j)->content.data, jsonl_facts(j)->content.len, "\"b\"", 3));
 			jsonl_free(j);
 		}
 }
