@@ -2,6 +2,8 @@
 """Every door of the API: what stands behind each is read, and what it costs counts once. The origin says
 what each test scripts for a path; the appliance is one for all."""
 
+import base64
+import hashlib
 import json
 
 import pytest
@@ -386,6 +388,27 @@ def test_a_stored_chat_is_not_counted_again(call):
     _, event = call(f"GET {V1}/chat/completions/chatcmpl-s", answer)
     assert event["gen_ai.operation.name"] == "stored_chat"
     assert tokens(event) == ("counted", None, None)
+
+
+def test_what_is_no_text_is_told_by_kind_size_and_hash(call):
+    picture, sound = bytes(range(256)) * 5000, b"RIFF" + bytes(1000)
+    content = [{"type": "text", "text": "What is it?"},
+               {"type": "image_url", "image_url": {
+                   "url": "data:image/png;base64," + base64.b64encode(picture).decode()}},
+               {"type": "image_url", "image_url": {"url": "https://example.org/picture.png"}},
+               {"type": "input_audio", "input_audio": {
+                   "data": base64.b64encode(sound).decode(), "format": "wav"}}]
+    _, event = call(f"POST {azure_path()}", {"id": "c", "model": "m", "choices": [], "usage": {
+        "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}},
+        body={"messages": [{"role": "user", "content": content}]})
+    assert json.loads(event["gen_ai.input.parts"]) == [
+        {"kind": "image", "mime_type": "image/png", "bytes": len(picture),
+         "sha256": hashlib.sha256(picture).hexdigest()},
+        {"kind": "audio", "bytes": len(sound), "sha256": hashlib.sha256(sound).hexdigest()}]
+    body, headers = upload("%PDF-1.7 of a kind", "assistants", "a.pdf")
+    _, event = call(f"POST {V1}/files", {"id": "file-pdf", "object": "file"}, body=body, headers=headers)
+    assert json.loads(event["gen_ai.input.parts"]) == [
+        {"kind": "file", "bytes": 18, "sha256": hashlib.sha256(b"%PDF-1.7 of a kind").hexdigest()}]
 
 
 def test_what_the_filter_found_and_the_model_refused_is_told(call):

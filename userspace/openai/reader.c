@@ -485,10 +485,14 @@ struct reader *reader_open_request(const struct head *head, const struct reader_
 			options->operation, type->value, options->content_max);
 	else
 		r->request = request_reader_new(options->operation, options->content_max);
-	if (r->form)
+	if (r->form) {
 		form_reader_tell(r->form, options->sink);
-	if (r->request)
+		form_reader_digest(r->form, options->digest);
+	}
+	if (r->request) {
 		request_reader_tell(r->request, options->sink);
+		request_reader_digest(r->request, options->digest);
+	}
 	if ((r->form || r->request) && reader_open_coding(r, head, options))
 		return r;
 	reader_free(r);

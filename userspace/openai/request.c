@@ -37,7 +37,8 @@ enum node {
 	NODE_PART,
 	NODE_TEXT,
 	NODE_IMAGE,
-	NODE_DATA, /* sound, files */
+	NODE_SOUND,
+	NODE_DATA, /* files */
 	NODE_CALLS,
 	NODE_CALL,
 	NODE_FUNCTION,
@@ -113,7 +114,7 @@ static const struct json_rule items_rules[] = {
 	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
 	{NODE_PART, NODE_TEXT, "text"},
 	{NODE_PART, NODE_IMAGE, "image_url"},
-	{NODE_PART, NODE_DATA, "input_audio"},
+	{NODE_PART, NODE_SOUND, "input_audio"},
 	{NODE_PART, NODE_DATA, "file_data"},
 	{NODE_ROOT, NODE_SESSION, "session"},
 	{NODE_SESSION, NODE_MODEL, "model"},
@@ -149,7 +150,7 @@ static const struct json_rule rules[] = {
 	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
 	{NODE_PART, NODE_TEXT, "text"},
 	{NODE_PART, NODE_IMAGE, "image_url"},
-	{NODE_PART, NODE_DATA, "input_audio"},
+	{NODE_PART, NODE_SOUND, "input_audio"},
 	{NODE_PART, NODE_DATA, "file"},
 	{NODE_PART, NODE_DATA, "file_data"},
 	{NODE_PART, NODE_IMAGE, "source"}, /* these two of Anthropic */
@@ -326,6 +327,7 @@ static enum text_kind kind_inside(enum node node)
 {
 	switch (node) {
 	case NODE_IMAGE:
+	case NODE_SOUND:
 	case NODE_DATA:
 		return TEXT_DATA;
 	case NODE_TOOLS:
@@ -370,6 +372,11 @@ static void tell(void *context, const struct json_part *part)
 	};
 
 	texts_tell(&r->told, &piece);
+	if (piece.kind != TEXT_DATA)
+		return;
+	/* Decoding and hashing are dearer than a look. */
+	r->told.spent += 4 * part->text.len;
+	parts_string(&r->parts, r->part_kind, part->text, part->first, part->last);
 }
 
 static void enter(void *context, struct json_scan *scan, const struct json_value *v)
@@ -385,8 +392,15 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		enter_words(r, scan, v->type);
 	else if (v->node && v->node == families[r->operation->family].message)
 		enter_message(r, scan);
-	if (r->inside == TEXT_OTHER)
+	if (r->inside == TEXT_OTHER) {
 		r->inside = kind_inside((enum node)v->node);
+		if (r->inside == TEXT_DATA) {
+			r->part_kind = v->node == NODE_IMAGE   ? "image"
+				       : v->node == NODE_SOUND ? "audio"
+							       : "file";
+			parts_next(&r->parts);
+		}
+	}
 	switch ((enum node)v->node) {
 	case NODE_MODEL:
 	case NODE_USER:
@@ -663,7 +677,13 @@ void request_reader_free(struct request_reader *r)
 	member_free(&r->tools);
 	member_free(&r->instructions);
 	newest_free(&r->newest);
+	parts_free(&r->parts);
 	free(r);
+}
+
+void request_reader_digest(struct request_reader *r, const struct parts_digest *digest)
+{
+	r->parts.digest = digest;
 }
 
 int request_reader_feed(struct request_reader *r, struct slice piece)
@@ -767,6 +787,7 @@ int request_reader_end(struct request_reader *r)
 	if (r->ended)
 		return f->readable ? 0 : -EBADMSG;
 	r->ended = true;
+	f->parts = parts_end(&r->parts);
 	if (r->in_list)
 		end_list(r);
 	else

@@ -7,6 +7,7 @@
 #include "openai/member.h"
 #include "openai/newest.h"
 #include "openai/operation.h"
+#include "openai/parts.h"
 #include "openai/request_facts.h"
 #include "openai/text_sink.h"
 
@@ -55,6 +56,8 @@ struct request_reader {
 	struct json_keep keep_message;
 	bool in_list, in_message, of_user;
 	bool typed_tool; /* the tool that is being read has a "type" */
+	struct parts parts;
+	const char *part_kind; /* of the value that is being read, while inside is TEXT_DATA */
 	bool ended;
 
 	uint64_t keys[KEYS_MAX];
