@@ -13,7 +13,16 @@
 #define FILES_MAX 64  /* files that are told */
 
 /* The fields that are read. */
-enum field { FIELD_MODEL, FIELD_USER, FIELD_STREAM, FIELD_PROMPT, FIELD_PURPOSE, FIELD_SIZE, FIELD_SECONDS, FIELD_COUNT };
+enum field {
+	FIELD_MODEL,
+	FIELD_USER,
+	FIELD_STREAM,
+	FIELD_PROMPT,
+	FIELD_PURPOSE,
+	FIELD_SIZE,
+	FIELD_SECONDS,
+	FIELD_COUNT
+};
 
 static const struct slice names[FIELD_COUNT] = {
 	[FIELD_MODEL] = {"model", 5},

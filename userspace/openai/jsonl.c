@@ -33,26 +33,16 @@ enum node {
 #define DETAILS_RULE(where, name)    {NODE_USAGE, NODE_##where, name},
 #define PART_RULE(where, name, part) {NODE_##where, NODE_PARTS_OF_USAGE + USAGE_##part, name},
 
-static const struct json_rule rules[] = {
-	{NODE_ROOT, NODE_BODY, "body"},
-	{NODE_BODY, NODE_MODEL, "model"},
-	{NODE_BODY, NODE_TOOLS, "tools"},
-	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
-	{NODE_TOOL, NODE_SECRET, "authorization"},
-	{NODE_TOOL, NODE_SECRET, "headers"},
-	{NODE_BODY, NODE_SERVERS, "mcp_servers"},
-	{NODE_SERVERS, NODE_TOOL, JSON_ELEMENT},
-	{NODE_TOOL, NODE_SECRET, "authorization_token"},
-	{NODE_ROOT, NODE_RESPONSE, "response"},
-	{NODE_RESPONSE, NODE_BODY, "body"},
-	{NODE_BODY, NODE_USAGE, "usage"},
-	{NODE_USAGE, NODE_INPUT, "prompt_tokens"},
-	{NODE_USAGE, NODE_INPUT, "input_tokens"},
-	{NODE_USAGE, NODE_OUTPUT, "completion_tokens"},
-	{NODE_USAGE, NODE_OUTPUT, "output_tokens"},
-	{NODE_USAGE, NODE_TOTAL, "total_tokens"},
-	USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE)
-};
+static const struct json_rule rules[] = {{NODE_ROOT, NODE_BODY, "body"},
+	{NODE_BODY, NODE_MODEL, "model"}, {NODE_BODY, NODE_TOOLS, "tools"},
+	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT}, {NODE_TOOL, NODE_SECRET, "authorization"},
+	{NODE_TOOL, NODE_SECRET, "headers"}, {NODE_BODY, NODE_SERVERS, "mcp_servers"},
+	{NODE_SERVERS, NODE_TOOL, JSON_ELEMENT}, {NODE_TOOL, NODE_SECRET, "authorization_token"},
+	{NODE_ROOT, NODE_RESPONSE, "response"}, {NODE_RESPONSE, NODE_BODY, "body"},
+	{NODE_BODY, NODE_USAGE, "usage"}, {NODE_USAGE, NODE_INPUT, "prompt_tokens"},
+	{NODE_USAGE, NODE_INPUT, "input_tokens"}, {NODE_USAGE, NODE_OUTPUT, "completion_tokens"},
+	{NODE_USAGE, NODE_OUTPUT, "output_tokens"}, {NODE_USAGE, NODE_TOTAL, "total_tokens"},
+	USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE)};
 
 /* Of one line. */
 struct line {
@@ -65,7 +55,7 @@ struct line {
 
 struct jsonl {
 	struct jsonl_facts facts;
-	bool sniffed; /* its first byte came */
+	bool sniffed;  /* its first byte came */
 	unsigned mark; /* bytes of the byte order mark that came */
 	struct json_scan *scan;
 	struct line line;

@@ -171,7 +171,8 @@ static void read_begin(struct parts *p, struct slice *words)
 		p->begin[p->begun++] = c;
 		*words = slice_after(*words, 1);
 		had = slice_of(p->begin, p->begun);
-		if (!slice_equal_nocase(slice_first(had, scheme.len), slice_first(scheme, had.len))) {
+		if (!slice_equal_nocase(
+			    slice_first(had, scheme.len), slice_first(scheme, had.len))) {
 			begin_base64(p);
 			if (!decode(p, had))
 				drop(p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a request has besides words: images, sound, files. Each is told by its kind, its type, its size and
- * its hash, whatever becomes of it in the record. Those in JSON are base64 (RFC 4648 section 4), as they
- * are or as a data URL (RFC 2397). Memory does not grow with them. */
+/* What a request has besides words: images, sound, files. Each is told by its kind, its type, its
+ * size and its hash, whatever becomes of it in the record. Those in JSON are base64 (RFC 4648
+ * section 4), as they are or as a data URL (RFC 2397). Memory does not grow with them. */
 #ifndef OPENAI_PARTS_H
 #define OPENAI_PARTS_H
 
@@ -26,7 +26,7 @@ struct parts_digest {
 
 struct parts {
 	const struct parts_digest *digest; /* NULL: none is made */
-	struct buf json; /* of each a "," and an object */
+	struct buf json;		   /* of each a "," and an object */
 	unsigned n;
 	/* of the one that is being read */
 	enum { PARTS_NONE, PARTS_BEGINS, PARTS_BASE64, PARTS_BYTES } state;

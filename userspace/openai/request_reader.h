@@ -9,6 +9,7 @@
 #include "openai/operation.h"
 #include "openai/parts.h"
 #include "openai/request_facts.h"
+#include "openai/request_rules.h"
 #include "openai/text_sink.h"
 
 #define TEXT_MAX 256 /* bytes of model, user and the like */
@@ -43,6 +44,8 @@ struct number_text {
 
 struct request_reader {
 	const struct operation *operation;
+	const struct request_rules *rules; /* of its family */
+	struct json_handler handler;
 	struct json_scan *scan;
 	struct request_facts facts;
 	char fact_memory[FACT_COUNT][TEXT_MAX];
