@@ -231,6 +231,10 @@ def test_13_a_batch_is_read_and_counts_once_for_who_made_it(call):
 
     answers = [{"id": str(i), "custom_id": name, "error": None, "response": {
         "status_code": 200, "body": {"model": "gpt-5-2025", "usage": USAGE}}} for i, name in enumerate("ab")]
+    part = lines(answers[0]).encode()
+    _, event = call(f"GET {V1}/files/file-out/content", ("application/octet-stream", part, 206),
+                    headers={"Range": f"bytes=0-{len(part) - 1}"})
+    assert tokens(event) == ("none", None, None)
     got, event = call(f"GET {V1}/files/file-out/content", ("application/octet-stream", lines(*answers).encode()))
     assert got.body == lines(*answers).encode()
     assert tokens(event) == ("provider", 22, 14)

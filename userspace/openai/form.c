@@ -275,7 +275,7 @@ static void end_lines(struct form_reader *r)
 	jsonl_end(r->lines);
 	if (batch && r->nfiles > 1)
 		form_reader_fail(r, "several files");
-	else if (batch && r->nfiles && lines->lines == 0)
+	else if (batch && lines->lines == 0)
 		form_reader_fail(r, "not a JSON object");
 	else if (batch && lines->problem)
 		form_reader_fail(r, lines->problem);

@@ -73,7 +73,8 @@ static enum exchange_spend spend_of(struct exchange *ex, const struct response_f
 	adopt(ex, facts, now_s);
 	if (!begun && !ex->match.operation->tells_again)
 		return SPEND_NOW;
-	if (!facts->has_usage)
+	/* A part of a file tells a part of its usage. */
+	if (!facts->has_usage || (file && ex->status != 200))
 		return begun ? SPEND_LATER : SPEND_NONE;
 	if (was_counted(ex, facts))
 		return SPEND_AGAIN;
