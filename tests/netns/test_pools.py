@@ -338,6 +338,69 @@ def test_a_dead_key_takes_its_backend_out_and_shouts(regions, pool, prompt):
     assert KEY not in gate.daemon.log()
 
 
+def test_a_quota_that_is_used_up_is_no_pause(regions, pool, prompt):
+    """It is not asked again with the same credential, and at once with another one."""
+    regions.east.meets(status=429, code="insufficient_quota")
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    for i in range(3):
+        answered(gate, f"{prompt} {i}")
+    assert regions.east.count() == 1
+    assert [made.get("left") for made in attempts(gate.event(f"{prompt} 0"))] == ["quota", None]
+    row = backends(gate)["east", ""]
+    assert (row["state"], row["reason"]) == ("open", "quota")
+    assert "backend east has no quota left for credential east" in gate.daemon.log()
+    gate.wait_events(1, lambda event: event.get("event.kind") == "backend.state" and event["error.type"] == "quota")
+    regions.east.meets()
+    gate.secret("east.key", KEY + "east-renewed")
+    wait_for(lambda: "tried again, with another value of credential east" in gate.daemon.log(), "another key")
+    wait_for(lambda: answered(gate, f"{prompt} again").header("x-ms-region") == "east", "the region", every=0.2)
+    assert regions.east.origin.requests()[-1].key == KEY + "east-renewed"
+
+
+def test_a_quota_of_the_clients_own_takes_nobody_out(regions, pool, prompt):
+    regions.east.meets(status=429, code="insufficient_quota")
+    gate = pool(of=("east", "west"), east={"key_file": None}, west={"key_file": None, "priority": 2})
+    answered(gate, prompt)
+    assert attempts(gate.event(prompt))[0]["left"] == "throttled"
+    assert "no quota left" not in gate.daemon.log()
+    assert backends(gate)["east", ""]["state"] == "closed"
+
+
+def test_what_is_too_long_for_a_ptu_spills(regions, pool, prompt):
+    regions.east.meets(status=400, code="context_length_exceeded")
+    regions.west.meets(status=400, code="context_length_exceeded")
+    gate = pool(pool={"spill_context_length": True}, east={"kind": "ptu"}, west={"kind": "ptu", "priority": 2},
+                north={"kind": "global", "priority": 3})
+    assert answered(gate, prompt).header("x-ms-region") == "north"
+    assert (regions.east.count(), regions.west.count()) == (1, 0)
+    made = attempts(gate.event(prompt))
+    assert [(one["kind"], one["status"], one.get("left")) for one in made] == [
+        ("ptu", 400, "answered"), ("global", 200, None)]
+    assert state(gate, "east") == "closed" and state(gate, "east", "") == "closed"
+    # Another 400 is the client's own, and so is that of what is no PTU.
+    regions.east.meets(status=400)
+    assert gate.caller.chat(POOL, prompt + "other").json()["error"]["code"] == "content_filter"
+    regions.north.meets(status=400, code="context_length_exceeded")
+    regions.east.meets(status=400, code="context_length_exceeded")
+    assert gate.caller.chat(POOL, prompt + "last").json()["error"]["code"] == "context_length_exceeded"
+    assert (regions.east.count(), regions.west.count(), regions.north.count()) == (3, 0, 2)
+
+
+def test_what_is_used_of_a_capacity_spills_over(regions, pool, prompt):
+    gate = pool(of=("east", "west"), east={"capacity": 1000}, west={"priority": 2})
+    assert answered(gate, prompt + "0").header("x-ms-region") == "east"
+    row = backends(gate)["east", ""]
+    assert row["capacity"] == 1000 and 0 < row["tokens_this_minute"] < 1000
+    # A minute that ends here has told nothing of it.
+    for i in range(1, 200):
+        answered(gate, f"{prompt}{i} " + "word " * 500)
+        if regions.west.count():
+            break
+    assert regions.west.count() == 1
+    row = backends(gate)["east", ""]
+    assert row["state"] == "low" and row["tokens_this_minute"] >= 1000 or not row["tokens_this_minute"]
+
+
 def test_a_brown_out(regions, pool, prompt):
     """The first byte does not come."""
     regions.east.meets(delay_ms=60000)

@@ -155,7 +155,7 @@ static const struct refusal *read_key(
 }
 
 /* A refusal of the status that the test asked for. */
-static struct refusal refusal_asked(const struct call *call)
+static struct refusal refusal_of_status(const struct call *call)
 {
 	bool azure = call->dialect != DIALECT_OPENAI;
 	struct refusal refusal = by_status[sizeof(by_status) / sizeof(by_status[0]) - 1][azure];
@@ -168,6 +168,16 @@ static struct refusal refusal_asked(const struct call *call)
 		if (by_status[i][0].status == call->knob.status)
 			return by_status[i][azure];
 	refusal.status = (int)call->knob.status;
+	return refusal;
+}
+
+/* And with the code. */
+static struct refusal refusal_asked(const struct call *call)
+{
+	struct refusal refusal = refusal_of_status(call);
+
+	if (call->knob.code.text[0])
+		refusal.code = call->knob.code.text;
 	return refusal;
 }
 

@@ -45,6 +45,7 @@
 	X(expect, "expect")   /* of Expect: 100-continue: ignore, or refuse with 417 */            \
 	X(bad, "bad")	      /* a malformed answer: see reply.c */                                \
 	X(end, "end")	      /* of a stream. unmarked: without [DONE]; cut, stall: after it */    \
+	X(code, "code")	      /* the code of the error, in place of its own */                      \
 	X(answer, "answer")   /* none: the whole request is read, then the connection closed */    \
 	X(id, "id")	      /* written to the journal, to find the request again */
 

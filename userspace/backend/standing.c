@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STANDING_MAGIC   0x31646e6174737073ULL /* "spstand1": another one for another form */
+#define STANDING_MAGIC   0x32646e6174737073ULL /* "spstand2": another one for another form */
 #define STANDING_PROBES  32		     /* places of one name */
 #define STANDING_TRIES   8		     /* to get one of them, against other workers */
 #define ROW_FILLED     UINT64_MAX	     /* the key of a row that somebody fills, or died at */
@@ -298,4 +298,12 @@ const struct standing_row *standing_at(const struct standing *standing, size_t n
 	uint64_t key = atomic_load_explicit(&row->key, memory_order_acquire);
 
 	return key && key != ROW_FILLED ? row : NULL;
+}
+
+struct standing_row *standing_of_backend(
+	const struct standing *standing, size_t number, struct slice backend)
+{
+	struct standing_row *row = &standing->table->rows[number % STANDING_ROWS];
+
+	return standing_at(standing, number) && name_is(row->backend, backend) ? row : NULL;
 }

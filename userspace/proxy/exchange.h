@@ -43,9 +43,10 @@ struct exchange_pool {
 	bool refers;
 	int owner;
 	bool asks_around;     /* the last one does not know it: another one may */
+	bool spills;	      /* the last one may say that it is too long for its model */
 	struct id_scan scan;  /* of the response */
 	uint64_t learned;     /* the hash of the name that was learned last */
-	bool throttled; /* one of them was over its limit */
+	unsigned throttled; /* so many of them were over their limit */
 	bool patient;	/* the first output is waited for, however long it takes */
 	uint64_t wait_ns; /* of our own answer: until one may be asked; 0: it is not known */
 };

@@ -148,7 +148,7 @@ static int exchange_answer(struct exchange *ex)
 {
 	const struct head *head = ex->attempt.head;
 
-	exchange_backend_outcome(ex, BACKEND_ANSWERED);
+	exchange_backend_outcome(ex, ex->pool.says);
 	if (head->status == 429 || head->status == 503)
 		ex->pool.wait_ns = exchange_pool_wait(ex);
 	if (exchange_has_better(ex)) {
