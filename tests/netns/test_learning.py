@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from lab import network
-from lab.appliance import AZURE_B, ELSEWHERE, ONLY_LEARNED, UNLISTED, merge
+from lab.appliance import AZURE, AZURE_B, ELSEWHERE, ONLY_LEARNED, UNLISTED, merge
 from lab.dns import A, AAAA, ask
 from lab.process import wait_for
 from lab.quic import client_hello, initial_datagrams, record, send_datagrams
@@ -206,6 +206,12 @@ def test_off_adds_no_rule_and_keeps_no_capability(lab, appliance):
     assert "sallyport_inside" not in tables  # what keeps the workers in their place is another one
     with open(f"/proc/{gate.children('scout')[0]}/status", encoding="ascii") as file:
         assert "CapEff:\t0000000000000000" in file.read()
+
+
+def test_no_connection_is_tracked(lab, gate, prompt):
+    """Fragments are put together without it: a table of connections costs each packet, and fills."""
+    assert lab.client(gate).chat(AZURE, prompt).status == 200
+    assert lab.network.appliance.run("sysctl", "-n", "net.netfilter.nf_conntrack_count").stdout.strip() == "0"
 
 
 def test_rules_come_and_go_beside_those_of_others(lab, appliance):

@@ -64,6 +64,8 @@ static void stream_cool(struct warm *warm)
 		SSL_free_buffers(s->ssl);
 	if (!buf_len(&s->out))
 		buf_free(&s->out);
+	if (s->handler->rests)
+		s->handler->rests(s->owner);
 }
 
 static void stream_use(struct stream *s)

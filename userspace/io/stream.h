@@ -28,6 +28,8 @@ struct stream_handler {
 					 * was no room, half a window is free again */
 	void (*failed)(void *owner, int error); /* positive errno; EPROTO: TLS; its error queue,
 						 * ssl_error and error_number tell more */
+	void (*rests)(void *owner);	/* NULL, or: it was not used for a while (warm.h), and may
+					 * give memory back; the stream stays */
 };
 
 struct stream {

@@ -103,14 +103,19 @@ static void compare(struct nft_batch *batch, unsigned operation, const void *val
 	nft_expression_end(batch, expression);
 }
 
-void nft_match_meta(struct nft_batch *batch, unsigned key, unsigned operation, const void *value,
-	size_t len)
+void nft_load_meta(struct nft_batch *batch, unsigned key)
 {
 	struct nft_expression expression = nft_expression_start(batch, "meta");
 
 	nft_put_u32(batch, NFTA_META_DREG, NFT_REG_1);
 	nft_put_u32(batch, NFTA_META_KEY, key);
 	nft_expression_end(batch, expression);
+}
+
+void nft_match_meta(struct nft_batch *batch, unsigned key, unsigned operation, const void *value,
+	size_t len)
+{
+	nft_load_meta(batch, key);
 	compare(batch, operation, value, len);
 }
 
@@ -196,13 +201,24 @@ void nft_table_add(struct nft_batch *batch, uint32_t flags)
 	message_end(batch);
 }
 
+static void chain_start(struct nft_batch *batch, const char *name)
+{
+	message_start(batch, table_type(NFT_MSG_NEWCHAIN), NLM_F_CREATE, batch->family);
+	mnl_attr_put_strz(batch->message, NFTA_CHAIN_TABLE, batch->table);
+	mnl_attr_put_strz(batch->message, NFTA_CHAIN_NAME, name);
+}
+
+void nft_chain_add_unhooked(struct nft_batch *batch, const char *name)
+{
+	chain_start(batch, name);
+	message_end(batch);
+}
+
 void nft_chain_add(struct nft_batch *batch, const char *name, unsigned hook, int priority)
 {
 	struct nlattr *where;
 
-	message_start(batch, table_type(NFT_MSG_NEWCHAIN), NLM_F_CREATE, batch->family);
-	mnl_attr_put_strz(batch->message, NFTA_CHAIN_TABLE, batch->table);
-	mnl_attr_put_strz(batch->message, NFTA_CHAIN_NAME, name);
+	chain_start(batch, name);
 	where = nest(batch, NFTA_CHAIN_HOOK);
 	nft_put_u32(batch, NFTA_HOOK_HOOKNUM, hook);
 	nft_put_u32(batch, NFTA_HOOK_PRIORITY, (uint32_t)priority);

@@ -56,6 +56,8 @@ void nft_table_delete(struct nft_batch *batch);
 void nft_table_add(struct nft_batch *batch, uint32_t flags);
 /* A base chain of type filter. hook: enum nf_inet_hooks. */
 void nft_chain_add(struct nft_batch *batch, const char *name, unsigned hook, int priority);
+/* A chain that nothing goes through, unless a rule sends it there. */
+void nft_chain_add_unhooked(struct nft_batch *batch, const char *name);
 void nft_rule_start(struct nft_batch *batch, const char *chain);
 void nft_rule_end(struct nft_batch *batch);
 
@@ -77,6 +79,8 @@ void nft_match_protocol(struct nft_batch *batch, uint8_t protocol);
 /* base: enum nft_payload_bases. */
 void nft_match_payload(
 	struct nft_batch *batch, unsigned base, unsigned offset, const void *value, size_t len);
+/* Anything of which nothing is compared: key is put into NFT_REG_1. */
+void nft_load_meta(struct nft_batch *batch, unsigned key);
 /* offset 0: source port, 2: destination port. */
 void nft_match_port(struct nft_batch *batch, unsigned offset, uint16_t port);
 /* One byte of the transport's header, of which only the bits of mask are compared. */

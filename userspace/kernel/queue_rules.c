@@ -23,18 +23,21 @@
 
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PORT_DNS = 53 };
 
-/* How a packet gets into a queue, by what the kernel is built with. */
-enum means {
-	MEANS_QUEUE /* nf_tables' own */,
-	MEANS_TARGET /* iptables' NFQUEUE, used from there */
+/* By what the kernel is built with. */
+struct means {
+	bool target; /* packets get into a queue by iptables' NFQUEUE, not by nf_tables' own */
+	bool tracks; /* fragments are put together by the tracking of connections */
 };
+
+/* The first that works is taken. */
+static const struct means all_means[] = {{false, false}, {false, true}, {true, false}, {true, true}};
 
 struct queue_rules {
 	struct nft nft; /* may own the tables: then they end with it */
 	char table[32];
 	char inside[IF_NAMESIZE];
 	uint16_t queue_base;
-	enum means means;
+	struct means means;
 };
 
 /* One transaction under construction. */
@@ -76,15 +79,28 @@ static void match_interface(struct batch *batch, unsigned key)
 }
 
 /* Makes sure that fragments are put together before they are looked at, whatever other rules there
- * are: the kernel does so where connections are tracked. Nothing goes by what it tracks, which is
- * nothing where the answers take another way. */
-static void track(struct batch *batch)
+ * are: the kernel does so where a rule may redirect packets to a socket, which this one, that no
+ * packet ever comes to, never does; and where connections are tracked, which would cost each packet
+ * of every connection, and fill a table. */
+static void defragment(struct batch *batch)
 {
-	struct nft_expression expression = nft_expression_start(&batch->nft, "ct");
+	bool tracks = batch->rules->means.tracks;
+	struct nft_expression expression;
 
-	nft_put_u32(&batch->nft, NFTA_CT_DREG, NFT_REG_1);
-	nft_put_u32(&batch->nft, NFTA_CT_KEY, NFT_CT_STATE);
+	nft_chain_add_unhooked(&batch->nft, "defragment");
+	nft_rule_start(&batch->nft, "defragment");
+	if (!tracks)
+		nft_load_meta(&batch->nft, NFT_META_MARK);
+	expression = nft_expression_start(&batch->nft, tracks ? "ct" : "tproxy");
+	if (tracks) {
+		nft_put_u32(&batch->nft, NFTA_CT_DREG, NFT_REG_1);
+		nft_put_u32(&batch->nft, NFTA_CT_KEY, NFT_CT_STATE);
+	} else {
+		nft_put_u32(&batch->nft, NFTA_TPROXY_FAMILY, (uint32_t)batch->nft.family);
+		nft_put_u32(&batch->nft, NFTA_TPROXY_REG_PORT, NFT_REG_1);
+	}
 	nft_expression_end(&batch->nft, expression);
+	nft_rule_end(&batch->nft);
 }
 
 static void queue(struct batch *batch, enum queue_rules_kind kind)
@@ -94,7 +110,7 @@ static void queue(struct batch *batch, enum queue_rules_kind kind)
 	bool pass = queue_rules_pass(batch->config, kind);
 	struct nft_expression expression;
 
-	if (batch->rules->means == MEANS_TARGET) {
+	if (batch->rules->means.target) {
 		/* xtables wants its data padded. */
 		union {
 			struct xt_NFQ_info_v3 info;
@@ -134,7 +150,6 @@ static void put_dns(struct batch *batch, const char *chain)
 		match_interface(batch, NFT_META_OIFNAME);
 		nft_match_protocol(&batch->nft, protocols[i]);
 		nft_match_port(&batch->nft, 0, PORT_DNS);
-		track(batch);
 		rule_end(batch, QUEUE_RULES_DNS);
 	}
 }
@@ -146,7 +161,6 @@ static void put_first(struct batch *batch, uint8_t protocol, uint16_t port)
 	match_seen(batch);
 	nft_match_protocol(&batch->nft, protocol);
 	nft_match_port(&batch->nft, 2, port);
-	track(batch);
 	rule_end(batch, QUEUE_RULES_FIRST);
 }
 
@@ -172,6 +186,7 @@ static void put_family(struct batch *batch)
 
 	nft_table_add(&batch->nft,
 		batch->config->datapath.fail == CONFIG_FAIL_OPEN ? NFT_TABLE_F_OWNER : 0);
+	defragment(batch);
 	nft_chain_add(&batch->nft, "forward", NF_INET_FORWARD, PRIORITY);
 	if (config->learn & CONFIG_LEARN_DNS) {
 		nft_chain_add(&batch->nft, "output", NF_INET_LOCAL_OUT, PRIORITY);
@@ -230,8 +245,9 @@ static int rules_explain(const struct queue_rules *rules, int error, struct why 
 	default:
 		return why_set(why, -error,
 			"nf_tables: packets cannot be queued for endpoints.learn: %s (the kernel "
-			"needs CONFIG_NF_TABLES, CONFIG_NFT_CT and CONFIG_NFT_QUEUE, or for the "
-			"last CONFIG_NFT_COMPAT and CONFIG_NETFILTER_XT_TARGET_NFQUEUE; or set "
+			"needs CONFIG_NF_TABLES, CONFIG_NFT_TPROXY or CONFIG_NFT_CT, and "
+			"CONFIG_NFT_QUEUE, or for the last CONFIG_NFT_COMPAT and "
+			"CONFIG_NETFILTER_XT_TARGET_NFQUEUE; or set "
 			"endpoints.learn: off)",
 			strerror(-error));
 	}
@@ -290,9 +306,11 @@ int queue_rules_add(const struct config *config, struct queue_rules **added, str
 	error = rules_open(config, &rules, why);
 	if (error)
 		return error;
-	error = rules_write(rules, config);
-	if (error == -ENOENT || error == -EOPNOTSUPP) {
-		rules->means = MEANS_TARGET;
+	error = -ENOENT;
+	for (size_t i = 0; i < sizeof(all_means) / sizeof(all_means[0]) &&
+			   (error == -ENOENT || error == -EOPNOTSUPP);
+		i++) {
+		rules->means = all_means[i];
 		error = rules_write(rules, config);
 	}
 	if (error) {

@@ -42,6 +42,8 @@ struct client_slot {
 struct client_wire {
 	void (*readable)(struct client *client);
 	void (*flushed)(struct client *client);
+	/* As stream_handler's. */
+	void (*rests)(struct client *client);
 	/* The deadline has passed that was set by client_arm. */
 	void (*timed_out)(struct client *client);
 	/* The worker drains: what is idle is closed soon. */

@@ -21,12 +21,14 @@ static void client_ready(void *owner);
 static void client_readable(void *owner);
 static void client_flushed(void *owner);
 static void client_failed(void *owner, int error);
+static void client_rests(void *owner);
 
 static const struct stream_handler client_handler = {
 	.ready = client_ready,
 	.readable = client_readable,
 	.flushed = client_flushed,
 	.failed = client_failed,
+	.rests = client_rests,
 };
 
 /* ---- before TLS: who is it for? ---- */
@@ -354,6 +356,14 @@ static void client_flushed(void *owner)
 	struct client *client = owner;
 
 	client->wire->flushed(client);
+}
+
+static void client_rests(void *owner)
+{
+	struct client *client = owner;
+
+	if (client->state == CLIENT_OPEN)
+		client->wire->rests(client);
 }
 
 static void client_handshake_failed(struct client *client)

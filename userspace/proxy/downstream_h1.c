@@ -438,8 +438,6 @@ static void h1_exchange_done(struct client_slot *slot)
 		client_close(slot->connection, false);
 		return;
 	}
-	if (!buf_len(&h1->pending) && !h1->parsing)
-		h1_reader_trim(h1->reader);
 	h1_resume(slot);
 }
 
@@ -482,6 +480,15 @@ static void h1_flushed(struct client *client)
 		h1_resume(&h1->slot);
 }
 
+static void h1_rests(struct client *client)
+{
+	struct downstream_h1 *h1 = client->wire_state;
+
+	/* The head is the exchange's as well. */
+	if (!h1->slot.exchange && !h1->parsing)
+		h1_reader_trim(h1->reader);
+}
+
 static void h1_drain(struct client *client)
 {
 	struct downstream_h1 *h1 = client->wire_state;
@@ -512,6 +519,7 @@ static void h1_free(struct client *client)
 static const struct client_wire h1_wire = {
 	.readable = h1_readable,
 	.flushed = h1_flushed,
+	.rests = h1_rests,
 	.timed_out = h1_timed_out,
 	.drain = h1_drain,
 	.closed = h1_closed,

@@ -75,12 +75,14 @@ struct origin_request {
 static void origin_ready(void *owner);
 static void origin_readable(void *owner);
 static void origin_flushed(void *owner);
+static void origin_rests(void *owner);
 static void origin_failed(void *owner, int error);
 
 static const struct stream_handler origin_handler = {
 	.ready = origin_ready,
 	.readable = origin_readable,
 	.flushed = origin_flushed,
+	.rests = origin_rests,
 	.failed = origin_failed,
 };
 
@@ -439,6 +441,14 @@ static void origin_readable(void *owner)
 	got = stream_read(&c->stream, &byte, 1);
 	if (got != -EAGAIN)
 		origin_close_idle(c);
+}
+
+static void origin_rests(void *owner)
+{
+	struct origin_connection *c = owner;
+
+	if (!c->opening)
+		upstream_h1_rests(&c->wire);
 }
 
 static void origin_flushed(void *owner)

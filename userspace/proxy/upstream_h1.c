@@ -329,6 +329,12 @@ struct upstream_slot *upstream_h1_take(
 	return &h1->slot;
 }
 
+void upstream_h1_rests(struct upstream_h1 *h1)
+{
+	if (h1->state == UPSTREAM_H1_IDLE)
+		h1_reader_trim(h1->reader);
+}
+
 void upstream_h1_flushed(struct upstream_h1 *h1)
 {
 	h1->slot.handler->flushed(h1->slot.user);

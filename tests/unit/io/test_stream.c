@@ -26,7 +26,7 @@ struct scene {
 	int peer_fd;
 	bool open;
 	/* what the stream told */
-	unsigned ready, readable, flushed;
+	unsigned ready, readable, flushed, rested;
 	int failed;
 	/* what its owner read */
 	size_t reads_of_a_turn; /* calls of stream_read at each readable */
@@ -71,7 +71,15 @@ static void told_failed(void *owner, int error)
 	scene->failed = error;
 }
 
-static const struct stream_handler handler = {told_ready, told_readable, told_flushed, told_failed};
+static void told_rests(void *owner)
+{
+	struct scene *scene = owner;
+
+	scene->rested++;
+}
+
+static const struct stream_handler handler = {
+	told_ready, told_readable, told_flushed, told_failed, told_rests};
 
 static int set_up(void **state)
 {
@@ -451,6 +459,25 @@ static void test_held_bytes_wait(void **state)
 	assert_int_equal(recv(scene->peer_fd, memory, sizeof(memory), 0), 4);
 }
 
+static void test_who_rests_is_told_once(void **state)
+{
+	struct scene *scene = *state;
+
+	open_plain(scene);
+	compose(scene, 4);
+	assert_int_equal(stream_flush(&scene->stream), 0);
+	while (!scene->rested)
+		ev_run(scene->loop, EVRUN_NOWAIT);
+	assert_null(scene->stream.out.memory);
+	turns(scene, 2);
+	assert_int_equal(scene->rested, 1);
+	/* Without use there is nothing to give back. */
+	compose(scene, 4);
+	assert_int_equal(stream_flush(&scene->stream), 0);
+	assert_non_null(scene->stream.out.memory);
+	assert_int_equal(scene->rested, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -470,6 +497,7 @@ int main(void)
 		TEST(flushed_is_told_when_the_socket_takes_more),
 		TEST(flushed_is_told_after_a_direct_flush),
 		TEST(held_bytes_wait),
+		TEST(who_rests_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
