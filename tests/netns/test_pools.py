@@ -3,12 +3,13 @@
 
 import hashlib
 import json
+import os
 import re
 
 import pytest
 
 from lab import network
-from lab.certificates import DAY
+from lab.certificates import DAY, Authority, pem
 from lab.client import azure_path, chat_body
 from lab.load import Load
 from lab.process import wait_for
@@ -248,6 +249,24 @@ def test_a_region_whose_certificate_has_expired(lab, regions, pool, prompt):
     gate = pool(of=("east", "west"), west={"priority": 2})
     assert answered(gate, prompt).header("x-ms-region") == "west"
     assert regions.east.count() == 0
+
+
+def test_a_backend_is_verified_by_roots_of_its_own(lab, regions, pool, prompt):
+    """By these alone, and nobody else by them."""
+    root = Authority("Root of one region")
+    lab.certificates.install(regions.east.host, *root.issue(regions.east.host))
+    path = os.path.join(lab.directory, "one-region.pem")
+    with open(path, "wb") as file:
+        file.write(pem(root.certificate))
+    try:
+        gate = pool(east={"roots": [path], "priority": 3}, west={"roots": [path]},
+                    north={"priority": 2, "host": regions.east.host, "addresses": [regions.east.address]})
+        assert answered(gate, prompt).header("x-ms-region") == "east"
+    finally:
+        lab.certificates.good(regions.east.host)
+    made = attempts(gate.event(prompt))
+    assert [(one["backend"], one.get("error"), one.get("left")) for one in made] == [
+        ("west", "unknown_ca", "unreached"), ("north", "unknown_ca", "unreached"), ("east", None, None)]
 
 
 def test_a_region_that_moves(lab, regions, pool, prompt):

@@ -163,6 +163,8 @@ struct config_backend {
 	enum { CONFIG_KEY_API_KEY, CONFIG_KEY_BEARER, CONFIG_KEY_AUTO /* in the file */ } key_header;
 	enum config_dialect dialect;
 	char *api_version;	/* asked for on dated paths, of calls that name none; may be NULL */
+	char **roots;		/* PEM files it is verified by, in place of all others; may be empty */
+	size_t nroots;
 	char *region;		/* for events; may be NULL */
 	uint32_t priority;	/* in its pools: the lowest that is alive is asked … */
 	uint32_t weight;	/* … each of these as often as its weight says */

@@ -85,6 +85,7 @@
 	S(weight, U32, weight, NULL, "1..1000")                                                   \
 	S(capacity, U64, capacity, NULL, "1000..1000000000")                                      \
 	S(kind, CHOICE, kind, "unknown", "unknown|ptu|regional|data-zone|global")                 \
+	L(roots, PATH, roots, NULL, "")                                                           \
 	L(models, MAPPING, models, NULL, "")                                                      \
 	L(api_versions, MAPPING, api_versions, NULL, "")
 

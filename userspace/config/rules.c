@@ -375,6 +375,13 @@ static int rules_tls(const struct rules *r)
 			refuse(r, "tls", "origin_roots",
 				"expected the roots of origins, found ca_certificate: a chain of the "
 				"appliance's own CA is never trusted");
+	for (size_t i = 0; i < r->config->nbackends; i++)
+		for (size_t j = 0; j < r->config->backends[i].nroots; j++)
+			if (strcmp(r->config->backends[i].roots[j], t->ca_certificate) == 0)
+				return problem_set(r->problems, EINVAL,
+					"%s:%u: backends[%zu].roots: expected the roots of origins, found "
+					"tls.ca_certificate: a chain of the appliance's own CA is never trusted",
+					r->name, entry_line(r, "backends", i, "roots"), i);
 	return 0;
 }
 

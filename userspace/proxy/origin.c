@@ -95,6 +95,8 @@ static int origin_compare(const void *a, const void *b)
 		return x->port < y->port ? -1 : 1;
 	if (x->addresses != y->addresses)
 		return x->addresses < y->addresses ? -1 : 1;
+	if (x->leg != y->leg)
+		return x->leg < y->leg ? -1 : 1;
 	return strcmp(x->host, y->host);
 }
 
@@ -304,7 +306,9 @@ static int origin_open_next(struct origin_request *r)
 			address_port_format(address).text, strerror(-fd));
 	}
 	c = calloc(1, sizeof(*c));
-	ssl = c ? tls_origin_leg_connect(origins->leg, r->origin->target.host) : NULL;
+	ssl = c ? tls_origin_leg_connect(r->origin->target.leg ? r->origin->target.leg : origins->leg,
+			  r->origin->target.host)
+		: NULL;
 	if (!ssl ||
 		upstream_h1_open(&c->wire, &c->stream, origins->scratch, &origins->limits,
 			origin_release) < 0 ||
