@@ -252,6 +252,7 @@ struct config_http {
 
 struct config_origin {
 	uint64_t connect_ns;	/* TCP + TLS: 5 s per address */
+	struct address_port proxy; /* by which origins are called (CONNECT); port 0: none */
 	uint32_t attempts_max;	/* tries of one request: 4 */
 	uint64_t first_byte_ns;	/* 20 min */
 	uint64_t idle_ns;	/* between two bytes of a response: 20 min */

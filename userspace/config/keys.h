@@ -156,6 +156,7 @@
 	S(first_byte_timeout, DURATION, first_byte_ns, "20m", "1s..1d")                           \
 	S(idle_timeout, DURATION, idle_ns, "20m", "1s..1d")                                       \
 	S(keepalive, DURATION, keepalive_ns, "60s", "0s..1d")                                     \
+	S(proxy, ADDRESS_PORT, proxy, NULL, "3128")                                               \
 	S(pool_max, U32, pool_max, "64", "0..65536")                                              \
 	S(pool_total, U32, pool_total, "1024", "0..1048576")                                      \
 	S(names_max, U32, names_max, "1024", "16..1048576")                                       \

@@ -27,8 +27,8 @@ struct origin_target {
 
 /* Why there is no connection: error.type of the event, and the words for the client. */
 struct origin_failure {
-	const char *type;	/* "origin_unresolved", "origin_unreachable", "origin_timeout", or
-				 * the name of the failed verification */
+	const char *type;	/* "origin_unresolved", "origin_unreachable", "origin_timeout",
+				 * "proxy_refused", or the name of the failed verification */
 	struct why why;
 	bool timeout;		/* 504 rather than 502 */
 	bool unverified;	/* the certificate: trying again will not help */
