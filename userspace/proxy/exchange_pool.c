@@ -548,7 +548,7 @@ void exchange_pool_close(struct exchange *ex)
 		return;
 	exchange_backend_outcome(ex,
 		answer_is_out_of_quota(ex) ? BACKEND_QUOTA : outcome_of_ending(ex->ending));
-	if (!facts || !facts->has_usage || !facts->has_input)
+	if (!facts || !facts->has_usage || !facts->has_input || exchange_spend(ex) != SPEND_NOW)
 		return;
 	used = (struct pool_used){
 		facts->input_tokens, facts->output_tokens, facts->parts[USAGE_CACHE_READ].tokens};
