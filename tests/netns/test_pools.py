@@ -154,6 +154,21 @@ def test_a_stream_that_fails_before_its_first_output(regions, pool, prompt, trou
     assert gate.event(prompt)["attempts"] == 2
 
 
+def test_an_answer_that_is_no_stream_is_passed_when_it_is_whole(regions, pool, prompt):
+    """Nobody has a use of half an object."""
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 1000, "failure_rate": 0})
+    troubles = [{"cut_after": 0}, {"cut_after": 40}, {"cut_after": 40, "framing": "close"},
+                {"cut_after": 40, "framing": "chunked"}, {"cut_after": 40, "coding": "gzip"}]
+    for n, trouble in enumerate(troubles):
+        regions.east.meets(**trouble)
+        assert answered(gate, f"{prompt} {n}").header("x-ms-region") == "west", trouble
+        assert attempts(gate.event(f"{prompt} {n}"))[0]["left"] == "lost"
+    assert (regions.east.count(), regions.west.count()) == (5, 5)
+    # What is longer than what is held goes on as it comes.
+    regions.east.meets(bytes=400_000, pace_ms=1)
+    assert len(gate.caller.chat(POOL, prompt + " long").body) > 400_000
+
+
 def test_nothing_is_done_after_the_first_output(regions, pool, prompt):
     regions.east.meets(cut_after=3)
     gate = pool(of=("east", "west"), west={"priority": 2})

@@ -426,18 +426,28 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 	pool->asks_around = head->status == 404 && pool->refers && pool->owner < 0;
 }
 
+static bool head_is_of(const struct head *head, struct slice type)
+{
+	const struct header *field = head_find(head, SLICE("content-type"));
+
+	return field && slice_equal_nocase(slice_first(field->value, type.len), type);
+}
+
+static bool head_is_stream(const struct head *head)
+{
+	return head_is_of(head, SLICE("text/event-stream"));
+}
+
 bool exchange_pool_judges(const struct exchange *ex, const struct head *head)
 {
-	const struct header *type = head_find(head, SLICE("content-type"));
-
 	if (ex->phase != EXCHANGE_AWAITING || head->framing == HEAD_NO_BODY)
 		return false;
 	if (ex->pool.entry && (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around || ex->pool.spills))
 		return exchange_may_turn(ex, ex->pool.says);
-	/* A stream may yet turn out to be an error. */
-	return head->status == 200 && ex->attempt.response.reader && type &&
-	       slice_equal_nocase(
-		       slice_first(type->value, strlen("text/event-stream")), SLICE("text/event-stream")) &&
+	/* A stream may yet turn out to be an error; what is no stream may be lost before its end, and its
+	 * client has no use of a part of it. */
+	return head->status == 200 && ex->attempt.response.reader &&
+	       (head_is_stream(head) || head_is_of(head, SLICE("application/json"))) &&
 	       exchange_may_turn(ex, BACKEND_FAILED);
 }
 
@@ -475,10 +485,12 @@ enum exchange_judgement exchange_pool_judgement(const struct exchange *ex)
 									 : JUDGEMENT_OPEN;
 	if (ex->status != 200 || !facts)
 		return JUDGEMENT_OPEN;
-	if (facts->output_bytes)
-		return JUDGEMENT_ANSWER;
-	if (facts->has_error)
-		return JUDGEMENT_ERROR;
+	if (head_is_stream(ex->attempt.head)) {
+		if (facts->output_bytes)
+			return JUDGEMENT_ANSWER;
+		if (facts->has_error)
+			return JUDGEMENT_ERROR;
+	}
 	return facts->complete || !facts->readable ? JUDGEMENT_ANSWER : JUDGEMENT_OPEN;
 }
 

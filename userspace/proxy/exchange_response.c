@@ -274,6 +274,9 @@ static void exchange_response_ended(struct exchange *ex)
 		if (exchange_pool_judgement(ex) == JUDGEMENT_ERROR &&
 			exchange_turn_away(ex, exchange_judged_outcome(ex)))
 			return;
+		if (!error && reader && ex->status == 200 && reader_is_truncated(reader) &&
+			exchange_turn_away(ex, BACKEND_LOST))
+			return;
 		if (exchange_judges(ex, ex->attempt.head) && exchange_edit_was_refused(ex)) {
 			exchange_attempt_over(
 				ex, &(struct attempt_end){.left = ATTEMPT_EDIT_REFUSED,

@@ -315,7 +315,6 @@ static int origin_secure(struct origin_request *r, const struct address_port *ad
 	return 0;
 }
 
-
 static void origin_dialled(void *user, int fd, const struct why *why)
 {
 	struct origin_request *r = user;
@@ -339,6 +338,8 @@ static int origin_open_next(struct origin_request *r)
 	const struct address_port *address = &r->addresses[r->next++];
 	int fd, error;
 
+	/* Before the handshake, which may end the request. */
+	ev_timer_again(origins->turn->loop, &r->deadline);
 	if (origin_by_proxy(r)) {
 		r->failure.type = "proxy_refused";
 		r->dial = dial_start(origins->turn->loop, address, &origins->config->tcp, target->host,
@@ -353,8 +354,6 @@ static int origin_open_next(struct origin_request *r)
 				address_port_format(address).text, strerror(-fd));
 		}
 	}
-	if (!error)
-		ev_timer_again(origins->turn->loop, &r->deadline);
 	return error;
 }
 
