@@ -113,3 +113,10 @@ const char *config_kind_name(enum config_kind kind)
 
 	return names[kind];
 }
+
+struct log_quoted config_collector_name_of(const struct config_audit *audit, size_t which)
+{
+	if (!which)
+		return config_collector_name(audit);
+	return log_quote(slice_of_string(address_port_format(&audit->collector_others[which - 1]).text));
+}
