@@ -202,6 +202,8 @@ void call_read_head(struct call *call, const struct service *service, const stru
 		read_knobs(call, service->knobs);
 	for (size_t i = 0; i < m->nheaders; i++)
 		knob_take_header(&call->knob, m->headers[i].name, m->headers[i].value);
+	if (call->knob.every > 0 && call->number % (unsigned long)call->knob.every)
+		call->knob.status = KNOB_ABSENT;
 	refusal = read_path(call, m->target);
 	if (!refusal)
 		refusal = read_key(call, service, m);

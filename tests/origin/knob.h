@@ -11,6 +11,7 @@
 /* Numbers, KNOB_ABSENT when not given. */
 #define KNOB_NUMBERS(X)                                                                            \
 	X(status, "status")		  /* an error of this status, in the path's dialect */     \
+	X(every, "every")		  /* that status for each so many-th request alone */      \
 	X(events, "events")		  /* pieces of the completion; default 5 */                \
 	X(bytes, "bytes")		  /* pad the completion's text to this length */           \
 	X(pace_ms, "pace-ms")		  /* between two events */                                 \
