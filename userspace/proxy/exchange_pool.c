@@ -494,6 +494,13 @@ enum exchange_judgement exchange_pool_judgement(const struct exchange *ex)
 	return facts->complete || !facts->readable ? JUDGEMENT_ANSWER : JUDGEMENT_OPEN;
 }
 
+/* Of an answer that is no stream no more is held than what is in flight of any. */
+bool exchange_pool_held_enough(const struct exchange *ex)
+{
+	return ex->status == 200 && !head_is_stream(ex->attempt.head) &&
+	       buf_len(&ex->attempt.hold.body) > ex->worker->config->http.window;
+}
+
 enum backend_outcome exchange_judged_outcome(const struct exchange *ex)
 {
 	if (answer_is_out_of_quota(ex))

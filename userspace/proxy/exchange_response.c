@@ -324,7 +324,8 @@ static int exchange_judge(struct exchange *ex)
 	if (judgement == JUDGEMENT_ERROR && ex->status == 200 &&
 		exchange_turn_away(ex, exchange_judged_outcome(ex)))
 		return -ECANCELED;
-	if (judgement == JUDGEMENT_OPEN && !hold_is_full(&ex->attempt.hold))
+	if (judgement == JUDGEMENT_OPEN && !hold_is_full(&ex->attempt.hold) &&
+		!exchange_pool_held_enough(ex))
 		return 0;
 	if (judgement == JUDGEMENT_ERROR && ex->status != 200 && !hold_is_full(&ex->attempt.hold))
 		return 0;
