@@ -17,6 +17,7 @@
 
 struct anchors {
 	char path[4096];
+	bool made;
 	struct keyed *keyed;
 	sqlite3 *database;
 	sqlite3_stmt *before, *of, *keep, *of_day, *one, *close;
@@ -98,8 +99,11 @@ static void anchors_set_aside(struct anchors *anchors)
 /* 0; -EBADMSG: it is damaged; -EIO …, both with why. */
 static int anchors_set_up(struct anchors *anchors, struct why *why)
 {
-	int fd = open(anchors->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), code;
+	int fd = open(anchors->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), code;
 
+	anchors->made = fd >= 0;
+	if (fd < 0 && errno == EEXIST)
+		fd = open(anchors->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return why_set(why, errno, "%s: %s", anchors->path, strerror(errno));
 	close(fd);
@@ -147,6 +151,11 @@ void anchors_close(struct anchors *anchors)
 	sqlite3_finalize(anchors->close);
 	sqlite3_close(anchors->database);
 	free(anchors);
+}
+
+bool anchors_made(const struct anchors *anchors)
+{
+	return anchors->made;
 }
 
 static bool anchor_read(sqlite3_stmt *statement, struct chain_place *place)
