@@ -266,7 +266,8 @@ struct put {
 	bool azure;
 };
 
-static void put(struct put *f, const char *name, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void put(
+	struct put *f, const char *name, const char *format, ...)
 {
 	va_list list;
 
