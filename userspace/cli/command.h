@@ -7,6 +7,7 @@
 
 int cmd_ca(int argc, char **argv);
 int cmd_search(int argc, char **argv);
+int cmd_conversations(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
@@ -17,6 +18,7 @@ int cmd_drain(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_health(int argc, char **argv);
+int cmd_limits(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_review(int argc, char **argv);

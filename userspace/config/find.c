@@ -106,3 +106,17 @@ enum config_dialect config_dialect_of(const char *host)
 	}
 	return CONFIG_DIALECT_ANY;
 }
+
+const char *config_kind_name(enum config_kind kind)
+{
+	static const char *const names[] = {NULL, "ptu", "regional", "data-zone", "global"};
+
+	return names[kind];
+}
+
+struct log_quoted config_collector_name_of(const struct config_audit *audit, size_t which)
+{
+	if (!which)
+		return config_collector_name(audit);
+	return log_quote(slice_of_string(address_port_format(&audit->collector_others[which - 1]).text));
+}

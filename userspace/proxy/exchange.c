@@ -167,6 +167,7 @@ static void exchange_free(struct garbage *garbage)
 	intake_close(&ex->request);
 	replay_close(&ex->replay);
 	buf_wipe(&ex->tail);
+	exchange_limits_free(ex);
 	exchange_policy_free(ex);
 	secret_masking_free(&ex->masked);
 	buf_free(&ex->moved_model);
@@ -210,6 +211,7 @@ static int exchange_close(struct exchange *ex)
 	ev_timer_stop(ex->worker->loop, &ex->timer);
 	share_cancel(&ex->share);
 	exchange_pool_close(ex);
+	exchange_limits_settle(ex);
 	error = exchange_record(ex);
 	attempt_release(&ex->attempt);
 	return error;

@@ -9,6 +9,7 @@
 
 #include "http/credential.h"
 #include "proxy/again.h"
+#include "tls/part_digest.h"
 
 static void exchange_try(struct exchange *ex, bool fresh);
 
@@ -21,6 +22,7 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 		.operation = ex->match.operation,
 		.content_max = config->audit.content ? config->audit.content_max : 0,
 		.expansion_max = config->http.expansion_max,
+		.digest = &part_digest,
 	};
 
 	if (!ex->match.operation || !ex->match.operation->family)
@@ -74,7 +76,11 @@ static int exchange_send_body(struct exchange *ex)
 {
 	struct attempt *attempt = &ex->attempt;
 	uint64_t to = exchange_settle_edit(ex);
-	int error = attempt_send(
+	int error;
+
+	if (exchange_request_is_whole(ex))
+		exchange_limits_send(ex);
+	error = attempt_send(
 		attempt, &ex->replay, to, exchange_request_is_whole(ex), &ex->trailers);
 
 	if (!error && (!replay_is_whole(&ex->replay) || !exchange_keeps_body(ex)))
@@ -143,7 +149,8 @@ static int exchange_body_read(void *user, struct slice span, bool last)
 	if (last && ex->request.reader)
 		reader_end(ex->request.reader);
 	/* Before the last of it goes on: what is not whole the origin does not act on. */
-	if (exchange_refuses_body(ex) || exchange_policy_body(ex, span.len))
+	if (exchange_refuses_body(ex) || exchange_policy_body(ex, span.len) ||
+		(exchange_request_is_whole(ex) && exchange_limits_take(ex, span.len)))
 		return -ECANCELED;
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
@@ -330,6 +337,8 @@ static void exchange_connected(
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	error = exchange_map_body(ex);
 	exchange_choose_edit(ex);
+	if (ex->head->framing == HEAD_NO_BODY)
+		exchange_limits_send(ex);
 	if (!error)
 		error = exchange_send_head(ex);
 	if (!error && ex->head->framing != HEAD_NO_BODY)
@@ -382,6 +391,7 @@ static void exchange_ask(struct exchange *ex, bool fresh)
 		.port = backend && backend->port ? backend->port : ex->destination.port,
 		.addresses = backend ? backend->addresses : NULL,
 		.naddresses = backend ? backend->naddresses : 0,
+		.leg = worker_origin_leg(ex->worker, backend),
 	};
 	struct attempt_record *record = &ex->tried[ex->tries++];
 

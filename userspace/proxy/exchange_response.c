@@ -14,6 +14,14 @@
 
 /* ---- the head ---- */
 
+/* Whether what is asked for is what a file holds, and not what it is. */
+static bool exchange_asks_for_file(const struct exchange *ex)
+{
+	struct slice path = slice_first(ex->target, slice_index(ex->target, '?')), end = SLICE("/content");
+
+	return path.len > end.len && slice_equal_nocase(slice_after(path, path.len - end.len), end);
+}
+
 /* The reader of the body, where the operation is one we read. Without memory for it the call fails:
  * nothing passes unread that should have been read. */
 static int exchange_open_response_reader(struct exchange *ex, const struct head *head)
@@ -23,6 +31,7 @@ static int exchange_open_response_reader(struct exchange *ex, const struct head 
 		.operation = ex->match.operation,
 		.content_max = config->audit.content ? config->audit.content_max : 0,
 		.expansion_max = config->http.expansion_max,
+		.file = exchange_asks_for_file(ex) && ex->status >= 200 && ex->status <= 299,
 		/* The client is not to see the usage that was asked for in its name. */
 		.hide_usage = ex->attempt.edit == ATTEMPT_EDITED,
 	};
@@ -95,6 +104,7 @@ static int exchange_choose_response_fields(
 		/* Alt-Svc would lead clients to HTTP/3, past the inspection; the other is ours. */
 		if (slice_equal_nocase(field.name, SLICE("alt-svc")) ||
 			slice_equal_nocase(field.name, SLICE("x-sallyport-backend")) ||
+			exchange_limits_hide(ex, field.name) ||
 			(ex->pool.wait_ns && exchange_is_wait(field.name)))
 			continue;
 		if (ex->mask && secret_found(ex->mask, field.value)) {
@@ -104,6 +114,7 @@ static int exchange_choose_response_fields(
 		fields[(*n)++] = field;
 	}
 	*n += exchange_wait_fields(ex, fields + *n);
+	*n += exchange_limits_fields(ex, fields + *n);
 	if (ex->backend && ex->worker->config->http.tell_backend)
 		fields[(*n)++] = (struct header){.name = SLICE("x-sallyport-backend"),
 			.value = slice_of_string(ex->backend->name)};
@@ -148,7 +159,7 @@ static int exchange_answer(struct exchange *ex)
 {
 	const struct head *head = ex->attempt.head;
 
-	exchange_backend_outcome(ex, BACKEND_ANSWERED);
+	exchange_backend_outcome(ex, ex->pool.says);
 	if (head->status == 429 || head->status == 503)
 		ex->pool.wait_ns = exchange_pool_wait(ex);
 	if (exchange_has_better(ex)) {
@@ -274,6 +285,9 @@ static void exchange_response_ended(struct exchange *ex)
 		if (exchange_pool_judgement(ex) == JUDGEMENT_ERROR &&
 			exchange_turn_away(ex, exchange_judged_outcome(ex)))
 			return;
+		if (!error && reader && ex->status == 200 && reader_is_truncated(reader) &&
+			exchange_turn_away(ex, BACKEND_LOST))
+			return;
 		if (exchange_judges(ex, ex->attempt.head) && exchange_edit_was_refused(ex)) {
 			exchange_attempt_over(
 				ex, &(struct attempt_end){.left = ATTEMPT_EDIT_REFUSED,
@@ -321,7 +335,8 @@ static int exchange_judge(struct exchange *ex)
 	if (judgement == JUDGEMENT_ERROR && ex->status == 200 &&
 		exchange_turn_away(ex, exchange_judged_outcome(ex)))
 		return -ECANCELED;
-	if (judgement == JUDGEMENT_OPEN && !hold_is_full(&ex->attempt.hold))
+	if (judgement == JUDGEMENT_OPEN && !hold_is_full(&ex->attempt.hold) &&
+		!exchange_pool_held_enough(ex))
 		return 0;
 	if (judgement == JUDGEMENT_ERROR && ex->status != 200 && !hold_is_full(&ex->attempt.hold))
 		return 0;
@@ -508,7 +523,7 @@ void exchange_read_response_on(struct exchange *ex)
 int exchange_compose_error(struct exchange *ex, int status, bool final)
 {
 	const struct message_ops *client = &ex->client->ops->response;
-	struct header fields[4] = {
+	struct header fields[4 + LIMIT_FIELDS_MAX] = {
 		{.name = SLICE("Content-Type"), .value = SLICE("application/json")},
 	};
 	size_t n = 1 + exchange_wait_fields(ex, fields + 1);
@@ -517,7 +532,8 @@ int exchange_compose_error(struct exchange *ex, int status, bool final)
 	struct head head;
 	int error;
 
-	if (final)
+	n += exchange_limits_fields(ex, fields + n);
+	if (final || exchange_limits_final(ex))
 		fields[n++] = (struct header){
 			.name = SLICE("x-should-retry"), .value = SLICE("false")};
 	head = (struct head){

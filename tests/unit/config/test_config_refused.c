@@ -317,6 +317,10 @@ static void pools_that_could_never_answer(void **state)
 		{INSIDE EAST_AND_WEST "pools:\n  - {name: p, backends: [east]}\n"
 				      "  - {name: p, backends: [west]}\n",
 			"f:5: pools[1].name: expected each name once, found \"p\" also in line 4"},
+		{INSIDE "backends: [{name: a, host: a.c, capacity: 50000}, {name: b, host: b.c}]\n"
+			"pools: [{name: p, backends: [a, b]}]\n",
+			"f:3: pools[0].backends: expected capacity or weight of all backends of priority "
+			"1, found \"a\" with a capacity and \"b\" with neither"},
 		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [east]}]\n"
 				      "hosts: [{pattern: a.b, provider: azure, pool: q}]\n",
 			"f:4: hosts[0].pool: expected the name of a pool (p), found \"q\""},
@@ -412,6 +416,12 @@ static void keys_that_contradict_each_other(void **state)
 		{INSIDE "appliance: {workers: 4}\naudit: {collector: \"127.0.0.1:15103\"}\n",
 			"f:3: audit.collector: expected a port outside the workers' 15100 to 15103, "
 			"found 15103"},
+		{INSIDE "audit: {collector_others: [192.0.2.9]}\n",
+			"f:2: audit.collector_others: expected collector as well, the first of them, "
+			"found others alone"},
+		{INSIDE "audit: {collector: \"192.0.2.1:1\", collector_others: [10.0.0.1, 10.0.0.2, "
+			"10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7, 10.0.0.8, 10.0.0.9]}\n",
+			"f:2: audit.collector_others: expected up to 8, found 9"},
 		{INSIDE "audit: {collector_key_file: /k}\n",
 			"f:2: audit.collector_key_file: expected collector as well, for on the "
 			"socket the kernel says who is there, found a key file alone"},
