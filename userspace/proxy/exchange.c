@@ -42,6 +42,8 @@ void exchange_enter(struct exchange *ex, enum exchange_phase phase)
 	assert(ex->magic == EXCHANGE_MAGIC);
 	assert(exchange_ways[ex->phase] & 1u << phase);
 	ex->phase = phase;
+	if (phase == EXCHANGE_AWAITING)
+		ex->awaited_since = ev_now(ex->worker->loop);
 }
 
 bool exchange_is_over(const struct exchange *ex)
@@ -85,7 +87,7 @@ static uint64_t exchange_taken(const struct exchange *ex)
 	case DEADLINE_ORIGIN_ROOM:
 		return ex->attempt.slot->ops->sent(ex->attempt.slot);
 	case DEADLINE_CLIENT_ROOM:
-		return ex->client->connection->stream.written_bytes;
+		return ex->client->ops->traffic(ex->client).taken;
 	default:
 		return 0;
 	}
@@ -322,8 +324,7 @@ static struct exchange *exchange_new(struct client_slot *slot)
 	ex->tls_version = SSL_get_version(client->stream.ssl);
 	ex->tls_resumed = SSL_session_reused(client->stream.ssl);
 	ex->handshake_ns = client->handshake_ns;
-	ex->client_read_bytes = client->stream.read_bytes;
-	ex->client_written_bytes = client->stream.written_bytes;
+	ex->traffic = slot->ops->traffic(slot);
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
 	exchange_pool_open(ex);

@@ -53,6 +53,15 @@ struct exchange_pool {
 /* What can be said of an answer that the client has not seen yet. */
 enum exchange_judgement { JUDGEMENT_OPEN, JUDGEMENT_ANSWER, JUDGEMENT_ERROR };
 
+/* Whose tokens an answer tells of. */
+enum exchange_spend {
+	SPEND_UNKNOWN, /* it was not asked yet */
+	SPEND_NOW,     /* the call's, or of what somebody began before; they count here */
+	SPEND_LATER,   /* the call has begun something; who asks for it is told them */
+	SPEND_AGAIN,   /* they were counted before */
+	SPEND_NONE     /* it tells of none, and costs none */
+};
+
 struct exchange {
 	unsigned magic;
 	struct list node;
@@ -63,6 +72,7 @@ struct exchange {
 	struct deadline owed;		/* who owes the next bytes */
 	double owed_since;		/* ev_now of the last of them */
 	uint64_t owed_taken;		/* what that side had taken then, if it is to take bytes */
+	double awaited_since;		/* ev_now when the last try's request was all written */
 	ev_timer timer;			/* of owed; may fire early */
 	struct share share;		/* of the work that reading is */
 
@@ -86,7 +96,7 @@ struct exchange {
 	struct attempt attempt;		/* the last one */
 	struct credential credential;	/* that it is made with; its secret is shared */
 	struct buf moved_model;		/* what the last try has added to the body */
-	struct attempt_record tried[ATTEMPTS_MAX];
+	struct attempt_record tried[ATTEMPTS_MAX + 1]; /* one is made for our edit's sake */
 	unsigned tries;
 	enum edit_known edit_known;	/* what this model makes of our edit */
 
@@ -99,6 +109,8 @@ struct exchange {
 		masked; /* the body, of which is held back what may be the key's beginning */
 
 	/* the record */
+	enum exchange_spend spend;
+	char job_owner[STANDING_JOB_OWNER]; /* who began what the answer is about; or empty */
 	struct recorder_waiter waiter;
 	enum ending ending;
 	bool drained;			/* the rest was read for its usage */
@@ -108,7 +120,7 @@ struct exchange {
 	bool tls_resumed;
 	uint64_t started_ns, started_realtime_ns, handshake_ns, first_byte_ns;
 	uint64_t response_bytes, drain_bytes;
-	uint64_t client_read_bytes, client_written_bytes; /* of the connection, at the start */
+	struct client_traffic traffic; /* at the start */
 	int status;
 	const char *action;		/* the verdict */
 	const char *error_type;		/* of ending; NULL: none */
@@ -219,7 +231,7 @@ void exchange_learn_owner(struct exchange *exchange, struct slice span);
 bool exchange_has_better(const struct exchange *exchange);
 /* Until one of the backends may be asked, in ns; 0: it is not known, or there is one alone. */
 uint64_t exchange_pool_wait(const struct exchange *exchange);
-/* How long the first output is waited for; 0: as for every origin. */
+/* How much longer the first output is waited for, whatever comes before it; 0: as for every origin. */
 uint64_t exchange_first_output_ns(const struct exchange *exchange);
 /* The exchange has ended. */
 void exchange_pool_close(struct exchange *exchange);
@@ -265,6 +277,11 @@ bool exchange_policy_records(const struct exchange *exchange);
 void exchange_policy_free(struct exchange *exchange);
 /* What rules and limits are asked about: complete when the request is whole, with so many bytes more. */
 const struct policy_facts *exchange_policy_facts(struct exchange *exchange, size_t more);
+
+/* exchange_job.c: whose the tokens are that the answer tells of; when it has ended. */
+enum exchange_spend exchange_spend(struct exchange *exchange);
+/* exchange_policy.c: who the call is from, in short. */
+void exchange_policy_owner(const struct exchange *exchange, char owner[STANDING_JOB_OWNER]);
 
 /* exchange_limits.c: all of the request was read, so many bytes more: what it can need is reserved, before the last of it goes
  * on. True: it is refused, and answered. */

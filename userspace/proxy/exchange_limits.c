@@ -194,6 +194,8 @@ static void take_usage(struct exchange *ex, struct limit_spent *spent)
 
 	if (response)
 		reader_conclude(response);
+	if (exchange_spend(ex) == SPEND_AGAIN || exchange_spend(ex) == SPEND_NONE)
+		return;
 	if (facts && facts->has_usage) {
 		spent->tokens = (struct limit_tokens){
 			.input = facts->input_tokens,
@@ -227,7 +229,7 @@ void exchange_limits_settle(struct exchange *ex)
 		.made = l->holds.list[0].sent,
 		.success = ex->ending == ENDING_NONE && ex->status >= 200 && ex->status <= 299,
 		/* What goes on at the service after its answer is told to nobody who asks here. */
-		.unknown = facts->background && ex->status <= 299,
+		.unknown = exchange_spend(ex) == SPEND_LATER,
 		.model = facts->deployment.len ? facts->deployment : facts->model,
 		.tier = facts->service_tier,
 		.bytes = replay_end(&ex->replay) + ex->response_bytes,

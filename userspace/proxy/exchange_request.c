@@ -25,6 +25,9 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 
 	if (!ex->match.operation || !ex->match.operation->family)
 		return 0;
+	/* What has a body with some methods is not unreadable with others. */
+	if (ex->match.operation->subtree && head->framing == HEAD_NO_BODY)
+		return 0;
 	ex->request.reader = reader_open_request(head, &options);
 	return ex->request.reader ? 0 : -ENOMEM;
 }
@@ -409,15 +412,17 @@ static void exchange_try(struct exchange *ex, bool fresh)
 /* Whether another try of the same backend may follow on one that ended so. */
 static bool exchange_may_try_again(const struct exchange *ex, const struct attempt_end *end)
 {
-	if (!ex->client || !replay_is_whole(&ex->replay) ||
-		ex->tries >= ex->worker->config->origin.attempts_max)
+	const unsigned most = ex->worker->config->origin.attempts_max;
+
+	if (!ex->client || !replay_is_whole(&ex->replay))
 		return false;
 	switch (end->left) {
 	case ATTEMPT_STALE:
-		return ex->attempt.slot->reused &&
+		return ex->tries < most && ex->attempt.slot->reused &&
 		       again_allowed(ex->match.operation, ex->method, end->fate);
 	case ATTEMPT_EDIT_REFUSED:
-		return true;
+		/* Once, and beyond what is configured: without the edit it had not been refused. */
+		return ex->tries <= most;
 	case ATTEMPT_ELSEWHERE:
 	case ATTEMPT_NOT_LEFT:
 		break;
