@@ -106,17 +106,17 @@ static int check(const struct place *p, const struct config_credential *c)
 
 /* Public keys prove nobody's right to call, and a service's key checks no token. */
 static int check_user(const char *name, const char *list, const char *key,
-	const struct node *entry, size_t i, const struct config_credential *credential, bool keys,
+	const struct node *entry, size_t i, const struct config_credential *credential, bool public,
 	struct problems *problems)
 {
 	const struct node *value = node_find(entry, key);
 
-	if (!credential || (credential->from == CONFIG_CREDENTIAL_JWKS) == keys)
+	if (!credential || (credential->from == CONFIG_CREDENTIAL_JWKS) == public)
 		return 0;
 	return problem_set(problems, EINVAL,
 		"%s:%u: %s[%zu].%s: expected a credential %sfrom: jwks, found \"%s\", which is from: %s",
 		name, value ? value->line : entry ? entry->line : 1, list, i, key,
-		keys ? "" : "that is not ", credential->name, config_credential_from(credential));
+		public ? "" : "that is not ", credential->name, config_credential_from(credential));
 }
 
 int credential_rules_check(const char *name, const struct node *root, const struct config *config,
