@@ -125,8 +125,9 @@ def test_who_it_is(gate, client, origin, issuer, prompt):
     ({"_claim_names": {"groups": "src1"}}, 403),
 ])
 def test_rules_go_by_its_groups(gate, client, issuer, prompt, claims, status):
-    assert call(client, prompt, issuer.token(**claims), model="finance").status == status
-    assert gate.event(prompt).get("subject.groups_overage", False) == ("_claim_names" in claims)
+    assert call(client, prompt, issuer.token(oid=prompt[-12:], **claims), model="finance").status == status
+    event = gate.wait_events(1, lambda e: e.get("subject.object_id") == prompt[-12:])[0]
+    assert event.get("subject.groups_overage", False) == ("_claim_names" in claims)
 
 
 @pytest.mark.parametrize("claims, why", [
@@ -138,7 +139,7 @@ def test_rules_go_by_its_groups(gate, client, issuer, prompt, claims, status):
 def test_one_that_is_not_good_is_refused(gate, client, origin, issuer, prompt, claims, why):
     got = call(client, prompt, issuer.token(**claims))
     assert got.status == 401 and f"the token is {why}" in got.json()["error"]["message"]
-    assert gate.event(prompt)["subject.credential"] == why
+    assert gate.wait_events(1, lambda e: e.get("subject.credential") == why)
     assert origin.requests() == []
 
 

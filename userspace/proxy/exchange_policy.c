@@ -28,7 +28,7 @@ struct exchange_policy {
 	char key_id[KEY_ID + 1], name[KEY_NAME + 1];
 	bool by_token, overage;
 	enum token_state token_state;
-	char object[64], application[64], tenant[64]; /* of the token */
+	char object[128], application[64], tenant[64]; /* of the token */
 	struct slice groups[SUBJECT_GROUPS];
 	struct buf text; /* the groups, separated by commas */
 };
