@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/why.h"
+#include "config/provider.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/sallyport/sallyport.yaml"
 /* In appliance.run_directory, while the daemon runs: the text of the configuration in force, behind
@@ -118,8 +119,6 @@ struct config_credential {
 	char *client_secret_file, *client_certificate; /* one of the two; opened by the parent */
 	char *authority;	/* login.microsoftonline.com */
 };
-
-enum config_provider { CONFIG_PROVIDER_AZURE, CONFIG_PROVIDER_OPENAI };
 
 /* A name, or pattern "*.openai.azure.com" (one label), whose calls are inspected. */
 struct config_host {
