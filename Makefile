@@ -6,7 +6,7 @@
 #	make asan		the same checks with AddressSanitizer and UBSan, in build-asan/
 #	make fuzz		libFuzzer on every target, FUZZ_SECONDS each, in build-fuzz/
 #	make clients		Go, Chromium, Java and others through an appliance, with nothing but the root
-#	make soak		random faults of backends for SOAK_SECONDS (600)
+#	make soak		random faults of backends, and kills of all that keeps events, for SOAK_SECONDS (600) each
 #	make demo		real calls through an appliance in network namespaces
 #	make bench-packets	ns per packet of the kernel programs, and the memory of their maps
 #	make bench-store	events/s and bytes per event of the collector's store, and its questions

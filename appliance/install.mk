@@ -8,7 +8,8 @@
 SYSTEMD_UNITS := $(notdir $(patsubst %.in,%,$(wildcard appliance/systemd/*.service.in)))
 SYSTEMD_TIMERS := $(wildcard appliance/systemd/*.timer)
 MAN_PAGES := $(wildcard appliance/man/*.[1-8]) $(B)/man/sallyport.yaml.5 \
-	$(B)/man/sallyport-datapath.7 $(B)/man/sallyport-errors.7 $(B)/man/sallyport-operations.7
+	$(B)/man/sallyport-datapath.7 $(B)/man/sallyport-errors.7 $(B)/man/sallyport-operations.7 \
+	$(B)/man/sallyport-events.7
 # What operators read, run and hand to others.
 SHARED := $(wildcard appliance/azure/* appliance/monitoring/* appliance/operations/*)
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
@@ -41,6 +42,13 @@ $(B)/man/sallyport-errors.7: appliance/man/mdoc.awk appliance/man/sallyport-erro
 # And that of operations.
 $(B)/man/sallyport-operations.7: appliance/man/mdoc.awk appliance/man/sallyport-operations.7.awk \
 	userspace/openai/operation_table.h appliance/man/sallyport-operations.7.in
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)$(mdoc_made) > $@
+
+# That of events likewise.
+$(B)/man/sallyport-events.7: appliance/man/mdoc.awk appliance/man/sallyport-events.7.awk \
+	userspace/audit/schema.h userspace/audit/schema_azure.h appliance/man/sallyport-events.7.in
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
 	$(Q)$(mdoc_made) > $@

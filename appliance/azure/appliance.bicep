@@ -16,6 +16,8 @@ param vmSize string = 'Standard_D4s_v5'
 param clientPrefixes array = []
 @description('Name of a key vault of this resource group that has the services\' keys; empty: none')
 param vaultName string = ''
+@description('Secret of that vault with the authority, PEM or PKCS#12 (see README.md); two appliances need one, or each makes its own')
+param caSecret string = ''
 @description('What appliances and collector share: 32 random characters and more')
 @secure()
 @minLength(32)
@@ -46,6 +48,7 @@ var nextHop = appliances == 2 ? insideFrontend : insideFirst
 var userData = reduce([
   {from: '@COLLECTOR@', to: collectorAddress}
   {from: '@COLLECTOR_KEY@', to: collectorKey}
+  {from: '@CA_SECRET@', to: empty(vaultName) || empty(caSecret) ? '' : 'https://${vaultName}${environment().suffixes.keyvaultDns}/secrets/${caSecret}'}
   {from: '@INSIDE_GATEWAY@', to: insideGateway}
   {from: '@CLIENT_PREFIXES@', to: join(concat([clientsPrefix], clientPrefixes), ' ')}
 ], loadTextContent('user-data.yaml'), (text, one) => replace(text, one.from, one.to))

@@ -268,6 +268,7 @@ const FUNCTIONS = {
 	base64: text => Buffer.from(text).toString("base64"),
 	concat: (...all) => all.flat(),
 	empty: one => one.length === 0,
+	environment: () => ({ suffixes: { keyvaultDns: ".vault.azure.net" } }),
 	guid: (...words) => "guid of " + words.join("-"),
 	join: (all, between) => all.join(between),
 	loadTextContent: name => readFileSync(join(directory, name), "utf8"),

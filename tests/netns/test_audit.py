@@ -180,6 +180,12 @@ def test_what_was_said_is_found_shown_and_exported(lab, appliance):
     rows = list(csv.DictReader(asked("export", "--format", "csv").stdout.splitlines()))
     assert {row["event_id"] for row in rows} >= {dog["event.id"]}
     assert len(asked("export").stdout.splitlines()) == len(rows)
+    azure = [json.loads(line) for line in asked("export", "--format", "azure").stdout.splitlines()]
+    column = {row["CorrelationId"]: row for row in azure}[dog["event.id"]]
+    assert column["IsRequestSuccess"] is True and column["ResponseCode"] == 200
+    assert column["PromptTokens"] == dog["gen_ai.usage.input_tokens"]
+    assert column["TotalTime"] == dog["timing.total"] / 1e6
+    assert "lazy dog" in json.dumps(column["RequestMessages"])
     audited = asked("audit", "verify")
     assert " 0 damaged, 0 in conflict" in audited.stdout and " 0 events are missing" in audited.stdout
     assert ": 0 times broken" in audited.stdout

@@ -7,6 +7,7 @@ import socket
 
 from lab import network
 from lab.appliance import USERS
+from lab.process import Process, wait_for
 
 METADATA, HOST_AGENT, COLLECTOR = "169.254.169.254", "168.63.129.16", "10.202.0.2"
 
@@ -85,6 +86,36 @@ def test_clients_do_not_get_at_the_machines_identity(lab, appliance):
             gate.reload()
     gate.stop()
     assert "prohibit" not in gate.namespace.ip("rule")
+
+
+def test_a_reload_never_leaves_a_rule_out(lab, appliance):
+    gate = appliance()
+    monitor = Process("monitor", ["ip", "monitor", "rule"], gate.directory, gate.namespace)
+    try:
+        def listens():
+            for what in ("add", "del"):
+                gate.namespace.ip("rule", what, "pref", "9999", "from", "10.99.0.1", "lookup", "main")
+            return "9999" in monitor.log()
+
+        wait_for(listens, "the monitor", every=0.1)
+        def rules():
+            return [line.split(" proto ")[0] for line in gate.namespace.ip("rule").splitlines() if "prohibit" in line]
+
+        there = rules()
+        assert len(there) == 4
+        for _ in range(3):
+            gate.reload()
+            assert rules() == there
+        before = monitor.log().count("Deleted 9999")
+        wait_for(lambda: listens() and monitor.log().count("Deleted 9999") > before, "all of it", every=0.1)
+        count = 4
+        told = [line for line in monitor.log().splitlines() if "prohibit" in line]
+        assert len(told) == 3 * 8, told
+        for line in told:
+            count += -1 if line.startswith("Deleted") else 1
+            assert count >= 4, told
+    finally:
+        monitor.kill()
 
 
 LOCAL = ["127.0.0.1", "127.9.9.9", "::1", network.INSIDE, network.INSIDE6, network.OUTSIDE, network.OUTSIDE6,

@@ -38,6 +38,7 @@ mount --bind "$top/kept" "$root/etc/sallyport"
 cp -r "$image/etc/initramfs-tools" "$root/etc"
 cp "$image/usr/local/sbin/"* "$root/usr/local/sbin"
 cp -r "$top/bin/." "$root/usr/local/bin"
+[ ! -e "$top/ca-from-vault" ] || cp "$top/ca-from-vault" "$root/usr/local/sbin"
 [ ! -e "$top/functions" ] || cp "$top/functions" "$root/scripts/functions"
 exec chroot "$root" sh -euc "$@"
 """
@@ -86,7 +87,8 @@ class Machine:
 
     def run(self, script, *words):
         environment = {**os.environ, "DISK": self.disk,
-                       "PATH": f"/usr/local/bin:{os.path.dirname(self.lab.program('sallyport'))}:/usr/sbin:/usr/bin:/sbin:/bin"}
+                       "PATH": ":".join(["/usr/local/sbin", "/usr/local/bin", os.path.dirname(self.lab.program("sallyport")),
+                                         "/usr/sbin", "/usr/bin", "/sbin", "/bin"])}
         done = self.namespace.run("unshare", "--mount", "--propagation", "private", "sh", "-euc", BOOT, "sh", self.top,
                                   IMAGE, script, "sh", *words, check=False, env=environment)
         return done.returncode, done.stdout + done.stderr
@@ -225,6 +227,28 @@ def test_a_key_without_its_certificate_is_not_touched(machine):
     assert (machine.kept / "ca.key").read_text() == "of somebody"
 
 
+VAULT = "https://contoso.vault.azure.net/secrets/authority"
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_authority_of_a_vault_is_fetched_and_none_made_instead(machine, tmp_path, works):
+    machine.interface("eth0", 1, route=True)
+    (machine.kept / "ca-vault").write_text(VAULT + "\n")
+    tool = tmp_path / "ca-from-vault"  # of which tests/netns/test_ca_vault.py is
+    tool.write_text(f"#!/bin/sh\n[ \"$1\" = {VAULT} ] || exit 7\nshift\n"
+                    + ("exec sallyport ca init --name 'of the vault' \"$@\"\n" if works else "exit 1\n"))
+    tool.chmod(0o755)
+    code, said = machine.first_boot()
+    if works:
+        assert code == 0 and lint(machine)[0], said
+        done = subprocess.run(["openssl", "x509", "-noout", "-subject", "-in", machine.kept / "ca.pem"], check=True,
+                              capture_output=True, text=True)
+        assert "of the vault" in done.stdout
+    else:
+        assert code == 1 and "there is no authority, and none is made" in said, said
+        assert not (machine.kept / "ca.pem").exists() and not (machine.kept / "ca.key").exists()
+
+
 # --- the data partition ---
 
 # What initramfs-tools has, but for its panic, which boots again.
@@ -232,8 +256,10 @@ FUNCTIONS = """\
 panic() { echo "PANIC: $*"; exit 9; }
 get_fstype() { blkid -p -o value -s TYPE "$1" || echo unknown; }
 """
-# The root is mounted below /mnt, and what is done there then is $1.
-START = f"mkdir -p /mnt/root; cd /mnt/root; mkdir data etc var home root; export rootmnt=/mnt/root; sh {BEFORE_ROOT}; eval \"$1\""
+# The root is mounted below /mnt, and what is done there then is $1. What the script may call is what the
+# initramfs has.
+HAS = "mkdir -p /has; for one in blkid e2fsck mkdir mount sleep sh; do ln -s $(command -v $one) /has; done; "
+START = f"{HAS}mkdir -p /mnt/root; cd /mnt/root; mkdir data etc var home root; export rootmnt=/mnt/root; PATH=/has sh {BEFORE_ROOT}; eval \"$1\""
 
 
 def disk(machine, *make, size=64):

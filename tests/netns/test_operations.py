@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tarfile
 
@@ -65,6 +66,24 @@ def test_a_new_authority_with_both_roots_trusted(lab, gate, prompt):
     assert stream.join().body.endswith(b"data: [DONE]\n\n")
     assert issuer_key(client) != before
     assert client.chat(AZURE, prompt).status == 200
+
+
+@pytest.mark.parametrize("change, back, told", [
+    (lambda path: os.chown(path, 4711, 0), lambda path: os.chown(path, 0, 0), "is owned by uid 4711"),
+    (lambda path: os.chmod(path, 0o640), lambda path: os.chmod(path, 0o600), "has mode 0640"),
+], ids=["owner", "mode"])
+def test_a_key_that_others_get_at_is_not_taken_and_calls_go_on(lab, gate, prompt, change, back, told):
+    change(gate.ca_key_path)
+    try:
+        done = gate.cli("check", gate.config_path, check=False)
+        assert done.returncode == 1 and f"{gate.ca_key_path}: {told}" in done.stderr, done
+        gate.daemon.send(signal.SIGHUP)
+        gate.daemon.wait_for_log(told, 60)
+        assert lab.client(gate).chat(AZURE, prompt).status == 200
+    finally:
+        back(gate.ca_key_path)
+    gate.reload()
+    assert gate.cli("check", gate.config_path).returncode == 0
 
 
 def make_root(gate, path):

@@ -43,7 +43,7 @@ def sdk(lab, gate, dialect, call, key):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("dialect", ["azure", "azure-v1"])
+@pytest.mark.parametrize("dialect", ["azure", "azure-v1", "openai"])
 @pytest.mark.parametrize("call", ["chat", "stream"])
 def test_a_call(lab, regions, gate, dialect, call):
     regions.east.meets(status=503)  # it shares the pool's other backend

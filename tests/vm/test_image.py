@@ -40,7 +40,7 @@ ethernets:
 def user_data(root_pem, collector_key):
     """That of appliance/azure; and what is this laboratory's: names, and whom to trust."""
     text = azure_user_data("user-data.yaml", {
-        "@COLLECTOR@": network.DNS, "@COLLECTOR_KEY@": collector_key, "@CLIENT_PREFIXES@": "10.209.0.0/16",
+        "@COLLECTOR@": network.DNS, "@COLLECTOR_KEY@": collector_key, "@CA_SECRET@": "", "@CLIENT_PREFIXES@": "10.209.0.0/16",
         "@INSIDE_GATEWAY@": network.CLIENT})
     ours = {
         "endpoints": {"names": [AZURE], "resolvers": [network.DNS + ":53"]},

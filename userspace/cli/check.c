@@ -29,6 +29,12 @@ static void tell(void *context, const char *problem)
 	fprintf(stderr, "%s\n", problem);
 }
 
+static void tell_note(void *context, const char *note)
+{
+	(void)context;
+	fprintf(stderr, "note: %s\n", note);
+}
+
 static void tell_setting(void *context, bool must, const char *problem)
 {
 	(void)context;
@@ -113,6 +119,8 @@ static size_t check_file(const char *path, bool text_only)
 		tell(NULL, why.text);
 	else if (config_parse_all(path, buf_slice(&text), &config, tell, NULL, &problems) == 0)
 		problems = text_only ? 0 : config_check_system(path, config, tell, NULL);
+	if (config)
+		config_notes(config, tell_note, NULL);
 	if (config && config->policy.file)
 		problems += check_policy(config, !text_only);
 	if (config && !text_only && !access(config->tls.ca_certificate, F_OK))

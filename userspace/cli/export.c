@@ -7,16 +7,18 @@
 #include "base/clock.h"
 #include "base/visible.h"
 #include "cli/command.h"
+#include "cli/export_azure.h"
 #include "cli/review.h"
 #include "cli/say.h"
 
 static const char usage[] =
-	"usage: sallyport export [--format jsonl|csv] [OPTIONS]\n"
+	"usage: sallyport export [--format jsonl|csv|azure] [OPTIONS]\n"
 	"\n"
 	"Writes events, newest first: as JSON lines with all of them, or as CSV with what a table\n"
-	"needs (RFC 4180, one line each). In CSV nothing is taken for a formula.\n"
+	"needs (RFC 4180, one line each), or as JSON lines in the columns of Azure's logs of a\n"
+	"gateway. In CSV nothing is taken for a formula.\n"
 	"\n"
-	"  --format FORMAT    jsonl (the default) or csv\n"
+	"  --format FORMAT    jsonl (the default), csv or azure\n"
 	"  --limit NUMBER     of events; default 0: all\n"
 	"  --kind KIND        exchange (the default), handshake (failed ones), bypass,\n"
 	"                     source.summary, source.drop, datapath.state,\n"
@@ -77,8 +79,14 @@ static int export_csv(FILE *out, const struct query_event *event)
 static int export_row(void *context, const struct query_event *event)
 {
 	const struct review *review = context;
-	int error = strcmp(review->format, "csv") == 0 ? export_csv(stdout, event)
-						       : review_print_json(stdout, event);
+	int error;
+
+	if (strcmp(review->format, "csv") == 0)
+		error = export_csv(stdout, event);
+	else if (strcmp(review->format, "azure") == 0)
+		error = export_azure(stdout, event);
+	else
+		error = review_print_json(stdout, event);
 
 	/* Who reads it may have gone: a pipe to head(1). */
 	return error || ferror(stdout) ? -EPIPE : 0;

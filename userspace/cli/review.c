@@ -88,7 +88,10 @@ static int review_slowest(struct review *review, const char *text)
 static int review_format(struct review *review, const char *text)
 {
 	review->format = text;
-	return strcmp(text, "jsonl") == 0 || strcmp(text, "csv") == 0 ? 0 : -EINVAL;
+	return strcmp(text, "jsonl") == 0 || strcmp(text, "csv") == 0 ||
+			       strcmp(text, "azure") == 0
+		       ? 0
+		       : -EINVAL;
 }
 
 /* ---- options ---- */
@@ -106,7 +109,7 @@ static const struct review_option {
 	{"all", REVIEW_ALL, NULL, review_all},
 	{"sources", REVIEW_SOURCES, NULL, review_sources},
 	{"slowest", REVIEW_SLOWEST, NULL, review_slowest},
-	{"format", REVIEW_FORMAT, "jsonl or csv", review_format},
+	{"format", REVIEW_FORMAT, "jsonl, csv or azure", review_format},
 };
 #define REVIEW_TABLE   (sizeof(review_table) / sizeof(review_table[0]))
 #define REVIEW_OPTIONS (FILTER_FIELDS + REVIEW_TABLE) /* those that filter come first */

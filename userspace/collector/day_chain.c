@@ -28,32 +28,46 @@ static bool day_chain_link(sqlite3_stmt *statement, int column, struct keyed_lin
 	return true;
 }
 
+struct day_comparing {
+	struct day *day;
+	struct why *why;
+	int error;
+};
+
 /* Whether the event of a place is in the file, with that link. */
 static bool day_chain_holds(void *context, const struct chain_place *place)
 {
-	struct day *day = context;
+	struct day_comparing *comparing = context;
+	struct day *day = comparing->day;
 	sqlite3_stmt *find = NULL;
 	struct keyed_link link;
 	bool holds = false;
+	int step = SQLITE_ERROR;
 
 	if (sqlite3_prepare_v2(day->database, "SELECT link FROM event WHERE id = ?", -1, &find,
 		    NULL) == SQLITE_OK) {
 		sqlite3_bind_int64(find, 1, place->id);
-		holds = sqlite3_step(find) == SQLITE_ROW && day_chain_link(find, 0, &link) &&
+		step = sqlite3_step(find);
+		holds = step == SQLITE_ROW && day_chain_link(find, 0, &link) &&
 			memcmp(&link, &place->link, sizeof(link)) == 0;
 	}
+	if (step != SQLITE_ROW && step != SQLITE_DONE)
+		comparing->error = day_error(day, comparing->why);
 	sqlite3_finalize(find);
 	return holds;
 }
 
 /* A file that is as it was before it was anchored, or is another one, is told, and stays known. */
-static void day_chain_compare(struct day *day)
+static int day_chain_compare(struct day *day, struct why *why)
 {
-	if (anchor_all(day->anchors, day->number, day_chain_holds, day))
-		return;
+	struct day_comparing comparing = {day, why, 0};
+
+	if (anchor_all(day->anchors, day->number, day_chain_holds, &comparing) || comparing.error)
+		return comparing.error;
 	log_error("tampering? %s lacks events that were stored; see sallyport audit verify",
 		day->path);
 	anchor_close_day(day->anchors, day->number, CHAIN_OLDER);
+	return 0;
 }
 
 /* The anchors of what is durable are made up for. */
@@ -99,10 +113,9 @@ int day_chain_open(struct day *day, struct why *why)
 			"INSERT OR REPLACE INTO chain(observer, length, last_id, link, before_day,"
 			" before_length, before_id, before_link, seal) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			&day->chain_put, why);
-	if (error)
-		return error;
-	day_chain_compare(day);
-	return day_chain_anchor(day, why);
+	if (!error)
+		error = day_chain_compare(day, why);
+	return error ? error : day_chain_anchor(day, why);
 }
 
 void day_chain_forget(struct day *day)

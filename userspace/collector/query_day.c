@@ -16,7 +16,6 @@
 #include "collector/row.h"
 
 #define QUERY_PATIENCE (10 * NS_PER_S)
-#define QUERY_STEPS    20000 /* of SQLite, between two looks at the clock */
 #define QUERY_BUSY_MS  5000
 
 /* ---- functions that questions call ---- */
@@ -51,8 +50,9 @@ static void query_sql_family(sqlite3_context *context, int n, sqlite3_value **va
 
 static int query_progress(void *data)
 {
-	const struct query *query = data;
+	struct query *query = data;
 
+	query->looks++;
 	return query->until_ns && clock_monotonic_ns() > query->until_ns;
 }
 
@@ -313,7 +313,9 @@ int query_where(struct buf *sql, const struct query_filter *filter)
 			" AND kind <> %d AND kind = (SELECT id FROM day.name WHERE text = :kind)",
 			LAYOUT_KIND_EXCHANGE);
 	if (!error && filter->has_source)
-		error = buf_printf(sql, " AND source BETWEEN :low AND :high");
+		error = buf_printf(sql, filter->source.bits == 128
+						? " AND source = :low" /* in the index, by time */
+						: " AND source BETWEEN :low AND :high");
 	if (!error && filter->model)
 		error = buf_printf(sql,
 			" AND (model = (SELECT id FROM day.name WHERE text = :model)"
@@ -328,7 +330,8 @@ int query_where(struct buf *sql, const struct query_filter *filter)
 		error = buf_printf(sql, " AND operation IN (SELECT id FROM day.name"
 					" WHERE text IN ('chat', 'text_completion'))");
 	if (!error && filter->status)
-		error = buf_printf(sql, " AND status = :status");
+		error = buf_printf(sql, " AND status = :status%s",
+			filter->status >= 400 ? " AND status >= 400" : "");
 	if (!error && filter->event_id)
 		error = buf_printf(sql, " AND event_id = :event_id");
 	return error;
@@ -359,10 +362,10 @@ static void query_bind_source(sqlite3_stmt *statement, const struct prefix *pref
 
 	for (unsigned bit = prefix->bits; bit < 128; bit++)
 		last.bytes[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-	if (!low || !high)
-		return;
-	sqlite3_bind_blob(statement, low, prefix->address.bytes, 16, SQLITE_TRANSIENT);
-	sqlite3_bind_blob(statement, high, last.bytes, 16, SQLITE_TRANSIENT);
+	if (low)
+		sqlite3_bind_blob(statement, low, prefix->address.bytes, 16, SQLITE_TRANSIENT);
+	if (high)
+		sqlite3_bind_blob(statement, high, last.bytes, 16, SQLITE_TRANSIENT);
 }
 
 int query_prepare(struct query *query, struct buf *sql, const struct query_filter *filter,

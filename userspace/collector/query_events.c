@@ -190,8 +190,14 @@ void query_reading_end(struct query_reading *reading)
 
 /* ---- newest first ---- */
 
-static int query_page_before(struct query_reading *reading, uint64_t before_ns, int64_t before_id,
-	bool *more)
+/* A window of times: what comes before a place in it is still wanted. */
+struct query_window {
+	uint64_t since_ns, before_ns;
+	int64_t before_id;
+};
+
+static int query_page_before(
+	struct query_reading *reading, const struct query_window *window, bool *more)
 {
 	struct buf sql = BUF_EMPTY;
 	sqlite3_stmt *rows = NULL;
@@ -210,9 +216,9 @@ static int query_page_before(struct query_reading *reading, uint64_t before_ns, 
 	else
 		error = query_prepare(reading->query, &sql, reading->filter, &rows, reading->why);
 	if (!error) {
-		query_bind_number(rows, ":since", (int64_t)reading->filter->since_ns);
-		query_bind_number(rows, ":before", (int64_t)before_ns);
-		query_bind_number(rows, ":id", before_id);
+		query_bind_number(rows, ":since", (int64_t)window->since_ns);
+		query_bind_number(rows, ":before", (int64_t)window->before_ns);
+		query_bind_number(rows, ":id", window->before_id);
 		error = query_page_read(reading->query, reading->page, rows, more, reading->why);
 	}
 	sqlite3_finalize(rows);
@@ -220,11 +226,10 @@ static int query_page_before(struct query_reading *reading, uint64_t before_ns, 
 	return error;
 }
 
-/* All pages of a day; it is not attached while they are told. */
-static int query_day_events(struct query_reading *reading, int32_t day)
+/* All pages of a window; the day is not attached while they are told. */
+static int query_window_events(
+	struct query_reading *reading, int32_t day, struct query_window window)
 {
-	uint64_t before_ns = reading->filter->until_ns ? reading->filter->until_ns : INT64_MAX;
-	int64_t before_id = reading->filter->before_id;
 	bool more = true;
 	int error = 0;
 
@@ -232,14 +237,54 @@ static int query_day_events(struct query_reading *reading, int32_t day)
 		error = query_attach(reading->query, day, reading->why);
 		if (error)
 			return error == -ENOENT ? 0 : error;
-		error = query_page_before(reading, before_ns, before_id, &more);
+		error = query_page_before(reading, &window, &more);
 		query_detach(reading->query);
 		if (!error && reading->page->n) {
-			before_ns = reading->page->rows[reading->page->n - 1].event.time_ns;
-			before_id = reading->page->rows[reading->page->n - 1].event.id;
+			window.before_ns = reading->page->rows[reading->page->n - 1].event.time_ns;
+			window.before_id = reading->page->rows[reading->page->n - 1].event.id;
 			error = query_tell(reading);
 		}
 	}
+	return error;
+}
+
+/* The hours of the day's highest run of those that are left, as a window; false: none is left. */
+static bool query_next_hours(
+	int32_t day, uint32_t *hours, const struct query_filter *filter, struct query_window *window)
+{
+	int last = 23, first;
+
+	while (last >= 0 && !(*hours & 1u << last))
+		last--;
+	if (last < 0)
+		return false;
+	for (first = last; first > 0 && *hours & 1u << (first - 1); first--)
+		;
+	*hours &= (1u << first) - 1;
+	*window = (struct query_window){
+		.since_ns = query_day_ns(day) + (unsigned)first * LAYOUT_NS_PER_HOUR,
+		.before_ns = query_day_ns(day) + (unsigned)(last + 1) * LAYOUT_NS_PER_HOUR};
+	if (filter->since_ns > window->since_ns)
+		window->since_ns = filter->since_ns;
+	if (filter->until_ns && filter->until_ns <= window->before_ns) {
+		window->before_ns = filter->until_ns;
+		window->before_id = filter->before_id;
+	}
+	return true;
+}
+
+static int query_day_events(struct query_reading *reading, int32_t day)
+{
+	struct query_window window;
+	uint32_t hours = 0;
+	int error = query_attach(reading->query, day, reading->why);
+
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	error = query_hours(reading->query, reading->filter, &hours, reading->why);
+	query_detach(reading->query);
+	while (!error && reading->left && query_next_hours(day, &hours, reading->filter, &window))
+		error = query_window_events(reading, day, window);
 	return error;
 }
 

@@ -12,6 +12,8 @@
 #include "collector/query.h"
 #include "collector/squeeze.h"
 
+#define QUERY_STEPS 20000 /* of SQLite, between two looks at the clock */
+
 struct query_cursor {
 	int32_t day;
 	int64_t after;	 /* the id of its last event that was told */
@@ -26,6 +28,7 @@ struct query {
 	struct squeeze *squeeze;
 	struct seal *seal; /* of the attached day, once it was needed */
 	uint64_t patience_ns, until_ns; /* CLOCK_MONOTONIC; 0: no end */
+	uint64_t looks; /* at the clock, one each QUERY_STEPS steps of SQLite */
 	struct query_cursor *cursors;
 	size_t ncursors;
 	char shown[32]; /* the name of the day that is attached, for messages */
@@ -99,6 +102,12 @@ extern const char query_event_columns[];
 int query_row_read(struct query *query, struct query_row *row, sqlite3_stmt *rows,
 	sqlite3_stmt *blocks, struct why *why);
 void query_row_point(struct query_row *row);
+
+/* The hours (bits, the first of the day is the lowest) of the attached day in which there may be events
+ * that the filter asks for, as its sums tell. */
+#define QUERY_ALL_HOURS 0xffffffu
+int query_hours(struct query *query, const struct query_filter *filter, uint32_t *hours,
+	struct why *why);
 
 /* Events on their way to who asks, a page of them at a time. */
 struct query_reading {

@@ -132,6 +132,15 @@ struct config_host {
 	size_t nexempt_sources;
 };
 
+/* Which forms of the API a backend takes. */
+enum config_dialect {
+	CONFIG_DIALECT_ANY, /* that of the client, whatever it is */
+	CONFIG_DIALECT_AZURE_DATED,
+	CONFIG_DIALECT_AZURE_V1,
+	CONFIG_DIALECT_OPENAI,
+	CONFIG_DIALECT_AZURE, /* both of Azure's: of names that are known to be */
+};
+
 /* Where the calls of a host go instead of to the address that its name has. */
 struct config_backend {
 	char *name;
@@ -141,7 +150,9 @@ struct config_backend {
 	uint16_t port;		/* 443 */
 	char *key_file;		/* the short form of a credential from a file */
 	struct config_credential *credential; /* NULL: the client's passes; key_file's, too */
-	enum { CONFIG_KEY_API_KEY, CONFIG_KEY_BEARER } key_header;
+	enum { CONFIG_KEY_API_KEY, CONFIG_KEY_BEARER, CONFIG_KEY_AUTO /* in the file */ } key_header;
+	enum config_dialect dialect;
+	char *api_version;	/* asked for on dated paths, of calls that name none; may be NULL */
 	char *region;		/* for events; may be NULL */
 	uint32_t priority;	/* in its pools: the lowest that is alive is asked … */
 	uint32_t weight;	/* … each of these as often as its weight says; 1 */
@@ -323,6 +334,9 @@ int config_load(const char *path, struct config **config, struct why *why);
  * ("file:line: key: …") and returns how many there are. */
 size_t config_check_system(const char *path, const struct config *config,
 	void (*told)(void *context, const char *problem), void *context);
+/* What it means that its reader may not expect: which calls do not go to which backends. */
+void config_notes(const struct config *config, void (*told)(void *context, const char *note),
+	void *context);
 void config_free(struct config *config);
 
 /* The key of the first of these settings that cannot change in a running appliance and differs;
@@ -366,6 +380,8 @@ const char *config_credential_from(const struct config_credential *credential);
 /* Where the events go, for people: the address, or the path of the socket. */
 struct log_quoted config_collector_name(const struct config_audit *audit);
 
+/* Which forms of the API a host is known to take by its name; those of nobody we know take any. */
+enum config_dialect config_dialect_of(const char *host);
 /* Whether the gateway listens there. */
 bool config_gateway_at(const struct config *config, const struct address_port *at);
 /* As config_host_find, and for the gateway's name the host of that provider's paths. */

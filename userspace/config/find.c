@@ -85,3 +85,24 @@ struct log_quoted config_collector_name(const struct config_audit *audit)
 						 ? address_port_format(&audit->collector).text
 						 : audit->collector_socket));
 }
+
+enum config_dialect config_dialect_of(const char *host)
+{
+	static const struct {
+		const char *end;
+		enum config_dialect dialect;
+	} ends[] = {{"openai.azure.com", CONFIG_DIALECT_AZURE},
+		{"services.ai.azure.com", CONFIG_DIALECT_AZURE},
+		{"cognitiveservices.azure.com", CONFIG_DIALECT_AZURE},
+		{"api.openai.com", CONFIG_DIALECT_OPENAI}};
+	size_t len = strlen(host);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t end = strlen(ends[i].end);
+
+		if (len >= end && strcmp(host + len - end, ends[i].end) == 0 &&
+			(len == end || host[len - end - 1] == '.'))
+			return ends[i].dialect;
+	}
+	return CONFIG_DIALECT_ANY;
+}

@@ -64,12 +64,14 @@ static int check_backend(const char *file, const struct node *root, const struct
 
 	if (!backend->host)
 		return refuse(file, root, problems, key,
-			"expected backends with a host, for clients name the appliance's own, found "
+			"expected backends with a host, for clients name the appliance's own, "
+			"found "
 			"\"%s\" without",
 			backend->name);
 	if (strcmp(backend->host, gateway->name) == 0)
 		return refuse(file, root, problems, key,
-			"expected backends elsewhere, found \"%s\", whose host is the gateway's own name",
+			"expected backends elsewhere, found \"%s\", whose host is the gateway's "
+			"own name",
 			backend->name);
 	return 0;
 }
@@ -87,7 +89,8 @@ static int check_addresses(const char *file, const struct node *root, const stru
 			at.port = at.port ? at.port : backend->port;
 			if (config_gateway_at(config, &at))
 				return refuse(file, root, problems, "listen",
-					"expected addresses that no backend has, found %s, which is that "
+					"expected addresses that no backend has, found %s, which "
+					"is that "
 					"of \"%s\": its calls would come back here",
 					address_port_format(&at).text, backend->name);
 		}
@@ -111,13 +114,15 @@ static int check_listen(const char *file, const struct node *root, const struct 
 
 		if (address_equal(&at->address, &any4) || address_equal(&at->address, &any6))
 			return refuse(file, root, problems, "listen",
-				"expected an address of this machine that clients reach, found %s, which "
+				"expected an address of this machine that clients reach, found %s, "
+				"which "
 				"is all of them",
 				address_port_format(at).text);
 		if (address_is_loopback(&at->address) && at->port >= datapath->listen_base &&
 			at->port < datapath->listen_base + config->appliance.workers)
 			return refuse(file, root, problems, "listen",
-				"expected a port outside the workers' (datapath.listen_base), found %u",
+				"expected a port outside the workers' (datapath.listen_base), "
+				"found %u",
 				at->port);
 		for (size_t before = 0; before < i; before++)
 			if (at->port == gateway->listen[before].port &&
@@ -138,7 +143,8 @@ static int check_off(const char *file, const struct node *root,
 					     : NULL;
 
 	return key ? refuse(file, root, problems, key,
-			     "expected listen as well, for without an address the gateway is off, found "
+			     "expected listen as well, for without an address the gateway is off, "
+			     "found "
 			     "none")
 		   : 0;
 }
@@ -161,15 +167,18 @@ int gateway_rules_check(const char *file, const struct node *root, const struct 
 			gateway->name);
 	if (!gateway->pool == !gateway->backend)
 		return refuse(file, root, problems, gateway->pool ? "pool" : "backend",
-			"expected a backend or a pool, found %s", gateway->pool ? "both" : "neither");
+			"expected a backend or a pool, found %s",
+			gateway->pool ? "both" : "neither");
 	for (size_t i = 0; gateway->pool && i < gateway->pool->nbackends && !error; i++)
 		error = check_backend(file, root, config, gateway->pool->backends[i], problems);
 	if (gateway->backend)
 		error = check_backend(file, root, config, gateway->backend, problems);
 	if (!error && gateway->require_key && !config->policy.keys_file)
 		error = refuse(file, root, problems, "require_key",
-			"expected policy.keys_file as well, which has the keys that clients show, found "
-			"none: set it, or require_key: false, where whoever reaches the address may use "
+			"expected policy.keys_file as well, which has the keys that clients show, "
+			"found "
+			"none: set it, or require_key: false, where whoever reaches the address "
+			"may use "
 			"the backends");
 	return error ? error : check_listen(file, root, config, problems);
 }

@@ -77,7 +77,9 @@
 	S(port, U16, port, "443", "1..65535")                                                     \
 	S(key_file, PATH, key_file, NULL, "")                                                     \
 	S(credential, CREDENTIAL, credential, NULL, "")                                           \
-	S(key_header, CHOICE, key_header, "api-key", "api-key|bearer")                            \
+	S(key_header, CHOICE, key_header, "auto", "api-key|bearer|auto")                          \
+	S(dialect, CHOICE, dialect, "auto", "auto|azure-dated|azure-v1|openai")                   \
+	S(api_version, NAME, api_version, NULL, "")                                               \
 	S(region, NAME, region, NULL, "")                                                         \
 	S(priority, U32, priority, "1", "1..1000")                                                \
 	S(weight, U32, weight, "1", "1..1000")                                                    \

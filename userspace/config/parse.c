@@ -84,6 +84,21 @@ static int parse_key_files(const struct fill *f)
 	return 0;
 }
 
+/* What the names of providers say by themselves. */
+static void parse_dialects(struct config *c)
+{
+	for (size_t i = 0; i < c->nbackends; i++) {
+		struct config_backend *backend = &c->backends[i];
+
+		if (backend->dialect == CONFIG_DIALECT_ANY && backend->host)
+			backend->dialect = config_dialect_of(backend->host);
+		if (backend->key_header == CONFIG_KEY_AUTO)
+			backend->key_header = backend->dialect == CONFIG_DIALECT_OPENAI
+						      ? CONFIG_KEY_BEARER
+						      : CONFIG_KEY_API_KEY;
+	}
+}
+
 static int parse_credentials(const struct fill *f, const struct raw *raw)
 {
 	struct config *c = f->config;
@@ -117,6 +132,7 @@ static int parse_pools(const struct fill *f, const struct raw *raw)
 	error = fill_entries(f, &section_backend, (const char *)raw->backends,
 		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
 		sizeof(*c->backends), &c->nbackends);
+	parse_dialects(c);
 	if (!error)
 		error = parse_key_files(f);
 	return error ? error

@@ -183,52 +183,44 @@ static int rules_pools(const struct rules *r)
 	return 0;
 }
 
-/* Whose API the name of a backend is known to speak; those of nobody we know speak either. */
-static bool host_speaks(const char *host, enum config_provider provider)
+/* A client's own key is none of another provider. */
+static int rules_dialect(const struct rules *r, size_t i, const struct config_backend *backend)
 {
-	static const struct {
-		const char *end;
-		enum config_provider provider;
-	} ends[] = {{"openai.azure.com", CONFIG_PROVIDER_AZURE},
-		{"services.ai.azure.com", CONFIG_PROVIDER_AZURE},
-		{"cognitiveservices.azure.com", CONFIG_PROVIDER_AZURE},
-		{"api.openai.com", CONFIG_PROVIDER_OPENAI}};
-	size_t len = strlen(host);
+	const struct config_host *host = &r->config->hosts[i];
+	const char *key = host->pool ? "pool" : "backend";
+	bool openai = backend->dialect == CONFIG_DIALECT_OPENAI;
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		size_t end = strlen(ends[i].end);
+	if (backend->dialect == CONFIG_DIALECT_AZURE_DATED &&
+		host->provider == CONFIG_PROVIDER_OPENAI && !backend->api_version)
+		return problem_set(r->problems, EINVAL,
+			"%s:%u: hosts[%zu].%s: expected an api_version of \"%s\", for clients of "
+			"OpenAI's API name none, found nothing: it can never answer",
+			r->name, entry_line(r, "hosts", i, key), i, key, backend->name);
 
-		if (len >= end && strcmp(host + len - end, ends[i].end) == 0 &&
-			(len == end || host[len - end - 1] == '.'))
-			return provider == ends[i].provider;
-	}
-	return true;
+	if (backend->dialect == CONFIG_DIALECT_ANY || backend->credential ||
+		openai == (host->provider == CONFIG_PROVIDER_OPENAI))
+		return 0;
+	return problem_set(r->problems, EINVAL,
+		"%s:%u: hosts[%zu].%s: expected backends that speak the API of the host's provider, or "
+		"have a key of their own, found \"%s\" at %s, which can never answer",
+		r->name, entry_line(r, "hosts", i, key), i, key, backend->name,
+		backend->host ? backend->host : host->pattern);
 }
 
-/* The paths of Azure and of OpenAI differ: such a backend would answer 404 to every call. */
 static int rules_dialects(const struct rules *r)
 {
 	const struct config *c = r->config;
+	int error = 0;
 
-	for (size_t i = 0; i < c->nhosts; i++) {
-		const struct config_host *host = &c->hosts[i];
-		size_t n = host->pool ? host->pool->nbackends : host->backend ? 1 : 0;
+	for (size_t i = 0; i < c->nhosts && !error; i++) {
+		const struct config_pool *pool = c->hosts[i].pool;
 
-		for (size_t j = 0; j < n; j++) {
-			const struct config_backend *backend =
-				host->pool ? host->pool->backends[j] : host->backend;
-			const char *key = host->pool ? "pool" : "backend";
-
-			if (!backend->host || host_speaks(backend->host, host->provider))
-				continue;
-			return problem_set(r->problems, EINVAL,
-				"%s:%u: hosts[%zu].%s: expected backends that speak the API of the "
-				"host's provider, found \"%s\" at %s, which can never answer",
-				r->name, entry_line(r, "hosts", i, key), i, key, backend->name,
-				backend->host);
-		}
+		if (c->hosts[i].backend)
+			error = rules_dialect(r, i, c->hosts[i].backend);
+		for (size_t j = 0; pool && j < pool->nbackends && !error; j++)
+			error = rules_dialect(r, i, pool->backends[j]);
 	}
-	return 0;
+	return error;
 }
 
 /* Addresses of both families share the tries of the kernel programs. */

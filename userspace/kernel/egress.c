@@ -11,7 +11,7 @@
 #include "kernel/egress_local.h"
 #include "kernel/netlink.h"
 
-#define RULES_MAX 16
+#define RULES_MAX 32
 #define PORT_DNS  53
 
 /* One destination: of the workers' user, or of what comes in by an interface. */
@@ -22,8 +22,14 @@ struct egress_rule {
 	bool allowed;
 };
 
+struct egress_writer {
+	int netlink;
+	uint8_t protocol;
+};
+
 /* from NULL: what that user sends; else what comes in by that interface. */
-static int rule_do(int netlink, const struct egress_rule *rule, uint32_t uid, const char *from)
+static int rule_add(const struct egress_writer *writer, const struct egress_rule *rule, uint32_t uid,
+	const char *from)
 {
 	bool ipv4 = address_is_ipv4(&rule->to);
 	const struct fib_rule_hdr fixed = {
@@ -34,7 +40,6 @@ static int rule_do(int netlink, const struct egress_rule *rule, uint32_t uid, co
 	};
 	const struct fib_rule_uid_range users = {uid, uid};
 	const struct fib_rule_port_range ports = {rule->port, rule->port};
-	const uint8_t protocol = EGRESS_PROTOCOL;
 	struct netlink_request request;
 	int error;
 
@@ -47,8 +52,8 @@ static int rule_do(int netlink, const struct egress_rule *rule, uint32_t uid, co
 	if (rule->port)
 		netlink_add(&request, FRA_DPORT_RANGE, &ports, sizeof(ports));
 	netlink_add_u32(&request, FRA_PRIORITY, EGRESS_PRIORITY + !rule->allowed);
-	netlink_add(&request, FRA_PROTOCOL, &protocol, sizeof(protocol));
-	error = netlink_do(netlink, &request);
+	netlink_add(&request, FRA_PROTOCOL, &writer->protocol, sizeof(writer->protocol));
+	error = netlink_do(writer->netlink, &request);
 	/* Without IPv6 nobody goes there. */
 	return error == -EAFNOSUPPORT && !ipv4 ? 0 : error;
 }
@@ -57,6 +62,7 @@ static int rule_do(int netlink, const struct egress_rule *rule, uint32_t uid, co
 
 struct egress_found {
 	struct netlink_request deletions[RULES_MAX];
+	uint8_t protocols[RULES_MAX];
 	size_t n;
 };
 
@@ -65,42 +71,51 @@ static void rule_seen(void *context, const struct nlmsghdr *header)
 	const struct rtattr *attributes[FRA_MAX + 1];
 	struct egress_found *found = context;
 	struct netlink_request *deletion;
+	uint8_t protocol;
 
 	if (header->nlmsg_type != RTM_NEWRULE ||
 		header->nlmsg_len < NLMSG_HDRLEN + sizeof(struct fib_rule_hdr) ||
 		header->nlmsg_len > NETLINK_REQUEST_MAX || found->n == RULES_MAX)
 		return;
 	netlink_attributes(header, sizeof(struct fib_rule_hdr), attributes, FRA_MAX);
-	if (netlink_u8(attributes[FRA_PROTOCOL]) != EGRESS_PROTOCOL)
+	protocol = netlink_u8(attributes[FRA_PROTOCOL]);
+	if (protocol != EGRESS_PROTOCOL && protocol != EGRESS_PROTOCOL_OTHER)
 		return;
+	found->protocols[found->n] = protocol;
 	deletion = &found->deletions[found->n++];
 	memcpy(deletion->memory, header, header->nlmsg_len);
 	deletion->header.nlmsg_type = RTM_DELRULE;
 	deletion->header.nlmsg_flags = NLM_F_REQUEST;
 }
 
-static void remove_family(int netlink, int family)
+static void rules_find(int netlink, struct egress_found *found)
 {
-	const struct fib_rule_hdr fixed = {.family = (uint8_t)family};
-	struct egress_found found = {.n = 0};
-	struct netlink_request request;
+	static const uint8_t families[] = {AF_INET, AF_INET6};
 
-	netlink_start(&request, RTM_GETRULE, 0, &fixed, sizeof(fixed));
-	if (netlink_dump(netlink, &request, rule_seen, &found))
-		return;
-	for (size_t i = 0; i < found.n; i++)
-		netlink_do(netlink, &found.deletions[i]);
+	found->n = 0;
+	for (size_t i = 0; i < sizeof(families); i++) {
+		const struct fib_rule_hdr fixed = {.family = families[i]};
+		struct netlink_request request;
+
+		netlink_start(&request, RTM_GETRULE, 0, &fixed, sizeof(fixed));
+		(void)netlink_dump(netlink, &request, rule_seen, found);
+	}
 }
 
-static void remove_all(int netlink)
+/* Those of found with this protocol; 0: all. */
+static void rules_delete(int netlink, struct egress_found *found, uint8_t protocol)
 {
-	remove_family(netlink, AF_INET);
-	remove_family(netlink, AF_INET6);
+	for (size_t i = 0; i < found->n; i++)
+		if (!protocol || found->protocols[i] == protocol)
+			netlink_do(netlink, &found->deletions[i]);
 }
 
 void egress_remove(int netlink, const char *inside)
 {
-	remove_all(netlink);
+	struct egress_found found;
+
+	rules_find(netlink, &found);
+	rules_delete(netlink, &found, 0);
 	egress_local_remove(inside);
 }
 
@@ -114,7 +129,7 @@ void egress_remove(int netlink, const char *inside)
 /* They answer whoever comes from this machine's address by what this machine is: what is forwarded there,
  * and gets that address on its way, would be answered so too. Link-local addresses are forwarded by no
  * router (RFC 3927 section 7). */
-static int clients_set(int netlink, const struct config *config)
+static int clients_set(const struct egress_writer *writer, const struct config *config)
 {
 	static const struct egress_rule never[] = {
 		{.to = HOST_AGENT},
@@ -123,11 +138,11 @@ static int clients_set(int netlink, const struct config *config)
 	int error = 0;
 
 	for (size_t i = 0; i < sizeof(never) / sizeof(*never) && !error; i++)
-		error = rule_do(netlink, &never[i], 0, config->datapath.inside);
+		error = rule_add(writer, &never[i], 0, config->datapath.inside);
 	return error;
 }
 
-static int workers_set(int netlink, const struct config *config)
+static int workers_set(const struct egress_writer *writer, const struct config *config)
 {
 	static const struct egress_rule always[] = {
 		{.to = HOST_AGENT, .port = PORT_DNS, .allowed = true},
@@ -142,23 +157,34 @@ static int workers_set(int netlink, const struct config *config)
 	if (!uid || config->processes.worker.missing)
 		return 0;
 	for (size_t i = 0; i < sizeof(always) / sizeof(*always) && !error; i++)
-		error = rule_do(netlink, &always[i], uid, NULL);
+		error = rule_add(writer, &always[i], uid, NULL);
 	/* Of a collector on this machine egress_local decides. */
 	if (!error && collector.port && uid != config->processes.shipper.uid)
-		error = rule_do(netlink, &collector, uid, NULL);
+		error = rule_add(writer, &collector, uid, NULL);
 	return error;
 }
 
 int egress_set(int netlink, const struct config *config, struct why *why)
 {
+	struct egress_writer writer = {netlink, EGRESS_PROTOCOL};
+	struct egress_found found;
 	int error = egress_local_set(config, why);
 
 	if (error)
 		return error;
-	remove_all(netlink);
-	error = clients_set(netlink, config);
+	rules_find(netlink, &found);
+	for (size_t i = 0; i < found.n; i++)
+		if (found.protocols[i] == EGRESS_PROTOCOL)
+			writer.protocol = EGRESS_PROTOCOL_OTHER;
+	/* Of one that was killed while it did the same. */
+	rules_delete(netlink, &found, writer.protocol);
+	error = clients_set(&writer, config);
 	if (!error)
-		error = workers_set(netlink, config);
+		error = workers_set(&writer, config);
+	/* Only now: at no time is there less than before or after. */
+	if (!error)
+		rules_delete(netlink, &found,
+			writer.protocol == EGRESS_PROTOCOL ? EGRESS_PROTOCOL_OTHER : EGRESS_PROTOCOL);
 	return error ? why_set(why, -error, "policy routing: cannot forbid clients and the workers' user what "
 					    "is this machine's own (iif, uidrange): %s",
 			       strerror(-error))

@@ -12,7 +12,10 @@
 #include "config/config.h"
 
 #define EGRESS_PRIORITY 5101 /* and the next one; before the main table */
-#define EGRESS_PROTOCOL 152  /* of the rules; free in iproute2's rt_protos */
+/* Of the rules; free in iproute2's rt_protos. One is that of the rules that are there, the other that of
+ * those that take their place. */
+#define EGRESS_PROTOCOL	      152
+#define EGRESS_PROTOCOL_OTHER 153
 
 /* Puts the rules of the configuration in the place of those that are there. The workers' user must
  * be one of its own: for root, or one that the shipper shares, there is less or nothing to forbid.

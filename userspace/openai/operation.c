@@ -268,10 +268,13 @@ static const struct operation *find_path(enum config_provider provider, struct s
 	m->canonical = path_is_canonical(decoded);
 	if (!m->canonical)
 		return NULL;
-	if (take_dialect(provider, &path, m, &parts))
+	if (take_dialect(provider, &path, m, &parts)) {
+		if (parts.place & (OPERATION_IN_API | OPERATION_IN_DEPLOYMENT) && !parts.project.len)
+			m->rest = path;
 		for (size_t i = 0; i < OPERATION_ROWS && !found; i++)
 			if (fits(&operations[i], method, path, &parts))
 				found = &operations[i];
+	}
 	m->deployment_written = m->deployment;
 	if (coded)
 		m->canonical = only_names_are_coded(written, decoded, m, &parts);
@@ -308,25 +311,25 @@ struct slice operation_name(const struct operation_match *m)
 	return m->operation ? slice_of_string(m->operation->name) : SLICE("unknown");
 }
 
-bool operation_allows_usage(const struct operation_match *m)
+bool operation_allows_usage(enum dialect dialect, struct slice api_version)
 {
 	static const char first[] = "2024-09-01";
 	size_t i;
 
-	if (m->dialect != DIALECT_AZURE)
+	if (dialect != DIALECT_AZURE)
 		return true;
-	if (m->api_version.len < sizeof(first) - 1)
-		return slice_equal(m->api_version, SLICE("preview")) ||
-		       slice_equal(m->api_version, SLICE("latest")) ||
-		       slice_equal(m->api_version, SLICE("v1"));
+	if (api_version.len < sizeof(first) - 1)
+		return slice_equal(api_version, SLICE("preview")) ||
+		       slice_equal(api_version, SLICE("latest")) ||
+		       slice_equal(api_version, SLICE("v1"));
 	/* Digits and dashes stand at fixed places, so that dates order as text does. */
 	for (i = 0; i < sizeof(first) - 1; i++) {
-		char c = m->api_version.data[i];
+		char c = api_version.data[i];
 
 		if (first[i] == '-' ? c != '-' : c < '0' || c > '9')
 			return false;
 	}
-	return memcmp(m->api_version.data, first, sizeof(first) - 1) >= 0;
+	return memcmp(api_version.data, first, sizeof(first) - 1) >= 0;
 }
 
 bool operation_is_named(struct slice pattern)

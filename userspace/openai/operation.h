@@ -114,6 +114,8 @@ struct operation_match {
 	struct slice deployment_written; /* in the target */
 	struct slice agent;	  /* that answers; it has a model of its own */
 	struct slice api_version; /* empty: none */
+	struct slice rest;	  /* of the path, as after "/v1/"; empty: in an agent, a project, or where
+				   * there is no such prefix */
 	/* Every reader of this target sees the same path and query. False for empty or dot segments,
 	 * backslashes, an api-version or deployment in the query that is repeated or percent-encoded,
 	 * and percent-encoding in the path unless it is in a name (of a deployment, a file …) and
@@ -139,6 +141,6 @@ bool operation_is_named(struct slice pattern);
 
 /* Whether stream_options.include_usage may be sent: api-version 2024-09-01-preview or newer, and
  * everything that is not dated. */
-bool operation_allows_usage(const struct operation_match *match);
+bool operation_allows_usage(enum dialect dialect, struct slice api_version);
 
 #endif

@@ -453,6 +453,7 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		break;
 	case NODE_MODEL:
 		r->model = place_of(v);
+		f->has_model = true;
 		leave_text(r, v);
 		break;
 	case NODE_USER:

@@ -48,6 +48,11 @@ struct request_splice {
  * readable. */
 bool request_rename_model(const struct request_reader *reader, struct slice name,
 	struct request_splice *splice);
+/* After request_reader_end, where no model was read: the edit that adds member at the end of the
+ * object, which is kept as long as the edit is. False: the body is empty or not readable, or has a
+ * model that is no text. */
+bool request_add_model(const struct request_reader *reader, struct slice member,
+	struct request_splice *splice);
 /* After request_reader_end: the edit that makes stream_options.include_usage true. False: none is
  * needed (it is already true, or the call does not stream) or none is safe (not readable, or
  * stream_options is of another shape than the service takes). */

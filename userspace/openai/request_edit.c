@@ -54,6 +54,15 @@ bool request_rename_model(
 	return true;
 }
 
+bool request_add_model(
+	const struct request_reader *r, struct slice member, struct request_splice *splice)
+{
+	if (!r->facts.readable || !r->root.there || r->root.empty || r->model.there)
+		return false;
+	*splice = (struct request_splice){r->root.end - 1, 0, member};
+	return true;
+}
+
 bool request_may_inject_later(const struct request_reader *r)
 {
 	struct request_splice splice;

@@ -21,6 +21,7 @@ struct request_number {
 struct request_facts {
 	/* Texts: decoded, cut at 256 bytes. */
 	struct slice model; /* on Azure v1 the deployment */
+	bool has_model;	    /* the key is there, whatever its value */
 	struct slice user;
 	struct slice service_tier, effort, prompt_cache_key, safety_identifier;
 	struct slice previous_response_id, conversation;

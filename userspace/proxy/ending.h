@@ -44,6 +44,9 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"This call is denied by the policy of your network.")                            \
 	X(KEY, "invalid_subscription_key", CLIENT, 401, true, true, NONE,                        \
 		"Access denied due to invalid subscription key.")                                \
+	X(UNTRANSLATABLE, "operation_unavailable", CLIENT, 404, true, true, NONE,                \
+		"No backend of this host takes this call: they speak another form of the API, "  \
+		"in which it cannot be said exactly.")                                           \
 	/* the origin's doing */                                                                 \
 	X(ORIGIN_UNAVAILABLE, "origin_unreachable", ORIGIN, 502, false, false, NONE,             \
 		"The origin cannot be reached.")                                                 \

@@ -167,6 +167,7 @@ static void exchange_free(struct garbage *garbage)
 	buf_wipe(&ex->tail);
 	exchange_policy_free(ex);
 	secret_masking_free(&ex->masked);
+	buf_free(&ex->moved_model);
 	buf_wipe(&ex->text);
 	fields_wipe(&ex->trailers);
 	free(ex);

@@ -30,7 +30,8 @@ enum exchange_answer {
 /* Which backends of its pool an exchange has asked, and what the last one has said. */
 struct exchange_pool {
 	const struct pool_entry *entry; /* NULL: the origin that the client named */
-	uint64_t tried;			/* one bit for each member */
+	uint64_t tried;			/* one bit for each member … */
+	uint64_t unfit;			/* … and for those that cannot take this call */
 	struct choice choice;		/* the last one; member -1: none yet */
 	char kind[EXCHANGE_KIND];	/* what it was chosen for, and what came of it is known for */
 	bool open;			/* what came of it is not recorded yet … */
@@ -83,6 +84,7 @@ struct exchange {
 	const struct config_backend *backend; /* of it; NULL: the origin the client named */
 	struct attempt attempt;		/* the last one */
 	struct credential credential;	/* that it is made with; its secret is shared */
+	struct buf moved_model;		/* what the last try has added to the body */
 	struct attempt_record tried[ATTEMPTS_MAX];
 	unsigned tries;
 	enum edit_known edit_known;	/* what this model makes of our edit */
@@ -179,14 +181,22 @@ void exchange_finish(struct exchange *exchange);
 /* The request is sent once more, to ex->backend; why: the try before has been left. */
 void exchange_try_again(struct exchange *exchange, enum attempt_left why);
 
-/* exchange_map.c: what the backend calls the model and the API's version: whether it calls any of them
- * other than its clients; in the path and query, which are appended to out (0 or -ENOMEM), and in the
- * body; whether the body is held because
- * its model is not known yet. */
+/* exchange_map.c: the members of the pool that cannot take the call, because the form of the API that
+ * they speak does not have it exactly; a bit each. */
+uint64_t exchange_unfit(const struct exchange *exchange);
+/* Whether the backend is asked otherwise than the client has; its path and query, which are appended to
+ * out (0 or -ENOMEM); and what is edited in the body (0, -ENOMEM, or -EINVAL: it cannot be); whether the
+ * body is held because that is not known yet. */
 bool exchange_maps(const struct exchange *exchange);
 int exchange_map_target(const struct exchange *exchange, struct buf *out);
-void exchange_map_body(struct exchange *exchange);
+int exchange_map_body(struct exchange *exchange);
 bool exchange_awaits_model(const struct exchange *exchange);
+/* In which form of the API, and of which version, the backend is asked. */
+struct exchange_form {
+	enum dialect dialect;
+	struct slice api_version;
+};
+struct exchange_form exchange_form(const struct exchange *exchange);
 
 /* exchange_pool.c: finds the pool of the exchange's host. */
 void exchange_pool_open(struct exchange *exchange);

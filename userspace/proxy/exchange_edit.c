@@ -18,16 +18,17 @@ static struct edit_model exchange_model(const struct exchange *ex)
 		deployment = reader_request_facts(ex->request.reader)->model;
 	return (struct edit_model){
 		slice_of_string(ex->attempt.target.host ? ex->attempt.target.host : ex->sni),
-		deployment, ex->match.api_version};
+		deployment, exchange_form(ex).api_version};
 }
 
 bool exchange_may_edit(const struct exchange *ex)
 {
 	const struct reader *reader = ex->request.reader;
+	const struct exchange_form form = exchange_form(ex);
 
 	return ex->worker->config->http.inject_usage && reader &&
 	       ex->edit_known != EDIT_REFUSED && !reader_is_coded(reader) &&
-	       ex->match.operation->asks_usage && operation_allows_usage(&ex->match);
+	       ex->match.operation->asks_usage && operation_allows_usage(form.dialect, form.api_version);
 }
 
 size_t exchange_hold_max(const struct exchange *ex)

@@ -51,16 +51,17 @@ static struct slice exchange_kind(const struct exchange *ex)
 	return slice_of_string(ex->pool.kind);
 }
 
+/* A bit for each member. */
+static uint64_t exchange_all(const struct exchange *ex)
+{
+	unsigned n = ex->pool.entry->pool.n;
+
+	return n == POOL_MEMBERS ? UINT64_MAX : (1ULL << n) - 1;
+}
+
 static bool exchange_has_others(const struct exchange *ex)
 {
-	const struct exchange_pool *pool = &ex->pool;
-	uint64_t all;
-
-	if (!pool->entry)
-		return false;
-	all = pool->entry->pool.n == POOL_MEMBERS ? UINT64_MAX
-						  : (1ULL << pool->entry->pool.n) - 1;
-	return (pool->tried & all) != all;
+	return ex->pool.entry && (ex->pool.tried & exchange_all(ex)) != exchange_all(ex);
 }
 
 /* ---- the choice ---- */
@@ -187,6 +188,8 @@ bool exchange_choose_backend(struct exchange *ex)
 		exchange_find_owner(ex);
 		if (pool->owner >= 0)
 			pool->tried = ~(1ULL << pool->owner);
+		pool->unfit = exchange_unfit(ex);
+		pool->tried |= pool->unfit;
 	}
 	query.tried = pool->tried;
 	query.affinity = exchange_affinity(ex);
@@ -210,6 +213,10 @@ bool exchange_choose_backend(struct exchange *ex)
 void exchange_fail_for_want_of_backends(struct exchange *ex)
 {
 	counter_add(ex->worker->counters, COUNTER_BACKEND_NONE, 1);
+	if (ex->pool.entry && exchange_all(ex) == (ex->pool.unfit & exchange_all(ex))) {
+		exchange_fail(ex, ENDING_UNTRANSLATABLE, NULL);
+		return;
+	}
 	if (!ex->pool.wait_ns)
 		ex->pool.wait_ns = exchange_pool_wait(ex);
 	exchange_fail(ex,

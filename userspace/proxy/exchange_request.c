@@ -347,10 +347,11 @@ static void exchange_connected(
 	}
 	attempt_connected(&ex->attempt, slot);
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
-	exchange_map_body(ex);
+	error = exchange_map_body(ex);
 	exchange_choose_edit(ex);
 	ex->attempt.request_whole = ex->head->framing == HEAD_NO_BODY;
-	error = exchange_send_head(ex);
+	if (!error)
+		error = exchange_send_head(ex);
 	if (!error && ex->head->framing != HEAD_NO_BODY)
 		error = exchange_send_body(ex);
 	if (error) {

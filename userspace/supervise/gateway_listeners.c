@@ -59,8 +59,7 @@ void gateway_listeners_keep(struct gateway_listeners *listeners, const struct co
 	listeners->n = kept;
 }
 
-int gateway_listeners_find(
-	const struct gateway_listeners *listeners, const struct address_port *at)
+int gateway_listeners_find(const struct gateway_listeners *listeners, const struct address_port *at)
 {
 	for (unsigned i = 0; i < listeners->n; i++)
 		if (listeners->each[i].at.port == at->port &&

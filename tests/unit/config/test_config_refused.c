@@ -331,11 +331,17 @@ static void pools_that_could_never_answer(void **state)
 		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [west]}]\n"
 				      "hosts: [{pattern: a.b, provider: openai, pool: p}]\n",
 			"f:4: hosts[0].pool: expected backends that speak the API of the host's "
-			"provider, found \"west\" at w.openai.azure.com, which can never answer"},
+			"provider, or have a key of their own, found \"west\" at w.openai.azure.com, which "
+			"can never answer"},
+		{INSIDE "backends: [{name: d, host: a.c, key_file: /k, dialect: azure-dated}]\n"
+			"hosts: [{pattern: a.b, provider: openai, backend: d}]\n",
+			"f:3: hosts[0].backend: expected an api_version of \"d\", for clients of "
+			"OpenAI's API name none, found nothing: it can never answer"},
 		{INSIDE "backends: [{name: o, host: eu.api.openai.com}]\n"
 			"hosts: [{pattern: a.b, provider: azure, backend: o}]\n",
 			"f:3: hosts[0].backend: expected backends that speak the API of the host's "
-			"provider, found \"o\" at eu.api.openai.com, which can never answer"},
+			"provider, or have a key of their own, found \"o\" at eu.api.openai.com, which can "
+			"never answer"},
 		/* The key would go to whatever resource the client names. */
 		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [west, east]}]\n"
 				      "hosts: [{pattern: \"*.a.b\", provider: azure, pool: p}]\n",

@@ -276,14 +276,14 @@ static void usage_may_be_asked_for_from_the_version_that_has_it(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		m.api_version = slice_of_string(cases[i].version);
-		if (operation_allows_usage(&m) != cases[i].allowed)
+		if (operation_allows_usage(m.dialect, m.api_version) != cases[i].allowed)
 			fail_msg("%s", cases[i].version);
 	}
 	m.api_version = SLICE_NONE;
 	m.dialect = DIALECT_AZURE_V1;
-	assert_true(operation_allows_usage(&m));
+	assert_true(operation_allows_usage(m.dialect, m.api_version));
 	m.dialect = DIALECT_OPENAI;
-	assert_true(operation_allows_usage(&m));
+	assert_true(operation_allows_usage(m.dialect, m.api_version));
 }
 
 int main(void)
