@@ -3,9 +3,9 @@
 # Makes sallyport-errors(7) of its template and of the tables in the headers, from which the programs
 # are made as well:
 #
-#	awk -f mdoc.awk -f sallyport-errors.7.awk ending.h h1_error.h sallyport-errors.7.in
+#	awk -f mdoc.awk -f sallyport-errors.7.awk ending.h h1_error.h h2_error.h sallyport-errors.7.in
 #
-# In the template, lines of @ENDINGS and @H1_ERRORS stand for a table. A table that is empty is an error.
+# In the template, lines of @ENDINGS, @H1_ERRORS and @H2_ERRORS stand for a table. A table that is empty is an error.
 
 function fail(text) {
 	print "sallyport-errors.7: " text > "/dev/stderr"
@@ -37,7 +37,7 @@ function ending_row(line,  n, i, facts) {
 }
 
 # X(ID, status, "name", "text")
-function h1_row(line,  n, i, facts) {
+function wire_row(line,  n, i, facts) {
 	n = quoted(line, q)
 	if (n < 2 || split(line, facts, ",") < 4)
 		fail("a row that cannot be read: " line)
@@ -66,7 +66,7 @@ FILENAME ~ /\.h$/ && table != "" {
 		if (pending !~ /"\)[ \t]*$/ && $0 ~ /\\$/)
 			next
 		i = ++rows[table]
-		facts[table, i] = table == "ENDINGS" ? ending_row(pending) : h1_row(pending)
+		facts[table, i] = table == "ENDINGS" ? ending_row(pending) : wire_row(pending)
 		name[table, i] = q[1]
 		help[table, i] = text
 		heading[table, i] = group
@@ -104,6 +104,6 @@ FILENAME ~ /\.h$/ { next }
 { print }
 
 END {
-	if (!failed && (!rows["ENDINGS"] || !rows["H1_ERRORS"]))
+	if (!failed && (!rows["ENDINGS"] || !rows["H1_ERRORS"] || !rows["H2_ERRORS"]))
 		fail("a table is missing")
 }

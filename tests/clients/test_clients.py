@@ -129,6 +129,16 @@ def node(box, prompt):
                        trust={"NODE_EXTRA_CA_CERTS": box.root})
 
 
+def httpx(box, prompt):
+    return box.answers("/usr/bin/python3", os.path.join(HERE, "chat_h2.py"), URL, prompt,
+                       trust={"SSL_CERT_FILE": box.root})
+
+
+def node_http2(box, prompt):
+    return box.answers("node", os.path.join(HERE, "chat_h2.mjs"), URL, prompt,
+                       trust={"NODE_EXTRA_CA_CERTS": box.root})
+
+
 def curl(box, prompt):
     return by_curl(box, prompt)
 
@@ -215,7 +225,7 @@ enabled = false
 """
 
 CLIENTS = [
-    curl, python, node, rsa_tls12, rsa_tls13,
+    curl, python, node, httpx, node_http2, rsa_tls12, rsa_tls13,
     pytest.param(go, marks=more), pytest.param(chromium, marks=more),
     pytest.param(gnutls, marks=more), pytest.param(tstclnt, marks=more),
     pytest.param(java, marks=more), pytest.param(deno, marks=more), pytest.param(bun, marks=more),

@@ -16,10 +16,12 @@ static void demand(bool true_)
 		abort();
 }
 
-static struct form_reader *read_form(struct slice body, size_t content_max, size_t step)
+static struct form_reader *read_form(
+	enum family family, struct slice body, size_t content_max, size_t step)
 {
+	const struct operation operation = {.family = family};
 	struct form_reader *r =
-		form_reader_new(SLICE("multipart/form-data; boundary=b"), content_max);
+		form_reader_new(&operation, SLICE("multipart/form-data; boundary=b"), content_max);
 
 	demand(r);
 	while (body.len && form_reader_feed(r, slice_first(body, step)) == 0)
@@ -30,11 +32,12 @@ static struct form_reader *read_form(struct slice body, size_t content_max, size
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	enum family family = size && data[0] & 4 ? FAMILY_FILES : FAMILY_TRANSCRIPTION;
 	size_t step = size ? 1 + (data[0] >> 4) : 1;
 	size_t content_max = size && data[0] & 1 ? 1 << 20 : size && data[0] & 2 ? 10 : 0;
 	struct slice body = slice_after(slice_of((const char *)data, size), 1);
-	struct form_reader *whole = read_form(body, content_max, SIZE_MAX);
-	struct form_reader *pieces = read_form(body, content_max, step);
+	struct form_reader *whole = read_form(family, body, content_max, SIZE_MAX);
+	struct form_reader *pieces = read_form(family, body, content_max, step);
 	const struct request_facts *a = form_reader_facts(whole), *b = form_reader_facts(pieces);
 	struct request_splice splice;
 

@@ -59,6 +59,8 @@
 	X(NUMBER, request_max_tokens, "gen_ai.request.max_tokens")                                 \
 	X(REAL, request_temperature, "gen_ai.request.temperature")                                 \
 	X(REAL, request_top_p, "gen_ai.request.top_p")                                             \
+	X(NUMBER, request_choices, "gen_ai.request.choice.count")                                  \
+	X(FLAG, request_logprobs, "openai.request.logprobs")                                       \
 	X(TEXT, request_effort, "openai.request.reasoning_effort")                                 \
 	X(TEXT, request_service_tier, "openai.request.service_tier")                               \
 	X(TEXT, request_previous, "openai.request.previous_response_id")                           \
@@ -71,6 +73,8 @@
 	X(TEXT, response_id, "gen_ai.response.id")                                                 \
 	X(TEXT, response_model, "gen_ai.response.model")                                           \
 	X(TEXT, finish_reasons, "gen_ai.response.finish_reasons") /* JSON array */                 \
+	X(FLAG, refused, "gen_ai.response.refused") /* by the model */                             \
+	X(TEXT, content_filter, "azure.content_filter") /* JSON array: prompt.jailbreak.detected … */ \
 	X(TEXT, system_fingerprint, "gen_ai.response.system_fingerprint")                          \
 	X(TEXT, response_service_tier, "openai.response.service_tier") /* by which it costs */     \
 	X(NUMBER, input_tokens, "gen_ai.usage.input_tokens")                                       \
@@ -89,7 +93,10 @@
 	X(NUMBER, usage_accepted, "gen_ai.usage.accepted_prediction.output_tokens")                \
 	X(NUMBER, usage_rejected, "gen_ai.usage.rejected_prediction.output_tokens")                \
 	X(REAL, usage_seconds, "gen_ai.usage.audio_seconds") /* where sound is counted */          \
-	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, none */      \
+	/* later: of what the call has begun, and tells when it is done; counted: told before, \
+	 * and no use any more; their owner is who began that, where it is known. */            \
+	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, none … */ \
+	X(TEXT, usage_owner, "gen_ai.usage.owner")                                                 \
 	X(CONTENT, input_messages, "gen_ai.input.messages") /* JSON */                             \
 	X(FLAG, input_messages_truncated, "gen_ai.input.messages.truncated")                       \
 	X(CONTENT, output_messages, "gen_ai.output.messages") /* JSON */                           \

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STANDING_MAGIC   0x31646e6174737073ULL /* "spstand1": another one for another form */
+#define STANDING_MAGIC   0x32646e6174737073ULL /* "spstand2": another one for another form */
 #define STANDING_PROBES  32		     /* places of one name */
 #define STANDING_TRIES   8		     /* to get one of them, against other workers */
 #define ROW_FILLED     UINT64_MAX	     /* the key of a row that somebody fills, or died at */
@@ -24,6 +24,7 @@ struct standing_table {
 	struct standing_budget budgets[STANDING_BUDGETS];
 	struct standing_row rows[STANDING_ROWS];
 	struct standing_owner owners[STANDING_OWNERS];
+	struct standing_job jobs[STANDING_JOBS];
 };
 
 struct standing {
@@ -290,6 +291,11 @@ struct standing_budget *standing_budget(struct standing *standing, struct slice 
 struct standing_owner *standing_owner(const struct standing *standing, uint64_t number)
 {
 	return &standing->table->owners[number % STANDING_OWNERS];
+}
+
+struct standing_job *standing_job(const struct standing *standing, uint64_t number)
+{
+	return &standing->table->jobs[number % STANDING_JOBS];
 }
 
 const struct standing_row *standing_at(const struct standing *standing, size_t number)

@@ -20,6 +20,8 @@
 #define STANDING_ROWS    4096
 #define STANDING_BUDGETS 1024
 #define STANDING_OWNERS  (1u << 18)
+#define STANDING_JOBS	 (1u << 14)
+#define STANDING_JOB_OWNER 160
 #define STANDING_NAME    64 /* longer names are cut, and told apart by their keys */
 /* In appliance.run_directory. */
 #define STANDING_FILE "backends"
@@ -57,6 +59,15 @@ struct standing_owner {
 	_Atomic uint64_t check, value;
 };
 
+/* See job.h. */
+struct standing_job {
+	_Atomic uint64_t key;	/* 0: nobody has this place */
+	_Atomic uint64_t parent; /* the key of what it is a part of; 0: of nothing */
+	_Atomic uint64_t told;
+	_Atomic uint64_t begun_s;
+	char owner[STANDING_JOB_OWNER]; /* NUL-terminated */
+};
+
 struct standing;
 
 /* The parent's side: the file at path, as it was left if it is of our form, else a new one; *fd is
@@ -84,6 +95,9 @@ const struct standing_row *standing_at(const struct standing *standing, size_t n
 
 /* The owner's place with that number, which is taken round the table. */
 struct standing_owner *standing_owner(const struct standing *standing, uint64_t number);
+
+/* The job's place with that number, likewise. */
+struct standing_job *standing_job(const struct standing *standing, uint64_t number);
 
 /* A number for a name that stays the same; never 0. */
 uint64_t standing_hash(struct slice name);

@@ -62,7 +62,8 @@
 	X(REFUSED_NOT_TLS, "refused.not_tls", "steered connections refused by endpoints.not_tls") \
 	X(BYPASS_UNREACHABLE, "bypass.unreachable", "spliced connections whose destination did not answer") \
 	X(CLIENT_STALLED, "client.stalled", "connections cut because the client took nothing of its answer for http.unread_timeout") \
-	X(CLIENT_FLOODED, "client.flooded", "connections closed because the client sent too many TLS messages without payload") \
+	X(CLIENT_HTTP2, "client.http2", "connections of clients that chose HTTP/2") \
+	X(CLIENT_FLOODED, "client.flooded", "connections closed because the client sent too many TLS messages or HTTP/2 frames without payload, or took too many requests back") \
 	X(LEAF_FAILED, "leaf.failed", "connections without a leaf from the signer") \
 	X(HANDSHAKE_FULL, "handshake.full", "full TLS handshakes with clients") \
 	X(HANDSHAKE_RESUMED, "handshake.resumed", "resumed TLS handshakes with clients") \

@@ -233,6 +233,8 @@ struct config_http {
 	uint32_t expansion_max; /* a coded body may grow by this factor, and by 1 MiB: 64 */
 	bool inject_usage;	/* true */
 	bool tell_backend;	/* to clients, in x-sallyport-backend: false */
+	bool h2;		/* HTTP/2 is offered to clients: true */
+	uint32_t h2_streams;	/* requests at a time on one of their connections: 100 */
 };
 
 struct config_origin {

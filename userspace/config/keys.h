@@ -144,7 +144,9 @@
 	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \
 	S(expansion_max, U32, expansion_max, "64", "1..1032")                                     \
 	S(inject_usage, BOOL, inject_usage, "true", "")                                           \
-	S(tell_backend, BOOL, tell_backend, "false", "")
+	S(tell_backend, BOOL, tell_backend, "false", "")                                          \
+	S(h2, BOOL, h2, "true", "")                                                               \
+	S(h2_streams, U32, h2_streams, "100", "1..1000")
 
 #define KEYS_ORIGIN(S, L)                                                                         \
 	S(connect_timeout, DURATION, connect_ns, "5s", "100ms..10m")                              \

@@ -114,22 +114,6 @@ static bool connection_read(struct fields *fields, struct h1_head *head, struct 
 	return true;
 }
 
-/* Content-Length is 1*DIGIT (RFC 9110 section 8.6); a length beyond 2^63-1 is nobody's body. */
-static bool length_read(struct slice text, uint64_t *length)
-{
-	uint64_t value = 0;
-
-	if (!text.len || text.len > 19)
-		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.data[i] < '0' || text.data[i] > '9')
-			return false;
-		value = value * 10 + (uint64_t)(text.data[i] - '0');
-	}
-	*length = value;
-	return value <= INT64_MAX;
-}
-
 /* RFC 9112 section 6.3, and every ambiguity that it tolerates refused. */
 static bool framing_read(const struct fields *fields, struct h1_head *h1, bool no_body,
 	uint64_t body_max, enum h1_error_id *error)
@@ -150,7 +134,7 @@ static bool framing_read(const struct fields *fields, struct h1_head *h1, bool n
 		head->framing = HEAD_STREAMED;
 	} else if (fields->length.count) {
 		head->has_length = true;
-		if (!length_read(fields->length.first->value, &head->declared_length))
+		if (!head_length_read(fields->length.first->value, &head->declared_length))
 			return refuse(error, H1_ERROR_LENGTH_BAD);
 		head->length = head->declared_length;
 		head->framing = head->length ? HEAD_LENGTH : HEAD_NO_BODY;

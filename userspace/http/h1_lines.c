@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "http/method.h"
 #include "http/token.h"
 
 #define LINES_FIRST 32 /* fields that there is room for at first: more than a usual head has */
@@ -38,23 +39,6 @@ static bool version_read(struct slice text, struct h1_head *head, enum h1_error_
 		return refuse(error, H1_ERROR_VERSION);
 	head->minor = (uint8_t)(text.data[7] - '0');
 	return true;
-}
-
-/* The methods of RFC 9110 and RFC 5789 but TRACE, whose answer would show the client the head as
- * the origin got it, the service's key included. */
-static bool method_known(struct slice method)
-{
-	/* clang-format off */
-	static const struct slice methods[] = {
-		{"GET", 3}, {"POST", 4}, {"HEAD", 4}, {"PUT", 3}, {"DELETE", 6}, {"PATCH", 5},
-		{"OPTIONS", 7},
-	};
-	/* clang-format on */
-
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (slice_equal(method, methods[i]))
-			return true;
-	return false;
 }
 
 static bool request_line(struct slice line, struct h1_head *head, enum h1_error_id *error)

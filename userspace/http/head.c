@@ -52,3 +52,18 @@ bool head_list_next(struct slice *list, struct slice *element)
 	}
 	return false;
 }
+
+bool head_length_read(struct slice text, uint64_t *length)
+{
+	uint64_t value = 0;
+
+	if (!text.len || text.len > 19)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+		value = value * 10 + (uint64_t)(text.data[i] - '0');
+	}
+	*length = value;
+	return value <= INT64_MAX;
+}

@@ -58,4 +58,8 @@ uint16_t head_port(const struct head *head);
  * for lists of tokens. */
 bool head_list_next(struct slice *list, struct slice *element);
 
+/* The value of a Content-Length: 1*DIGIT (RFC 9110 section 8.6); a length beyond 2^63-1 is nobody's
+ * body. False: it is malformed. */
+bool head_length_read(struct slice text, uint64_t *length);
+
 #endif

@@ -64,6 +64,7 @@ static void read_delta(struct response_reader *r, struct output_choice *choice, 
 			output_role(choice, tree_text(v));
 		} else if (slice_equal(key, SLICE("refusal")) && yyjson_is_str(v)) {
 			output_text(o, choice, OUTPUT_REFUSAL, tree_text(v));
+			r->facts.refused |= yyjson_get_len(v) > 0;
 		} else if (slice_equal(key, SLICE("reasoning_content")) && yyjson_is_str(v)) {
 			output_text(o, choice, OUTPUT_REASONING, tree_text(v));
 		} else if (slice_equal(key, SLICE("tool_calls"))) {
@@ -101,6 +102,7 @@ static void read_choices(struct response_reader *r, yyjson_val *choices)
 			continue;
 		if (finish.len)
 			output_finish(choice, finish);
+		tree_verdicts(r, false, yyjson_obj_get(item, "content_filter_results"));
 		if (yyjson_is_str(text) && r->operation->family == FAMILY_COMPLETION)
 			output_text(&r->output, choice, OUTPUT_CONTENT, tree_text(text));
 		read_delta(r, choice, yyjson_obj_get(item, "delta"));
@@ -141,6 +143,7 @@ unsigned chat_event(struct response_reader *r, yyjson_val *root)
 		} else if (slice_equal(key, SLICE("prompt_filter_results")) ||
 			   slice_equal(key, SLICE("prompt_annotations"))) {
 			more = true;
+			tree_filters(r, v);
 		}
 	}
 	/* API Management's form of an error. */

@@ -7,22 +7,26 @@
 
 #include "http/multipart.h"
 #include "openai/json_text.h"
+#include "openai/jsonl.h"
 
 #define TEXT_MAX  256 /* bytes of model and user */
 #define FILES_MAX 64  /* files that are told */
 
 /* The fields that are read. */
-enum field { FIELD_MODEL, FIELD_USER, FIELD_STREAM, FIELD_PROMPT, FIELD_COUNT };
+enum field { FIELD_MODEL, FIELD_USER, FIELD_STREAM, FIELD_PROMPT, FIELD_PURPOSE, FIELD_COUNT };
 
 static const struct slice names[FIELD_COUNT] = {
 	[FIELD_MODEL] = {"model", 5},
 	[FIELD_USER] = {"user", 4},
 	[FIELD_STREAM] = {"stream", 6},
 	[FIELD_PROMPT] = {"prompt", 6},
+	[FIELD_PURPOSE] = {"purpose", 7},
 };
 
 struct form_reader {
+	const struct operation *operation;
 	struct multipart *form;
+	struct jsonl *lines; /* of the file; NULL: it is not looked into */
 	size_t content_max;
 	struct request_facts facts;
 	struct buf texts[FIELD_COUNT];
@@ -40,20 +44,25 @@ struct form_reader {
 	bool ended;
 };
 
-struct form_reader *form_reader_new(struct slice type, size_t content_max)
+struct form_reader *form_reader_new(
+	const struct operation *operation, struct slice type, size_t content_max)
 {
 	struct form_reader *r = calloc(1, sizeof(*r));
 	const char *problem;
 
 	if (!r)
 		return NULL;
+	r->operation = operation;
 	r->facts.readable = true;
+	r->facts.stored_prompt = operation->model_elsewhere;
 	r->content_max = content_max;
 	r->at = FIELD_COUNT;
 	r->form = multipart_new(type, &problem);
 	if (problem)
 		form_reader_fail(r, problem);
-	if (r->form || problem)
+	if (operation->family == FAMILY_FILES)
+		r->lines = jsonl_new(content_max);
+	if ((r->form || problem) && (r->lines || operation->family != FAMILY_FILES))
 		return r;
 	form_reader_free(r);
 	return NULL;
@@ -62,11 +71,13 @@ struct form_reader *form_reader_new(struct slice type, size_t content_max)
 void form_reader_tell(struct form_reader *r, struct text_sink sink)
 {
 	r->told.sink = sink;
+	if (r->lines)
+		jsonl_tell(r->lines, sink, TEXT_INPUT);
 }
 
 uint64_t form_reader_spent(struct form_reader *r)
 {
-	return texts_take_spent(&r->told);
+	return texts_take_spent(&r->told) + (r->lines ? jsonl_spent(r->lines) : 0);
 }
 
 void form_reader_free(struct form_reader *r)
@@ -74,6 +85,7 @@ void form_reader_free(struct form_reader *r)
 	if (!r)
 		return;
 	multipart_free(r->form);
+	jsonl_free(r->lines);
 	for (int i = 0; i < FIELD_COUNT; i++)
 		buf_free(&r->texts[i]);
 	buf_free(&r->files);
@@ -172,6 +184,9 @@ static void part_data(struct form_reader *r, struct slice data)
 
 	if (!r->in_file)
 		tell(r, data, false);
+	/* There is one file; of several, which is the one that counts is not known. */
+	else if (r->lines && r->nfiles == 1)
+		jsonl_feed(r->lines, data);
 	r->part_bytes += data.len;
 	if (r->in_file || r->at == FIELD_COUNT)
 		return;
@@ -223,6 +238,33 @@ int form_reader_feed(struct form_reader *r, struct slice piece)
 	return r->form ? 0 : -EBADMSG;
 }
 
+/* The file has its end: what its lines say. The calls of a batch must be readable, as they are when they
+ * are made one by one. */
+static void end_lines(struct form_reader *r)
+{
+	struct request_facts *f = &r->facts;
+	const struct jsonl_facts *lines = jsonl_facts(r->lines);
+	bool batch = slice_equal(buf_slice(&r->texts[FIELD_PURPOSE]), SLICE("batch"));
+
+	jsonl_end(r->lines);
+	if (batch && r->nfiles > 1)
+		form_reader_fail(r, "several files");
+	else if (batch && r->nfiles && lines->lines == 0)
+		form_reader_fail(r, "not a JSON object");
+	else if (batch && lines->problem)
+		form_reader_fail(r, lines->problem);
+	if (!lines->is_one)
+		return;
+	if (lines->models_differ)
+		f->stored_prompt = true;
+	else
+		f->model = lines->model;
+	f->nmessages = lines->lines;
+	f->messages = lines->content;
+	f->messages_cut = lines->cut;
+	f->messages_truncated = lines->truncated;
+}
+
 static int put_messages(struct form_reader *r)
 {
 	struct slice prompt = buf_slice(&r->texts[FIELD_PROMPT]);
@@ -261,6 +303,8 @@ void form_reader_end(struct form_reader *r)
 		f->messages_truncated = true;
 	}
 	f->messages = buf_slice(&r->messages);
+	if (r->lines && r->form)
+		end_lines(r);
 }
 
 const struct request_facts *form_reader_facts(const struct form_reader *r)
@@ -271,7 +315,7 @@ const struct request_facts *form_reader_facts(const struct form_reader *r)
 bool form_rename_model(
 	const struct form_reader *r, struct slice name, struct request_splice *splice)
 {
-	if (!r->facts.readable || !r->facts.model.len)
+	if (!r->facts.readable || !r->facts.model.len || r->lines)
 		return false;
 	*splice = (struct request_splice){r->model_at, (size_t)r->sizes[FIELD_MODEL], name};
 	return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Reads a request that is a form (http/multipart.h): audio to be transcribed, images to be edited. Of
- * files the name, the type and the size are told. Memory is bounded by content_max. */
+ * files the name, the type and the size are told, and of files of calls (jsonl.h) that are uploaded their
+ * lines. Memory is bounded by content_max. */
 #ifndef OPENAI_FORM_H
 #define OPENAI_FORM_H
 
@@ -9,7 +10,8 @@
 struct form_reader;
 
 /* type: the value of Content-Type. NULL without memory. */
-struct form_reader *form_reader_new(struct slice type, size_t content_max);
+struct form_reader *form_reader_new(
+	const struct operation *operation, struct slice type, size_t content_max);
 /* As request_reader_tell. */
 void form_reader_tell(struct form_reader *r, struct text_sink sink);
 /* As request_reader_spent. */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "openai/json_scan.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "openai/json_string.h"
 #include "openai/json_text.h"
@@ -80,6 +82,34 @@ struct json_scan *json_scan_new(const struct json_handler *handler, void *contex
 		json_rules_index(&s->rules, handler->rules, handler->nrules);
 	}
 	return s;
+}
+
+void json_scan_restart(struct json_scan *s)
+{
+	size_t from = offsetof(struct json_scan, problem);
+
+	memset((char *)s + from, 0, sizeof(*s) - from);
+	s->state = STATE_START;
+}
+
+bool json_value_count(const struct json_value *v, uint64_t *count)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	if (v->type != JSON_NUMBER || !v->number.len)
+		return false;
+	for (i = 0; i < v->number.len; i++) {
+		char c = v->number.data[i];
+
+		if (c < '0' || c > '9' || __builtin_mul_overflow(n, 10, &n) ||
+			__builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
+			return false;
+	}
+	if (n > INT64_MAX)
+		return false;
+	*count = n;
+	return true;
 }
 
 void json_scan_free(struct json_scan *s)

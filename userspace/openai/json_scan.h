@@ -77,10 +77,16 @@ struct json_keep {
 
 struct json_scan *json_scan_new(const struct json_handler *handler, void *context);
 void json_scan_free(struct json_scan *scan);
+/* Begins with another text; what was fed before is forgotten. */
+void json_scan_restart(struct json_scan *scan);
 /* Reads a piece. JSON_FINE, or the first problem: it stays, and nothing is read after it. */
 enum json_problem json_scan_feed(struct json_scan *scan, struct slice piece);
 /* No more pieces. JSON_FINE: exactly one whole value was fed. */
 enum json_problem json_scan_end(struct json_scan *scan);
+
+/* From leave: whether the value is a count, of digits only and no more than every reader can store;
+ * then sets *count. */
+bool json_value_count(const struct json_value *value, uint64_t *count);
 
 /* Whether an escape of a surrogate without its other half was read: kept bytes have it as it was
  * written, which strict readers refuse (see json_text_repair). */

@@ -276,6 +276,7 @@ static const struct operation *find_path(enum config_provider provider, struct s
 				found = &operations[i];
 	}
 	m->deployment_written = m->deployment;
+	m->name = found ? slice_first(parts.rest, slice_index(parts.rest, '/')) : SLICE_NONE;
 	if (coded)
 		m->canonical = only_names_are_coded(written, decoded, m, &parts);
 	return m->canonical ? found : NULL;

@@ -71,6 +71,9 @@ enum family {
 	FAMILY_SPEECH,
 	FAMILY_TRANSCRIPTION,
 	FAMILY_MESSAGES, /* of Anthropic */
+	FAMILY_THREADS,	 /* and assistants */
+	FAMILY_JOBS,	 /* what is done later: batches, trainings */
+	FAMILY_FILES,
 	FAMILY_COUNT
 };
 
@@ -87,6 +90,8 @@ struct operation {
 	bool form;	    /* its request may be multipart/form-data */
 	bool counts_only;   /* what it tells of tokens is no use of them */
 	bool asks_usage;    /* stream_options.include_usage makes a stream tell its usage */
+	bool tells_again; /* what it tells of tokens may have been told before */
+	bool model_elsewhere; /* the model may stand in what the service keeps, and not in the body */
 	/* It computes and keeps nothing: done twice it costs twice, and has no other effect. For
 	 * methods that are not idempotent (RFC 9110 section 9.2.2). */
 	bool stateless;
@@ -112,6 +117,7 @@ struct operation_match {
 	struct slice deployment;  /* of the path, realtime: of the query; empty: it is in the body
 				   * ("model") or nowhere */
 	struct slice deployment_written; /* in the target */
+	struct slice name;	  /* the first segment below an operation's own path: of a file … */
 	struct slice agent;	  /* that answers; it has a model of its own */
 	struct slice api_version; /* empty: none */
 	struct slice rest;	  /* of the path, as after "/v1/"; empty: in an agent, a project, or where

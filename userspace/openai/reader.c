@@ -264,6 +264,13 @@ static void text_feed(struct reader *r, struct slice piece, struct work *work)
 	work_spend(work, response_reader_spent(r->response));
 }
 
+static void lines_feed(struct reader *r, struct slice piece, struct work *work)
+{
+	work_spend(work, piece.len);
+	response_reader_lines(r->response, piece);
+	work_spend(work, response_reader_spent(r->response));
+}
+
 static void opaque_feed(struct reader *r, struct slice piece, struct work *work)
 {
 	(void)r;
@@ -282,6 +289,8 @@ static const struct reader_class form_class = {
 	form_feed, form_fail, form_conclude, form_free};
 static const struct reader_class text_class = {
 	text_feed, response_fail, response_conclude, response_free};
+static const struct reader_class lines_class = {
+	lines_feed, response_fail, response_conclude, response_free};
 static const struct reader_class opaque_class = {
 	opaque_feed, response_fail, response_conclude, response_free};
 
@@ -374,6 +383,8 @@ struct slice reader_end(struct reader *r)
 	}
 	if (error)
 		reader_fail(r, coding_problem(error));
+	if (r->class == &lines_class && !r->failed && !r->concluded)
+		response_reader_lines_whole(r->response);
 	reader_conclude(r);
 	if (r->response && !r->sse)
 		r->truncated = body_is_truncated(r);
@@ -470,7 +481,8 @@ struct reader *reader_open_request(const struct head *head, const struct reader_
 		return NULL;
 	r->class = form ? &form_class : &request_class;
 	if (form)
-		r->form = form_reader_new(type->value, options->content_max);
+		r->form = form_reader_new(
+			options->operation, type->value, options->content_max);
 	else
 		r->request = request_reader_new(options->operation, options->content_max);
 	if (r->form)
@@ -507,6 +519,7 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 	 * should be is told as unreadable. */
 	bool opaque = media == MEDIA_OTHER && options->operation->family == FAMILY_SPEECH;
 	bool text = media == MEDIA_OTHER && options->operation->family == FAMILY_TRANSCRIPTION;
+	bool lines = media == MEDIA_OTHER && options->operation->family == FAMILY_FILES;
 	struct reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
@@ -514,10 +527,11 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 	r->class = stream   ? &stream_class
 		   : opaque ? &opaque_class
 		   : text   ? &text_class
+		   : lines  ? &lines_class
 			    : &response_class;
 	r->until_close = head->framing == HEAD_UNTIL_CLOSE;
 	r->response = response_reader_new(
-		options->operation, options->content_max, stream || opaque || text);
+		options->operation, options->content_max, stream || opaque || text || lines);
 	if (r->response)
 		response_reader_tell(r->response, options->sink);
 	if (stream)

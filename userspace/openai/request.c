@@ -24,6 +24,8 @@ enum node {
 	NODE_TEMPERATURE,
 	NODE_TOP_P,
 	NODE_N,
+	NODE_LOGPROBS,
+	NODE_THREAD,
 	NODE_MESSAGES,
 	NODE_MESSAGE,
 	NODE_ROLE,
@@ -61,6 +63,39 @@ enum node {
 	NODE_OTHER
 };
 
+/* Messages of threads stand in other places, which others do not look at. */
+static const struct json_rule threads_rules[] = {
+	{NODE_ROOT, NODE_MODEL, "model"},
+	{NODE_ROOT, NODE_STREAM, "stream"},
+	{NODE_ROOT, NODE_MAX_TOKENS, "max_completion_tokens"},
+	{NODE_ROOT, NODE_TEMPERATURE, "temperature"},
+	{NODE_ROOT, NODE_TOP_P, "top_p"},
+	{NODE_ROOT, NODE_EFFORT, "reasoning_effort"},
+	{NODE_ROOT, NODE_INSTRUCTIONS, "instructions"},
+	{NODE_ROOT, NODE_INSTRUCTIONS, "additional_instructions"},
+	{NODE_ROOT, NODE_TOOLS, "tools"},
+	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
+	{NODE_TOOL, NODE_TOOL_TYPE, "type"},
+	{NODE_TOOL, NODE_TOOL_SECRET, "authorization"},
+	{NODE_TOOL, NODE_TOOL_SECRET, "headers"},
+	{NODE_ROOT, NODE_MESSAGES, "messages"},
+	{NODE_ROOT, NODE_MESSAGES, "additional_messages"},
+	{NODE_ROOT, NODE_THREAD, "thread"},
+	{NODE_THREAD, NODE_MESSAGES, "messages"},
+	{NODE_ROOT, NODE_MESSAGES, "content"}, /* of one message; its role beside it */
+	{NODE_ROOT, NODE_MESSAGES, "tool_outputs"},
+	{NODE_MESSAGES, NODE_MESSAGE, JSON_ELEMENT},
+	{NODE_MESSAGE, NODE_ROLE, "role"},
+	{NODE_MESSAGE, NODE_TEXT, "text"},
+	{NODE_MESSAGE, NODE_TEXT, "output"},
+	{NODE_MESSAGE, NODE_CONTENT, "content"},
+	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
+	{NODE_PART, NODE_TEXT, "text"},
+	{NODE_PART, NODE_IMAGE, "image_url"},
+	{NODE_PART, NODE_IMAGE, "image_file"},
+	{NODE_ROOT, NODE_OTHER, JSON_ANY},
+};
+
 static const struct json_rule rules[] = {
 	{NODE_ROOT, NODE_MODEL, "model"},
 	{NODE_ROOT, NODE_USER, "user"},
@@ -73,6 +108,8 @@ static const struct json_rule rules[] = {
 	{NODE_ROOT, NODE_TEMPERATURE, "temperature"},
 	{NODE_ROOT, NODE_TOP_P, "top_p"},
 	{NODE_ROOT, NODE_N, "n"},
+	{NODE_ROOT, NODE_LOGPROBS, "logprobs"},
+	{NODE_ROOT, NODE_LOGPROBS, "top_logprobs"},
 	{NODE_ROOT, NODE_MESSAGES, "messages"},
 	{NODE_MESSAGES, NODE_MESSAGE, JSON_ELEMENT},
 	{NODE_MESSAGE, NODE_ROLE, "role"},
@@ -139,12 +176,14 @@ static const struct {
 	[FAMILY_SPEECH] = {NODE_INPUT, 0},
 	[FAMILY_TRANSCRIPTION] = {NODE_PROMPT, 0},
 	[FAMILY_MESSAGES] = {NODE_MESSAGES, NODE_MESSAGE},
+	[FAMILY_THREADS] = {NODE_MESSAGES, NODE_MESSAGE},
 };
 
 /* What comes before the words, as instructions. */
 static bool has_instructions(const struct request_reader *r)
 {
-	return r->operation->family == FAMILY_RESPONSES || r->operation->family == FAMILY_MESSAGES;
+	return r->operation->family == FAMILY_RESPONSES ||
+	       r->operation->family == FAMILY_MESSAGES || r->operation->family == FAMILY_THREADS;
 }
 
 static const struct {
@@ -520,6 +559,9 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_TOP_P:
 		set_number(&f->top_p, &r->top_p, v);
 		break;
+	case NODE_LOGPROBS:
+		f->logprobs |= v->type == JSON_TRUE || v->type == JSON_NUMBER;
+		break;
 	case NODE_N:
 		set_number(&f->n, &r->n, v);
 		break;
@@ -532,6 +574,8 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 {
 	static const struct json_handler handler = {
 		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, doubt, tell};
+	static const struct json_handler threads = {threads_rules,
+		sizeof(threads_rules) / sizeof(threads_rules[0]), enter, leave, doubt, tell};
 	struct request_reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
@@ -544,7 +588,8 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 	member_init(&r->tools, content_max);
 	member_init(&r->instructions, content_max / INSTRUCTIONS);
 	newest_init(&r->newest, content_max);
-	r->scan = json_scan_new(&handler, r);
+	r->facts.stored_prompt = operation->model_elsewhere;
+	r->scan = json_scan_new(operation->family == FAMILY_THREADS ? &threads : &handler, r);
 	if (!r->scan) {
 		free(r);
 		return NULL;
@@ -665,7 +710,8 @@ int request_reader_end(struct request_reader *r)
 	enum json_problem problem = json_scan_end(r->scan);
 	struct request_facts *f = &r->facts;
 
-	if (problem)
+	/* What is done with a thing that has a name may need no body. */
+	if (problem && (r->facts.bytes || !r->operation->subtree))
 		unreadable(r, json_problem_name(problem));
 	if (r->ended)
 		return f->readable ? 0 : -EBADMSG;

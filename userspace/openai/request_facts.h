@@ -26,13 +26,15 @@ struct request_facts {
 	struct slice service_tier, effort, prompt_cache_key, safety_identifier;
 	struct slice previous_response_id, conversation;
 	enum request_flag store, background;
+	bool logprobs; /* how probable each token is, is asked for */
 	unsigned tool_kinds; /* a bit for each enum request_tool that is offered */
 	enum request_flag stream;
 	enum request_flag include_usage;  /* of stream_options */
 	bool stream_options;		  /* the key is there, whatever its value */
 	bool data_sources;		  /* likewise */
-	bool stored_prompt; /* of Responses: it names one that the service keeps, with a model and
-			     * tools of its own */
+	/* The model may be another one than is said here, and so may tools: a prompt that the service
+	 * keeps has its own, and so have assistants and the calls of a batch. */
+	bool stored_prompt;
 	struct request_number max_tokens; /* max_completion_tokens, max_output_tokens, or the older
 					   * max_tokens, over which they win */
 	struct request_number temperature, top_p, n;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <yyjson.h>
 
 #include "openai/json_text.h"
@@ -49,6 +50,9 @@ void response_reader_free(struct response_reader *r)
 	buf_free(&r->text);
 	buf_free(&r->carry);
 	json_scan_free(r->scan);
+	jsonl_free(r->lines);
+	buf_free(&r->made);
+	buf_free(&r->verdicts);
 	free(r);
 }
 
@@ -70,6 +74,8 @@ static unsigned read_event(struct response_reader *r, yyjson_val *root)
 		return responses_event(r, root);
 	case FAMILY_MESSAGES:
 		return messages_event(r, root);
+	case FAMILY_THREADS:
+		return threads_event(r, root);
 	case FAMILY_IMAGES:
 	case FAMILY_SPEECH:
 	case FAMILY_TRANSCRIPTION:
@@ -203,6 +209,49 @@ void response_reader_text(struct response_reader *r, struct slice piece)
 		buf_append_slice(&r->carry, text);
 }
 
+void response_reader_lines(struct response_reader *r, struct slice piece)
+{
+	if (!r->lines) {
+		r->lines = jsonl_new(r->content_max);
+		if (r->lines)
+			jsonl_tell(r->lines, r->told.sink, TEXT_OUTPUT);
+	}
+	if (r->lines)
+		jsonl_feed(r->lines, piece);
+	else
+		response_unreadable(r, "no memory for a file");
+}
+
+void response_reader_lines_whole(struct response_reader *r)
+{
+	r->facts.complete = true;
+}
+
+/* What the lines of a file say together. A file that is not whole tells nothing of usage: it would be
+ * told again. */
+static void end_lines(struct response_reader *r)
+{
+	struct response_facts *f = &r->facts;
+	const struct jsonl_facts *lines = jsonl_facts(r->lines);
+
+	jsonl_end(r->lines);
+	if (!lines->models_differ)
+		response_set(&f->model, r->model, sizeof(r->model), lines->model);
+	f->output_messages = lines->content;
+	f->output_cut = lines->cut;
+	f->output_truncated = lines->truncated;
+	if (!f->complete || !lines->has_usage)
+		return;
+	f->has_usage = true;
+	f->has_input = lines->has_input;
+	f->has_output = lines->has_output;
+	f->has_total = lines->has_total;
+	f->input_tokens = lines->input_tokens;
+	f->output_tokens = lines->output_tokens;
+	f->total_tokens = lines->total_tokens;
+	memcpy(f->parts, lines->parts, sizeof(f->parts));
+}
+
 void response_reader_fail(struct response_reader *r, const char *problem)
 {
 	response_unreadable(r, problem);
@@ -219,7 +268,8 @@ int response_reader_body(struct response_reader *r, struct slice piece)
 
 uint64_t response_reader_spent(struct response_reader *r)
 {
-	uint64_t spent = r->output.spent + r->abridge.spent + texts_take_spent(&r->told);
+	uint64_t spent = r->output.spent + r->abridge.spent + texts_take_spent(&r->told) +
+			 (r->lines ? jsonl_spent(r->lines) : 0);
 
 	r->output.spent = r->abridge.spent = 0;
 	return spent;
@@ -275,6 +325,14 @@ void response_reader_end(struct response_reader *r)
 		end_stream(r);
 	end_finish_reasons(r);
 	f->output_messages = buf_slice(&r->messages);
+	f->made = buf_slice(&r->made);
+	if (buf_len(&r->verdicts) && buf_append_slice(&r->verdicts, SLICE("]")) == 0) {
+		r->verdicts.memory[r->verdicts.start] = '[';
+		f->verdicts = buf_slice(&r->verdicts);
+	}
+	f->refused |= slice_equal(r->finish, SLICE("refusal"));
+	if (r->lines)
+		end_lines(r);
 	f->finish_reasons = buf_slice(&r->finish_reasons);
 	if (!f->has_error)
 		f->error_message = f->error_type = f->error_code = SLICE_NONE;

@@ -33,6 +33,9 @@ uint64_t response_reader_spent(struct response_reader *reader);
 unsigned response_reader_event(struct response_reader *reader, struct slice data, uint64_t at);
 /* An answer that is plain text (read as streamed): a piece of it. */
 void response_reader_text(struct response_reader *reader, struct slice piece);
+/* An answer that is a file (read as streamed): a piece of it, and that it came to its end. */
+void response_reader_lines(struct response_reader *reader, struct slice piece);
+void response_reader_lines_whole(struct response_reader *reader);
 /* An event that was too long to be read went by: counted, and not readable. */
 void response_reader_skipped(struct response_reader *reader);
 /* The answer cannot be read, for a reason that lies outside of its JSON, one of a fixed set. */

@@ -47,8 +47,34 @@ enum node {
 	NODE_EVENT_TYPE, /* these are of events only */
 	NODE_RESPONSE,
 	NODE_DELTA,
+	NODE_REFUSAL, /* counts as output, too */
+	NODE_FILTERS, /* a list of verdicts of the provider's filter … */
+	NODE_FILTER,
+	NODE_FILTER_OF, /* of prompt or completion */
+	NODE_VERDICT, /* … an object of categories … */
+	NODE_CATEGORY,
+	NODE_FILTERED,
+	NODE_DETECTED,
+	NODE_SEVERITY, /* … and these of each */
+	NODE_OBJECT, /* these are of what is done later */
+	NODE_BACKGROUND,
+	NODE_FILE,
+	NODE_LIST,
+	NODE_ENTRY,
+	NODE_ENTRY_ID,
+	NODE_ENTRY_FILE,
 	NODE_PARTS_OF_USAGE, /* … and one for each enum usage_part */
 };
+
+/* What the provider's filter found in something. */
+#define FILTER_RULES                                                                               \
+	{NODE_FILTERS, NODE_FILTER, JSON_ELEMENT},                                                 \
+		{NODE_FILTER, NODE_VERDICT, "content_filter_results"},                             \
+		{NODE_FILTER, NODE_VERDICT, "content_filter_result"},                              \
+		{NODE_FILTER, NODE_FILTER_OF, "source_type"},                                      \
+		{NODE_VERDICT, NODE_CATEGORY, JSON_ANY},                                           \
+		{NODE_CATEGORY, NODE_FILTERED, "filtered"},                                        \
+		{NODE_CATEGORY, NODE_DETECTED, "detected"}, {NODE_CATEGORY, NODE_SEVERITY, "severity"}
 
 #define DETAILS_RULE(where, name)    {NODE_USAGE, NODE_##where, name},
 #define PART_RULE(where, name, part) {NODE_##where, NODE_PARTS_OF_USAGE + USAGE_##part, name},
@@ -66,18 +92,23 @@ enum node {
 		USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE){NODE_ROOT, NODE_ERROR, "error"}, {NODE_ERROR, NODE_ERROR_MESSAGE, "message"},     \
 		{NODE_ERROR, NODE_ERROR_TYPE, "type"}, {NODE_ERROR, NODE_ERROR_CODE, "code"},      \
 		{NODE_ERROR, NODE_INNER, "innererror"}, {NODE_INNER, NODE_INNER_CODE, "code"},     \
+		{NODE_INNER, NODE_VERDICT, "content_filter_result"},                               \
+		{NODE_INNER, NODE_VERDICT, "content_filter_results"}, FILTER_RULES,                \
 		{NODE_ROOT, NODE_STATUS, "statusCode"}, {NODE_ROOT, NODE_TOP_MESSAGE, "message"}
 
 static const struct json_rule chat_rules[] = {
 	COMMON_RULES,
 	{NODE_ROOT, NODE_FINGERPRINT, "system_fingerprint"},
+	{NODE_ROOT, NODE_FILTERS, "prompt_filter_results"},
+	{NODE_ROOT, NODE_FILTERS, "prompt_annotations"},
+	{NODE_CHOICE, NODE_VERDICT, "content_filter_results"},
 	{NODE_ROOT, NODE_CHOICES, "choices"},
 	{NODE_CHOICES, NODE_CHOICE, JSON_ELEMENT},
 	{NODE_CHOICE, NODE_FINISH, "finish_reason"},
 	{NODE_CHOICE, NODE_TEXT, "text"},
 	{NODE_CHOICE, NODE_MESSAGE, "message"},
 	{NODE_MESSAGE, NODE_OUTPUT, "content"},
-	{NODE_MESSAGE, NODE_OUTPUT, "refusal"},
+	{NODE_MESSAGE, NODE_REFUSAL, "refusal"},
 	{NODE_MESSAGE, NODE_OUTPUT, "reasoning_content"},
 	{NODE_MESSAGE, NODE_AUDIO, "audio"},
 	{NODE_AUDIO, NODE_OUTPUT, "transcript"},
@@ -93,7 +124,9 @@ static const struct json_rule chat_rules[] = {
 
 static const struct json_rule responses_rules[] = {
 	COMMON_RULES,
+	{NODE_ROOT, NODE_FILTERS, "content_filters"},
 	{NODE_ROOT, NODE_DONE, "status"},
+	{NODE_ROOT, NODE_BACKGROUND, "background"},
 	{NODE_ROOT, NODE_INCOMPLETE, "incomplete_details"},
 	{NODE_INCOMPLETE, NODE_REASON, "reason"},
 	{NODE_ROOT, NODE_ITEMS, "output"},
@@ -105,7 +138,7 @@ static const struct json_rule responses_rules[] = {
 	{NODE_MESSAGE, NODE_PARTS, "summary"},
 	{NODE_PARTS, NODE_PART, JSON_ELEMENT},
 	{NODE_PART, NODE_OUTPUT, "text"},
-	{NODE_PART, NODE_OUTPUT, "refusal"},
+	{NODE_PART, NODE_REFUSAL, "refusal"},
 };
 
 /* Of images, the prompt that was made of the client's, and of sound its words; the others are told by
@@ -117,6 +150,34 @@ static const struct json_rule media_rules[] = {
 	{NODE_CHOICE, NODE_TEXT, "revised_prompt"},
 	{NODE_CHOICE, NODE_DATA, "b64_json"},
 	{NODE_ROOT, NODE_TEXT, "text"},
+};
+
+/* Of batches and trainings, and lists of them. */
+static const struct json_rule jobs_rules[] = {
+	COMMON_RULES,
+	{NODE_ROOT, NODE_OBJECT, "object"},
+	{NODE_ROOT, NODE_DONE, "status"},
+	{NODE_ROOT, NODE_FILE, "output_file_id"},
+	{NODE_ROOT, NODE_LIST, "data"},
+	{NODE_LIST, NODE_ENTRY, JSON_ELEMENT},
+	{NODE_ENTRY, NODE_ENTRY_ID, "id"},
+	{NODE_ENTRY, NODE_ENTRY_FILE, "output_file_id"},
+};
+
+/* A run, a message, or a list of such. */
+static const struct json_rule threads_rules[] = {
+	COMMON_RULES,
+	{NODE_ROOT, NODE_OBJECT, "object"},
+	{NODE_ROOT, NODE_DONE, "status"},
+	{NODE_ROOT, NODE_ERROR, "last_error"},
+	{NODE_ROOT, NODE_TEXT, "content"},
+	{NODE_TEXT, NODE_PART, JSON_ELEMENT},
+	{NODE_PART, NODE_DELTA, "text"},
+	{NODE_DELTA, NODE_OUTPUT, "value"},
+	{NODE_ROOT, NODE_ITEMS, "data"},
+	{NODE_ITEMS, NODE_MESSAGE, JSON_ELEMENT},
+	{NODE_MESSAGE, NODE_PARTS, "content"},
+	{NODE_PARTS, NODE_PART, JSON_ELEMENT},
 };
 
 /* One message, whose content is a list of blocks. */
@@ -162,7 +223,7 @@ static void tell(void *context, const struct json_part *part)
 	struct response_reader *r = context;
 	enum node node = (enum node)part->node;
 	const struct text_piece piece = {
-		.kind = node == NODE_OUTPUT || node == NODE_TEXT ? TEXT_OUTPUT
+		.kind = node == NODE_OUTPUT || node == NODE_TEXT || node == NODE_REFUSAL ? TEXT_OUTPUT
 			: node == NODE_DATA			 ? TEXT_DATA
 								 : TEXT_OTHER,
 		.index = r->choice,
@@ -219,12 +280,26 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_DONE:
 	case NODE_REASON:
 	case NODE_EVENT_TYPE:
+	case NODE_FILTER_OF:
+	case NODE_SEVERITY:
+	case NODE_OBJECT:
+	case NODE_FILE:
+	case NODE_ENTRY_ID:
+	case NODE_ENTRY_FILE:
 		buf_clear(&r->text);
 		json_scan_keep_text(scan, &r->keep_text);
 		break;
 	case NODE_MESSAGE:
 		if (r->operation->family != FAMILY_COMPLETION)
 			keep_message(r, scan, false);
+		break;
+	/* Those of chats are of the prompt, of Responses each says what it is of. */
+	case NODE_FILTERS:
+	case NODE_INNER:
+		r->of_prompt = true;
+		break;
+	case NODE_CATEGORY:
+		r->filter = json_text_copy(r->category, sizeof(r->category), v->key);
 		break;
 	case NODE_TEXT:
 		if (r->operation->family != FAMILY_CHAT)
@@ -235,27 +310,6 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	}
 }
 
-/* A count: digits only, and no more than every reader can store. */
-static bool count_of(const struct json_value *v, uint64_t *count)
-{
-	uint64_t n = 0;
-	size_t i;
-
-	if (v->type != JSON_NUMBER || !v->number.len)
-		return false;
-	for (i = 0; i < v->number.len; i++) {
-		char c = v->number.data[i];
-
-		if (c < '0' || c > '9' || __builtin_mul_overflow(n, 10, &n) ||
-			__builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
-			return false;
-	}
-	if (n > INT64_MAX)
-		return false;
-	*count = n;
-	return true;
-}
-
 static void leave_usage(struct response_reader *r, const struct json_value *v)
 {
 	struct response_facts *f = &r->facts;
@@ -263,19 +317,19 @@ static void leave_usage(struct response_reader *r, const struct json_value *v)
 	if (v->node >= NODE_PARTS_OF_USAGE) {
 		struct usage_count *part = &f->parts[v->node - NODE_PARTS_OF_USAGE];
 
-		part->told |= count_of(v, &part->tokens);
+		part->told |= json_value_count(v, &part->tokens);
 		return;
 	}
 	switch ((enum node)v->node) {
 	case NODE_INPUT:
-		f->has_input |= count_of(v, &r->uncached);
+		f->has_input |= json_value_count(v, &r->uncached);
 		f->input_tokens = r->uncached;
 		break;
 	case NODE_OUTPUT_TOKENS:
-		f->has_output |= count_of(v, &f->output_tokens);
+		f->has_output |= json_value_count(v, &f->output_tokens);
 		break;
 	case NODE_TOTAL:
-		f->has_total |= count_of(v, &f->total_tokens);
+		f->has_total |= json_value_count(v, &f->total_tokens);
 		break;
 	case NODE_SECONDS:
 		response_seconds(f, v->number);
@@ -319,6 +373,20 @@ static void leave_error(struct response_reader *r, const struct json_value *v, s
 	}
 }
 
+/* Files of at most this many batches of a list are told. */
+#define MADE_MAX 64
+
+/* That a batch made a file. */
+static void response_made(struct response_reader *r, struct slice id, struct slice file)
+{
+	if (!id.len || !file.len || buf_len(&r->made) > MADE_MAX * 2 * RESPONSE_TEXT ||
+		slice_index(id, ' ') != id.len || slice_index(file, '\n') != file.len)
+		return;
+	if (buf_append_slice(&r->made, id) < 0 || buf_append_slice(&r->made, SLICE(" ")) < 0 ||
+		buf_append_slice(&r->made, file) < 0 || buf_append_slice(&r->made, SLICE("\n")) < 0)
+		buf_clear(&r->made);
+}
+
 /* Closes the message that keep_message began. */
 static void leave_text(struct response_reader *r)
 {
@@ -357,7 +425,48 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 		r->finish = SLICE_NONE; /* it says more than the status, wherever that stands */
 		response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory), text);
 		break;
+	case NODE_FILTERS:
+	case NODE_INNER:
+		r->of_prompt = false;
+		break;
+	case NODE_FILTER_OF:
+		r->of_prompt = slice_equal(text, SLICE("prompt"));
+		break;
+	case NODE_FILTERED:
+	case NODE_DETECTED:
+		if (v->type == JSON_TRUE)
+			response_verdict(r, r->of_prompt, r->filter,
+				v->node == NODE_FILTERED ? SLICE("filtered") : SLICE("detected"));
+		break;
+	case NODE_SEVERITY:
+		response_verdict(r, r->of_prompt, r->filter, text);
+		break;
+	case NODE_REFUSAL:
+		f->refused |= v->type == JSON_STRING && v->end - v->start > 2;
+		break;
+	case NODE_OBJECT:
+		f->object = json_text_copy(r->object, sizeof(r->object), text);
+		break;
+	case NODE_BACKGROUND:
+		f->background = v->type == JSON_TRUE;
+		break;
+	case NODE_FILE:
+	case NODE_ENTRY_FILE:
+		r->file = json_text_copy(r->entry_file, sizeof(r->entry_file), text);
+		break;
+	case NODE_ENTRY_ID:
+		r->entry = json_text_copy(r->entry_id, sizeof(r->entry_id), text);
+		break;
+	case NODE_ENTRY:
+		response_made(r, r->entry, r->file);
+		r->entry = r->file = SLICE_NONE;
+		break;
+	case NODE_ROOT:
+		response_made(r, f->id, r->file);
+		break;
 	case NODE_DONE:
+		f->unfinished = slice_equal(text, SLICE("queued")) ||
+				slice_equal(text, SLICE("in_progress"));
 		response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory), text);
 		break;
 	case NODE_EVENT_TYPE:
@@ -404,6 +513,9 @@ int response_body_init(struct response_reader *r)
 		[FAMILY_SPEECH] = HANDLER(media_rules),
 		[FAMILY_TRANSCRIPTION] = HANDLER(media_rules),
 		[FAMILY_MESSAGES] = HANDLER(messages_rules),
+		[FAMILY_THREADS] = HANDLER(threads_rules),
+		[FAMILY_JOBS] = HANDLER(jobs_rules),
+		[FAMILY_FILES] = HANDLER(jobs_rules),
 	};
 
 	r->keep_text = (struct json_keep){.into = &r->text, .max = RESPONSE_MESSAGE};

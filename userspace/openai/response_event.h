@@ -14,6 +14,8 @@ unsigned chat_event(struct response_reader *reader, yyjson_val *root);
 unsigned responses_event(struct response_reader *reader, yyjson_val *root);
 /* An event of Anthropic's messages. */
 unsigned messages_event(struct response_reader *reader, yyjson_val *root);
+/* An event of a run. */
+unsigned threads_event(struct response_reader *reader, yyjson_val *root);
 /* An event of images, speech and transcriptions: its type says when something is complete. */
 unsigned media_event(struct response_reader *reader, yyjson_val *root);
 

@@ -27,6 +27,15 @@ struct response_facts {
 	uint64_t output_cut; /* bytes that are not in it, of the middles of its longest texts */
 	struct slice error_type, error_code,
 		error_message; /* decoded, cut at 128, 128, 1024 bytes */
+	/* Of what is done later: that it is, that it has not ended, and its kind ("thread.run"). */
+	bool background, unfinished;
+	struct slice object;
+	/* The files that it made: lines of "BATCH FILE". */
+	struct slice made;
+	/* What the provider's filter of contents found: "prompt.jailbreak.detected", "hate.medium",
+	 * "hate.filtered" …, as a JSON array; set by response_reader_end. */
+	struct slice verdicts;
+	bool refused;	       /* the model said so, in a text of its own or as its reason to end */
 	bool has_error;	       /* an error object was there, also inside a 200 stream */
 	bool readable;	       /* no part was unreadable */
 	const char *problem;   /* the first reason, one of a fixed set; else NULL */

@@ -2,6 +2,7 @@
 #include "openai/response_reader.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,39 @@ void response_usage(struct response_reader *r)
 		f->has_total = f->total_tokens <= INT64_MAX;
 	}
 	f->has_usage = f->has_input || f->has_output || f->has_total;
+}
+
+/* Bytes of verdicts that are kept. */
+#define VERDICTS_MAX 2048
+
+/* A name as filters have it. */
+static bool is_word(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.data[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			    c == '_' || c == '-'))
+			return false;
+	}
+	return text.len && text.len <= RESPONSE_CATEGORY;
+}
+
+void response_verdict(struct response_reader *r, bool of_prompt, struct slice category, struct slice word)
+{
+	char text[2 * RESPONSE_CATEGORY + 16];
+	struct slice said, had = buf_slice(&r->verdicts);
+	int len;
+
+	if (!is_word(category) || !is_word(word) || slice_equal(word, SLICE("safe")))
+		return;
+	len = snprintf(text, sizeof(text), ",\"%s%.*s.%.*s\"", of_prompt ? "prompt." : "",
+		SLICE_ARG(category), SLICE_ARG(word));
+	said = slice_of(text, (size_t)len);
+	/* Each chunk of a stream says it again. */
+	if (memmem(had.data, had.len, said.data, said.len) || had.len + said.len > VERDICTS_MAX)
+		return;
+	(void)buf_append_slice(&r->verdicts, said);
 }
 
 void response_seconds(struct response_facts *f, struct slice number)

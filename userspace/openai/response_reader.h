@@ -5,6 +5,7 @@
 
 #include "openai/abridge.h"
 #include "openai/json_scan.h"
+#include "openai/jsonl.h"
 #include "openai/operation.h"
 #include "openai/output.h"
 #include "openai/response_facts.h"
@@ -13,6 +14,7 @@
 /* A short text whose memory is a fixed part of the reader; see json_text_copy. */
 #define RESPONSE_TEXT	 128
 #define RESPONSE_MESSAGE 1024
+#define RESPONSE_CATEGORY 48
 
 struct response_reader {
 	const struct operation *operation;
@@ -40,6 +42,14 @@ struct response_reader {
 	struct json_keep keep_text, keep_messages;
 	char event_memory[RESPONSE_TEXT];
 	struct slice event_type;
+	struct jsonl *lines; /* of an answer that is a file */
+	struct buf made;     /* see response_facts */
+	struct buf verdicts; /* likewise */
+	char category[RESPONSE_CATEGORY];
+	struct slice filter; /* the category whose verdict is being read */
+	bool of_prompt;
+	char object[RESPONSE_TEXT], entry_id[RESPONSE_TEXT], entry_file[RESPONSE_TEXT];
+	struct slice entry, file;
 	struct buf carry; /* the beginning of a character, of an answer that is plain text */
 };
 
@@ -56,6 +66,10 @@ void response_keep_end(struct response_reader *r, bool unfinished);
 
 /* All counts of a usage were read: makes a total of them where it is not given. */
 void response_usage(struct response_reader *r);
+
+/* What the provider's filter says of a category: "filtered", "detected", or how severe it is; "safe" is
+ * not told. */
+void response_verdict(struct response_reader *r, bool of_prompt, struct slice category, struct slice word);
 
 /* The seconds of sound that were counted, as JSON writes the number; what is none is not. */
 void response_seconds(struct response_facts *facts, struct slice number);

@@ -23,6 +23,7 @@ static const struct slice words[] = {
 	NAME("code"),
 	NAME("output"),
 	NAME("revised_prompt"),
+	NAME("value"), /* of the text of a thread's message */
 };
 
 /* Members that are data. */
@@ -167,13 +168,14 @@ void response_tell(struct response_reader *r, yyjson_doc *doc, struct slice data
 {
 	yyjson_val *root = yyjson_doc_get_root(doc);
 	struct slice type = tree_text(yyjson_obj_get(root, "type"));
+	struct slice object = tree_text(yyjson_obj_get(root, "object"));
 	struct walk w = {
 		.reader = r,
 		.doc = doc,
 		.data = data,
 		.at = at,
-		.typed = type.len > 0,
-		.added = ends_with(type, SLICE("delta")) || ends_with(type, SLICE("_start")),
+		.typed = type.len > 0 || slice_starts_with(object, SLICE("thread.")),
+		.added = ends_with(type, SLICE("delta")) || ends_with(object, SLICE(".delta")) || ends_with(type, SLICE("_start")),
 		.sound = ends_with(type, SLICE("audio.delta")),
 	};
 

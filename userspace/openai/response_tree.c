@@ -23,12 +23,41 @@ void tree_code(struct response_reader *r, yyjson_val *code)
 	}
 }
 
+void tree_verdicts(struct response_reader *r, bool of_prompt, yyjson_val *results)
+{
+	yyjson_obj_iter members = yyjson_obj_iter_with(results);
+	struct slice category;
+	yyjson_val *v;
+
+	while (tree_next(&members, &category, &v)) {
+		if (yyjson_is_true(yyjson_obj_get(v, "filtered")))
+			response_verdict(r, of_prompt, category, SLICE("filtered"));
+		if (yyjson_is_true(yyjson_obj_get(v, "detected")))
+			response_verdict(r, of_prompt, category, SLICE("detected"));
+		response_verdict(r, of_prompt, category, tree_text(yyjson_obj_get(v, "severity")));
+	}
+}
+
+void tree_filters(struct response_reader *r, yyjson_val *list)
+{
+	yyjson_val *item;
+	size_t at, count;
+
+	yyjson_arr_foreach(list, at, count, item) {
+		struct slice source = tree_text(yyjson_obj_get(item, "source_type"));
+
+		tree_verdicts(r, !source.len || slice_equal(source, SLICE("prompt")),
+			yyjson_obj_get(item, "content_filter_results"));
+	}
+}
+
 void tree_error(struct response_reader *r, yyjson_val *error)
 {
 	struct response_facts *f = &r->facts;
 	yyjson_val *inner = yyjson_obj_get(yyjson_obj_get(error, "innererror"), "code");
 
 	f->has_error = true;
+	tree_verdicts(r, true, yyjson_obj_get(yyjson_obj_get(error, "innererror"), "content_filter_result"));
 	response_set(&f->error_message, r->error_message, sizeof(r->error_message),
 		tree_text(yyjson_is_str(error) ? error : yyjson_obj_get(error, "message")));
 	response_set(&f->error_type, r->error_type, sizeof(r->error_type),

@@ -26,6 +26,10 @@ static inline bool tree_next(yyjson_obj_iter *members, struct slice *key, yyjson
 void tree_code(struct response_reader *r, yyjson_val *code);
 /* An error object; it may be a string, too. */
 void tree_error(struct response_reader *r, yyjson_val *error);
+/* An object of content_filter_results: its categories. */
+void tree_verdicts(struct response_reader *r, bool of_prompt, yyjson_val *results);
+/* Those of a list: of a prompt, or as each says itself ("source_type"). */
+void tree_filters(struct response_reader *r, yyjson_val *list);
 /* Takes the counts. False: there are none. What an earlier event counted gives way; of Anthropic's, to
  * what is counted anew. */
 bool tree_usage(struct response_reader *r, yyjson_val *usage);

@@ -43,6 +43,7 @@ static bool read_delta(struct response_reader *r, struct slice type, yyjson_val 
 		if (!slice_equal(type, deltas[i].type))
 			continue;
 		choice = output_choice(&r->output, index_of(root));
+		r->facts.refused |= !deltas[i].call && deltas[i].which == OUTPUT_REFUSAL && text.len;
 		if (choice && !deltas[i].call) {
 			output_text(&r->output, choice, (enum output_text)deltas[i].which, text);
 		} else if (choice) {
@@ -105,6 +106,7 @@ static void read_response(struct response_reader *r, yyjson_val *response)
 	response_set(&f->id, r->id, sizeof(r->id), tree_text(yyjson_obj_get(response, "id")));
 	response_set(&f->model, r->model, sizeof(r->model),
 		tree_text(yyjson_obj_get(response, "model")));
+	f->background |= yyjson_is_true(yyjson_obj_get(response, "background"));
 	if (yyjson_is_obj(yyjson_obj_get(response, "usage")))
 		tree_usage(r, yyjson_obj_get(response, "usage"));
 }
@@ -118,6 +120,7 @@ static unsigned response_ended(struct response_reader *r, yyjson_val *response)
 	size_t at, count;
 
 	read_response(r, response);
+	tree_filters(r, yyjson_obj_get(response, "content_filters"));
 	response_set(&f->service_tier, r->service_tier, sizeof(r->service_tier),
 		tree_text(yyjson_obj_get(response, "service_tier")));
 	response_set(&r->finish, r->finish_memory, sizeof(r->finish_memory),

@@ -14,6 +14,12 @@ struct client;
 struct client_slot;
 struct exchange;
 
+/* Bytes of a place's connection, or, where it has many places, of the bodies of this one. */
+struct client_traffic {
+	uint64_t in, out; /* read, and composed */
+	uint64_t taken;	  /* of out, what the client has taken from us */
+};
+
 /* What an exchange tells the place that its request came by. */
 struct client_ops {
 	/* The response; to: the slot. Its abort is close with reset. */
@@ -22,6 +28,7 @@ struct client_ops {
 	int (*flush)(struct client_slot *slot);
 	/* Keeps what is handed over from being sent, or lets it go, as flush. */
 	int (*cork)(struct client_slot *slot, bool cork);
+	struct client_traffic (*traffic)(const struct client_slot *slot);
 	/* The exchange is over and all of its response is handed over. */
 	void (*exchange_done)(struct client_slot *slot);
 	/* The exchange can take input again. */

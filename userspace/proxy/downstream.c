@@ -15,6 +15,7 @@
 #include "proxy/bypass.h"
 #include "proxy/bypass_event.h"
 #include "proxy/downstream_h1.h"
+#include "proxy/downstream_h2.h"
 #include "proxy/exchange.h"
 
 static void client_ready(void *owner);
@@ -328,6 +329,7 @@ static void client_ready(void *owner)
 {
 	struct client *client = owner;
 	struct worker *worker = client->worker;
+	int error;
 
 	client->handshake_ns = clock_monotonic_ns() - client->accepted_ns;
 	client->state = CLIENT_OPEN;
@@ -337,11 +339,18 @@ static void client_ready(void *owner)
 		SSL_session_reused(client->stream.ssl) ? COUNTER_HANDSHAKE_RESUMED
 						       : COUNTER_HANDSHAKE_FULL,
 		1);
-	if (downstream_h1_open(client) < 0) {
+	if (tls_client_leg_is_h2(client->stream.ssl)) {
+		counter_add(worker->counters, COUNTER_CLIENT_HTTP2, 1);
+		error = downstream_h2_open(client);
+	} else {
+		error = downstream_h1_open(client);
+	}
+	if (error < 0) {
 		client_close(client, true);
 		return;
 	}
-	client->wire->readable(client);
+	if (client->state == CLIENT_OPEN)
+		client->wire->readable(client);
 }
 
 static void client_readable(void *owner)

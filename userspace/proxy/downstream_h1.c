@@ -453,6 +453,14 @@ static int h1_cork(struct client_slot *slot, bool cork)
 	return stream_cork(h1_stream(h1_of(slot)), cork);
 }
 
+static struct client_traffic h1_traffic(const struct client_slot *slot)
+{
+	const struct stream *stream = &slot->connection->stream;
+
+	return (struct client_traffic){stream->read_bytes,
+		stream->written_bytes + buf_len(&stream->out), stream->written_bytes};
+}
+
 static void h1_close(struct client_slot *slot, bool reset)
 {
 	client_close(slot->connection, reset);
@@ -463,6 +471,7 @@ static const struct client_ops h1_ops = {
 		h1_response_abort},
 	.flush = h1_flush,
 	.cork = h1_cork,
+	.traffic = h1_traffic,
 	.exchange_done = h1_exchange_done,
 	.resume = h1_resume,
 	.close = h1_close,

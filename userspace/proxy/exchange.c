@@ -85,7 +85,7 @@ static uint64_t exchange_taken(const struct exchange *ex)
 	case DEADLINE_ORIGIN_ROOM:
 		return ex->attempt.slot->ops->sent(ex->attempt.slot);
 	case DEADLINE_CLIENT_ROOM:
-		return ex->client->connection->stream.written_bytes;
+		return ex->client->ops->traffic(ex->client).taken;
 	default:
 		return 0;
 	}
@@ -321,8 +321,7 @@ static struct exchange *exchange_new(struct client_slot *slot)
 	ex->tls_version = SSL_get_version(client->stream.ssl);
 	ex->tls_resumed = SSL_session_reused(client->stream.ssl);
 	ex->handshake_ns = client->handshake_ns;
-	ex->client_read_bytes = client->stream.read_bytes;
-	ex->client_written_bytes = client->stream.written_bytes;
+	ex->traffic = slot->ops->traffic(slot);
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
 	exchange_pool_open(ex);

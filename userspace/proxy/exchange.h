@@ -53,6 +53,15 @@ struct exchange_pool {
 /* What can be said of an answer that the client has not seen yet. */
 enum exchange_judgement { JUDGEMENT_OPEN, JUDGEMENT_ANSWER, JUDGEMENT_ERROR };
 
+/* Whose tokens an answer tells of. */
+enum exchange_spend {
+	SPEND_UNKNOWN, /* it was not asked yet */
+	SPEND_NOW,     /* the call's, or of what somebody began before; they count here */
+	SPEND_LATER,   /* the call has begun something; who asks for it is told them */
+	SPEND_AGAIN,   /* they were counted before */
+	SPEND_NONE     /* it tells of none, and costs none */
+};
+
 struct exchange {
 	unsigned magic;
 	struct list node;
@@ -98,6 +107,8 @@ struct exchange {
 		masked; /* the body, of which is held back what may be the key's beginning */
 
 	/* the record */
+	enum exchange_spend spend;
+	char job_owner[STANDING_JOB_OWNER]; /* who began what the answer is about; or empty */
 	struct recorder_waiter waiter;
 	enum ending ending;
 	bool drained;			/* the rest was read for its usage */
@@ -107,7 +118,7 @@ struct exchange {
 	bool tls_resumed;
 	uint64_t started_ns, started_realtime_ns, handshake_ns, first_byte_ns;
 	uint64_t response_bytes, drain_bytes;
-	uint64_t client_read_bytes, client_written_bytes; /* of the connection, at the start */
+	struct client_traffic traffic; /* at the start */
 	int status;
 	const char *action;		/* the verdict */
 	const char *error_type;		/* of ending; NULL: none */
@@ -263,6 +274,11 @@ bool exchange_policy_hides_query(const struct exchange *exchange);
 void exchange_policy_event(const struct exchange *exchange, struct event *event);
 bool exchange_policy_records(const struct exchange *exchange);
 void exchange_policy_free(struct exchange *exchange);
+
+/* exchange_job.c: whose the tokens are that the answer tells of; when it has ended. */
+enum exchange_spend exchange_spend(struct exchange *exchange);
+/* exchange_policy.c: who the call is from, in short. */
+void exchange_policy_owner(const struct exchange *exchange, char owner[STANDING_JOB_OWNER]);
 
 /* exchange_event.c: once. 0, or -EAGAIN: the exchange's waiter waits for room in the audit ring. */
 int exchange_record(struct exchange *exchange);

@@ -41,12 +41,10 @@ static void exchange_event_connection(const struct exchange *ex, struct event *e
 		event->backend_region = slice_of_string(ex->backend->region);
 	}
 	if (ex->client) {
-		const struct stream *stream = &ex->client->connection->stream;
+		const struct client_traffic now = ex->client->ops->traffic(ex->client);
 
-		event->bytes_client_in = event_number(stream->read_bytes - ex->client_read_bytes);
-		event->bytes_client_out = event_number(stream->written_bytes -
-						       ex->client_written_bytes +
-						       buf_len(&stream->out));
+		event->bytes_client_in = event_number(now.in - ex->traffic.in);
+		event->bytes_client_out = event_number(now.out - ex->traffic.out);
 	}
 }
 
@@ -123,6 +121,10 @@ static void exchange_event_request(
 		event->request_temperature = event_real(facts->temperature.value);
 	if (facts->top_p.present)
 		event->request_top_p = event_real(facts->top_p.value);
+	if (facts->n.present && facts->n.value >= 0 && facts->n.value < 1e15)
+		event->request_choices = event_number((uint64_t)facts->n.value);
+	if (facts->logprobs)
+		event->request_logprobs = EVENT_YES;
 	event->input_messages = facts->messages;
 	event->input_messages_truncated = event_flag(facts->messages_truncated);
 	if (facts->messages_cut)
@@ -198,7 +200,7 @@ static void exchange_event_parts(const struct usage_count parts[USAGE_PARTS], st
 }
 
 /* Where the usage came from is said always: a sum over events must know what it adds up. */
-static void exchange_event_usage(const struct exchange *ex, struct event *event)
+static void exchange_event_usage(struct exchange *ex, struct event *event)
 {
 	const struct reader *response = ex->attempt.response.reader;
 	const struct response_facts *facts =
@@ -208,6 +210,18 @@ static void exchange_event_usage(const struct exchange *ex, struct event *event)
 	event->usage_source = SLICE("none");
 	if (ex->match.operation && ex->match.operation->counts_only)
 		return;
+	switch (exchange_spend(ex)) {
+	case SPEND_LATER:
+		event->usage_source = SLICE("later");
+		return;
+	case SPEND_AGAIN:
+		event->usage_source = SLICE("counted");
+		return;
+	case SPEND_NONE:
+		return;
+	default:
+		event->usage_owner = slice_of_string(ex->job_owner);
+	}
 	if (facts && facts->has_seconds)
 		event->usage_seconds = event_real(facts->seconds);
 	if (facts && (facts->has_usage || facts->has_seconds))
@@ -245,6 +259,9 @@ static void exchange_event_response(struct exchange *ex, struct event *event)
 	event->response_model = facts->model;
 	event->finish_reasons = facts->finish_reasons;
 	event->system_fingerprint = facts->system_fingerprint;
+	event->content_filter = facts->verdicts;
+	if (facts->refused)
+		event->refused = EVENT_YES;
 	event->response_service_tier = facts->service_tier;
 	event->output_messages = facts->output_messages;
 	event->output_messages_truncated = event_flag(facts->output_truncated);

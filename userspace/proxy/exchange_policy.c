@@ -298,6 +298,16 @@ void exchange_policy_event(const struct exchange *ex, struct event *event)
 		event->rule_unknown = EVENT_YES;
 }
 
+void exchange_policy_owner(const struct exchange *ex, char owner[STANDING_JOB_OWNER])
+{
+	const struct exchange_policy *p = ex->policy;
+
+	if (p && p->by_key)
+		snprintf(owner, STANDING_JOB_OWNER, "%s %s", p->key_id, p->name);
+	else
+		snprintf(owner, STANDING_JOB_OWNER, "%s", address_format(&ex->source.address).text);
+}
+
 bool exchange_policy_records(const struct exchange *ex)
 {
 	const struct exchange_policy *p = ex->policy;

@@ -500,7 +500,7 @@ void exchange_pool_close(struct exchange *ex)
 	if (!reader)
 		return;
 	facts = response_reader_facts(reader_response(reader));
-	if (facts->has_usage && facts->has_input)
+	if (facts->has_usage && facts->has_input && exchange_spend(ex) == SPEND_NOW)
 		pool_usage(ex->worker->standing, &ex->pool.entry->pool, &ex->pool.choice,
 			exchange_kind(ex), facts->input_tokens,
 			facts->parts[USAGE_CACHE_READ].tokens);

@@ -25,6 +25,9 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 
 	if (!ex->match.operation || !ex->match.operation->family)
 		return 0;
+	/* What has a body with some methods is not unreadable with others. */
+	if (ex->match.operation->subtree && head->framing == HEAD_NO_BODY)
+		return 0;
 	ex->request.reader = reader_open_request(head, &options);
 	return ex->request.reader ? 0 : -ENOMEM;
 }

@@ -19,6 +19,7 @@ struct tls_client_leg {
 	/* Fetched once: OpenSSL 3 looks them up by name under locks otherwise. */
 	EVP_CIPHER *cipher;
 	EVP_PKEY *const *leaf_keys; /* by kind */
+	bool h2;		    /* offered */
 };
 
 /* RFC 7301 section 3.2: without a protocol in common the handshake ends with an alert. Who speaks
@@ -26,13 +27,15 @@ struct tls_client_leg {
 static int client_leg_select_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
 	const unsigned char *in, unsigned inlen, void *context)
 {
-	static const unsigned char ours[] = "\10http/1.1\10http/1.0";
+	static const unsigned char all[] = "\2h2\10http/1.1\10http/1.0";
+	const struct tls_client_leg *leg = context;
+	const unsigned char *ours = leg->h2 ? all : all + 3;
 	unsigned char *chosen;
 
 	(void)ssl;
-	(void)context;
-	if (SSL_select_next_proto(&chosen, outlen, ours, sizeof(ours) - 1, in, inlen) !=
-		OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto(&chosen, outlen, ours,
+		    (unsigned)(sizeof(all) - 1 - (size_t)(ours - all)), in,
+		    inlen) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;
@@ -94,7 +97,7 @@ static bool client_leg_configure(struct tls_client_leg *leg, const struct config
 	SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_max_early_data(context, 0);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_alpn_select_cb(context, client_leg_select_alpn, NULL);
+	SSL_CTX_set_alpn_select_cb(context, client_leg_select_alpn, leg);
 	if (!SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) ||
 		!SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) ||
 		!SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
@@ -126,6 +129,7 @@ struct tls_client_leg *tls_client_leg_new(const struct config *config, EVP_PKEY 
 	}
 	leg->leaf_keys = leaf_keys;
 	leg->keys = keys;
+	leg->h2 = config->http.h2;
 	leg->context = SSL_CTX_new(TLS_server_method());
 	if (!leg->context || !client_leg_configure(leg, config)) {
 		why_set(why, EINVAL, "OpenSSL refused the settings of the client's leg: %s",
@@ -163,6 +167,15 @@ SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf)
 
 /* ---- failures ---- */
 
+bool tls_client_leg_is_h2(const SSL *ssl)
+{
+	const unsigned char *name;
+	unsigned len;
+
+	SSL_get0_alpn_selected(ssl, &name, &len);
+	return len == 2 && memcmp(name, "h2", len) == 0;
+}
+
 static const struct client_failure {
 	int reason; /* of OpenSSL's error */
 	const char *name, *text;
@@ -199,7 +212,7 @@ static const struct client_failure {
 	{SSL_R_INAPPROPRIATE_FALLBACK, "protocol_version",
 		"the client fell back to an older version although we know a newer one"},
 	{SSL_R_NO_APPLICATION_PROTOCOL, "no_common_application_protocol",
-		"the client offers ALPN without http/1.1 and http/1.0"},
+		"the client offers ALPN without a protocol that is spoken here (http.h2?)"},
 	{SSL_R_UNEXPECTED_EOF_WHILE_READING, "client_closed", "the client closed the connection"},
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The client's leg: we are the server. TLS 1.3, and 1.2 with ECDHE and AEAD; no renegotiation, no
- * early data, no compression; ALPN http/1.1, or http/1.0 (a client that offers ALPN without them
- * gets the alert no_application_protocol, RFC 7301 section 3.2). One per worker. */
+ * early data, no compression; ALPN h2 if so configured, http/1.1, or http/1.0 (a client that offers ALPN
+ * without them gets the alert no_application_protocol, RFC 7301 section 3.2). One per worker. */
 #ifndef TLS_CLIENT_LEG_H
 #define TLS_CLIENT_LEG_H
 
@@ -27,6 +27,9 @@ void tls_client_leg_free(struct tls_client_leg *leg); /* its SSLs first */
  * fewer bytes than it could, or was not called to its end (SSL_ERROR_WANT_READ), bytes may be
  * waiting inside (SSL_has_pending) while the socket is not readable. NULL without memory. */
 SSL *tls_client_leg_accept(struct tls_client_leg *leg, const struct leaf *leaf);
+
+/* Whether the handshake, which is done, has chosen HTTP/2. */
+bool tls_client_leg_is_h2(const SSL *ssl);
 
 /* Why a handshake failed, right after the SSL function that said so (it takes the thread's error
  * queue): a short name from one const table ("client_rejected_certificate", "no_common_cipher",

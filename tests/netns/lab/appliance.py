@@ -17,7 +17,7 @@ USERS = {"worker": 64101, "signer": 64102, "shipper": 64103, "scout": 64104, "ke
 # Fields of an event that hold JSON.
 JSON_FIELDS = {
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tools",
-    "gen_ai.response.finish_reasons", "attempts.made",
+    "gen_ai.response.finish_reasons", "attempts.made", "azure.content_filter",
 }
 
 # Hosts of the tests: name → addresses in the DNS.

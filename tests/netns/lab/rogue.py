@@ -30,13 +30,14 @@ def rogue_origin(lab, host, respond, corked=False):
                 return None
             data += piece
         head, _, body = data.partition(b"\r\n\r\n")
+        body = bytearray(body)
         length = [int(line.split(b":")[1]) for line in head.split(b"\r\n")
                   if line.lower().startswith(b"content-length:")]
         while len(body) < (length or [0])[0]:
             if not (piece := stream.recv(65536)):
                 return None
             body += piece
-        return head, body
+        return head, bytes(body)
 
     def serve(plain):
         with contextlib.suppress(OSError), plain, context.wrap_socket(plain, server_side=True) as stream:

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -13,10 +14,13 @@
 #define PART(fields, data) "--b-1\r\nContent-Disposition: form-data; " fields "\r\n\r\n" data "\r\n"
 #define END "--b-1--\r\n"
 
+static const struct operation transcription = {.name = "transcription", .family = FAMILY_TRANSCRIPTION};
+static const struct operation files = {.name = "files", .family = FAMILY_FILES};
+
 /* problem NULL: it is readable, and of that model. */
 static void expect(const char *body, const char *problem, const char *model)
 {
-	struct form_reader *r = form_reader_new(SLICE(TYPE), 1000);
+	struct form_reader *r = form_reader_new(&transcription, SLICE(TYPE), 1000);
 	const struct request_facts *f;
 
 	assert_non_null(r);
@@ -44,9 +48,61 @@ static void a_field_is_what_every_reader_takes_it_for(void **state)
 	expect(PART("name=model", "m") PART("name=prompt; filename=a", "p") END, "ambiguous key", NULL);
 }
 
+#define LINE(model) "{\"custom_id\":\"a\",\"body\":{\"model\":\"" model "\",\"input\":\"Hello\"}}"
+#define FILE(data) PART("name=file; filename=\"calls.jsonl\"", data)
+#define PURPOSE PART("name=purpose", "batch")
+
+static struct form_reader *read_file(const char *body, size_t step)
+{
+	struct form_reader *r = form_reader_new(&files, SLICE(TYPE), 1000);
+
+	for (struct slice rest = slice_of_string(body); rest.len; rest = slice_after(rest, step))
+		form_reader_feed(r, slice_first(rest, step));
+	form_reader_end(r);
+	return r;
+}
+
+static void the_lines_of_a_file_are_its_messages(void **state)
+{
+	static const struct {
+		const char *body, *problem, *model, *messages;
+		bool elsewhere;
+	} cases[] = {
+		{PURPOSE FILE(LINE("m") "\n" LINE("m") "\n") END, NULL, "m", "[" LINE("m") "," LINE("m") "]", false},
+		/* The purpose may come last. */
+		{FILE(LINE("m") "\r\n" LINE("m")) PURPOSE END, NULL, "m", "[" LINE("m") "," LINE("m") "]", false},
+		{PURPOSE FILE(LINE("m") "\n" LINE("n")) END, NULL, "", "[" LINE("m") "," LINE("n") "]", true},
+		{FILE(LINE("m") "\n{]\n") PURPOSE END, "invalid JSON", "m", NULL, false},
+		{FILE("") PURPOSE END, "not a JSON object", "", NULL, false},
+		{FILE(LINE("m")) FILE(LINE("n")) PURPOSE END, "several files", "m", NULL, false},
+		/* Other files are what they are. */
+		{PART("name=purpose", "assistants") FILE("{\n \"a\": 1\n}") END, NULL, "", NULL, false},
+		{PART("name=purpose", "assistants") FILE("%PDF") END, NULL, "",
+			"[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"name\":\"file\",\"filename\":"
+			"\"calls.jsonl\",\"mime_type\":\"\",\"bytes\":4}]}]", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t step = 1; step < 600; step = step * 2 + 1) {
+			struct form_reader *r = read_file(cases[i].body, step);
+			const struct request_facts *f = form_reader_facts(r);
+
+			if (f->readable != !cases[i].problem ||
+				(cases[i].problem && strcmp(f->problem, cases[i].problem) != 0))
+				fail_msg("case %zu: %s", i, f->problem ? f->problem : "readable");
+			assert_true(slice_equal(f->model, slice_of_string(cases[i].model)));
+			assert_int_equal(f->stored_prompt, cases[i].elsewhere);
+			if (cases[i].messages && !slice_equal(f->messages, slice_of_string(cases[i].messages)))
+				fail_msg("case %zu: %.*s", i, SLICE_ARG(f->messages));
+			form_reader_free(r);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_lines_of_a_file_are_its_messages),
 		cmocka_unit_test(a_field_is_what_every_reader_takes_it_for),
 	};
 
