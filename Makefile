@@ -315,6 +315,7 @@ check-reproducible:
 	@diff $(B)/SHA256SUMS.1 $(B)/SHA256SUMS.2 && echo "  two builds of one commit are equal"
 check-image:
 	@appliance/deps check-image
+	@tests/sdk/run --fetch
 	@+$(MAKE) all $(ORIGIN)
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/vm
 

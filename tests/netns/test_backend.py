@@ -160,6 +160,16 @@ def test_an_error_does_not_show_the_key_however_it_is_written(gate, lab, client,
     assert ROGUE_KEY not in json.dumps(event)
 
 
+def test_an_error_inside_a_stream_does_not_show_the_key(gate, lab, client, prompt):
+    said = (b'data: {"id":"a","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Well"}}]}\n\n'
+            b'data: {"error":{"message":"Bad key %b."}}\n\ndata: [DONE]\n\n' % ROGUE_KEY.encode())
+    answer = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said))
+    with rogue_origin(lab, ROGUE, lambda *_: answer):
+        got = client.chat(ROGUE, prompt, fields={"stream": True})
+    assert got.body == said.replace(ROGUE_KEY.encode(), b"*" * len(ROGUE_KEY))
+    assert ROGUE_KEY not in json.dumps(gate.event(prompt))
+
+
 def test_a_key_that_a_cut_goes_through_is_not_recorded(gate, client, prompt):
     """Whichever of its bytes the middle of a message that is too long begins or ends with."""
     kept = 0

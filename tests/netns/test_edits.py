@@ -47,6 +47,18 @@ def test_what_is_refused_in_any_case_says_nothing_of_the_edit(gate, client, orig
     assert len(origin.requests("edit")) == 3
 
 
+def test_an_edit_fails_no_call_that_is_tried_once(gate, client, prompt):
+    gate.write_config({"origin": {"attempts_max": 1}})
+    gate.reload()
+    try:
+        got = call(client, azure_path("gpt-once"), chat_body(prompt, stream=True), **{"x-test-strict": "1"})
+        assert got.status == 200
+        assert gate.event(prompt)["attempts"] == 2
+    finally:
+        gate.write_config({"origin": {"attempts_max": 4}})
+        gate.reload()
+
+
 def test_another_version_of_it_is_another_model(gate, client, origin, prompt):
     for version in ("2024-10-21", "2025-01-01-preview"):
         target = azure_path("gpt-stricter", version=version)

@@ -355,6 +355,14 @@ def test_a_stream_that_stalls_before_its_first_output(regions, pool, prompt):
     assert got.body.decode().count("[DONE]") == 1
 
 
+def test_what_comes_before_the_first_output_does_not_put_it_off(regions, pool, prompt):
+    """The role's chunk comes in time, the first word does not."""
+    regions.east.meets(pace_ms=400)
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"first_output_timeout": "500ms"})
+    got = answered(gate, prompt, fields={"stream": True})
+    assert got.header("x-ms-region") == "west"
+
+
 def test_what_is_known_outlives_a_reload(regions, pool, prompt):
     regions.east.meets(status=429, retry_after=50)
     gate = pool(of=("east", "west"), west={"priority": 2})

@@ -224,8 +224,9 @@ def kernel_leftovers(gate):
         found.append("clsact")
     for family in ("-4", "-6"):
         rules = run("ip", family, "rule", "show").stdout
-        found += [line for line in rules.splitlines() if "5111" in line or "fwmark" in line]
+        found += [line for line in rules.splitlines() if "5111" in line or "fwmark" in line or "prohibit" in line]
         found.append(run("ip", family, "route", "show", "table", "5111", check=False).stdout)
+    found += [line for line in run("nft", "list", "tables").stdout.splitlines() if "sallyport_" in line]
     for top, directories, files in os.walk(gate.bpf_directory):
         found += [os.path.join(top, name) for name in files]
     programs = json.loads(run("bpftool", "-j", "net", "show").stdout)

@@ -79,3 +79,5 @@ def test_a_collector_whose_power_is_cut_has_what_it_acknowledged(lab, machine, a
     for i in answered:
         assert sum(f"<{i}> of " in one for one in found) == 1, i
     assert machine.ssh("systemctl is-enabled sallyportd", check=False).stdout == "masked\n"
+    # And the store has the room of the disk
+    assert int(machine.ssh("df -k --output=size /data | tail -n 1").stdout) > 3 << 20

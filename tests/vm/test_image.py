@@ -16,7 +16,7 @@ import pytest
 
 from lab import network
 from lab.appliance import AZURE
-from lab.lab import build_directory
+from lab.lab import TOP, build_directory
 from lab.process import Process, wait_for
 from machine import ADMIN, BOOT_SECONDS, Machine, azure_user_data
 
@@ -155,6 +155,28 @@ def client(lab, machine):
     return made
 
 
+def test_the_disks_are_one_and_have_what_azure_asks_for():
+    image = os.path.join(build_directory(), "image")
+    raw, root = os.path.join(image, "sallyport.raw"), os.path.join(image, "root.img")
+    for form, name in (("vpc", "sallyport.vhd"), ("qcow2", "sallyport.qcow2")):
+        subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", form, raw, os.path.join(image, name)], check=True,
+                       capture_output=True)
+    assert os.path.getsize(os.path.join(image, "sallyport.vhd")) % (1 << 20) == 512
+
+    def names(path):
+        done = subprocess.run(["debugfs", "-R", f"ls -p {path}", root], check=True, capture_output=True, text=True)
+        return [line.split("/")[5] for line in done.stdout.splitlines() if "/" in line]
+
+    (kernel,) = [one for one in names("/usr/lib/modules") if "cloud" in one]
+    drivers = f"/usr/lib/modules/{kernel}/kernel/drivers/net"
+    for path, driver in (("hyperv", "hv_netvsc"), ("ethernet/microsoft/mana", "mana"),
+                         ("ethernet/mellanox/mlx5/core", "mlx5_core")):
+        assert any(one.startswith(driver + ".ko") for one in names(f"{drivers}/{path}")), driver
+    # And no secret: each machine makes its own
+    assert not [one for one in names("/etc/ssh") if one.startswith("ssh_host_")]
+    assert not [one for one in names("/etc/sallyport") if one.startswith("ca.")]
+
+
 def test_the_first_boot_asks_nothing_and_inspects(machine, client, prompt):
     machine.start()
     machine.wait_said("-----END CERTIFICATE-----")
@@ -170,6 +192,17 @@ def test_the_first_boot_asks_nothing_and_inspects(machine, client, prompt):
     assert streamed.status == 200 and streamed.body.endswith(b"data: [DONE]\n\n")
     # What is no call is forwarded
     client.tcp(network.OTHER).close()
+
+
+@pytest.mark.parametrize("dialect", ["azure", "azure-v1"])
+def test_the_official_client_makes_calls(lab, machine, collector, dialect):
+    """Unmodified, and given nothing but the root."""
+    calls = ("chat", "stream")
+    for call in calls:
+        done = lab.network.client.run("node", os.path.join(TOP, "tests", "sdk", "chat.mjs"), dialect, AZURE, call,
+                                      env={**os.environ, "NODE_EXTRA_CA_CERTS": machine.ca}, timeout=BOOT_SECONDS)
+        assert json.loads(done.stdout)["text"] == f"Answer to: sdk {dialect} {call}. t1 t2 t3 t4"
+    collector.wait_told(*(f"sdk {dialect} {call}" for call in calls))
 
 
 def test_events_reach_a_collector_outside(client, collector, prompt):

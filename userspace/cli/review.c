@@ -24,6 +24,9 @@ static const char review_filters[] =
 	"  --backend NAME     that answered\n"
 	"  --operation NAME   chat, text_completion …\n"
 	"  --user NAME        the request's \"user\"\n"
+	"  --subject NAME     whom the call is from, as policy found\n"
+	"  --attempts NUMBER  sent to an origin so often at least\n"
+	"  --failed-over      the same as --attempts 2\n"
 	"  --status NUMBER    of the response\n"
 	"  --outcome NAME     success, failure or unknown\n"
 	"  --action NAME      the verdict: allow, deny, bypass …\n"
@@ -85,6 +88,14 @@ static int review_slowest(struct review *review, const char *text)
 	return 0;
 }
 
+static int review_failed_over(struct review *review, const char *text)
+{
+	(void)text;
+	if (review->filter.attempts < 2)
+		review->filter.attempts = 2;
+	return 0;
+}
+
 static int review_format(struct review *review, const char *text)
 {
 	review->format = text;
@@ -109,6 +120,7 @@ static const struct review_option {
 	{"all", REVIEW_ALL, NULL, review_all},
 	{"sources", REVIEW_SOURCES, NULL, review_sources},
 	{"slowest", REVIEW_SLOWEST, NULL, review_slowest},
+	{"failed-over", REVIEW_FILTERS, NULL, review_failed_over},
 	{"format", REVIEW_FORMAT, "jsonl, csv or azure", review_format},
 };
 #define REVIEW_TABLE   (sizeof(review_table) / sizeof(review_table[0]))

@@ -23,11 +23,12 @@ enum day_column {
 };
 
 static const struct {
+	const char *column;
 	enum schema_id field;
 	bool name;
 } day_columns[DAY_COLUMNS] = {
-#define DAY_NAME(column, field)	   {SCHEMA_ID_##field, true},
-#define DAY_INTEGER(column, field) {SCHEMA_ID_##field, false},
+#define DAY_NAME(column, field)	   {#column, SCHEMA_ID_##field, true},
+#define DAY_INTEGER(column, field) {#column, SCHEMA_ID_##field, false},
 	LAYOUT_COLUMNS(DAY_NAME, DAY_INTEGER)
 #undef DAY_NAME
 #undef DAY_INTEGER
@@ -40,7 +41,10 @@ static const struct {
 	"CREATE INDEX event_error ON event(error_type, time_ns)"                     \
 	" WHERE kind = 1 AND error_type IS NOT NULL;"                                              \
 	"CREATE INDEX event_user ON event(request_user, time_ns)"                    \
-	" WHERE kind = 1 AND request_user IS NOT NULL;"
+	" WHERE kind = 1 AND request_user IS NOT NULL;"                                            \
+	"CREATE INDEX event_subject ON event(subject, time_ns)"                                    \
+	" WHERE kind = 1 AND subject IS NOT NULL;"                                                 \
+	"CREATE INDEX event_again ON event(time_ns) WHERE kind = 1 AND attempts > 1;"
 
 /* A resend, or a place that is taken, shows itself at the unique indexes: only then is more asked. */
 static const char day_schema[] =
@@ -165,6 +169,25 @@ static int day_make(struct day *day, struct why *why)
 	return error ? error : day_execute(day, sql, why);
 }
 
+/* Columns that a file of before they were lacks: they are empty. */
+static int day_columns_add(struct day *day, struct why *why)
+{
+	char sql[128];
+	int error = 0;
+
+	for (int i = 0; i < DAY_COLUMNS && !error; i++) {
+		snprintf(sql, sizeof(sql),
+			"SELECT count(*) FROM pragma_table_info('event') WHERE name = '%s'",
+			day_columns[i].column);
+		if (day_ask(day, sql) != 0)
+			continue;
+		snprintf(sql, sizeof(sql), "ALTER TABLE event ADD COLUMN %s INTEGER",
+			day_columns[i].column);
+		error = day_execute(day, sql, why);
+	}
+	return error;
+}
+
 static int day_set_up(struct day *day, const struct day_options *options, struct why *why)
 {
 	int64_t version;
@@ -181,8 +204,7 @@ static int day_set_up(struct day *day, const struct day_options *options, struct
 			"%s: written by another version of the collector (layout %lld, this one knows "
 			"%d)",
 			day->path, (long long)version, LAYOUT_VERSION);
-	if (version == 0)
-		error = day_make(day, why);
+	error = version == 0 ? day_make(day, why) : day_columns_add(day, why);
 	sqlite3_wal_autocheckpoint(day->database, DAY_CHECKPOINT);
 	if (!error)
 		error = day_chain_open(day, why);
@@ -353,6 +375,9 @@ static int day_count(
 		.status = numbers[DAY_status],
 		.error_type = numbers[DAY_error_type],
 		.request_user = numbers[DAY_request_user],
+		.subject = numbers[DAY_subject],
+		.deployment = numbers[DAY_deployment],
+		.tier = numbers[DAY_tier],
 		.has_source = row->has_source,
 		.source = row->source,
 		.done = slice_equal(row_text(row->fields[SCHEMA_ID_outcome]), SLICE("success")) &&

@@ -40,13 +40,14 @@ struct day_counts {
 /* What a call counts for. */
 struct day_sum {
 	int64_t hour, model, operation, outcome, backend, action, status, error_type, request_user;
+	int64_t subject, deployment, tier;
 	bool has_source, done; /* done: a completion that succeeded */
 	struct address source;
 	struct day_counts counts;
 };
 
 /* The tables of sums by hour, and by what besides; one more by day. */
-enum day_table { DAY_BY_MODEL, DAY_BY_VERDICT, DAY_BY_USER, DAY_TABLES };
+enum day_table { DAY_BY_MODEL, DAY_BY_VERDICT, DAY_BY_USER, DAY_BY_SUBJECT, DAY_TABLES };
 #define DAY_KEYS 5
 struct day_hour {
 	int64_t key[DAY_KEYS]; /* the first is the hour */

@@ -47,6 +47,17 @@ static const struct {
 		" status INTEGER, " DAY_NUMBERS "(hour, request_user, status)) WITHOUT ROWID;"
 		"INSERT INTO hourly_user SELECT time_ns / 3600000000000,"
 		" coalesce(request_user, 0), coalesce(status, 0), " DAY_SUMMED "1, 2, 3; COMMIT"},
+	[DAY_BY_SUBJECT] = {5,
+		"INSERT INTO hourly_subject VALUES(?6, ?7, ?8, ?9, ?10, ?1, ?2, ?3, ?4, ?5)"
+		" ON CONFLICT(hour, subject, model, deployment, tier)" DAY_UPSERT,
+		"hourly_subject",
+		"BEGIN IMMEDIATE;"
+		"CREATE TABLE hourly_subject(hour INTEGER, subject INTEGER, model INTEGER,"
+		" deployment INTEGER, tier INTEGER, " DAY_NUMBERS
+		"(hour, subject, model, deployment, tier)) WITHOUT ROWID;"
+		"INSERT INTO hourly_subject SELECT time_ns / 3600000000000, coalesce(subject, 0),"
+		" coalesce(model, 0), coalesce(deployment, 0), coalesce(tier, 0), " DAY_SUMMED
+		"1, 2, 3, 4, 5; COMMIT"},
 };
 
 /* Makes the table where it is not. */
@@ -176,7 +187,9 @@ int day_sum(struct day *day, const struct day_sum *sum, struct why *why)
 		[DAY_BY_MODEL] = {sum->hour, sum->model, sum->operation, sum->outcome,
 			sum->backend},
 		[DAY_BY_VERDICT] = {sum->hour, sum->action, sum->status, sum->error_type},
-		[DAY_BY_USER] = {sum->hour, sum->request_user, sum->status}};
+		[DAY_BY_USER] = {sum->hour, sum->request_user, sum->status},
+		[DAY_BY_SUBJECT] = {sum->hour, sum->subject, sum->model, sum->deployment,
+			sum->tier}};
 	int error = 0;
 
 	for (int table = 0; table < DAY_TABLES && !error; table++)

@@ -48,6 +48,18 @@ static int filter_status(struct query_filter *filter, const char *text, uint64_t
 	return 0;
 }
 
+static int filter_attempts(struct query_filter *filter, const char *text, uint64_t now_ns)
+{
+	char *end;
+	long long number = strtoll(text, &end, 10);
+
+	(void)now_ns;
+	if (*text < '0' || *text > '9' || *end || number < 1 || number > 1000)
+		return -EINVAL;
+	filter->attempts = number;
+	return 0;
+}
+
 static int filter_outcome(struct query_filter *filter, const char *text, uint64_t now_ns)
 {
 	static const char *const outcomes[] = {"success", "failure", "unknown", NULL};
@@ -79,6 +91,7 @@ FILTER_TEXT(host)
 FILTER_TEXT(backend)
 FILTER_TEXT(operation)
 FILTER_TEXT(user)
+FILTER_TEXT(subject)
 FILTER_TEXT(action)
 FILTER_TEXT(error)
 FILTER_TEXT(event_id)
@@ -94,6 +107,8 @@ const struct filter_field filter_fields[FILTER_FIELDS] = {
 	{"backend", FILTER_CALLS, "a name", filter_backend},
 	{"operation", FILTER_CALLS, "a name", filter_operation},
 	{"user", FILTER_CALLS, "a name", filter_user},
+	{"subject", FILTER_CALLS, "a name", filter_subject},
+	{"attempts", FILTER_CALLS, "a number, 1 to 1000", filter_attempts},
 	{"status", FILTER_CALLS, "a status code, 100 to 999", filter_status},
 	{"outcome", FILTER_CALLS, "success, failure or unknown", filter_outcome},
 	{"action", FILTER_CALLS, "a verdict, such as allow or deny", filter_action},

@@ -24,7 +24,7 @@ struct filter_field {
 	int (*read)(struct query_filter *filter, const char *text, uint64_t now_ns);
 };
 
-#define FILTER_FIELDS 14
+#define FILTER_FIELDS 16
 extern const struct filter_field filter_fields[FILTER_FIELDS];
 
 /* NULL: there is no such field. */

@@ -30,7 +30,7 @@
 #define LAYOUT_NS_PER_S	    1000000000ull
 
 /* N(column, field): the number of a name. I(column, field): an integer. Of an event that has the
- * field. Besides them the row has id, event_id, digest, time_ns, source (16 bytes), model,
+ * field. A file of before a column was gets it when it is opened for writing, empty. Besides them the row has id, event_id, digest, time_ns, source (16 bytes), model,
  * conflict, link, record and content. */
 #define LAYOUT_COLUMNS(N, I)                          \
 	N(observer, observer)                         \
@@ -54,6 +54,11 @@
 	N(request_user, request_user)                 \
 	I(duration_ns, timing_total)                  \
 	I(first_byte_ns, timing_first_byte)           \
+	N(subject, subject_name)                      \
+	N(deployment, azure_deployment)               \
+	N(tier, response_service_tier)                \
+	N(rule, rule_name)                            \
+	I(attempts, attempts)                         \
 	/* end */
 
 /* Numbers that these names have in every file: conditions of indexes need them. */

@@ -20,13 +20,14 @@ struct query;
 /* NULL, 0 or false: any. Texts are compared exactly. */
 struct query_filter {
 	const char *model, *host, *operation, *outcome, *action, *error, *kind, *user, *backend,
-		*event_id;
+		*subject, *event_id;
 	struct prefix source; /* with has_source */
 	bool has_source;
 	bool completions;	     /* chat and text completions only */
 	uint64_t since_ns, until_ns; /* CLOCK_REALTIME; until is exclusive … */
 	int64_t before_id;	     /* … but of that moment, events below this id: where a page ended */
 	int64_t status;
+	int64_t attempts; /* of sending it to an origin: so many at least */
 };
 
 /* Opens a store for reading. NULL with why. */

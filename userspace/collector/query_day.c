@@ -17,6 +17,7 @@
 
 #define QUERY_PATIENCE (10 * NS_PER_S)
 #define QUERY_BUSY_MS  5000
+#define QUERY_MEMORY   (256 << 20) /* of all questions of a process: groups of an answer are held in it */
 
 /* ---- functions that questions call ---- */
 
@@ -81,6 +82,7 @@ static int query_open_store(struct query *query, struct why *why)
 			SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, query_sql_family, NULL,
 			NULL) != SQLITE_OK)
 		return query_error(query, why);
+	sqlite3_hard_heap_limit64(QUERY_MEMORY);
 	sqlite3_busy_timeout(query->database, QUERY_BUSY_MS);
 	sqlite3_progress_handler(query->database, QUERY_STEPS, query_progress, query);
 	return query_execute(query, "PRAGMA temp_store=MEMORY", why);
@@ -274,6 +276,11 @@ int query_error(struct query *query, struct why *why)
 {
 	const char *gap = query->shown[0] ? "/" : "";
 
+	if (sqlite3_errcode(query->database) == SQLITE_NOMEM)
+		return why_set(why, EIO,
+			"%s: the answer takes more memory than %d MiB: ask for less, by fewer names or "
+			"of a shorter time",
+			query->path, QUERY_MEMORY >> 20);
 	if (sqlite3_errcode(query->database) == SQLITE_INTERRUPT)
 		return why_set(why, EIO,
 			"%s: the answer takes longer than %llu s: ask for less, for example with --since "
@@ -298,6 +305,7 @@ int query_execute(struct query *query, const char *sql, struct why *why)
 	X(action, "action")                                                                        \
 	X(error, "error_type")                                                                     \
 	X(user, "request_user")                                                                    \
+	X(subject, "subject")                                                                      \
 	X(backend, "backend")
 
 int query_where(struct buf *sql, const struct query_filter *filter)
@@ -332,6 +340,10 @@ int query_where(struct buf *sql, const struct query_filter *filter)
 	if (!error && filter->status)
 		error = buf_printf(sql, " AND status = :status%s",
 			filter->status >= 400 ? " AND status >= 400" : "");
+	/* The index of those that were tried again is of more than one attempt. */
+	if (!error && filter->attempts)
+		error = buf_printf(sql, " AND attempts >= :attempts%s",
+			filter->attempts > 1 ? " AND attempts > 1" : "");
 	if (!error && filter->event_id)
 		error = buf_printf(sql, " AND event_id = :event_id");
 	return error;
@@ -383,6 +395,7 @@ int query_prepare(struct query *query, struct buf *sql, const struct query_filte
 #undef QUERY_BIND
 	query_bind_text(*statement, ":event_id", filter->event_id);
 	query_bind_number(*statement, ":status", filter->status);
+	query_bind_number(*statement, ":attempts", filter->attempts);
 	query_bind_source(*statement, &filter->source);
 	return 0;
 }

@@ -190,12 +190,6 @@ void query_reading_end(struct query_reading *reading)
 
 /* ---- newest first ---- */
 
-/* A window of times: what comes before a place in it is still wanted. */
-struct query_window {
-	uint64_t since_ns, before_ns;
-	int64_t before_id;
-};
-
 static int query_page_before(
 	struct query_reading *reading, const struct query_window *window, bool *more)
 {
@@ -246,31 +240,6 @@ static int query_window_events(
 		}
 	}
 	return error;
-}
-
-/* The hours of the day's highest run of those that are left, as a window; false: none is left. */
-static bool query_next_hours(
-	int32_t day, uint32_t *hours, const struct query_filter *filter, struct query_window *window)
-{
-	int last = 23, first;
-
-	while (last >= 0 && !(*hours & 1u << last))
-		last--;
-	if (last < 0)
-		return false;
-	for (first = last; first > 0 && *hours & 1u << (first - 1); first--)
-		;
-	*hours &= (1u << first) - 1;
-	*window = (struct query_window){
-		.since_ns = query_day_ns(day) + (unsigned)first * LAYOUT_NS_PER_HOUR,
-		.before_ns = query_day_ns(day) + (unsigned)(last + 1) * LAYOUT_NS_PER_HOUR};
-	if (filter->since_ns > window->since_ns)
-		window->since_ns = filter->since_ns;
-	if (filter->until_ns && filter->until_ns <= window->before_ns) {
-		window->before_ns = filter->until_ns;
-		window->before_id = filter->before_id;
-	}
-	return true;
 }
 
 static int query_day_events(struct query_reading *reading, int32_t day)

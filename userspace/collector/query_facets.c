@@ -13,6 +13,7 @@
 	X("model", "model", QUERY_NAME_OF("k"))                                                    \
 	X("operation", "operation", QUERY_NAME_OF("k"))                                            \
 	X("ip", "source", "address(k)")                                                            \
+	X("subject", "subject", QUERY_NAME_OF("k"))                                                \
 	X("user", "request_user", QUERY_NAME_OF("k"))                                              \
 	X("host", "host", QUERY_NAME_OF("k"))                                                      \
 	X("backend", "backend", QUERY_NAME_OF("k"))
@@ -26,9 +27,9 @@ static const struct facet {
 };
 #define FACETS_N (sizeof(facets) / sizeof(facets[0]))
 
-/* The newest events of the attached day into temp.sample; *left goes down by them. */
-static int facets_sample(
-	struct query *query, const struct query_filter *filter, uint64_t *left, struct why *why)
+/* The newest events of a window of the attached day into temp.sample; *left goes down by them. */
+static int facets_sample_window(struct query *query, const struct query_filter *filter,
+	const struct query_window *window, uint64_t *left, struct why *why)
 {
 	struct buf sql = BUF_EMPTY;
 	sqlite3_stmt *statement = NULL;
@@ -50,9 +51,8 @@ static int facets_sample(
 	else
 		error = query_prepare(query, &sql, filter, &statement, why);
 	if (!error) {
-		query_bind_number(statement, ":since", (int64_t)filter->since_ns);
-		query_bind_number(statement, ":until",
-			filter->until_ns ? (int64_t)filter->until_ns : INT64_MAX);
+		query_bind_number(statement, ":since", (int64_t)window->since_ns);
+		query_bind_number(statement, ":until", (int64_t)window->before_ns);
 		if (sqlite3_step(statement) != SQLITE_DONE)
 			error = query_error(query, why);
 		else
@@ -87,11 +87,15 @@ static int facets_add(struct query *query, struct why *why)
 static int facets_day(struct query *query, int32_t day, const struct query_filter *filter,
 	uint64_t *left, struct why *why)
 {
+	struct query_window window;
+	uint32_t hours = 0;
 	int error = query_attach(query, day, why);
 
 	if (error)
 		return error == -ENOENT ? 0 : error;
-	error = facets_sample(query, filter, left, why);
+	error = query_hours(query, filter, &hours, why);
+	while (!error && *left && query_next_hours(day, &hours, filter, &window))
+		error = facets_sample_window(query, filter, &window, left, why);
 	if (!error)
 		error = facets_add(query, why);
 	query_detach(query);

@@ -56,8 +56,7 @@ static int hours_of(struct query *query, const struct query_filter *filter, cons
 		error = buf_printf(&sql, " AND %s = (SELECT id FROM day.name WHERE text = :%s)",
 			conditions[i].column, conditions[i].parameter);
 	}
-	/* Both of these tables have it. */
-	if (!error && filter->status && strcmp(table, "hourly") != 0) {
+	if (!error && filter->status && strcmp(table, "hourly_verdict") == 0) {
 		asked = true;
 		error = buf_printf(&sql, " AND status = :status");
 	}
@@ -92,7 +91,8 @@ int query_hours(struct query *query, const struct query_filter *filter, uint32_t
 	const struct hours_condition verdicts[] = {
 		{filter->action, "action", "action"}, {filter->error, "error_type", "error"}};
 	const struct hours_condition users[] = {{filter->user, "request_user", "user"}};
-	const char *const names[] = {filter->model, filter->host, filter->operation, filter->outcome,
+	const struct hours_condition subjects[] = {{filter->subject, "subject", "subject"}};
+	const char *const names[] = {filter->model, filter->host, filter->subject, filter->operation, filter->outcome,
 		filter->action, filter->error, filter->user, filter->backend, filter->kind};
 	int error;
 
@@ -111,7 +111,33 @@ int query_hours(struct query *query, const struct query_filter *filter, uint32_t
 		error = hours_of(query, filter, "hourly_verdict", verdicts, 2, hours, why);
 	if (!error)
 		error = hours_of(query, filter, "hourly_user", users, 1, hours, why);
+	if (!error)
+		error = hours_of(query, filter, "hourly_subject", subjects, 1, hours, why);
 	if (*hours != QUERY_ALL_HOURS)
 		*hours |= hours_of_conflicts(query);
 	return error;
+}
+
+bool query_next_hours(
+	int32_t day, uint32_t *hours, const struct query_filter *filter, struct query_window *window)
+{
+	int last = 23, first;
+
+	while (last >= 0 && !(*hours & 1u << last))
+		last--;
+	if (last < 0)
+		return false;
+	for (first = last; first > 0 && *hours & 1u << (first - 1); first--)
+		;
+	*hours &= (1u << first) - 1;
+	*window = (struct query_window){
+		.since_ns = query_day_ns(day) + (unsigned)first * LAYOUT_NS_PER_HOUR,
+		.before_ns = query_day_ns(day) + (unsigned)(last + 1) * LAYOUT_NS_PER_HOUR};
+	if (filter->since_ns > window->since_ns)
+		window->since_ns = filter->since_ns;
+	if (filter->until_ns && filter->until_ns <= window->before_ns) {
+		window->before_ns = filter->until_ns;
+		window->before_id = filter->before_id;
+	}
+	return true;
 }

@@ -109,6 +109,16 @@ void query_row_point(struct query_row *row);
 int query_hours(struct query *query, const struct query_filter *filter, uint32_t *hours,
 	struct why *why);
 
+/* A window of times: what comes before a place in it is still wanted. */
+struct query_window {
+	uint64_t since_ns, before_ns;
+	int64_t before_id;
+};
+/* The latest run of those hours that is left, within the filter's times, is taken out of them; false: none
+ * is left. */
+bool query_next_hours(int32_t day, uint32_t *hours, const struct query_filter *filter,
+	struct query_window *window);
+
 /* Events on their way to who asks, a page of them at a time. */
 struct query_reading {
 	struct query *query;

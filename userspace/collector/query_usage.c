@@ -7,31 +7,37 @@
 #include "collector/query_internal.h"
 
 /* What usage is given by. X("name", as text, in rows, in hourly sums, in those of verdicts, in those of
- * users, in daily sums): the first makes a text of what was grouped by, the others are SQL that groups
+ * users, in those of subjects, in daily sums): the first makes a text of what was grouped by, the others are SQL that groups
  * (NULL: the sums do not tell). */
 #define QUERY_BY(X)                                                                                \
-	X("ip", "address(k)", "source", NULL, NULL, NULL, "source")                                \
-	X("model", QUERY_NAME_OF("k"), "model", "model", NULL, NULL, "model")                      \
-	X("family", "family(" QUERY_NAME_OF("k") ")", "model", "model", NULL, NULL, "model")       \
-	X("operation", QUERY_NAME_OF("k"), "operation", "operation", NULL, NULL, NULL)             \
-	X("outcome", QUERY_NAME_OF("k"), "outcome", "outcome", NULL, NULL, NULL)                   \
-	X("action", QUERY_NAME_OF("k"), "action", NULL, "action", NULL, NULL)                      \
-	X("error", QUERY_NAME_OF("k"), "error_type", NULL, "error_type", NULL, NULL)               \
-	X("provider", QUERY_NAME_OF("k"), "provider", NULL, NULL, NULL, NULL)                      \
-	X("host", QUERY_NAME_OF("k"), "host", NULL, NULL, NULL, NULL)                              \
-	X("backend", QUERY_NAME_OF("k"), "backend", "backend", NULL, NULL, NULL)                   \
-	X("user", QUERY_NAME_OF("k"), "request_user", NULL, NULL, "request_user", NULL)            \
-	X("observer", QUERY_NAME_OF("k"), "observer", NULL, NULL, NULL, NULL)                      \
-	X("source", QUERY_NAME_OF("k"), "usage_source", NULL, NULL, NULL, NULL)                    \
-	X("status", "k", "status", NULL, "nullif(status, 0)", "nullif(status, 0)", NULL)           \
+	X("ip", "address(k)", "source", NULL, NULL, NULL, NULL, "source")                          \
+	X("subject", QUERY_NAME_OF("k"), "subject", NULL, NULL, NULL, "subject", NULL)             \
+	X("model", QUERY_NAME_OF("k"), "model", "model", NULL, NULL, "model", "model")             \
+	X("family", "family(" QUERY_NAME_OF("k") ")", "model", "model", NULL, NULL, "model",       \
+		"model")                                                                           \
+	X("deployment", QUERY_NAME_OF("k"), "deployment", NULL, NULL, NULL, "deployment", NULL)    \
+	X("tier", QUERY_NAME_OF("k"), "tier", NULL, NULL, NULL, "tier", NULL)                      \
+	X("operation", QUERY_NAME_OF("k"), "operation", "operation", NULL, NULL, NULL, NULL)       \
+	X("outcome", QUERY_NAME_OF("k"), "outcome", "outcome", NULL, NULL, NULL, NULL)             \
+	X("action", QUERY_NAME_OF("k"), "action", NULL, "action", NULL, NULL, NULL)                \
+	X("rule", QUERY_NAME_OF("k"), "rule", NULL, NULL, NULL, NULL, NULL)                        \
+	X("error", QUERY_NAME_OF("k"), "error_type", NULL, "error_type", NULL, NULL, NULL)         \
+	X("provider", QUERY_NAME_OF("k"), "provider", NULL, NULL, NULL, NULL, NULL)                \
+	X("host", QUERY_NAME_OF("k"), "host", NULL, NULL, NULL, NULL, NULL)                        \
+	X("backend", QUERY_NAME_OF("k"), "backend", "backend", NULL, NULL, NULL, NULL)             \
+	X("user", QUERY_NAME_OF("k"), "request_user", NULL, NULL, "request_user", NULL, NULL)      \
+	X("observer", QUERY_NAME_OF("k"), "observer", NULL, NULL, NULL, NULL, NULL)                \
+	X("source", QUERY_NAME_OF("k"), "usage_source", NULL, NULL, NULL, NULL, NULL)              \
+	X("status", "k", "status", NULL, "nullif(status, 0)", "nullif(status, 0)", NULL, NULL)     \
+	X("attempts", "k", "attempts", NULL, NULL, NULL, NULL, NULL)                               \
 	X("day", "strftime('%Y-%m-%d', k * 86400, 'unixepoch')", "time_ns / 86400000000000",       \
-		"hour / 24", "hour / 24", "hour / 24", ":day")                                     \
+		"hour / 24", "hour / 24", "hour / 24", "hour / 24", ":day")                        \
 	X("hour", "strftime('%Y-%m-%dT%H:00Z', k * 3600, 'unixepoch')",                            \
-		"time_ns / 3600000000000", "hour", "hour", "hour", NULL)                           \
+		"time_ns / 3600000000000", "hour", "hour", "hour", "hour", NULL)                   \
 	X("minute", "strftime('%Y-%m-%dT%H:%MZ', k * 60, 'unixepoch')", "time_ns / 60000000000",   \
-		NULL, NULL, NULL, NULL)
+		NULL, NULL, NULL, NULL, NULL)
 
-enum query_plan { PLAN_ROWS, PLAN_HOURLY, PLAN_VERDICT, PLAN_USER, PLAN_DAILY, PLANS };
+enum query_plan { PLAN_ROWS, PLAN_HOURLY, PLAN_VERDICT, PLAN_USER, PLAN_SUBJECT, PLAN_DAILY, PLANS };
 
 struct query_column {
 	const char *name;
@@ -78,13 +84,17 @@ static enum query_plan query_plan(const struct query_summing *s)
 	const struct query_filter *f = &s->filter;
 	bool done = f->completions && f->outcome && strcmp(f->outcome, "success") == 0;
 	bool ended = f->completions || f->outcome, called = f->operation || f->backend;
-	bool denied = f->action || f->error;
+	bool denied = f->action || f->error || f->subject || f->attempts;
 	bool may[PLANS] = {
-		[PLAN_VERDICT] = !f->has_source && !ended && !called && !f->user,
+		[PLAN_VERDICT] = !f->has_source && !ended && !called && !f->user && !f->subject &&
+				 !f->attempts,
 		[PLAN_HOURLY] = !f->has_source && !denied && !f->status && !f->user,
 		[PLAN_USER] = !f->has_source && !ended && !called && !denied,
+		[PLAN_SUBJECT] = !f->has_source && !ended && !called && !f->action && !f->error &&
+				 !f->attempts && !f->status && !f->user,
 		[PLAN_DAILY] = !called && !denied && !f->status && !f->user && (done || !ended)};
-	static const enum query_plan order[] = {PLAN_VERDICT, PLAN_HOURLY, PLAN_USER, PLAN_DAILY};
+	static const enum query_plan order[] = {
+		PLAN_VERDICT, PLAN_HOURLY, PLAN_USER, PLAN_DAILY, PLAN_SUBJECT};
 
 	if (f->model || f->host || f->event_id)
 		return PLAN_ROWS;
@@ -104,6 +114,7 @@ static int query_inner(struct buf *sql, const struct query_summing *s, enum quer
 		[PLAN_HOURLY] = "hourly",
 		[PLAN_VERDICT] = "hourly_verdict",
 		[PLAN_USER] = "hourly_user",
+		[PLAN_SUBJECT] = "hourly_subject",
 		[PLAN_DAILY] = "daily"};
 	const char *sums = plan == PLAN_ROWS
 				   ? "count(*) AS calls, count(total_tokens) AS counted,"
@@ -193,7 +204,8 @@ static bool query_has_table(const struct query_summing *s, enum query_plan plan)
 {
 	static const char *const asks[PLANS] = {
 		[PLAN_VERDICT] = "SELECT 1 FROM day.hourly_verdict",
-		[PLAN_USER] = "SELECT 1 FROM day.hourly_user"};
+		[PLAN_USER] = "SELECT 1 FROM day.hourly_user",
+		[PLAN_SUBJECT] = "SELECT 1 FROM day.hourly_subject"};
 	sqlite3_stmt *statement = NULL;
 	bool has = !asks[plan] || sqlite3_prepare_v2(s->query->database, asks[plan], -1, &statement,
 					  NULL) == SQLITE_OK;

@@ -65,22 +65,42 @@ static bool session_is(const char secret[SESSION_SECRET], struct slice text)
 	       CRYPTO_memcmp(secret, text.data, text.len) == 0;
 }
 
-/* A place for another one: a free one, or that of the one that would end first. */
-static struct session *session_place(struct session *all, size_t n)
+static size_t session_count(const struct session *all, size_t n, const char *name, uint64_t now_ns)
 {
-	struct session *first = all;
+	size_t count = 0;
 
-	for (size_t i = 1; i < n; i++)
-		if (all[i].until_ns < first->until_ns)
-			first = &all[i];
-	OPENSSL_cleanse(first, sizeof(*first));
-	return first;
+	for (size_t i = 0; i < n; i++)
+		count += all[i].until_ns > now_ns && strcmp(all[i].name, name) == 0;
+	return count;
+}
+
+/* A place for another one of a user: a free one, or that of the one that would end first, of the user
+ * who has most. Nobody's are ended by somebody who has more himself. */
+static struct session *session_place(struct session *all, size_t n, uint64_t now_ns)
+{
+	struct session *place = NULL;
+	size_t most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t count = session_count(all, n, all[i].name, now_ns);
+
+		if (all[i].until_ns <= now_ns) {
+			place = &all[i];
+			break;
+		}
+		if (count < most || (count == most && all[i].until_ns >= place->until_ns))
+			continue;
+		most = count;
+		place = &all[i];
+	}
+	OPENSSL_cleanse(place, sizeof(*place));
+	return place;
 }
 
 int sessions_link(struct sessions *sessions, const char *name, enum role role, uint64_t now_ns,
 	char link[SESSION_SECRET])
 {
-	struct session *place = session_place(sessions->links, SESSION_LINKS);
+	struct session *place = session_place(sessions->links, SESSION_LINKS, now_ns);
 	int error = session_secret(place->cookie);
 
 	if (error)
@@ -100,7 +120,7 @@ const struct session *sessions_enter(
 
 		if (!session_is(from->cookie, link) || from->until_ns <= now_ns)
 			continue;
-		to = session_place(sessions->sessions, SESSION_SESSIONS);
+		to = session_place(sessions->sessions, SESSION_SESSIONS, now_ns);
 		*to = *from;
 		OPENSSL_cleanse(from, sizeof(*from));
 		to->until_ns = now_ns + SESSION_NS;

@@ -26,6 +26,15 @@ static struct deadline client_takes(const struct config *config)
 		ENDING_CLIENT_STALLED, SINCE_SIDE_MOVED};
 }
 
+/* What comes before the output, a byte at a time, does not put it off. */
+static struct deadline origin_owes_output(uint64_t ns)
+{
+	struct deadline owed = origin_owes(DEADLINE_ORIGIN_OUTPUT, ns);
+
+	owed.since = SINCE_BEGUN;
+	return owed;
+}
+
 struct deadline deadline_of(const struct deadline_view *view, const struct config *config)
 {
 	const struct config_origin *origin = &config->origin;
@@ -46,13 +55,13 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 		if (view->client_full)
 			return client_takes(config);
 		if (view->first_output_ns && view->first_output_ns < origin->first_byte_ns)
-			return origin_owes(DEADLINE_ORIGIN_OUTPUT, view->first_output_ns);
+			return origin_owes_output(view->first_output_ns);
 		return origin_owes(DEADLINE_ORIGIN_HEAD, origin->first_byte_ns);
 	case EXCHANGE_JUDGING:
 		if (view->client_full)
 			return client_takes(config);
 		if (view->first_output_ns && view->first_output_ns < origin->idle_ns)
-			return origin_owes(DEADLINE_ORIGIN_OUTPUT, view->first_output_ns);
+			return origin_owes_output(view->first_output_ns);
 		return origin_owes(DEADLINE_ORIGIN_BODY, origin->idle_ns);
 	case EXCHANGE_ANSWERING:
 		if (view->client_full)

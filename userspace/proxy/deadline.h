@@ -32,7 +32,7 @@ struct deadline_view {
 	bool client_full;   /* the client takes no more: the origin is not read */
 	bool end_mark;	    /* the stream has said that it is over, its message has not */
 	bool request_open;  /* the request is not whole: the answer came early */
-	uint64_t first_output_ns; /* another backend is asked when the output does not begin; 0: none is */
+	uint64_t first_output_ns; /* left: then another backend is asked; 0: none is */
 };
 
 enum deadline_kind {

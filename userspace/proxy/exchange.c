@@ -42,6 +42,8 @@ void exchange_enter(struct exchange *ex, enum exchange_phase phase)
 	assert(ex->magic == EXCHANGE_MAGIC);
 	assert(exchange_ways[ex->phase] & 1u << phase);
 	ex->phase = phase;
+	if (phase == EXCHANGE_AWAITING)
+		ex->awaited_since = ev_now(ex->worker->loop);
 }
 
 bool exchange_is_over(const struct exchange *ex)

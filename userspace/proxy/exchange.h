@@ -72,6 +72,7 @@ struct exchange {
 	struct deadline owed;		/* who owes the next bytes */
 	double owed_since;		/* ev_now of the last of them */
 	uint64_t owed_taken;		/* what that side had taken then, if it is to take bytes */
+	double awaited_since;		/* ev_now when the last try's request was all written */
 	ev_timer timer;			/* of owed; may fire early */
 	struct share share;		/* of the work that reading is */
 
@@ -94,7 +95,7 @@ struct exchange {
 	struct attempt attempt;		/* the last one */
 	struct credential credential;	/* that it is made with; its secret is shared */
 	struct buf moved_model;		/* what the last try has added to the body */
-	struct attempt_record tried[ATTEMPTS_MAX];
+	struct attempt_record tried[ATTEMPTS_MAX + 1]; /* one is made for our edit's sake */
 	unsigned tries;
 	enum edit_known edit_known;	/* what this model makes of our edit */
 
@@ -230,7 +231,7 @@ void exchange_learn_owner(struct exchange *exchange, struct slice span);
 bool exchange_has_better(const struct exchange *exchange);
 /* Until one of the backends may be asked, in ns; 0: it is not known, or there is one alone. */
 uint64_t exchange_pool_wait(const struct exchange *exchange);
-/* How long the first output is waited for; 0: as for every origin. */
+/* How much longer the first output is waited for, whatever comes before it; 0: as for every origin. */
 uint64_t exchange_first_output_ns(const struct exchange *exchange);
 /* The exchange has ended. */
 void exchange_pool_close(struct exchange *exchange);

@@ -128,9 +128,6 @@ bool exchange_edit_was_refused(struct exchange *ex)
 	if (body.len > EDIT_ERROR_MAX ||
 		(!names(body, SLICE("stream_options")) && !names(body, SLICE("include_usage"))))
 		return false;
-	/* Where none follows, the client's own next try is to go without. */
-	if (ex->tries >= ex->worker->config->origin.attempts_max)
-		exchange_remember_edit(ex, EDIT_REFUSED);
 	ex->edit_known = EDIT_REFUSED;
 	counter_add(ex->worker->counters, COUNTER_EDIT_REFUSED, 1);
 	return true;

@@ -465,11 +465,13 @@ uint64_t exchange_pool_wait(const struct exchange *ex)
 uint64_t exchange_first_output_ns(const struct exchange *ex)
 {
 	const struct exchange_pool *pool = &ex->pool;
+	double waited = ev_now(ex->worker->loop) - ex->awaited_since;
+	uint64_t waited_ns = waited > 0 ? (uint64_t)(waited * (double)NS_PER_S) : 0;
 
 	if (!pool->entry || !pool->entry->first_output_ns || pool->patient ||
 		!exchange_may_turn(ex, BACKEND_SLOW))
 		return 0;
-	return pool->entry->first_output_ns;
+	return pool->entry->first_output_ns > waited_ns ? pool->entry->first_output_ns - waited_ns : 1;
 }
 
 /* ---- the end ---- */

@@ -428,15 +428,17 @@ static void exchange_try(struct exchange *ex, bool fresh)
 /* Whether another try of the same backend may follow on one that ended so. */
 static bool exchange_may_try_again(const struct exchange *ex, const struct attempt_end *end)
 {
-	if (!ex->client || !replay_is_whole(&ex->replay) ||
-		ex->tries >= ex->worker->config->origin.attempts_max)
+	const unsigned most = ex->worker->config->origin.attempts_max;
+
+	if (!ex->client || !replay_is_whole(&ex->replay))
 		return false;
 	switch (end->left) {
 	case ATTEMPT_STALE:
-		return ex->attempt.slot->reused &&
+		return ex->tries < most && ex->attempt.slot->reused &&
 		       again_allowed(ex->match.operation, ex->method, end->fate);
 	case ATTEMPT_EDIT_REFUSED:
-		return true;
+		/* Once, and beyond what is configured: without the edit it had not been refused. */
+		return ex->tries <= most;
 	case ATTEMPT_ELSEWHERE:
 	case ATTEMPT_NOT_LEFT:
 		break;

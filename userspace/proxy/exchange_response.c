@@ -189,6 +189,16 @@ static int exchange_hand_over(struct exchange *ex, struct slice span)
 	return ex->client->ops->response.body(ex->client, span, false);
 }
 
+/* An error inside a stream that is a success otherwise tells as much as others do. */
+static void exchange_mask_stream(struct exchange *ex)
+{
+	const struct reader *reader = ex->attempt.response.reader;
+
+	if (!ex->mask && reader &&
+		response_reader_facts(reader_response(reader))->has_error)
+		ex->mask = ex->credential.secret;
+}
+
 /* fin: nothing follows. 0 or -ENOMEM. */
 static int exchange_forward(struct exchange *ex, struct slice span, bool fin)
 {
@@ -199,6 +209,7 @@ static int exchange_forward(struct exchange *ex, struct slice span, bool fin)
 		return 0;
 	if (ex->phase == EXCHANGE_JUDGING)
 		return hold_append(&ex->attempt.hold, span);
+	exchange_mask_stream(ex);
 	if (ex->mask) {
 		error = secret_mask(ex->mask, &ex->masked, span, fin, &masked);
 		span = buf_slice(&masked);

@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "collector/query_internal.h"
 #include "tests/support/store_scene.h"
@@ -27,7 +29,9 @@ static const char multiply[] =
 	" content, duration_ns)"
 	" SELECT n * 500 + id, 'n' || (n * 500 + id), digest, time_ns + n * 43000000000 / 1000 * 1000,"
 	" source, model, kind, outcome, host, backend, operation, status, error_type, request_user,"
-	" input_tokens, output_tokens, total_tokens, record, content, duration_ns"
+	" input_tokens, output_tokens, total_tokens,"
+	/* Of those that are shown. */
+	" CASE WHEN n > 1900 OR event.id = 251 THEN record ELSE x'' END, content, duration_ns"
 	" FROM n CROSS JOIN event WHERE event.id <= 500;"
 	"DELETE FROM hourly; DELETE FROM hourly_verdict; DELETE FROM hourly_user; DELETE FROM daily;"
 	"INSERT INTO hourly SELECT time_ns / 3600000000000, coalesce(model, 0), coalesce(operation, 0),"
@@ -168,6 +172,30 @@ static void counts_are_read_from_sums(void **state)
 	query_close(query);
 }
 
+/* Groups are held in memory, and that has an end, which is said. */
+static void groups_without_number_are_refused(void **state)
+{
+	static const char *const by[] = {"minute", "ip", "model", "status", "error", "user"};
+	struct store_scene *f = *state;
+	const struct query_filter all = {0};
+	struct query_usage total;
+	uint64_t seen = 0, rows;
+	struct why why = {""};
+	struct query *query = query_open(f->path, &why);
+	sqlite3_int64 before = sqlite3_hard_heap_limit64(16 << 20);
+
+	query_patience(query, 0);
+	assert_in_range(before, 1, INT64_MAX);
+	assert_int_equal(
+		query_usage(query, by, 6, &all, 20, see_usage, &seen, &total, &rows, &why), -EIO);
+	assert_non_null(strstr(why.text, "more memory than"));
+	assert_int_equal(
+		query_usage(query, by + 1, 1, &all, 20, see_usage, &seen, &total, &rows, &why), 0);
+	assert_int_equal(total.calls, MILLION);
+	sqlite3_hard_heap_limit64(before);
+	query_close(query);
+}
+
 /* The pages together are all of it, at the borders of hours as well. */
 static void pages_follow_each_other(void **state)
 {
@@ -193,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_page_of_events_reads_a_page),
 		cmocka_unit_test(counts_are_read_from_sums),
+		cmocka_unit_test(groups_without_number_are_refused),
 		cmocka_unit_test(pages_follow_each_other),
 	};
 

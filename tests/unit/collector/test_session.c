@@ -97,6 +97,23 @@ static void the_oldest_makes_room(void **state)
 	assert_non_null(sessions_find(*state, text(second.cookie), text(second.key), 100));
 }
 
+/* Who has most makes room: nobody's session is ended by another who begins many. */
+static void everybody_has_a_share(void **state)
+{
+	char link[SESSION_SECRET], kept[SESSION_SECRET];
+	struct session bob;
+
+	assert_int_equal(sessions_link(*state, "bob", ROLE_OPERATOR, 1, link), 0);
+	bob = *sessions_enter(*state, text(link), 1);
+	assert_int_equal(sessions_link(*state, "bob", ROLE_OPERATOR, 1, kept), 0);
+	for (uint64_t i = 0; i < 200; i++)
+		assert_non_null(begin(*state, 2 + i));
+	for (uint64_t i = 0; i < 200; i++)
+		assert_int_equal(sessions_link(*state, "ada", ROLE_OPERATOR, 202 + i, link), 0);
+	assert_non_null(sessions_find(*state, text(bob.cookie), text(bob.key), 500));
+	assert_non_null(sessions_enter(*state, text(kept), 500));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -106,6 +123,7 @@ int main(void)
 			both_secrets_of_one_session_are_needed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_ended_session_is_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_oldest_makes_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(everybody_has_a_share, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +53,7 @@ static void send_random(struct store *store, uint64_t number, unsigned random)
 	static const char *const operations[] = {"chat", "embeddings", "text_completion"};
 	static const char *const ips[] = {"192.0.2.1", "192.0.2.9", "2001:db8::1"};
 	static const char *const users[] = {"ada", "joan", "edsger"};
+	static const char *const subjects[] = {"team-a", "team-b", "team-c"};
 	static const char *const errors[] = {"content.card", "limit.tokens"};
 	struct event event = {.kind = SLICE("exchange"),
 		.observer = SLICE("gate"),
@@ -61,6 +63,10 @@ static void send_random(struct store *store, uint64_t number, unsigned random)
 		.action = random / 5 % 3 ? SLICE("allow") : SLICE("deny"),
 		.error_type = random / 5 % 3 ? SLICE_NONE : slice_of_string(errors[random % 2]),
 		.request_user = random % 11 ? slice_of_string(users[random / 7 % 3]) : SLICE_NONE,
+		.subject_name = random / 3 % 5 ? slice_of_string(subjects[random / 13 % 3]) : SLICE_NONE,
+		.azure_deployment = slice_of_string(models[random / 11 % 3]),
+		.response_service_tier = random / 17 % 3 ? SLICE("default") : SLICE("priority"),
+		.attempts = event_number(1 + (random / 19 % 6 == 0)),
 		.tls_server_name = SLICE("h"),
 		.time_ns = 1700000000000000000u + (uint64_t)(random / 36 % 4000) * (SCENE_DAY_NS / 1000)};
 
@@ -91,19 +97,48 @@ static void ask_usage(
 		(unsigned long long)total.total_tokens);
 }
 
+static int count_event(void *context, const struct query_event *event)
+{
+	(void)event;
+	++*(uint64_t *)context;
+	return 0;
+}
+
+/* The hours that are read are those that have what is asked for. */
+static void assert_lists_what_it_counts(struct query *query, struct query_filter filter)
+{
+	static const char *const by[] = {"host", "day"};
+	struct query_usage total;
+	struct scene_seen seen = {0};
+	uint64_t listed = 0, rows;
+	struct why why = {""};
+
+	if (query_usage(query, by, 2, &filter, 0, scene_see_usage, &seen, &total, &rows, &why) < 0)
+		fail_msg("%s", why.text);
+	filter.kind = "exchange";
+	if (query_events(query, &filter, 0, count_event, &listed, &why) < 0)
+		fail_msg("%s", why.text);
+	assert_true(listed > 0);
+	assert_int_equal(listed, total.calls);
+}
+
 /* With filters that some sums know. */
 static void sums_agree_filtered(struct query *query)
 {
 	static const char *const by_verdict[] = {"action", "error"}, *const by_user[] = {"user", "status"},
-				 *const by_model[] = {"model", "day"};
+				 *const by_model[] = {"model", "day"},
+				 *const by_subject[] = {"subject", "tier"};
 	const struct query_filter filters[] = {{.action = "deny"}, {.error = "limit.tokens"},
 		{.status = 403}, {.user = "ada"}, {.status = 403, .user = "joan"},
-		{.action = "allow", .status = 200}, {.operation = "chat"}, {.outcome = "failure"}};
+		{.action = "allow", .status = 200}, {.operation = "chat"}, {.outcome = "failure"},
+		{.subject = "team-a"}, {.subject = "team-b", .status = 403}, {.attempts = 2},
+		{.attempts = 2, .subject = "team-c"}};
 
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
-		const char *const *const asked[] = {by_verdict, by_user, by_model};
+		const char *const *const asked[] = {by_verdict, by_user, by_model, by_subject};
 
-		for (size_t j = 0; j < 3; j++) {
+		assert_lists_what_it_counts(query, filters[i]);
+		for (size_t j = 0; j < 4; j++) {
 			struct query_filter rows = filters[i];
 			struct scene_seen by_sums, by_rows;
 
@@ -123,7 +158,9 @@ static void sums_agree_with_rows(void **state)
 				 *const by_time[] = {"day", "model"},
 				 *const by_verdict[] = {"action", "error"},
 				 *const by_status[] = {"status", "day"},
-				 *const by_user[] = {"user", "status"};
+				 *const by_user[] = {"user", "status"},
+				 *const by_subject[] = {"subject", "model"},
+				 *const by_tier[] = {"deployment", "tier"};
 	static const uint64_t begin = 1700000000000000000u;
 	static const uint64_t times[][2] = {{0, 0},
 		{begin + SCENE_DAY_NS / 3, begin + 2 * SCENE_DAY_NS + 12345}, {begin + SCENE_DAY_NS, 0},
@@ -148,11 +185,12 @@ static void sums_agree_with_rows(void **state)
 			struct query_filter rows = sums;
 			struct scene_seen by_sums, by_rows;
 			const char *const *const asked[] = {
-				by_hour, by_day, by_time, by_verdict, by_status, by_user};
+				by_hour, by_day, by_time, by_verdict, by_status, by_user,
+				by_subject, by_tier};
 
 			/* No sums know the host, which all of them called. */
 			rows.host = "h";
-			for (size_t j = 0; j < 6; j++) {
+			for (size_t j = 0; j < 8; j++) {
 				ask_usage(query, asked[j], sums, &by_sums);
 				ask_usage(query, asked[j], rows, &by_rows);
 				assert_string_equal(by_sums.text, by_rows.text);
@@ -220,6 +258,40 @@ static void older_files_get_new_sums(void **state)
 	query_close(query);
 }
 
+/* Of before there were columns for them: what is stored from now on has them. */
+static void older_files_get_new_columns(void **state)
+{
+	static const char *const by[] = {"subject", "tier"};
+	const struct query_filter all = {0}, again = {.attempts = 2};
+	struct store_scene *f = *state;
+	struct scene_seen seen;
+	struct query *query;
+	unsigned random = 1;
+	struct why why = {""};
+
+	for (uint64_t i = 1; i <= 150; i++) {
+		if (i == 101) {
+			scene_commit(f->store);
+			store_close(f->store);
+			exec(f, "DROP TABLE hourly_subject; DROP INDEX event_subject;"
+				"DROP INDEX event_again; ALTER TABLE event DROP COLUMN subject;"
+				"ALTER TABLE event DROP COLUMN tier;"
+				"ALTER TABLE event DROP COLUMN attempts");
+			if (store_open(f->path, &f->store, &why) < 0)
+				fail_msg("%s", why.text);
+		}
+		random = random * 1103515245u + 12345u;
+		send_random(f->store, i, random >> 8);
+	}
+	scene_commit(f->store);
+	query = query_open(f->path, &why);
+	ask_usage(query, by, all, &seen);
+	assert_non_null(strstr(seen.text, "150 calls"));
+	assert_non_null(strstr(seen.text, "team-a default"));
+	ask_usage(query, by, again, &seen);
+	query_close(query);
+}
+
 static void who_was_denied_and_why(void **state)
 {
 	static const char *const by[] = {"ip", "error"};
@@ -283,6 +355,7 @@ int main(void)
 		TEST(usage_is_summed_by_address_and_model),
 		TEST(sums_agree_with_rows),
 		TEST(older_files_get_new_sums),
+		TEST(older_files_get_new_columns),
 		TEST(who_was_denied_and_why),
 		TEST(a_limit_keeps_the_totals),
 	};

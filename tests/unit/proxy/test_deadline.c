@@ -78,11 +78,11 @@ static void test_who_owes(void **state)
 			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
 		/* Where another backend can be asked, it is not waited for as long. */
 		{{.phase = EXCHANGE_AWAITING, .first_output_ns = BODY}, DEADLINE_ORIGIN_OUTPUT,
-			ENDING_BY_ORIGIN, BODY, SINCE_SIDE_MOVED},
+			ENDING_BY_ORIGIN, BODY, SINCE_BEGUN},
 		{{.phase = EXCHANGE_AWAITING, .first_output_ns = FIRST + 1}, DEADLINE_ORIGIN_HEAD,
 			ENDING_BY_ORIGIN, FIRST, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_JUDGING, .first_output_ns = BODY}, DEADLINE_ORIGIN_OUTPUT,
-			ENDING_BY_ORIGIN, BODY, SINCE_SIDE_MOVED},
+			ENDING_BY_ORIGIN, BODY, SINCE_BEGUN},
 		{{.phase = EXCHANGE_ANSWERING, .first_output_ns = BODY}, DEADLINE_ORIGIN_BODY,
 			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_CONNECTING}, DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},

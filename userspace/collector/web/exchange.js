@@ -37,7 +37,7 @@ function Facts({ event }) {
   const usage = (name) => event[`gen_ai.usage.${name}`];
   const link = (field, value) => value != null && value !== "" && html`<a href=${explore({ field, value: String(value) })}>${line(value)}</a>`;
   const facts = [
-    ["from", link("ip", event["source.ip"])], ["user", link("user", event["gen_ai.request.user"])],
+    ["from", link("ip", event["source.ip"])], ["subject", link("subject", event["subject.name"])], ["user", link("user", event["gen_ai.request.user"])],
     ["client", event["user_agent.original"] && line(event["user_agent.original"])],
     ["asked", link("model", event["gen_ai.request.model"])], ["answered by", link("model", event["gen_ai.response.model"])],
     ["operation", link("operation", event["gen_ai.operation.name"])], ["host", link("host", event["tls.server_name"])],

@@ -11,7 +11,7 @@ import { count, drawn, duration, line, moment } from "./text.js";
 
 const PAGE = 50, EXPORT = 2000;
 const TIMES = ["1h", "24h", "7d", "30d", ""];
-const NAMES = { action: "verdict", outcome: "outcome", status: "status", error: "error", model: "model", operation: "operation", ip: "source", user: "user", host: "host", backend: "backend" };
+const NAMES = { action: "verdict", outcome: "outcome", status: "status", error: "error", model: "model", operation: "operation", ip: "source", subject: "subject", user: "user", host: "host", backend: "backend" };
 
 const to = (q) => `/explore${q ? `?q=${encodeURIComponent(q)}` : ""}`;
 

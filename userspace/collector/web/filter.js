@@ -2,7 +2,7 @@
 // The filter line: `ip:10.20.0.0/16 action:deny since:24h words "and a phrase"`. It is what the API is
 // asked, what the facets add to, and what stands in the address.
 
-export const FIELDS = ["ip", "user", "model", "operation", "action", "outcome", "status", "error", "host", "backend", "kind", "since", "until"];
+export const FIELDS = ["ip", "subject", "user", "model", "operation", "action", "outcome", "status", "error", "host", "backend", "attempts", "kind", "since", "until"];
 
 // [{ field, value }, …]; a word has no field. What looks like a field and is none is a word.
 export function parse(text) {
