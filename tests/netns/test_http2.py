@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """HTTP/2 with clients: many calls on a connection, each of them as over HTTP/1."""
 
+import time
+
 import pytest
 
 from lab.appliance import AZURE, OPENAI, status
@@ -52,6 +54,14 @@ def test_many_at_a_time(gate, client, origin, prompt):
         connection.reset(waits)
         event = gate.event(f"{prompt} waits")
     assert event["error.type"] == "client_closed"
+
+
+def test_a_connection_that_rests_goes_on(client, prompt):
+    """Its buffers have been given back meanwhile (userspace/io/warm.h)."""
+    with http2(client, AZURE) as connection:
+        assert connection.response(chat(connection, prompt)).status == 200
+        time.sleep(0.5)
+        assert connection.response(chat(connection, prompt)).status == 200
 
 
 def origin_is_left(origin, id):
