@@ -51,7 +51,7 @@ function row(line,  n, middle, told) {
 	if (middle ~ /\.form = true/)
 		facts = add(facts, "may be a form")
 	if (middle ~ /\.counts_only = true/)
-		facts = add(facts, "counts no use of tokens")
+		facts = add(facts, "no use of tokens")
 	if (middle ~ /\.stateless = true/)
 		facts = add(facts, "harmless if done twice")
 	return told

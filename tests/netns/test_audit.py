@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -70,6 +71,13 @@ def test_a_collector_with_another_key_gets_nothing(lab, appliance, prompt):
     assert lab.client(gate).chat(AZURE, prompt).status == 200
     gate.daemon.wait_for_log("it does not take our shared key")
     assert not gate.events()
+    # Nor do strangers fill the disk with what is said of them.
+    for _ in range(60):
+        with gate.namespace.inside(), socket.create_connection(("127.0.0.1", 24224), timeout=20) as stranger:
+            stranger.sendall(b"\xc1")
+            while stranger.recv(4096):
+                pass
+    assert 1 <= gate.collector.log().count("connection closed") < 30
 
 
 def test_a_full_ring_serves_who_waits_in_order_and_once(lab, appliance, prompt):

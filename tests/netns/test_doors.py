@@ -3,46 +3,17 @@
 what each test scripts for a path; the appliance is one for all."""
 
 import json
-import threading
 
 import pytest
 
 from lab.client import azure_path
 from lab.rogue import rogue_origin
+from lab.script import Script, events
 
 HOST = "rogue-doors.openai.azure.com"
 V1 = "/openai/v1"
 USAGE = {"input_tokens": 11, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 7,
          "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 18}
-
-
-class Script:
-    """What the origin answers by method and path; of several, the first until one is left."""
-
-    def __init__(self):
-        self.answers, self.lock, self.seen = {}, threading.Lock(), []
-
-    def says(self, call, *answers):
-        self.answers[call] = list(answers)
-
-    def respond(self, head, body):
-        method, path, _ = head.split(b"\r\n")[0].decode().split(" ")
-        with self.lock:
-            self.seen.append((f"{method} {path}", head, body))
-            answers = self.answers[f"{method} {path}"]
-            answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(answer, (dict, list)):
-            answer = ("application/json", json.dumps(answer).encode())
-        kind, data = answer
-        return (f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
-                "Connection: close\r\n\r\n").encode() + data
-
-
-def events(*data, done=False):
-    """An event stream."""
-    text = "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" if "type" in one
-                   else f"data: {json.dumps(one)}\n\n" for one in data)
-    return "text/event-stream", (text + ("data: [DONE]\n\n" if done else "")).encode()
 
 
 @pytest.fixture(scope="module")
@@ -366,6 +337,69 @@ def test_what_is_asked_for_without_a_body(call):
         got, event = call(what, {"id": "x", "object": "x"})
         assert (got.status, event["event.outcome"]) == (200, "success"), what
         assert tokens(event) == ("none", None, None), what
+
+
+# ---- words in other places ----
+
+def test_what_is_put_into_a_conversation_is_read(call):
+    items = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}]
+    kept = [{**items[0], "id": "msg_1", "content": [{"type": "output_text", "text": "Hello", "annotations": []}]}]
+    _, event = call(f"POST {V1}/conversations/conv_1/items", {"object": "list", "data": kept}, body={"items": items})
+    assert json.loads(event["gen_ai.input.messages"]) == items
+    assert json.loads(event["gen_ai.output.messages"]) == kept
+    assert tokens(event) == ("none", None, None)
+
+
+def test_a_question_to_a_store_of_vectors_is_read(call):
+    found = {"file_id": "file-1", "score": 0.5, "content": [{"type": "text", "text": "The answer"}]}
+    _, event = call(f"POST {V1}/vector_stores/vs_1/search", {"object": "list", "data": [found]},
+                    body={"query": "What is it?"})
+    assert json.loads(event["gen_ai.input.messages"]) == [{"role": "user", "content": "What is it?"}]
+    assert json.loads(event["gen_ai.output.messages"]) == [found]
+
+
+def test_the_session_that_a_secret_is_made_for_is_read(call):
+    _, event = call(f"POST {V1}/realtime/client_secrets", {"value": "ek_not_to_be_seen", "expires_at": 1},
+                    body={"session": {"type": "realtime", "model": "gpt-realtime", "instructions": "Be kind.",
+                                      "tools": [{"type": "mcp", "server_url": "https://m", "authorization": "hidden"}]}})
+    assert event["gen_ai.operation.name"] == "realtime_client_secrets"
+    assert event["gen_ai.request.model"] == "gpt-realtime"
+    assert event["gen_ai.request.tool_types"] == ["mcp"]
+    assert json.loads(event["gen_ai.input.messages"]) == [{"role": "system", "content": "Be kind."}]
+    assert "ek_not_to_be_seen" not in json.dumps(event) and "hidden" not in json.dumps(event)
+
+
+def test_a_film_is_told_by_its_prompt_its_size_and_its_seconds(call):
+    job = {"id": "video_1", "object": "video", "model": "sora-2", "status": "queued", "seconds": "8"}
+    _, event = call(f"POST {V1}/videos", job, body={"model": "sora-2", "prompt": "A cat", "size": "720x1280", "seconds": "8"})
+    assert event["gen_ai.input.messages"] and "A cat" in event["gen_ai.input.messages"]
+    assert (event["openai.request.size"], event["openai.request.seconds"]) == ("720x1280", "8")
+    assert tokens(event) == ("none", None, None)
+    got, event = call(f"GET {V1}/videos/video_1/content", ("video/mp4", bytes(range(256)) * 100))
+    assert got.body == bytes(range(256)) * 100
+    assert event.get("body.readable") is not False and event["event.outcome"] == "success"
+
+
+def test_a_stored_chat_is_not_counted_again(call):
+    answer = {"id": "chatcmpl-s", "model": "m", "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+              "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}]}
+    _, event = call(f"GET {V1}/chat/completions/chatcmpl-s", answer)
+    assert event["gen_ai.operation.name"] == "stored_chat"
+    assert tokens(event) == ("counted", None, None)
+
+
+def test_what_the_filter_found_and_the_model_refused_is_told(call):
+    answer = {"id": "c", "model": "m", "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {
+        "jailbreak": {"filtered": False, "detected": True}, "hate": {"filtered": False, "severity": "safe"}}}],
+        "choices": [{"index": 0, "finish_reason": "content_filter", "content_filter_results": {
+            "violence": {"filtered": True, "severity": "high"}},
+            "message": {"role": "assistant", "content": None, "refusal": "I cannot."}}]}
+    _, event = call(f"POST {azure_path()}", answer,
+                    body={"messages": [{"role": "user", "content": "Hello"}], "n": 2, "logprobs": True})
+    assert json.loads(event["azure.content_filter"]) == [
+        "prompt.jailbreak.detected", "violence.filtered", "violence.high"]
+    assert event["gen_ai.response.refused"] is True
+    assert event["gen_ai.request.choice.count"] == 2 and event["openai.request.logprobs"] is True
 
 
 # ---- usage of all classes ----

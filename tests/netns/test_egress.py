@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where workers may not go. A file of its own: it needs an appliance that it starts itself."""
+"""Where processes may not go. A file of its own: it needs an appliance that it starts itself."""
 
 import contextlib
 import errno
@@ -30,14 +30,17 @@ def test_workers_may_not_go_where_the_machine_gets_its_secrets(lab, appliance, p
     gate.start_daemon()
     forbidden = [(METADATA, 80), (METADATA, 443), (HOST_AGENT, 80), (HOST_AGENT, 32526), (COLLECTOR, 24224)]
     for address, port in forbidden:
-        assert connects(gate.namespace, USERS["worker"], address, port) == "EACCES", (address, port)
-        assert connects(gate.namespace, USERS["shipper"], address, port) != "EACCES", (address, port)
+        for user in ("worker", "scout", "signer"):
+            assert connects(gate.namespace, USERS[user], address, port) == "EACCES", (user, address, port)
+        own = address == COLLECTOR  # the shipper's
+        assert (connects(gate.namespace, USERS["shipper"], address, port) != "EACCES") == own, (address, port)
     # The machine's identity is the keeper's business.
     assert connects(gate.namespace, USERS["keeper"], METADATA, 80) != "EACCES"
     # The host agent is also the name server, and the collector's machine has other ports.
     gate.namespace.ip("route", "add", HOST_AGENT, "via", COLLECTOR)
     for address, port in ((HOST_AGENT, 53), (COLLECTOR, 443), (network.REGION_A, 443)):
-        assert connects(gate.namespace, USERS["worker"], address, port) != "EACCES", (address, port)
+        for user in ("worker", "scout"):
+            assert connects(gate.namespace, USERS[user], address, port) != "EACCES", (user, address, port)
     assert connects(gate.namespace, USERS["worker"], HOST_AGENT, 80) == "EACCES"
     gate.namespace.ip("route", "del", HOST_AGENT)
     # Nor does a worker go there for a client, whatever the DNS says.
@@ -102,18 +105,18 @@ def test_a_reload_never_leaves_a_rule_out(lab, appliance):
             return [line.split(" proto ")[0] for line in gate.namespace.ip("rule").splitlines() if "prohibit" in line]
 
         there = rules()
-        assert len(there) == 4
+        assert len(there) == 2 + 2 * 4  # of clients, and of all users but the keeper's
         for _ in range(3):
             gate.reload()
             assert rules() == there
         before = monitor.log().count("Deleted 9999")
         wait_for(lambda: listens() and monitor.log().count("Deleted 9999") > before, "all of it", every=0.1)
-        count = 4
+        count = len(there)
         told = [line for line in monitor.log().splitlines() if "prohibit" in line]
-        assert len(told) == 3 * 8, told
+        assert len(told) == 3 * 2 * len(there), told
         for line in told:
             count += -1 if line.startswith("Deleted") else 1
-            assert count >= 4, told
+            assert count >= len(there), told
     finally:
         monitor.kill()
 

@@ -61,6 +61,8 @@
 	X(REAL, request_top_p, "gen_ai.request.top_p")                                             \
 	X(NUMBER, request_choices, "gen_ai.request.choice.count")                                  \
 	X(FLAG, request_logprobs, "openai.request.logprobs")                                       \
+	X(TEXT, request_size, "openai.request.size") /* of an image or a film */                   \
+	X(TEXT, request_seconds, "openai.request.seconds") /* of a film */                         \
 	X(TEXT, request_effort, "openai.request.reasoning_effort")                                 \
 	X(TEXT, request_service_tier, "openai.request.service_tier")                               \
 	X(TEXT, request_previous, "openai.request.previous_response_id")                           \

@@ -37,7 +37,7 @@ struct receiver {
 	unsigned nknown, nunknown;
 	bool failing;	/* the store refused the last batch: logged once */
 	struct why why; /* why it did */
-	struct log_limit strangers, crowded;
+	struct log_limit strangers, crowded, closings;
 };
 
 static void receiver_close_all(struct receiver *r)
@@ -187,6 +187,17 @@ static void receiver_proven(void *context, struct sender *sender)
 	r->nknown++;
 }
 
+/* Whoever reaches the address may be refused as often as he likes: the log takes a little of it. */
+static void receiver_closing(void *context, const struct sender *sender, const char *why)
+{
+	struct receiver *r = context;
+	uint64_t left_out;
+
+	if (log_limit(&r->closings, &left_out))
+		log_warning("%s: %s: connection closed (%llu such reports left out)", sender->name,
+			why, (unsigned long long)left_out);
+}
+
 static void receiver_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct receiver *r = timer->data;
@@ -205,7 +216,7 @@ static void receiver_look(struct ev_loop *loop, ev_timer *timer, int events)
 
 		if (!sender_in_message(sender) || now - sender->heard_ns < r->options.stall_ns)
 			continue;
-		log_info("%s: stopped inside a message: connection closed", sender->name);
+		receiver_closing(r, sender, "stopped inside a message");
 		receiver_gone(r, sender);
 	}
 }
@@ -214,6 +225,7 @@ static const struct sender_ops receiver_ops = {
 	.entry = receiver_entry,
 	.refused = receiver_refused,
 	.proven = receiver_proven,
+	.closing = receiver_closing,
 	.gone = receiver_gone,
 };
 

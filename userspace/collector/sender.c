@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 
 #define SENDER_READ 65536
 /* Senders that read no acknowledgements are closed when this much waits for them. */
@@ -63,7 +62,7 @@ static bool sender_flush(struct sender *s)
 /* False: the connection is gone. */
 static bool sender_refuse(struct sender *s, const char *why)
 {
-	log_warning("%s: %s: connection closed", s->name, why);
+	s->ops->closing(s->context, s, why);
 	sender_gone(s);
 	return false;
 }
@@ -185,7 +184,7 @@ static void sender_readable(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 	if (got <= 0) {
 		if (sender_in_message(s))
-			log_info("%s: closed inside a message, which will come again", s->name);
+			s->ops->closing(s->context, s, "stopped inside a message, which will come again");
 		sender_gone(s);
 		return;
 	}

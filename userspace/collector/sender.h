@@ -24,6 +24,8 @@ struct sender_ops {
 	void (*refused)(void *context);
 	/* It has shown that it has the key, or a certificate that is needed. */
 	void (*proven)(void *context, struct sender *sender);
+	/* Its connection is to be closed, or is, for a reason that is to be told. */
+	void (*closing)(void *context, const struct sender *sender, const char *why);
 	/* Its connection is over; sender_free is the last that is done with it. */
 	void (*gone)(void *context, struct sender *sender);
 };

@@ -11,7 +11,7 @@
 #include "kernel/egress_local.h"
 #include "kernel/netlink.h"
 
-#define RULES_MAX 32
+#define RULES_MAX 64
 #define PORT_DNS  53
 
 /* One destination: of the workers' user, or of what comes in by an interface. */
@@ -142,7 +142,7 @@ static int clients_set(const struct egress_writer *writer, const struct config *
 	return error;
 }
 
-static int workers_set(const struct egress_writer *writer, const struct config *config)
+static int user_set(const struct egress_writer *writer, const struct config *config, uint32_t uid)
 {
 	static const struct egress_rule always[] = {
 		{.to = HOST_AGENT, .port = PORT_DNS, .allowed = true},
@@ -151,16 +151,32 @@ static int workers_set(const struct egress_writer *writer, const struct config *
 	};
 	const struct egress_rule collector = {
 		.to = config->audit.collector.address, .port = config->audit.collector.port};
-	uint32_t uid = config->processes.worker.uid;
 	int error = 0;
 
-	if (!uid || config->processes.worker.missing)
-		return 0;
 	for (size_t i = 0; i < sizeof(always) / sizeof(*always) && !error; i++)
 		error = rule_add(writer, &always[i], uid, NULL);
 	/* Of a collector on this machine egress_local decides. */
 	if (!error && collector.port && uid != config->processes.shipper.uid)
 		error = rule_add(writer, &collector, uid, NULL);
+	return error;
+}
+
+/* Of all processes but the parent, which is root, and the keeper, whose business the identity is. */
+static int users_set(const struct egress_writer *writer, const struct config *config)
+{
+	const struct config_processes *of = &config->processes;
+	const struct config_identity *users[] = {
+		&of->worker, &of->scout, &of->shipper, &of->signer};
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(users) / sizeof(*users) && !error; i++) {
+		bool done = !users[i]->uid || users[i]->missing || users[i]->uid == of->keeper.uid;
+
+		for (size_t before = 0; before < i; before++)
+			done |= users[before]->uid == users[i]->uid;
+		if (!done)
+			error = user_set(writer, config, users[i]->uid);
+	}
 	return error;
 }
 
@@ -180,12 +196,12 @@ int egress_set(int netlink, const struct config *config, struct why *why)
 	rules_delete(netlink, &found, writer.protocol);
 	error = clients_set(&writer, config);
 	if (!error)
-		error = workers_set(&writer, config);
+		error = users_set(&writer, config);
 	/* Only now: at no time is there less than before or after. */
 	if (!error)
 		rules_delete(netlink, &found,
 			writer.protocol == EGRESS_PROTOCOL ? EGRESS_PROTOCOL_OTHER : EGRESS_PROTOCOL);
-	return error ? why_set(why, -error, "policy routing: cannot forbid clients and the workers' user what "
+	return error ? why_set(why, -error, "policy routing: cannot forbid clients and the processes' users what "
 					    "is this machine's own (iif, uidrange): %s",
 			       strerror(-error))
 		     : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where a worker that is not what it was may not go, nor a client: the machine's identity and secrets are
+/* Where a process that is not what it was may not go, nor a client: the machine's identity and secrets are
  * handed out at addresses that any process can reach, and whoever is forwarded with this machine's
- * address; any process reaches the collector too. Policy rules by the user of the workers (ip-rule(8),
- * uidrange … prohibit) make connect(2) there fail with EACCES; those by datapath.inside (iif … prohibit)
+ * address; any process reaches the collector too. Policy rules by the users of all but the keeper
+ * (ip-rule(8), uidrange … prohibit) make connect(2) there fail with EACCES; those by datapath.inside (iif … prohibit)
  * are answered by ICMP. What is on this machine itself is refused by egress_local.h, which these two
  * bring along. */
 #ifndef KERNEL_EGRESS_H
@@ -17,8 +17,8 @@
 #define EGRESS_PROTOCOL	      152
 #define EGRESS_PROTOCOL_OTHER 153
 
-/* Puts the rules of the configuration in the place of those that are there. The workers' user must
- * be one of its own: for root, or one that the shipper shares, there is less or nothing to forbid.
+/* Puts the rules of the configuration in the place of those that are there. Users must be of
+ * their own: for root, or one that the keeper or the shipper shares, there is less or nothing to forbid.
  * 0, or negative errno with why. */
 int egress_set(int netlink, const struct config *config, struct why *why);
 /* Removes all rules of ours, of the instance with that datapath.inside. */

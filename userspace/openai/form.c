@@ -13,7 +13,7 @@
 #define FILES_MAX 64  /* files that are told */
 
 /* The fields that are read. */
-enum field { FIELD_MODEL, FIELD_USER, FIELD_STREAM, FIELD_PROMPT, FIELD_PURPOSE, FIELD_COUNT };
+enum field { FIELD_MODEL, FIELD_USER, FIELD_STREAM, FIELD_PROMPT, FIELD_PURPOSE, FIELD_SIZE, FIELD_SECONDS, FIELD_COUNT };
 
 static const struct slice names[FIELD_COUNT] = {
 	[FIELD_MODEL] = {"model", 5},
@@ -21,6 +21,8 @@ static const struct slice names[FIELD_COUNT] = {
 	[FIELD_STREAM] = {"stream", 6},
 	[FIELD_PROMPT] = {"prompt", 6},
 	[FIELD_PURPOSE] = {"purpose", 7},
+	[FIELD_SIZE] = {"size", 4},
+	[FIELD_SECONDS] = {"seconds", 7},
 };
 
 struct form_reader {
@@ -211,6 +213,10 @@ static void part_ends(struct form_reader *r)
 		f->model = json_text_cut(text, TEXT_MAX);
 	else if (at == FIELD_USER)
 		f->user = json_text_cut(text, TEXT_MAX);
+	else if (at == FIELD_SIZE)
+		f->size = json_text_cut(text, TEXT_MAX);
+	else if (at == FIELD_SECONDS)
+		f->seconds = json_text_cut(text, TEXT_MAX);
 	else if (at == FIELD_STREAM)
 		f->stream = slice_equal_nocase(text, SLICE("true"))    ? REQUEST_TRUE
 			    : slice_equal_nocase(text, SLICE("false")) ? REQUEST_FALSE

@@ -72,6 +72,7 @@ enum family {
 	FAMILY_TRANSCRIPTION,
 	FAMILY_MESSAGES, /* of Anthropic */
 	FAMILY_THREADS,	 /* and assistants */
+	FAMILY_ITEMS,	 /* what is put into conversations, asked of stores, or prepared for sessions */
 	FAMILY_JOBS,	 /* what is done later: batches, trainings */
 	FAMILY_FILES,
 	FAMILY_COUNT
@@ -88,7 +89,7 @@ struct operation {
 	bool streams;	    /* answers text/event-stream when asked */
 	enum family family; /* of the bodies that request.h and response.h read */
 	bool form;	    /* its request may be multipart/form-data */
-	bool counts_only;   /* what it tells of tokens is no use of them */
+	bool counts_only;   /* it uses no tokens, whatever it tells of them */
 	bool asks_usage;    /* stream_options.include_usage makes a stream tell its usage */
 	bool tells_again; /* what it tells of tokens may have been told before */
 	bool model_elsewhere; /* the model may stand in what the service keeps, and not in the body */

@@ -53,10 +53,11 @@
 		"an image of images")                                                           \
 	X(IMAGE_VARIATION, "image_variation", "images/variations", "POST", API, IMAGES,         \
 		(.form = true, .stateless = true), "an image like another one")                 \
-	X(VIDEOS, "videos", "videos", NULL, API, NONE, (.subtree = true),                       \
+	X(VIDEOS, "videos", "videos", NULL, API, IMAGES, (.subtree = true,                      \
+		.counts_only = true, .form = true),                                             \
 		"films, which are made in the background")                                      \
 	X(REALTIME_SECRETS, "realtime_client_secrets", "realtime/client_secrets",               \
-		"POST", API, NONE, (),                                                          \
+		"POST", API, ITEMS, (.counts_only = true),                                      \
 		"makes a key, with which a client has a session of its own")                    \
 	X(REALTIME_CALLS, "realtime_calls", "realtime/calls", NULL, API, NONE,                  \
 		(.subtree = true), "a session whose sound goes past the appliance")             \
@@ -71,13 +72,15 @@
 		ANTHROPIC, MESSAGES, (.counts_only = true, .stateless = true),                  \
 		"how many tokens a message would take")                                         \
 	/* what the service keeps */                                                            \
-	X(STORED_CHAT, "stored_chat", "chat/completions", NULL, API, NONE,                      \
-		(.subtree = true), "chat completions that were stored")                         \
+	X(STORED_CHAT, "stored_chat", "chat/completions", NULL, API, CHAT,                      \
+		(.subtree = true, .tells_again = true),                                         \
+		"chat completions that were stored")                                            \
 	X(STORED_RESPONSE, "stored_response", "responses", NULL, API | AGENT, RESPONSES,        \
 		(.subtree = true, .streams = true, .tells_again = true),                        \
 		"responses that were stored, or are made in the background")                    \
-	X(CONVERSATIONS, "conversations", "conversations", NULL, API | AGENT, NONE,             \
-		(.subtree = true), "conversations that responses belong to")                    \
+	X(CONVERSATIONS, "conversations", "conversations", NULL, API | AGENT, ITEMS,            \
+		(.subtree = true, .counts_only = true),                                         \
+		"conversations that responses belong to")                                       \
 	X(ASSISTANTS, "assistants", "assistants", NULL, API | PROJECT, THREADS,                 \
 		(.subtree = true, .streams = true, .tells_again = true,                         \
 		.model_elsewhere = true), "assistants")                                         \
@@ -88,13 +91,15 @@
 		.form = true, .tells_again = true),                                             \
 		"files, also the input and output of batches")                                  \
 	X(UPLOADS, "uploads", "uploads", NULL, API, FILES, (.subtree = true,                    \
-		.form = true, .model_elsewhere = true), "files, in parts")                      \
+		.counts_only = true, .form = true, .model_elsewhere = true),                    \
+		"files, in parts")                                                              \
 	X(BATCHES, "batches", "batches", NULL, API | DEPLOYMENT, JOBS, (.subtree = true,        \
 		.tells_again = true, .model_elsewhere = true), "many calls in a file")          \
 	X(FINE_TUNING, "fine_tuning", "fine_tuning", NULL, API, JOBS, (.subtree = true,         \
-		.model_elsewhere = true), "models that are trained")                            \
-	X(VECTOR_STORES, "vector_stores", "vector_stores", NULL, API | PROJECT, NONE,           \
-		(.subtree = true), "files that are searched")                                   \
+		.counts_only = true, .model_elsewhere = true),                                  \
+		"models that are trained")                                                      \
+	X(VECTOR_STORES, "vector_stores", "vector_stores", NULL, API | PROJECT, ITEMS,          \
+		(.subtree = true, .counts_only = true), "files that are searched")              \
 	X(CONTAINERS, "containers", "containers", NULL, API, NONE, (.subtree = true),           \
 		"where code of the models runs")                                                \
 	X(EVALS, "evals", "evals", NULL, API, NONE, (.subtree = true),                          \

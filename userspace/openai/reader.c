@@ -515,9 +515,10 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 {
 	enum media media = media_of(head);
 	bool stream = media == MEDIA_EVENTS;
-	/* Speech may be sound, and its transcription plain text; whatever else is there where JSON
+	/* Speech may be sound, a video is, and its transcription plain text; whatever else is there where JSON
 	 * should be is told as unreadable. */
-	bool opaque = media == MEDIA_OTHER && options->operation->family == FAMILY_SPEECH;
+	bool opaque = media == MEDIA_OTHER && (options->operation->family == FAMILY_SPEECH ||
+						      options->operation->id == OPERATION_VIDEOS);
 	bool text = media == MEDIA_OTHER && options->operation->family == FAMILY_TRANSCRIPTION;
 	bool lines = media == MEDIA_OTHER && options->operation->family == FAMILY_FILES;
 	struct reader *r = calloc(1, sizeof(*r));

@@ -26,6 +26,10 @@ enum node {
 	NODE_N,
 	NODE_LOGPROBS,
 	NODE_THREAD,
+	NODE_LIST,
+	NODE_SESSION,
+	NODE_SIZE, /* these two of films */
+	NODE_SECONDS,
 	NODE_MESSAGES,
 	NODE_MESSAGE,
 	NODE_ROLE,
@@ -96,6 +100,32 @@ static const struct json_rule threads_rules[] = {
 	{NODE_ROOT, NODE_OTHER, JSON_ANY},
 };
 
+/* Items of conversations, questions to stores of vectors, and the session that a secret is made for. */
+static const struct json_rule items_rules[] = {
+	{NODE_ROOT, NODE_LIST, "items"},
+	{NODE_ROOT, NODE_LIST, "query"},
+	{NODE_LIST, NODE_ITEM, JSON_ELEMENT},
+	{NODE_ITEM, NODE_ROLE, "role"},
+	{NODE_ITEM, NODE_CONTENT, "content"},
+	{NODE_ITEM, NODE_TEXT, "text"},
+	{NODE_ITEM, NODE_TEXT, "arguments"},
+	{NODE_ITEM, NODE_CONTENT, "output"},
+	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
+	{NODE_PART, NODE_TEXT, "text"},
+	{NODE_PART, NODE_IMAGE, "image_url"},
+	{NODE_PART, NODE_DATA, "input_audio"},
+	{NODE_PART, NODE_DATA, "file_data"},
+	{NODE_ROOT, NODE_SESSION, "session"},
+	{NODE_SESSION, NODE_MODEL, "model"},
+	{NODE_SESSION, NODE_INSTRUCTIONS, "instructions"},
+	{NODE_SESSION, NODE_TOOLS, "tools"},
+	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
+	{NODE_TOOL, NODE_TOOL_TYPE, "type"},
+	{NODE_TOOL, NODE_TOOL_SECRET, "authorization"},
+	{NODE_TOOL, NODE_TOOL_SECRET, "headers"},
+	{NODE_ROOT, NODE_OTHER, JSON_ANY},
+};
+
 static const struct json_rule rules[] = {
 	{NODE_ROOT, NODE_MODEL, "model"},
 	{NODE_ROOT, NODE_USER, "user"},
@@ -108,6 +138,8 @@ static const struct json_rule rules[] = {
 	{NODE_ROOT, NODE_TEMPERATURE, "temperature"},
 	{NODE_ROOT, NODE_TOP_P, "top_p"},
 	{NODE_ROOT, NODE_N, "n"},
+	{NODE_ROOT, NODE_SIZE, "size"},
+	{NODE_ROOT, NODE_SECONDS, "seconds"},
 	{NODE_ROOT, NODE_LOGPROBS, "logprobs"},
 	{NODE_ROOT, NODE_LOGPROBS, "top_logprobs"},
 	{NODE_ROOT, NODE_MESSAGES, "messages"},
@@ -177,13 +209,21 @@ static const struct {
 	[FAMILY_TRANSCRIPTION] = {NODE_PROMPT, 0},
 	[FAMILY_MESSAGES] = {NODE_MESSAGES, NODE_MESSAGE},
 	[FAMILY_THREADS] = {NODE_MESSAGES, NODE_MESSAGE},
+	[FAMILY_ITEMS] = {NODE_LIST, NODE_ITEM},
 };
 
 /* What comes before the words, as instructions. */
 static bool has_instructions(const struct request_reader *r)
 {
-	return r->operation->family == FAMILY_RESPONSES ||
-	       r->operation->family == FAMILY_MESSAGES || r->operation->family == FAMILY_THREADS;
+	switch (r->operation->family) {
+	case FAMILY_RESPONSES:
+	case FAMILY_MESSAGES:
+	case FAMILY_THREADS:
+	case FAMILY_ITEMS:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static const struct {
@@ -200,6 +240,8 @@ static const struct {
 	[NODE_PREVIOUS] = TEXT(FACT_PREVIOUS, previous_response_id),
 	[NODE_CONVERSATION] = TEXT(FACT_CONVERSATION, conversation),
 	[NODE_CONVERSATION_ID] = TEXT(FACT_CONVERSATION, conversation),
+	[NODE_SIZE] = TEXT(FACT_SIZE, size),
+	[NODE_SECONDS] = TEXT(FACT_SECONDS, seconds),
 #undef TEXT
 };
 
@@ -303,6 +345,7 @@ static enum text_kind kind_of(enum node node)
 	case NODE_PROMPT:
 	case NODE_INPUT:
 	case NODE_ITEM:
+	case NODE_LIST:
 		return TEXT_INPUT;
 	case NODE_INSTRUCTIONS:
 		return TEXT_INSTRUCTIONS;
@@ -354,6 +397,8 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_PREVIOUS:
 	case NODE_CONVERSATION:
 	case NODE_CONVERSATION_ID:
+	case NODE_SIZE:
+	case NODE_SECONDS:
 	case NODE_ROLE:
 	case NODE_TOOL_TYPE:
 		buf_clear(&r->text);
@@ -468,9 +513,9 @@ static void leave_text(struct request_reader *r, const struct json_value *v)
 {
 	struct slice *fact = (struct slice *)((char *)&r->facts + fact_texts[v->node].fact);
 
-	if (v->type == JSON_STRING)
-		*fact = json_text_copy(
-			r->fact_memory[fact_texts[v->node].text], TEXT_MAX, buf_slice(&r->text));
+	if (v->type == JSON_STRING || (v->type == JSON_NUMBER && v->node == NODE_SECONDS))
+		*fact = json_text_copy(r->fact_memory[fact_texts[v->node].text], TEXT_MAX,
+			v->type == JSON_STRING ? buf_slice(&r->text) : v->number);
 	else if (v->type != JSON_OBJECT)
 		*fact = SLICE_NONE;
 }
@@ -503,6 +548,8 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_PREVIOUS:
 	case NODE_CONVERSATION:
 	case NODE_CONVERSATION_ID:
+	case NODE_SIZE:
+	case NODE_SECONDS:
 		leave_text(r, v);
 		break;
 	case NODE_TOOL:
@@ -576,6 +623,8 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, doubt, tell};
 	static const struct json_handler threads = {threads_rules,
 		sizeof(threads_rules) / sizeof(threads_rules[0]), enter, leave, doubt, tell};
+	static const struct json_handler items = {items_rules,
+		sizeof(items_rules) / sizeof(items_rules[0]), enter, leave, doubt, tell};
 	struct request_reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
@@ -589,7 +638,9 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 	member_init(&r->instructions, content_max / INSTRUCTIONS);
 	newest_init(&r->newest, content_max);
 	r->facts.stored_prompt = operation->model_elsewhere;
-	r->scan = json_scan_new(operation->family == FAMILY_THREADS ? &threads : &handler, r);
+	r->scan = json_scan_new(operation->family == FAMILY_THREADS ? &threads
+				: operation->family == FAMILY_ITEMS ? &items
+								    : &handler, r);
 	if (!r->scan) {
 		free(r);
 		return NULL;

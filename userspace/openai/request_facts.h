@@ -25,6 +25,7 @@ struct request_facts {
 	struct slice user;
 	struct slice service_tier, effort, prompt_cache_key, safety_identifier;
 	struct slice previous_response_id, conversation;
+	struct slice size, seconds; /* of an image or a film, as written */
 	enum request_flag store, background;
 	bool logprobs; /* how probable each token is, is asked for */
 	unsigned tool_kinds; /* a bit for each enum request_tool that is offered */

@@ -223,7 +223,9 @@ static void tell(void *context, const struct json_part *part)
 	struct response_reader *r = context;
 	enum node node = (enum node)part->node;
 	const struct text_piece piece = {
-		.kind = node == NODE_OUTPUT || node == NODE_TEXT || node == NODE_REFUSAL ? TEXT_OUTPUT
+		.kind = node == NODE_OUTPUT || node == NODE_TEXT || node == NODE_REFUSAL ||
+				 (node == NODE_DELTA && !r->streamed)
+				? TEXT_OUTPUT
 			: node == NODE_DATA			 ? TEXT_DATA
 								 : TEXT_OTHER,
 		.index = r->choice,
@@ -514,6 +516,7 @@ int response_body_init(struct response_reader *r)
 		[FAMILY_TRANSCRIPTION] = HANDLER(media_rules),
 		[FAMILY_MESSAGES] = HANDLER(messages_rules),
 		[FAMILY_THREADS] = HANDLER(threads_rules),
+		[FAMILY_ITEMS] = HANDLER(threads_rules),
 		[FAMILY_JOBS] = HANDLER(jobs_rules),
 		[FAMILY_FILES] = HANDLER(jobs_rules),
 	};

@@ -76,7 +76,8 @@ void response_verdict(struct response_reader *r, bool of_prompt, struct slice ca
 		SLICE_ARG(category), SLICE_ARG(word));
 	said = slice_of(text, (size_t)len);
 	/* Each chunk of a stream says it again. */
-	if (memmem(had.data, had.len, said.data, said.len) || had.len + said.len > VERDICTS_MAX)
+	if ((had.len && memmem(had.data, had.len, said.data, said.len)) ||
+		had.len + said.len > VERDICTS_MAX)
 		return;
 	(void)buf_append_slice(&r->verdicts, said);
 }

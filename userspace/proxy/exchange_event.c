@@ -76,6 +76,8 @@ static enum event_flag exchange_event_flag(enum request_flag flag)
 static void exchange_event_wishes(
 	const struct request_facts *facts, struct event *event, struct tool_types *types)
 {
+	event->request_size = facts->size;
+	event->request_seconds = facts->seconds;
 	event->request_effort = facts->effort;
 	event->request_service_tier = facts->service_tier;
 	event->request_previous = facts->previous_response_id;

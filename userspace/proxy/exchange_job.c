@@ -52,7 +52,8 @@ static void adopt(const struct exchange *ex, const struct response_facts *facts,
 /* Whether what is told was counted when it was made: a response that nobody waits for is not. */
 static bool was_counted(const struct exchange *ex, const struct response_facts *facts)
 {
-	return ex->match.operation->id == OPERATION_STORED_RESPONSE && !facts->background;
+	return ex->match.operation->id == OPERATION_STORED_CHAT ||
+	       (ex->match.operation->id == OPERATION_STORED_RESPONSE && !facts->background);
 }
 
 static enum exchange_spend spend_of(struct exchange *ex, const struct response_facts *facts)

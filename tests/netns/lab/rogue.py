@@ -10,6 +10,17 @@ import threading
 from . import network
 
 
+def unchunked(body):
+    data = bytearray()
+    while True:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size.split(b";")[0], 16)
+        if not length:
+            return data
+        data += body[:length]
+        body = body[length + 2:]
+
+
 @contextlib.contextmanager
 def rogue_origin(lab, host, respond, corked=False):
     """A TLS server with a good certificate for `host`: respond(request head and body) gives the
@@ -37,6 +48,12 @@ def rogue_origin(lab, host, respond, corked=False):
             if not (piece := stream.recv(65536)):
                 return None
             body += piece
+        if b"transfer-encoding: chunked" in head.lower():
+            while not body.endswith(b"0\r\n\r\n"):
+                if not (piece := stream.recv(65536)):
+                    return None
+                body += piece
+            body = unchunked(body)
         return head, bytes(body)
 
     def serve(plain):
