@@ -17,15 +17,25 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "io/secure_socket.h"
-#include "shipper/chunk.h"
 #include "shipper/handshake.h"
 #include "tls/forward_leg.h"
 
 #define LINK_WINDOW	   4		 /* chunks on their way */
+#define LINK_CHUNK_BYTES   (1u << 20)	 /* of records; one record may be longer */
 #define LINK_BACKOFF_FIRST (100 * NS_PER_MS)
 #define LINK_BACKOFF_MOST  (10 * NS_PER_S)
 #define LINK_READ_RETRY	   NS_PER_S	 /* after the spool could not be read */
 #define LINK_SETTLE	   NS_PER_S	 /* between two writes of the cursor */
+
+struct chunk {
+	struct buf bytes;
+	size_t sent;
+	struct forward_id id;
+	struct spool_position end;
+	uint32_t records;
+	bool acknowledged;
+	uint64_t begun_ns; /* when its first byte was sent on this connection; 0: not yet */
+};
 
 enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_SECURING, LINK_GREETING, LINK_UP };
 
@@ -104,6 +114,18 @@ void collector_link_settle(struct collector_link *link)
 	link_settled(link, true);
 }
 
+/* Keeps the memory for the next chunk, unless it is unusually large. */
+static void chunk_release(struct collector_link *link, struct chunk *chunk)
+{
+	if (link->spare.memory || chunk->bytes.capacity > 4 * LINK_CHUNK_BYTES) {
+		buf_free(&chunk->bytes);
+		return;
+	}
+	buf_clear(&chunk->bytes);
+	link->spare = chunk->bytes;
+	chunk->bytes = BUF_EMPTY;
+}
+
 /* Ends the connection; what was not acknowledged is sent again on the next, as it is. */
 static void link_down(struct collector_link *link, const char *what, int error)
 {
@@ -159,20 +181,48 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- out of the spool ---- */
 
+static int chunk_add(void *context, struct slice record)
+{
+	return forward_chunk_add(context, record);
+}
+
 /* Takes the next records out of the spool. 1: there is one chunk more; 0: no records; or negative
  * errno. */
 static int link_take(struct collector_link *link)
 {
-	int n = chunk_take(&link->chunks[link->nchunks], link->options.spool, &link->at,
-		link->options.config, &link->spare);
+	const struct config_audit *config = link->options.config;
+	struct chunk *chunk = &link->chunks[link->nchunks];
+	struct spool_position end = link->at;
+	struct forward_chunk making;
+	uint64_t begin;
+	int n;
 
-	if (n < 0)
-		return n;
-	link->nchunks += (size_t)n;
+	*chunk = (struct chunk){.bytes = link->spare};
+	link->spare = BUF_EMPTY;
+	n = forward_chunk_begin(&making, slice_of_string(config->tag), &chunk->bytes);
+	if (!n)
+		n = spool_read(link->options.spool, &end, config->batch, LINK_CHUNK_BYTES, chunk_add,
+			&making);
+	if (n > 0) {
+		begin = end.segment == link->at.segment ? link->at.offset : 0;
+		chunk->id = forward_id(spool_number(link->options.spool), end.segment, begin,
+			end.offset);
+		chunk->end = end;
+		chunk->records = making.count;
+		if (forward_chunk_end(&making, &chunk->id) < 0)
+			n = -ENOMEM;
+	}
+	if (n <= 0) {
+		chunk_release(link, chunk);
+		if (n < 0)
+			return n;
+	}
+	link->at = end;
+	link->nchunks += n > 0;
 	/* Passed over without a record, and nothing on its way: no acknowledgement will say so. */
 	if (n == 0 && !link->nchunks)
-		spool_acknowledge(link->options.spool, &link->at);
-	return n;
+		spool_acknowledge(link->options.spool, &end);
+	return n > 0;
 }
 
 static void link_unreadable(struct collector_link *link, int error)
@@ -229,6 +279,22 @@ static void on_flush(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- to the collector ---- */
 
+/* 1: all of it is sent; 0: the socket is full; or negative errno. */
+static int chunk_send(struct chunk *chunk, struct secure_socket *socket)
+{
+	struct slice rest = slice_after(buf_slice(&chunk->bytes), chunk->sent);
+
+	while (rest.len) {
+		ssize_t n = secure_write(socket, rest);
+
+		if (n < 0)
+			return n == -EAGAIN ? 0 : (int)n;
+		chunk->sent += (size_t)n;
+		rest = slice_after(rest, (size_t)n);
+	}
+	return 1;
+}
+
 /* Sends what there is to send and sees to the timers. */
 static void link_pump(struct collector_link *link)
 {
@@ -266,7 +332,7 @@ static void link_settle(struct collector_link *link)
 			link->chunks[n].records);
 		link->settled = link->chunks[n].end;
 		link->unsettled = true;
-		chunk_release(&link->chunks[n], &link->spare);
+		chunk_release(link, &link->chunks[n]);
 		n++;
 	}
 	if (!n)

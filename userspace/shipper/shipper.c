@@ -14,10 +14,12 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "base/ring.h"
-#include "shipper/collector_files.h"
+#include "config/key_file.h"
 #include "shipper/collector_link.h"
 #include "shipper/record_gauges.h"
 #include "supervise/role.h"
+#include "tls/forward_leg.h"
+#include "tls/pem.h"
 
 #define INTAKE_BYTES  (4u << 20)	   /* spooled in one turn of the loop */
 #define INTAKE_WAIT	(5 * NS_PER_MS)	     /* so that one write takes several events … */
@@ -25,6 +27,7 @@
 #define INTAKE_WORTH	(128u << 10)	     /* … fewer bytes than this */
 #define BLOCKED_RETRY (500 * NS_PER_MS)	   /* after the spool was full */
 #define FINISH_WAIT   (1500 * NS_PER_MS)   /* for the last acknowledgements */
+#define SHIPPER_PEM_MAX (1u << 20)	   /* bytes of a certificate's file */
 #define TELL_EVERY    NS_PER_S		   /* the gauges of the record */
 #define TELL_SOON     (20 * NS_PER_MS)	   /* while what an earlier life left is counted */
 
@@ -563,6 +566,61 @@ static int shipper_spool(struct shipper *s, struct why *why)
 	return error;
 }
 
+static int shipper_key(struct shipper *s, struct why *why)
+{
+	int fd = role_fd(s->context, "collector_key");
+	int error;
+
+	if (fd < 0)
+		return why_set(why, EBADF, "no key of the collector was handed over");
+	error = key_file_read(
+		fd, s->context->config->audit.collector_key_file, &s->collector_key, why);
+	close(fd);
+	return error;
+}
+
+/* Appends a file that was handed over; one that is not configured is left out. */
+static int shipper_pem(
+	struct shipper *s, const char *name, const char *path, struct buf *pem, struct why *why)
+{
+	struct why inner = {""};
+	int fd = path ? role_fd(s->context, name) : -1, error;
+
+	if (!path)
+		return 0;
+	if (fd < 0)
+		return why_set(why, EBADF, "%s was not handed over", path);
+	error = pem_read_fd(fd, SHIPPER_PEM_MAX, pem, &inner);
+	close(fd);
+	return error ? why_set(why, -error, "%s: %s", path, inner.text) : 0;
+}
+
+static int shipper_tls(struct shipper *s, struct why *why)
+{
+	const struct config_audit *audit = &s->context->config->audit;
+	struct buf authority = BUF_EMPTY, certificate = BUF_EMPTY, key = BUF_EMPTY;
+	int error = shipper_pem(s, "collector_ca", audit->collector_ca_file, &authority, why);
+
+	if (!error)
+		error = shipper_pem(s, "collector_certificate", audit->collector_certificate_file,
+			&certificate, why);
+	if (!error)
+		error = shipper_pem(s, "collector_certificate_key",
+			audit->collector_certificate_key_file, &key, why);
+	if (!error) {
+		const struct forward_leg_pem pem = {buf_slice(&authority), buf_slice(&certificate),
+			buf_slice(&key), audit->collector_ca_file,
+			audit->collector_certificate_file, audit->collector_certificate_key_file};
+
+		s->tls = forward_leg_new(false, &pem, why);
+		error = s->tls ? 0 : -EINVAL;
+	}
+	buf_free(&authority);
+	buf_free(&certificate);
+	buf_wipe(&key);
+	return error;
+}
+
 static int shipper_init(struct role_context *context, void **state, struct why *why)
 {
 	struct shipper *s = calloc(1, sizeof(*s));
@@ -587,9 +645,9 @@ static int shipper_init(struct role_context *context, void **state, struct why *
 	s->intake.data = s->sync.data = s->finish.data = s->tell.data = s;
 	error = shipper_spool(s, why);
 	if (!error && context->config->audit.collector_key_file)
-		error = collector_files_key(context, &s->collector_key, why);
+		error = shipper_key(s, why);
 	if (!error && context->config->audit.collector_ca_file)
-		error = collector_files_tls(context, &s->tls, why);
+		error = shipper_tls(s, why);
 	if (!error) {
 		options.spool = s->spool;
 		options.tls = s->tls;
