@@ -16,15 +16,15 @@ struct known {
 	char why[256]; /* there is none, or no other */
 };
 
-struct backend_credentials {
+struct credentials {
 	size_t n;
 	struct known *known;
 	struct secret **values; /* VALUES_KEPT of each, the latest first */
 };
 
-struct backend_credentials *credentials_new(size_t n)
+struct credentials *credentials_new(size_t n)
 {
-	struct backend_credentials *credentials = calloc(1, sizeof(*credentials));
+	struct credentials *credentials = calloc(1, sizeof(*credentials));
 
 	if (!credentials)
 		return NULL;
@@ -37,7 +37,7 @@ struct backend_credentials *credentials_new(size_t n)
 	return NULL;
 }
 
-void credentials_free(struct backend_credentials *credentials)
+void credentials_free(struct credentials *credentials)
 {
 	if (!credentials)
 		return;
@@ -56,7 +56,7 @@ static void keep_why(struct known *known, struct slice why)
 	known->why[len] = '\0';
 }
 
-int credentials_take(struct backend_credentials *credentials, struct slice body)
+int credentials_take(struct credentials *credentials, struct slice body)
 {
 	struct credential_head head;
 	struct secret **values, *value;
@@ -89,7 +89,7 @@ int credentials_take(struct backend_credentials *credentials, struct slice body)
 	return 0;
 }
 
-struct secret *credentials_value(const struct backend_credentials *credentials, size_t index,
+struct secret *credentials_value(const struct credentials *credentials, size_t index,
 	uint64_t now_ns, const char **why)
 {
 	const struct known *known = &credentials->known[index];
@@ -104,13 +104,13 @@ struct secret *credentials_value(const struct backend_credentials *credentials, 
 }
 
 uint32_t credentials_version(
-	const struct backend_credentials *credentials, size_t index, const struct secret *value)
+	const struct credentials *credentials, size_t index, const struct secret *value)
 {
 	return credentials->values[index * VALUES_KEPT] == value ? credentials->known[index].version
 								 : 0;
 }
 
-struct secret *const *credentials_all(const struct backend_credentials *credentials, size_t *n)
+struct secret *const *credentials_all(const struct credentials *credentials, size_t *n)
 {
 	*n = credentials->n * VALUES_KEPT;
 	return credentials->values;

@@ -64,7 +64,7 @@ struct worker {
 	struct pool_table *pools;
 	struct standing *standing; /* what all workers know of the backends */
 	uint64_t random;	   /* of worker_random */
-	struct backend_credentials *credentials; /* of the configuration, by index */
+	struct credentials *credentials; /* of the configuration, by index */
 	int signer, keeper;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
 	ev_io signer_input, keeper_input;

@@ -13,7 +13,7 @@
 #include "backend/credentials.h"
 #include "base/buf.h"
 
-static int told(struct backend_credentials *c, uint32_t index, uint32_t version, uint64_t expires_ns,
+static int told(struct credentials *c, uint32_t index, uint32_t version, uint64_t expires_ns,
 	const char *text)
 {
 	struct credential_head head = {index, version, expires_ns};
@@ -27,7 +27,7 @@ static int told(struct backend_credentials *c, uint32_t index, uint32_t version,
 	return error;
 }
 
-static void assert_value(struct backend_credentials *c, size_t index, uint64_t now_ns, const char *value)
+static void assert_value(struct credentials *c, size_t index, uint64_t now_ns, const char *value)
 {
 	const char *why = NULL;
 	struct secret *secret = credentials_value(c, index, now_ns, &why);
@@ -36,7 +36,7 @@ static void assert_value(struct backend_credentials *c, size_t index, uint64_t n
 	assert_true(slice_equal(secret_text(secret), slice_of_string(value)));
 }
 
-static const char *why_none(struct backend_credentials *c, size_t index, uint64_t now_ns)
+static const char *why_none(struct credentials *c, size_t index, uint64_t now_ns)
 {
 	const char *why = NULL;
 
@@ -47,7 +47,7 @@ static const char *why_none(struct backend_credentials *c, size_t index, uint64_
 
 static void the_latest_value_is_the_one(void **state)
 {
-	struct backend_credentials *c = credentials_new(2);
+	struct credentials *c = credentials_new(2);
 
 	(void)state;
 	assert_string_equal(why_none(c, 1, 5), "it has not come yet");
@@ -61,7 +61,7 @@ static void the_latest_value_is_the_one(void **state)
 
 static void that_there_is_none_does_not_replace_a_value(void **state)
 {
-	struct backend_credentials *c = credentials_new(1);
+	struct credentials *c = credentials_new(1);
 
 	(void)state;
 	assert_int_equal(told(c, 0, 0, 0, "nobody answers"), 0);
@@ -81,7 +81,7 @@ static void that_there_is_none_does_not_replace_a_value(void **state)
 /* An exchange that began with it still goes on, and what comes back may hold it. */
 static void the_value_before_stays_known_and_whoever_shares_it_has_it(void **state)
 {
-	struct backend_credentials *c = credentials_new(1);
+	struct credentials *c = credentials_new(1);
 	const char *why = NULL;
 	struct secret *shared;
 	struct secret *const *all;
@@ -105,7 +105,7 @@ static void the_value_before_stays_known_and_whoever_shares_it_has_it(void **sta
 
 static void what_is_no_message_of_the_keepers_is_refused(void **state)
 {
-	struct backend_credentials *c = credentials_new(1);
+	struct credentials *c = credentials_new(1);
 	struct credential_head head = {0, 1, 0};
 	char *long_one = calloc(1, sizeof(head) + CREDENTIAL_TEXT_MAX + 1);
 
