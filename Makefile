@@ -260,9 +260,11 @@ check-fuzz: $(FUZZ_TARGETS)
 	@tests/run "fuzz corpora" $(FUZZ_TARGETS)
 check-bpf: $(BPF_TESTS)
 	@tests/run "kernel programs" $(BPF_TESTS)
+# Each file by one of so many processes, with networks of their own: tests wait more than they work.
+NETNS_JOBS ?= 2
 check-netns: all $(ORIGIN)
 	@if ls tests/netns/test_*.py >/dev/null 2>&1; then echo "  end to end"; \
-		$(PYTHON) -m pytest -q -p no:cacheprovider tests/netns; fi
+		$(PYTHON) -m pytest -q -p no:cacheprovider -n $(NETNS_JOBS) --dist loadfile tests/netns; fi
 # Random faults at random times; SOAK_SEED=N of a run repeats them.
 SOAK_SECONDS ?= 600
 soak: all $(ORIGIN)

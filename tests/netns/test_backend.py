@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Configured backends: where calls go, with which key, and where that key is not."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -211,12 +212,16 @@ def test_a_key_in_a_prompt_and_an_answer_is_not_recorded(gate, client):
 
 
 def every_file(*directories):
+    """The path and the content of each; what a process takes away meanwhile is passed over."""
     for directory in directories:
         for top, _, names in os.walk(directory):
             for name in names:
                 path = os.path.join(top, name)
-                if stat.S_ISREG(os.lstat(path).st_mode):
-                    yield path
+                with contextlib.suppress(FileNotFoundError):
+                    if stat.S_ISREG(os.lstat(path).st_mode):
+                        with open(path, "rb") as file:
+                            content = file.read()
+                        yield path, content
 
 
 def test_no_secret_in_a_log_an_event_or_a_readable_file(gate, client, prompt):
@@ -227,9 +232,7 @@ def test_no_secret_in_a_log_an_event_or_a_readable_file(gate, client, prompt):
         ca_key = file.read().splitlines()[1]
     secrets = [SERVICE_KEY, OPENAI_KEY, CLIENT_KEY, ca_key, "sk-proj-ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"]
     own = {gate.ca_key_path, *(os.path.join(gate.directory, n) for n in ("azure.key", "openai.key"))}
-    for path in every_file(gate.directory):
-        with open(path, "rb") as file:
-            content = file.read()
+    for path, content in every_file(gate.directory):
         found = [secret for secret in secrets if secret.encode() in content]
         if path in own:
             assert os.stat(path).st_mode & 0o077 == 0, path
