@@ -434,7 +434,7 @@ static void exchange_connected(
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	error = exchange_map_body(ex);
 	exchange_choose_edit(ex);
-	ex->attempt.request_whole = ex->head->framing == HEAD_NO_BODY;
+	ex->attempt.request_whole = ex->head->framing == HEAD_NO_BODY && !ex->session;
 	if (!error)
 		error = exchange_send_head(ex);
 	if (!error && ex->head->framing != HEAD_NO_BODY)
