@@ -120,6 +120,12 @@
 	X(TEXT, rule_name, "rule.name")		/* of policy.file, that decided; or default */     \
 	X(TEXT, rule_shadow, "rule.shadow")	/* that would have denied */                       \
 	X(FLAG, rule_unknown, "rule.unknown")	/* what the rule asks of it is never known */      \
+	X(TEXT, limit_name, "limit.name")	/* that refused, or of limit.alert */              \
+	X(TEXT, limit_who, "limit.who")		/* whose part of it: subject=… model=… */          \
+	X(TEXT, limit_shadow, "limit.shadow")	/* that would have refused */                      \
+	X(NUMBER, limit_percent, "limit.percent") /* of it that is used: the one of alert */       \
+	X(REAL, limit_used, "limit.used")	/* and reserved, for what is refused */            \
+	X(REAL, limit_most, "limit.most")                                                          \
 	X(FLAG, body_readable, "body.readable")                                                    \
 	X(TEXT, body_problem, "body.problem")	/* why it is not readable */                       \
 	X(NUMBER, timing_tls_client, "timing.tls_client") /* all timings: ns */                    \

@@ -109,6 +109,11 @@
 	/* policy */ \
 	X(RULE_DENIED, "rule.denied", "calls denied by policy.file") \
 	X(RULE_SHADOWED, "rule.shadowed", "calls that a rule with the action shadow would have denied") \
+	X(LIMIT_REFUSED, "limit.refused", "calls refused because a limit is used up, or too small for them") \
+	X(LIMIT_CROWDED, "limit.crowded", "calls refused because it could not be told in time whether a limit is used up") \
+	X(LIMIT_SHADOWED, "limit.shadowed", "calls that a limit with the action shadow would have refused") \
+	X(LIMIT_ALERTED, "limit.alerted", "times a limit came to one of its alert percentages") \
+	X(LIMIT_UNSAVED, "limit.unsaved", "times that what is used of the limits could not be written to the disk") \
 	X(RULE_UNRECORDED, "rule.unrecorded", "calls without an event, because a rule says log: none") \
 	X(KEYS_LOADED, "keys.loaded", "times the file of issued keys was read anew") \
 	X(KEYS_REFUSED, "keys.refused", "times it could not be used, and the keys of before stayed") \

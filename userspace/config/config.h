@@ -280,6 +280,7 @@ struct config_audit {
 struct config_policy_files {
 	char *file;	 /* policy_file.h; NULL: everything is allowed */
 	char *keys_file; /* policy/key_table.h, of root; NULL: no keys are issued */
+	uint32_t limit_counters; /* rows of policy/limit_table.h, from the start of the daemon on */
 };
 
 struct config_identity {

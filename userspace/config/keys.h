@@ -193,7 +193,8 @@
 
 #define KEYS_POLICY(S, L)                                                                         \
 	S(file, PATH, file, NULL, "")                                                             \
-	S(keys_file, PATH, keys_file, NULL, "")
+	S(keys_file, PATH, keys_file, NULL, "")                                                   \
+	S(limit_counters, U32, limit_counters, "4096", "256..1048576")
 
 #define KEYS_PROCESSES(S, L)                                                                      \
 	S(worker, IDENTITY, worker, "sallyport-worker", "")                                       \

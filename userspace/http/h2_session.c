@@ -289,6 +289,7 @@ int h2_produce(struct h2 *h2, struct buf *out, size_t upto)
 	ssize_t got = 0;
 
 	h2_checked(h2)->out = out;
+	h2->upto = upto;
 	while (!h2->broken && buf_len(out) < upto) {
 		size_t before = buf_len(out);
 

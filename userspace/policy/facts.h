@@ -35,6 +35,7 @@ struct policy_facts {
 	bool stored_prompt; /* what is not said here, of model and tools, the service has stored */
 	bool stream, store, background;
 	bool output_given;
+	uint64_t choices; /* that are asked for; 0: it is not said */
 	uint64_t output; /* the most tokens that the answer may have, of all choices together */
 	struct slice service_tier;
 	unsigned tools; /* a bit for each enum request_tool that is offered */

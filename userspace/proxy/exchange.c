@@ -168,6 +168,7 @@ static void exchange_free(struct garbage *garbage)
 	intake_close(&ex->request);
 	replay_close(&ex->replay);
 	buf_wipe(&ex->tail);
+	exchange_limits_free(ex);
 	exchange_policy_free(ex);
 	secret_masking_free(&ex->masked);
 	session_free(ex->session);
@@ -214,6 +215,7 @@ static int exchange_close(struct exchange *ex)
 	exchange_pool_close(ex);
 	if (ex->session)
 		session_end(ex);
+	exchange_limits_settle(ex);
 	error = exchange_record(ex);
 	attempt_release(&ex->attempt);
 	return error;

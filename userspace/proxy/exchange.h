@@ -85,6 +85,7 @@ struct exchange {
 	bool gateway;			/* the client calls the appliance itself */
 	struct operation_match match;
 	struct exchange_policy *policy; /* NULL before its head was taken */
+	struct exchange_limits *limits; /* NULL: nothing is reserved yet */
 	struct intake request;
 	struct replay replay;		/* of its body */
 	struct fields trailers;
@@ -131,6 +132,7 @@ struct exchange {
 
 struct event;
 struct exchange_policy;
+struct policy_facts;
 
 struct exchange *exchange_of(struct list *node);
 
@@ -301,13 +303,33 @@ bool exchange_policy_hides_query(const struct exchange *exchange);
 void exchange_policy_event(const struct exchange *exchange, struct event *event);
 bool exchange_policy_records(const struct exchange *exchange);
 void exchange_policy_free(struct exchange *exchange);
+/* What rules and limits are asked about: complete when the request is whole, with so many bytes more. */
+const struct policy_facts *exchange_policy_facts(struct exchange *exchange, size_t more);
 
 /* exchange_job.c: whose the tokens are that the answer tells of; when it has ended. */
 enum exchange_spend exchange_spend(struct exchange *exchange);
 /* exchange_policy.c: who the call is from, in short. */
 void exchange_policy_owner(const struct exchange *exchange, char owner[STANDING_JOB_OWNER]);
 
-/* exchange_event.c: once. 0, or -EAGAIN: the exchange's waiter waits for room in the audit ring. */
+/* exchange_limits.c: all of the request was read, so many bytes more: what it can need is reserved, before the last of it goes
+ * on. True: it is refused, and answered. */
+bool exchange_limits_take(struct exchange *exchange, size_t more);
+/* The last of it goes to an origin. */
+void exchange_limits_send(struct exchange *exchange);
+/* It is over: what it has used counts. */
+void exchange_limits_settle(struct exchange *exchange);
+/* The fields that tell the client what is left, LIMIT_FIELDS_MAX at most; how many. Whether the origin's
+ * field of that name gives way to them; whether it makes no sense to try again soon. */
+#define LIMIT_FIELDS_MAX 18
+size_t exchange_limits_fields(struct exchange *exchange, struct header *fields);
+bool exchange_limits_hide(const struct exchange *exchange, struct slice name);
+bool exchange_limits_final(const struct exchange *exchange);
+void exchange_limits_event(const struct exchange *exchange, struct event *event);
+void exchange_limits_free(struct exchange *exchange);
+
+/* exchange_event.c: whether the call cost something, as far as it came. */
+bool exchange_was_served(const struct exchange *exchange);
+/* Once. 0, or -EAGAIN: the exchange's waiter waits for room in the audit ring. */
 int exchange_record(struct exchange *exchange);
 
 #endif

@@ -172,9 +172,8 @@ static void exchange_event_response_head(const struct exchange *ex, struct event
 		exchange_header_number(head, SLICE("x-ratelimit-remaining-tokens"));
 }
 
-/* Whether the call cost something, as far as it came: it was answered, or its client left, or was
- * cut off, while the origin worked on it. */
-static bool exchange_was_served(const struct exchange *ex)
+/* It was answered, or its client left, or was cut off, while the origin worked on it. */
+bool exchange_was_served(const struct exchange *ex)
 {
 	if (ex->attempt.head)
 		return ex->status >= 200 && ex->status <= 299;
@@ -405,6 +404,7 @@ int exchange_record(struct exchange *ex)
 	exchange_event_tries(ex, &event, &address);
 	exchange_event_made(ex, &event, &made);
 	exchange_policy_event(ex, &event);
+	exchange_limits_event(ex, &event);
 	if (ex->error_type) {
 		event.error_type = slice_of_string(ex->error_type);
 		event.error_message = slice_of_string(ex->why.text);

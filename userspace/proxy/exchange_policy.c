@@ -241,6 +241,17 @@ bool exchange_policy_body(struct exchange *ex, size_t more)
 	return ask(ex);
 }
 
+const struct policy_facts *exchange_policy_facts(struct exchange *ex, size_t more)
+{
+	const struct reader *reader = ex->request.reader;
+	struct policy_facts *facts = &ex->policy->facts;
+
+	if (exchange_request_is_whole(ex) && !facts->body_final)
+		call_body(facts, reader ? reader_request_facts(reader) : NULL,
+			replay_end(&ex->replay) + more);
+	return facts;
+}
+
 /* ---- what goes on ---- */
 
 bool exchange_policy_hides_field(const struct exchange *ex, const struct header *header)

@@ -83,6 +83,8 @@ static int exchange_send_body(struct exchange *ex)
 		size_t room = request->room(attempt->slot);
 		uint64_t part = to - attempt->sent < room ? to : attempt->sent + room;
 
+		if (last && part == to)
+			exchange_limits_send(ex);
 		error = attempt_send(attempt, &ex->replay, part, last && part == to, &ex->trailers);
 		left = to - attempt->sent;
 	} while (!error && left && request->room(attempt->slot));
@@ -156,6 +158,14 @@ static int exchange_hold(struct exchange *ex, struct slice span)
 	return 0;
 }
 
+/* True: the exchange is over. Before the last of a body goes on: what is not whole the origin does not
+ * act on. */
+static bool exchange_refuses_what_was_read(struct exchange *ex, size_t more)
+{
+	return exchange_refuses_body(ex) || exchange_policy_body(ex, more) ||
+	       (exchange_request_is_whole(ex) && exchange_limits_take(ex, more));
+}
+
 /* What was read goes on, or is held. */
 static int exchange_body_read(void *user, struct slice span, bool last)
 {
@@ -166,8 +176,7 @@ static int exchange_body_read(void *user, struct slice span, bool last)
 		return -ECANCELED;
 	if (last && ex->request.reader)
 		reader_end(ex->request.reader);
-	/* Before the last of it goes on: what is not whole the origin does not act on. */
-	if (!ex->session && (exchange_refuses_body(ex) || exchange_policy_body(ex, span.len)))
+	if (!ex->session && exchange_refuses_what_was_read(ex, span.len))
 		return -ECANCELED;
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
@@ -209,7 +218,7 @@ static int exchange_inside_read(void *user, struct slice span, bool last)
 
 	if (last && ex->request.reader)
 		reader_end(ex->request.reader);
-	return exchange_refuses_body(ex) || exchange_policy_body(ex, span.len) ? -ECANCELED : 0;
+	return exchange_refuses_what_was_read(ex, span.len) ? -ECANCELED : 0;
 }
 
 bool exchange_read_inside(
@@ -245,9 +254,12 @@ bool exchange_read_inside(
 			;
 		reader_end(ex->request.reader);
 		ex->request.state = INTAKE_WHOLE;
+		/* The service has begun by itself: what it may cost is asked now. */
+		exchange_limits_take(ex, 0);
 	}
 	if (exchange_is_over(ex))
 		return false;
+	exchange_limits_send(ex);
 	if (error == -ENOMEM) {
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return false;
@@ -435,6 +447,8 @@ static void exchange_connected(
 	error = exchange_map_body(ex);
 	exchange_choose_edit(ex);
 	ex->attempt.request_whole = ex->head->framing == HEAD_NO_BODY && !ex->session;
+	if (ex->head->framing == HEAD_NO_BODY)
+		exchange_limits_send(ex);
 	if (!error)
 		error = exchange_send_head(ex);
 	if (!error && ex->head->framing != HEAD_NO_BODY)

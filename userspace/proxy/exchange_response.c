@@ -95,6 +95,7 @@ static int exchange_choose_response_fields(
 		/* Alt-Svc would lead clients to HTTP/3, past the inspection; the other is ours. */
 		if (slice_equal_nocase(field.name, SLICE("alt-svc")) ||
 			slice_equal_nocase(field.name, SLICE("x-sallyport-backend")) ||
+			exchange_limits_hide(ex, field.name) ||
 			(ex->pool.wait_ns && exchange_is_wait(field.name)))
 			continue;
 		if (ex->mask && secret_found(ex->mask, field.value)) {
@@ -104,6 +105,7 @@ static int exchange_choose_response_fields(
 		fields[(*n)++] = field;
 	}
 	*n += exchange_wait_fields(ex, fields + *n);
+	*n += exchange_limits_fields(ex, fields + *n);
 	if (ex->backend && ex->worker->config->http.tell_backend)
 		fields[(*n)++] = (struct header){.name = SLICE("x-sallyport-backend"),
 			.value = slice_of_string(ex->backend->name)};
@@ -554,7 +556,7 @@ void exchange_read_response_on(struct exchange *ex)
 int exchange_compose_error(struct exchange *ex, int status, bool final)
 {
 	const struct message_ops *client = &ex->client->ops->response;
-	struct header fields[4] = {
+	struct header fields[4 + LIMIT_FIELDS_MAX] = {
 		{.name = SLICE("Content-Type"), .value = SLICE("application/json")},
 	};
 	size_t n = 1 + exchange_wait_fields(ex, fields + 1);
@@ -563,7 +565,8 @@ int exchange_compose_error(struct exchange *ex, int status, bool final)
 	struct head head;
 	int error;
 
-	if (final)
+	n += exchange_limits_fields(ex, fields + n);
+	if (final || exchange_limits_final(ex))
 		fields[n++] = (struct header){
 			.name = SLICE("x-should-retry"), .value = SLICE("false")};
 	head = (struct head){

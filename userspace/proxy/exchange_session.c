@@ -231,7 +231,8 @@ static int session_call_begin(struct exchange *ex, struct slice lane, struct sli
 		return -EACCES;
 	call = &session->calls[session->ncalls++];
 	*call = (struct session_call){.exchange = inside};
-	memcpy(call->lane, lane.data, lane.len);
+	if (lane.len)
+		memcpy(call->lane, lane.data, lane.len);
 	return 0;
 }
 
@@ -341,6 +342,7 @@ static int session_asked(struct exchange *ex)
 		if (is(type, "conversation.item.create"))
 			session_keep_item(ex, yyjson_obj_get(root, "item"));
 	} else if (!is_unambiguous(root)) {
+		counter_add(ex->worker->counters, COUNTER_REQUEST_UNREADABLE, 1);
 		if (ex->worker->config->http.unreadable != CONFIG_UNREADABLE_PASS)
 			error = session_refuse(ex, WEBSOCKET_POLICY, ENDING_UNREADABLE,
 				&unreadable, SLICE_NONE);
@@ -441,21 +443,23 @@ static bool is_terminal(struct slice type)
 }
 
 /* The service begins a response by itself: what it answers is what was said before. */
-static void session_realtime_begins(struct exchange *ex)
+static int session_realtime_begins(struct exchange *ex)
 {
 	struct session *session = ex->session;
 	const struct exchange *inside;
 	struct buf request = BUF_EMPTY;
+	int error = 0;
 
 	if (!buf_append_slice(&request, SLICE("{\"input\":[")) &&
 		!buf_append_slice(&request, buf_slice(&session->items)) &&
 		!buf_append_slice(&request, SLICE("]}")))
-		(void)session_call_begin(ex, SLICE_NONE, buf_slice(&request), &inside);
+		error = session_call_begin(ex, SLICE_NONE, buf_slice(&request), &inside);
 	buf_free(&request);
 	buf_wipe(&session->items);
+	return error == -EACCES ? session_deny(ex, inside) : 0;
 }
 
-/* A whole text. 0, or -ENOMEM. */
+/* A whole text. 0; -ENOMEM, or -ECANCELED: the exchange is over. */
 static int session_told(struct exchange *ex)
 {
 	struct session *session = ex->session;
@@ -467,9 +471,9 @@ static int session_told(struct exchange *ex)
 
 	type = text_of(root, "type");
 	if (session->kind == SESSION_REALTIME && is(type, "response.created"))
-		session_realtime_begins(ex);
+		error = session_realtime_begins(ex);
 	/* Of a realtime session its responses' ends say all. */
-	call = session->kind == SESSION_REALTIME && !is(type, "response.done")
+	call = error || (session->kind == SESSION_REALTIME && !is(type, "response.done"))
 		       ? NULL
 		       : session_call_of(session, text_of(root, "stream_id"));
 	if (call && (slice_starts_with(type, SLICE("response.")) || is(type, "error"))) {

@@ -34,7 +34,7 @@ struct bypass_events;
 /* One read of a socket; a TLS record is at most 16 KiB. */
 #define WORKER_READ_SIZE 32768
 /* A head that goes on has no more fields than it had, and these. */
-#define WORKER_FIELDS_MORE 8
+#define WORKER_FIELDS_MORE 32
 
 /* Of both families of steered connections, and of the gateway. */
 #define WORKER_LISTENERS (2 + CONFIG_GATEWAY_MAX)

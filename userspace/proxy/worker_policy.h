@@ -7,12 +7,16 @@
 #include "base/log_limit.h"
 #include "config/policy_file.h"
 #include "policy/key_table.h"
+#include "policy/limits.h"
 #include "policy/subject.h"
 #include "supervise/role.h"
 
 struct worker_policy {
 	struct policy_file *file;
 	struct key_table *keys; /* NULL: none are issued here */
+	struct limit_table *limit_table; /* what all workers have used of the limits */
+	struct limits *limits;
+	int limit_cells; /* lent to this process for as long as it is open */
 	struct log_limit service_log;
 	struct buf groups; /* of the address that was asked for last */
 };
