@@ -271,7 +271,7 @@ static void bench_questions(struct bench *b)
 	bench_usage(query, "usage --by ip,model (daily sums)", "ip", "model", done);
 	bench_usage(query, "usage --by hour,model (hourly sums)", "hour", "model", done);
 	bench_usage(query, "usage --by backend,model --all (hourly sums)", "backend", "model", all);
-	bench_usage(query, "usage --by ip,model of a part of a day (rows)", "ip", "model", half);
+	bench_usage(query, "usage --by ip,model of a part of a day (sums by source, and rows)", "ip", "model", half);
 	bench_usage(query, "usage --by user,status (sums by user)", "user", "status", all);
 	bench_usage(query, "usage --by model,day of one address (daily sums)", "model", "day", one);
 	bench_events(query, "events, newest 50", all);

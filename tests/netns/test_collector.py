@@ -2,6 +2,7 @@
 """The collector in trouble: what was acknowledged is stored once, what was not comes again."""
 
 import glob
+import json
 import os
 
 from lab.appliance import AZURE, about
@@ -83,3 +84,54 @@ def test_a_damaged_day_is_set_aside_and_named(appliance, lab, prompt):
     verified = gate.cli("audit", "verify", "--store", gate.store_path, check=False)
     assert verified.returncode == 1
     assert "it was damaged and set aside" in verified.stdout, verified.stdout
+
+
+def test_another_collector_takes_over(appliance, lab, prompt):
+    """Two of them, over TCP: the one that is there takes the events, and none is lost or there twice."""
+    gate = appliance({"accounting": {"summary_interval": "1d"}}, start=False)
+    key = gate.secret("collector.key", "a-key-of-all\n")
+    gate.collector_options = ["--listen", "127.0.0.1:24224", "--key-file", key]
+    gate.write_config({"audit": {"collector": "127.0.0.1:24224", "collector_others": ["127.0.0.1:24225"],
+                                 "collector_key_file": key}})
+    gate.make_ca()
+    store = os.path.join(gate.directory, "second.db")
+
+    def second():
+        made = Process("second", [lab.program("sallyport-collector"), "--store", store, "--socket",
+                                  gate.socket_path + "-2", "--listen", "127.0.0.1:24225", "--key-file", key],
+                       gate.directory, gate.namespace)
+        made.wait_for_log("listening")
+        return made
+
+    def in_second():
+        done = gate.cli("events", "--store", store, "--json", "--limit", "0", check=False)
+        return [json.loads(line)["event.id"] for line in done.stdout.splitlines()]
+
+    def in_first():
+        return [event["event.id"] for event in gate.events()]
+
+    def calls(client, first, last):
+        for i in range(first, last):
+            assert client.chat(AZURE, f"{prompt} {i:02}").status == 200
+
+    other = None
+    try:
+        other = second()
+        gate.start_daemon()
+        client = lab.client(gate)
+        calls(client, 0, 10)
+        wait_for(lambda: len(in_second()) == 10, "events in the second, while there is no first")
+        gate.start_collector()
+        calls(client, 10, 20)
+        wait_for(lambda: len(in_second()) == 20, "events in the second, which has not failed")
+        other.kill()
+        calls(client, 20, 30)
+        wait_for(lambda: len(in_first()) == 10, "events in the first")
+        gate.collector.kill()
+        calls(client, 30, 35)
+        other = second()
+        wait_for(lambda: len(in_second()) == 25, "events that waited, in the second")
+        assert len({*in_first(), *in_second()}) == len(in_first()) + len(in_second()) == 35
+    finally:
+        if other:
+            other.kill()

@@ -24,11 +24,13 @@ print(s.connect_ex(({address!r}, {port})))
 
 
 def test_workers_may_not_go_where_the_machine_gets_its_secrets(lab, appliance, prompt):
-    gate = appliance({"audit": {"collector": COLLECTOR + ":24224"}}, start=False)
+    gate = appliance({"audit": {"collector": COLLECTOR + ":24224", "collector_others": [COLLECTOR + ":24225"]}},
+                     start=False)
     gate.write_config()
     gate.make_ca()
     gate.start_daemon()
-    forbidden = [(METADATA, 80), (METADATA, 443), (HOST_AGENT, 80), (HOST_AGENT, 32526), (COLLECTOR, 24224)]
+    forbidden = [(METADATA, 80), (METADATA, 443), (HOST_AGENT, 80), (HOST_AGENT, 32526), (COLLECTOR, 24224),
+                 (COLLECTOR, 24225)]
     for address, port in forbidden:
         for user in ("worker", "scout", "signer"):
             assert connects(gate.namespace, USERS[user], address, port) == "EACCES", (user, address, port)

@@ -110,7 +110,7 @@ def test_an_operator_sees_numbers(filled):
         assert said not in text
     assert "gpt-4o" in text and "10.20.0.9" in text
     some = filled.ask("events?content=0", session)["events"][0]["event.id"]
-    for question in ("events?content=1", "events?word=card", f"event?id={some}", "access"):
+    for question in ("events?content=1", "events?word=card", f"event?id={some}", "access", "conversations"):
         assert filled.request("GET", f"/api/{question}", session).status == 403
     assert "events" in filled.ask("events", session)  # without content, if nothing is said of it
 
@@ -283,7 +283,7 @@ def test_commands_record_what_they_show(filled):
                                        capture_output=True, text=True, timeout=60)
     session = filled.session()
     some = filled.ask("events?content=0", session)["events"][0]["event.id"]
-    for argv in (["events", "--action", "deny"], ["show", some], ["search", "gate"], ["export", "--format", "csv"],
+    for argv in (["events", "--action", "deny"], ["show", some], ["search", "gate"], ["export", "--format", "csv"], ["conversations"],
                  ["usage"], ["usage", "--sources"], ["audit", "verify"]):
         done = run(*argv)
         assert done.returncode == 0, done.stderr
@@ -291,8 +291,8 @@ def test_commands_record_what_they_show(filled):
     assert run("audit", "backup", copy).returncode == 0
     looks = filled.ask("access", session)["looks"]
     assert [(l["what"], l["by"]) for l in looks] == [
-        (what, "command") for what in ("backup", "export", "search", "show", "list")]
-    assert looks[3]["detail"].endswith(some) and "--action deny" in looks[4]["detail"]
+        (what, "command") for what in ("backup", "conversations", "export", "search", "show", "list")]
+    assert looks[4]["detail"].endswith(some) and "--action deny" in looks[5]["detail"]
     assert os.stat(f"{copy}/access.db").st_mode & 0o777 == 0o600
     # What cannot be recorded is not shown.
     subprocess.run(["sqlite3", f"{filled.store}/access.db",
@@ -300,6 +300,15 @@ def test_commands_record_what_they_show(filled):
     done = run("events")
     assert done.returncode == 1 and "nothing is shown" in done.stderr and "4111" not in done.stdout
     assert run("usage").returncode == 0
+
+
+def test_conversations_are_looked_at(filled):
+    session = filled.session()
+    found = filled.ask("conversations?ip=10.20.0.8", session)["conversations"]
+    assert len(found) == 1 and found[0]["calls"] == 1 and "why two" in found[0]["question"]
+    assert len(filled.ask("conversations", session)["conversations"]) == 3
+    assert filled.ask("event?id=" + found[0]["event.id"], session)["event"]["source.ip"] == "10.20.0.8"
+    assert [look["what"] for look in filled.ask("access", session)["looks"]] == ["show", "conversations", "conversations"]
 
 
 def test_the_slowest_come_first(collector):

@@ -77,6 +77,7 @@ def test_the_page_is_walked_by_keyboard(collector, tmp_path, scheme):
     for name in ("U+202E", "U+2066", "U+200B", "U+001B", "U+E0041"):
         assert f"⟨{name}⟩" in drawn
     assert steps["markup"] == 0 and "<img src=x" in steps["shownText"] and "<script>" in steps["shownText"]
+    assert steps["conversations"] >= 2
     assert steps["access"] >= 4 and steps["found"] == 50 and "expected an address" in steps["problem"]
     assert steps["wide"] and "sallyport review" in steps["outside"]
 

@@ -123,12 +123,12 @@ seen.steps.markup = await page.locator(".conversation img, .conversation script,
 seen.steps.shownText = await page.locator(".conversation").innerText();
 await shot("hostile");
 
-for (const [key, selector, name] of [["3", ".list a.row", "live"], ["4", "tbody tr", "sources"], ["5", ".states", "health"], ["6", "tbody tr", "access"]]) {
+for (const [key, selector, name] of [["3", ".list a.row", "live"], ["4", "tbody tr", "sources"], ["5", ".states", "health"], ["6", "tbody tr", "access"], ["7", "tbody tr", "conversations"]]) {
   await press(key);
   await page.waitForSelector(selector);
   await shot(name);
+  seen.steps[name] = await page.locator(selector).count();
 }
-seen.steps.access = await page.locator("tbody tr").count();
 // Searched by words, once the index has them.
 for (let tries = 0; tries < 100; tries++) {
   await page.goto(`${origin}/explore?q=portcullis`);

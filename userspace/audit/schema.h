@@ -99,6 +99,8 @@
 	 * and no use any more; their owner is who began that, where it is known. */            \
 	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, none … */ \
 	X(TEXT, usage_owner, "gen_ai.usage.owner")                                                 \
+	/* What is no text in them, a JSON array: kind, type, size and hash of each image, sound or file. */ \
+	X(TEXT, input_parts, "gen_ai.input.parts")                                                 \
 	X(CONTENT, input_messages, "gen_ai.input.messages") /* JSON */                             \
 	X(FLAG, input_messages_truncated, "gen_ai.input.messages.truncated")                       \
 	X(CONTENT, output_messages, "gen_ai.output.messages") /* JSON */                           \

@@ -7,6 +7,7 @@
 
 int cmd_ca(int argc, char **argv);
 int cmd_search(int argc, char **argv);
+int cmd_conversations(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_audit(int argc, char **argv);

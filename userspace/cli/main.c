@@ -31,6 +31,7 @@ static const struct command commands[] = {
 	{"events", cmd_events, "recent prompts and completions"},
 	{"tail", cmd_tail, "the same, as they come"},
 	{"search", cmd_search, "calls in which words were said"},
+	{"conversations", cmd_conversations, "calls that belong together"},
 	{"show", cmd_show, "all of one call"},
 	{"export", cmd_export, "events as JSON lines or CSV"},
 	{"review", cmd_review, "a link to the page that shows all of these"},

@@ -29,6 +29,7 @@ static const struct api_question_kind {
 	{"events", "flkwptxs", ROLE_OPERATOR, 200, api_events},
 	{"event", "i", ROLE_REVIEWER, 1, api_event},
 	{"sources", "fl", ROLE_OPERATOR, 1000, api_sources},
+	{"conversations", "fl", ROLE_REVIEWER, 200, api_conversations},
 	{"health", "", ROLE_OPERATOR, 0, api_health},
 	{"access", "lp", ROLE_REVIEWER, 500, api_access},
 };

@@ -40,6 +40,7 @@ typedef int api_run(struct api_question *q);
 api_run api_usage, api_facets, api_sources;	  /* api_sums.c */
 api_run api_health, api_access, api_whoami;	  /* api_state.c */
 api_run api_events, api_event;			  /* api_events.c */
+api_run api_conversations;			  /* api_conversations.c */
 
 /* Puts a member of the answer, whose text is copied. */
 void api_put(struct api_question *q, yyjson_mut_val *object, const char *name, struct slice text);

@@ -312,12 +312,6 @@ static int day_content(struct day *day, const struct row *row, struct why *why)
 	return error;
 }
 
-/* Sums of what senders claim must not overflow. */
-static int64_t day_tokens(int64_t number)
-{
-	return number < 0 ? 0 : number > UINT32_MAX ? UINT32_MAX : number;
-}
-
 static int day_bind(struct day *day, int64_t id, const struct row *row, int64_t digest,
 	int64_t numbers[DAY_COLUMNS], struct why *why)
 {
@@ -345,7 +339,7 @@ static int day_bind(struct day *day, int64_t id, const struct row *row, int64_t 
 		else if (day_columns[i].name || !row_number(value, &numbers[i]))
 			continue;
 		if (i == DAY_input_tokens || i == DAY_output_tokens || i == DAY_total_tokens)
-			numbers[i] = day_tokens(numbers[i]);
+			numbers[i] = layout_tokens(numbers[i]);
 		sqlite3_bind_int64(insert, INSERT_COLUMNS + i, numbers[i]);
 	}
 	if (!error)
@@ -484,8 +478,11 @@ static int day_insert_event(struct day *day, struct day_adding *adding, struct w
 	} else if (step != SQLITE_DONE) {
 		error = day_error(day, why);
 	}
-	if (!error && adding->added != DAY_DUPLICATE)
-		day_chain_next(adding->chain, adding->id, &adding->link);
+	if (error || adding->added == DAY_DUPLICATE)
+		return error;
+	if (!day->first_id)
+		day->first_id = adding->id;
+	day_chain_next(adding->chain, adding->id, &adding->link);
 	return error;
 }
 

@@ -70,15 +70,17 @@ static int day_chain_compare(struct day *day, struct why *why)
 	return 0;
 }
 
-/* The anchors of what is durable are made up for. */
-static int day_chain_anchor(struct day *day, struct why *why)
+/* The anchors of what is durable, of events from that id on, are made up for. */
+static int day_chain_anchor(struct day *day, int64_t from_id, struct why *why)
 {
 	sqlite3_stmt *chains = NULL;
 	int error = day_prepare(day,
 		"SELECT length, last_id, link, coalesce((SELECT text FROM name WHERE name.id ="
-		" chain.observer), '') FROM chain",
+		" chain.observer), '') FROM chain WHERE last_id >= ?",
 		&chains, why);
 
+	if (!error)
+		sqlite3_bind_int64(chains, 1, from_id);
 	while (!error && sqlite3_step(chains) == SQLITE_ROW) {
 		struct slice observer = slice_of((const char *)sqlite3_column_text(chains, 3),
 			(size_t)sqlite3_column_bytes(chains, 3));
@@ -115,7 +117,7 @@ int day_chain_open(struct day *day, struct why *why)
 			&day->chain_put, why);
 	if (!error)
 		error = day_chain_compare(day, why);
-	return error ? error : day_chain_anchor(day, why);
+	return error ? error : day_chain_anchor(day, 0, why);
 }
 
 void day_chain_forget(struct day *day)
@@ -125,6 +127,7 @@ void day_chain_forget(struct day *day)
 		day->chains[i] = (struct day_chain){0};
 	}
 	day->chains_moved = false;
+	day->first_id = 0;
 }
 
 void day_chain_close(struct day *day)
@@ -247,7 +250,8 @@ void day_chain_committed(struct day *day)
 		chain->changed = false;
 	}
 	/* Of more appliances than are held in memory. */
-	if (day->chains_moved && day_chain_anchor(day, &why) < 0)
+	if (day->chains_moved && day_chain_anchor(day, day->first_id, &why) < 0)
 		log_error("%s", why.text);
 	day->chains_moved = false;
+	day->first_id = 0;
 }

@@ -80,7 +80,7 @@ struct day {
 	sqlite3 *database;
 	sqlite3_stmt *insert, *same;
 	sqlite3_stmt *name_find, *name_add, *block_find, *block_add;
-	sqlite3_stmt *hourly_add[DAY_TABLES], *daily_add;
+	sqlite3_stmt *hourly_add[DAY_TABLES], *daily_add, *source_add;
 	sqlite3_stmt *chain_find, *chain_put;
 	bool in_transaction;
 	int64_t model; /* of the event that is bound */
@@ -88,9 +88,10 @@ struct day {
 	struct day_name names[DAY_NAMES];
 	struct day_known known[DAY_KNOWN];
 	struct day_chain chains[DAY_CHAINS];
+	int64_t first_id;  /* of the transaction; 0: nothing was added yet */
 	bool chains_moved; /* one that the transaction changed made room for another */
 	struct day_hour hourly[DAY_TABLES][DAY_SUMS];
-	struct day_sum daily[DAY_SUMS]; /* calls 0: free */
+	struct day_sum daily[DAY_SUMS], by_source[DAY_SUMS]; /* calls 0: free; the second by hour */
 	struct day_samples samples[DAY_PACKED];
 };
 

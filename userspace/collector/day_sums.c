@@ -60,6 +60,16 @@ static const struct {
 		"1, 2, 3, 4, 5; COMMIT"},
 };
 
+/* By the hour what daily has by the day. */
+static const char day_source_make[] =
+	"BEGIN IMMEDIATE;"
+	"CREATE TABLE hourly_source(hour INTEGER, source BLOB, model INTEGER, done INTEGER, " DAY_NUMBERS
+	"(hour, source, model, done)) WITHOUT ROWID;"
+	"INSERT INTO hourly_source SELECT time_ns / 3600000000000, coalesce(source, x''),"
+	" coalesce(model, 0), coalesce(outcome = (SELECT id FROM name WHERE text = 'success') AND"
+	" operation IN (SELECT id FROM name WHERE text IN ('chat', 'text_completion')), 0), " DAY_SUMMED
+	"1, 2, 3, 4; COMMIT";
+
 /* Makes the table where it is not. */
 static int day_table_open(struct day *day, enum day_table table, struct why *why)
 {
@@ -80,17 +90,26 @@ int day_sums_open(struct day *day, struct why *why)
 
 	for (int table = 0; table < DAY_TABLES && !error; table++)
 		error = day_table_open(day, (enum day_table)table, why);
+	if (!error)
+		error = day_prepare(day,
+			"INSERT INTO daily VALUES(?6, ?7, ?8, ?1, ?2, ?3, ?4, ?5)"
+			" ON CONFLICT(source, model, done)" DAY_UPSERT,
+			&day->daily_add, why);
+	if (!error && day_ask(day, "SELECT count(*) FROM sqlite_master WHERE name ="
+				   " 'hourly_source'") == 0)
+		error = day_execute(day, day_source_make, why);
 	return error ? error
 		     : day_prepare(day,
-			       "INSERT INTO daily VALUES(?6, ?7, ?8, ?1, ?2, ?3, ?4, ?5)"
-			       " ON CONFLICT(source, model, done)" DAY_UPSERT,
-			       &day->daily_add, why);
+			       "INSERT INTO hourly_source VALUES(?9, ?6, ?7, ?8, ?1, ?2, ?3, ?4, ?5)"
+			       " ON CONFLICT(hour, source, model, done)" DAY_UPSERT,
+			       &day->source_add, why);
 }
 
 void day_sums_forget(struct day *day)
 {
 	memset(day->hourly, 0, sizeof(day->hourly));
 	memset(day->daily, 0, sizeof(day->daily));
+	memset(day->by_source, 0, sizeof(day->by_source));
 }
 
 void day_sums_close(struct day *day)
@@ -98,6 +117,7 @@ void day_sums_close(struct day *day)
 	for (int table = 0; table < DAY_TABLES; table++)
 		sqlite3_finalize(day->hourly_add[table]);
 	sqlite3_finalize(day->daily_add);
+	sqlite3_finalize(day->source_add);
 }
 
 static int day_sum_step(
@@ -123,14 +143,16 @@ static int day_hourly_write(
 	return day_sum_step(day, day->hourly_add[table], &hour->counts, why);
 }
 
-static int day_daily_write(struct day *day, struct day_sum *sum, struct why *why)
+static int day_source_write(
+	struct day *day, sqlite3_stmt *add, struct day_sum *sum, struct why *why)
 {
 	/* An event without an address has an empty one. */
-	sqlite3_bind_blob(
-		day->daily_add, 6, sum->source.bytes, sum->has_source ? 16 : 0, SQLITE_STATIC);
-	sqlite3_bind_int64(day->daily_add, 7, sum->model);
-	sqlite3_bind_int(day->daily_add, 8, sum->done);
-	return day_sum_step(day, day->daily_add, &sum->counts, why);
+	sqlite3_bind_blob(add, 6, sum->source.bytes, sum->has_source ? 16 : 0, SQLITE_STATIC);
+	sqlite3_bind_int64(add, 7, sum->model);
+	sqlite3_bind_int(add, 8, sum->done);
+	if (add == day->source_add)
+		sqlite3_bind_int64(add, 9, sum->hour);
+	return day_sum_step(day, add, &sum->counts, why);
 }
 
 static void day_counts_add(struct day_counts *to, const struct day_counts *counts)
@@ -161,23 +183,28 @@ static int day_sum_hourly(struct day *day, int table, const int64_t key[DAY_KEYS
 	return 0;
 }
 
-static int day_sum_daily(struct day *day, const struct day_sum *sum, struct why *why)
+/* Into one of the two caches of sums by source; hours count in one of them alone. */
+static int day_sum_source(struct day *day, struct day_sum *all, sqlite3_stmt *add,
+	const struct day_sum *sum, struct why *why)
 {
-	struct day_sum *daily = &day->daily[(crc32c(0, (const char *)sum->source.bytes, 16) +
-						    (uint32_t)sum->model * 2 + sum->done) %
-					    DAY_SUMS];
+	bool hours = add == day->source_add;
+	struct day_sum *place = &all[(crc32c(0, (const char *)sum->source.bytes, 16) +
+					     (uint32_t)sum->model * 2 + sum->done +
+					     (hours ? (uint32_t)sum->hour * 7 : 0)) %
+				     DAY_SUMS];
 	int error = 0;
 
-	if (daily->counts.calls &&
-		(daily->has_source != sum->has_source || daily->model != sum->model ||
-			daily->done != sum->done || !address_equal(&daily->source, &sum->source)))
-		error = day_daily_write(day, daily, why);
+	if (place->counts.calls &&
+		(place->has_source != sum->has_source || place->model != sum->model ||
+			place->done != sum->done || (hours && place->hour != sum->hour) ||
+			!address_equal(&place->source, &sum->source)))
+		error = day_source_write(day, add, place, why);
 	if (error)
 		return error;
-	if (daily->counts.calls)
-		day_counts_add(&daily->counts, &sum->counts);
+	if (place->counts.calls)
+		day_counts_add(&place->counts, &sum->counts);
 	else
-		*daily = *sum;
+		*place = *sum;
 	return 0;
 }
 
@@ -194,7 +221,9 @@ int day_sum(struct day *day, const struct day_sum *sum, struct why *why)
 
 	for (int table = 0; table < DAY_TABLES && !error; table++)
 		error = day_sum_hourly(day, table, keys[table], &sum->counts, why);
-	return error ? error : day_sum_daily(day, sum, why);
+	if (!error)
+		error = day_sum_source(day, day->daily, day->daily_add, sum, why);
+	return error ? error : day_sum_source(day, day->by_source, day->source_add, sum, why);
 }
 
 int day_sums_write(struct day *day, struct why *why)
@@ -207,7 +236,9 @@ int day_sums_write(struct day *day, struct why *why)
 				error = day_hourly_write(
 					day, table, &day->hourly[table][i], why);
 		if (!error && day->daily[i].counts.calls)
-			error = day_daily_write(day, &day->daily[i], why);
+			error = day_source_write(day, day->daily_add, &day->daily[i], why);
+		if (!error && day->by_source[i].counts.calls)
+			error = day_source_write(day, day->source_add, &day->by_source[i], why);
 	}
 	return error;
 }

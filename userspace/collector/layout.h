@@ -65,6 +65,12 @@
 #define LAYOUT_KIND_EXCHANGE 1
 #define LAYOUT_KIND_SUMMARY  2
 
+/* Sums of what senders claim must not overflow. */
+static inline int64_t layout_tokens(int64_t number)
+{
+	return number < 0 ? 0 : number > UINT32_MAX ? UINT32_MAX : number;
+}
+
 struct layout_day_name {
 	char text[24];
 };

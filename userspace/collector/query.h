@@ -158,6 +158,19 @@ struct query_neighbours {
 int query_neighbours(struct query *query, const struct query_event *event,
 	struct query_neighbours *neighbours, struct why *why);
 
+/* Calls of an address, of one day, that begin with the messages of the same call: the newest conversation
+ * first, of at most limit. *cut: there are more calls than were looked at. */
+struct query_conversation {
+	struct slice event_id;	      /* of its last call */
+	struct slice model, question; /* of that; and the last message of the call that began it */
+	struct address source;
+	bool has_source;
+	uint64_t first_ns, last_ns, calls, messages, input_tokens, output_tokens;
+};
+int query_conversations(struct query *query, const struct query_filter *filter, uint64_t limit,
+	int (*row)(void *context, const struct query_conversation *conversation), void *context,
+	bool *cut, struct why *why);
+
 /* The files of a store, oldest day first. */
 struct query_day_state {
 	struct slice day; /* 2026-01-31 */

@@ -7,37 +7,42 @@
 #include "collector/query_internal.h"
 
 /* What usage is given by. X("name", as text, in rows, in hourly sums, in those of verdicts, in those of
- * users, in those of subjects, in daily sums): the first makes a text of what was grouped by, the others are SQL that groups
+ * users, in those of subjects, in daily
+ * sums, in those of sources by the hour): the first makes a text of what was grouped by, the others are SQL that groups
  * (NULL: the sums do not tell). */
 #define QUERY_BY(X)                                                                                \
-	X("ip", "address(k)", "source", NULL, NULL, NULL, NULL, "source")                          \
-	X("subject", QUERY_NAME_OF("k"), "subject", NULL, NULL, NULL, "subject", NULL)             \
-	X("model", QUERY_NAME_OF("k"), "model", "model", NULL, NULL, "model", "model")             \
+	X("ip", "address(k)", "source", NULL, NULL, NULL, NULL, "source", "source")                \
+	X("subject", QUERY_NAME_OF("k"), "subject", NULL, NULL, NULL, "subject", NULL, NULL)       \
+	X("model", QUERY_NAME_OF("k"), "model", "model", NULL, NULL, "model", "model", "model")    \
 	X("family", "family(" QUERY_NAME_OF("k") ")", "model", "model", NULL, NULL, "model",       \
-		"model")                                                                           \
-	X("deployment", QUERY_NAME_OF("k"), "deployment", NULL, NULL, NULL, "deployment", NULL)    \
-	X("tier", QUERY_NAME_OF("k"), "tier", NULL, NULL, NULL, "tier", NULL)                      \
-	X("operation", QUERY_NAME_OF("k"), "operation", "operation", NULL, NULL, NULL, NULL)       \
-	X("outcome", QUERY_NAME_OF("k"), "outcome", "outcome", NULL, NULL, NULL, NULL)             \
-	X("action", QUERY_NAME_OF("k"), "action", NULL, "action", NULL, NULL, NULL)                \
-	X("rule", QUERY_NAME_OF("k"), "rule", NULL, NULL, NULL, NULL, NULL)                        \
-	X("error", QUERY_NAME_OF("k"), "error_type", NULL, "error_type", NULL, NULL, NULL)         \
-	X("provider", QUERY_NAME_OF("k"), "provider", NULL, NULL, NULL, NULL, NULL)                \
-	X("host", QUERY_NAME_OF("k"), "host", NULL, NULL, NULL, NULL, NULL)                        \
-	X("backend", QUERY_NAME_OF("k"), "backend", "backend", NULL, NULL, NULL, NULL)             \
-	X("user", QUERY_NAME_OF("k"), "request_user", NULL, NULL, "request_user", NULL, NULL)      \
-	X("observer", QUERY_NAME_OF("k"), "observer", NULL, NULL, NULL, NULL, NULL)                \
-	X("source", QUERY_NAME_OF("k"), "usage_source", NULL, NULL, NULL, NULL, NULL)              \
-	X("status", "k", "status", NULL, "nullif(status, 0)", "nullif(status, 0)", NULL, NULL)     \
-	X("attempts", "k", "attempts", NULL, NULL, NULL, NULL, NULL)                               \
+		"model", "model")                                                                  \
+	X("deployment", QUERY_NAME_OF("k"), "deployment", NULL, NULL, NULL, "deployment", NULL,    \
+		NULL)                                                                              \
+	X("tier", QUERY_NAME_OF("k"), "tier", NULL, NULL, NULL, "tier", NULL, NULL)                \
+	X("operation", QUERY_NAME_OF("k"), "operation", "operation", NULL, NULL, NULL, NULL, NULL) \
+	X("outcome", QUERY_NAME_OF("k"), "outcome", "outcome", NULL, NULL, NULL, NULL, NULL)       \
+	X("action", QUERY_NAME_OF("k"), "action", NULL, "action", NULL, NULL, NULL, NULL)          \
+	X("rule", QUERY_NAME_OF("k"), "rule", NULL, NULL, NULL, NULL, NULL, NULL)                  \
+	X("error", QUERY_NAME_OF("k"), "error_type", NULL, "error_type", NULL, NULL, NULL, NULL)   \
+	X("provider", QUERY_NAME_OF("k"), "provider", NULL, NULL, NULL, NULL, NULL, NULL)          \
+	X("host", QUERY_NAME_OF("k"), "host", NULL, NULL, NULL, NULL, NULL, NULL)                  \
+	X("backend", QUERY_NAME_OF("k"), "backend", "backend", NULL, NULL, NULL, NULL, NULL)       \
+	X("user", QUERY_NAME_OF("k"), "request_user", NULL, NULL, "request_user", NULL, NULL,      \
+		NULL)                                                                              \
+	X("observer", QUERY_NAME_OF("k"), "observer", NULL, NULL, NULL, NULL, NULL, NULL)          \
+	X("source", QUERY_NAME_OF("k"), "usage_source", NULL, NULL, NULL, NULL, NULL, NULL)        \
+	X("status", "k", "status", NULL, "nullif(status, 0)", "nullif(status, 0)", NULL, NULL,     \
+		NULL)                                                                              \
+	X("attempts", "k", "attempts", NULL, NULL, NULL, NULL, NULL, NULL)                         \
 	X("day", "strftime('%Y-%m-%d', k * 86400, 'unixepoch')", "time_ns / 86400000000000",       \
-		"hour / 24", "hour / 24", "hour / 24", "hour / 24", ":day")                        \
+		"hour / 24", "hour / 24", "hour / 24", "hour / 24", ":day", "hour / 24")           \
 	X("hour", "strftime('%Y-%m-%dT%H:00Z', k * 3600, 'unixepoch')",                            \
-		"time_ns / 3600000000000", "hour", "hour", "hour", "hour", NULL)                   \
+		"time_ns / 3600000000000", "hour", "hour", "hour", "hour", NULL, "hour")           \
 	X("minute", "strftime('%Y-%m-%dT%H:%MZ', k * 60, 'unixepoch')", "time_ns / 60000000000",   \
-		NULL, NULL, NULL, NULL, NULL)
+		NULL, NULL, NULL, NULL, NULL, NULL)
 
-enum query_plan { PLAN_ROWS, PLAN_HOURLY, PLAN_VERDICT, PLAN_USER, PLAN_SUBJECT, PLAN_DAILY, PLANS };
+enum query_plan { PLAN_ROWS, PLAN_HOURLY, PLAN_VERDICT, PLAN_USER, PLAN_SUBJECT, PLAN_DAILY, PLAN_SOURCE,
+	PLANS };
 
 struct query_column {
 	const char *name;
@@ -93,9 +98,12 @@ static enum query_plan query_plan(const struct query_summing *s)
 		[PLAN_SUBJECT] = !f->has_source && !ended && !called && !f->action && !f->error &&
 				 !f->attempts && !f->status && !f->user,
 		[PLAN_DAILY] = !called && !denied && !f->status && !f->user && (done || !ended)};
-	static const enum query_plan order[] = {
-		PLAN_VERDICT, PLAN_HOURLY, PLAN_USER, PLAN_DAILY, PLAN_SUBJECT};
 
+	static const enum query_plan order[] = {
+		PLAN_VERDICT, PLAN_HOURLY, PLAN_USER, PLAN_DAILY, PLAN_SUBJECT, PLAN_SOURCE};
+
+
+	may[PLAN_SOURCE] = may[PLAN_DAILY];
 	if (f->model || f->host || f->event_id)
 		return PLAN_ROWS;
 	for (size_t i = 0; i < s->nby; i++)
@@ -115,7 +123,8 @@ static int query_inner(struct buf *sql, const struct query_summing *s, enum quer
 		[PLAN_VERDICT] = "hourly_verdict",
 		[PLAN_USER] = "hourly_user",
 		[PLAN_SUBJECT] = "hourly_subject",
-		[PLAN_DAILY] = "daily"};
+		[PLAN_DAILY] = "daily",
+		[PLAN_SOURCE] = "hourly_source"};
 	const char *sums = plan == PLAN_ROWS
 				   ? "count(*) AS calls, count(total_tokens) AS counted,"
 				     " total(input_tokens) AS input, total(output_tokens) AS output,"
@@ -137,7 +146,7 @@ static int query_inner(struct buf *sql, const struct query_summing *s, enum quer
 		error = buf_printf(sql, "%s FROM day.%s", sums, tables[plan]);
 	if (plan != PLAN_ROWS)
 		filter.kind = NULL;
-	if (plan == PLAN_DAILY) {
+	if (plan == PLAN_DAILY || plan == PLAN_SOURCE) {
 		if (filter.completions && !error)
 			error = buf_printf(sql, " WHERE done = 1%s",
 				filter.has_source ? " AND source BETWEEN :low AND :high" : "");
@@ -205,7 +214,8 @@ static bool query_has_table(const struct query_summing *s, enum query_plan plan)
 	static const char *const asks[PLANS] = {
 		[PLAN_VERDICT] = "SELECT 1 FROM day.hourly_verdict",
 		[PLAN_USER] = "SELECT 1 FROM day.hourly_user",
-		[PLAN_SUBJECT] = "SELECT 1 FROM day.hourly_subject"};
+		[PLAN_SUBJECT] = "SELECT 1 FROM day.hourly_subject",
+		[PLAN_SOURCE] = "SELECT 1 FROM day.hourly_source"};
 	sqlite3_stmt *statement = NULL;
 	bool has = !asks[plan] || sqlite3_prepare_v2(s->query->database, asks[plan], -1, &statement,
 					  NULL) == SQLITE_OK;
@@ -218,16 +228,19 @@ static bool query_has_table(const struct query_summing *s, enum query_plan plan)
 static int query_add_day(const struct query_summing *s, enum query_plan plan, int32_t day)
 {
 	uint64_t begin = query_day_ns(day), end = query_day_ns(day + 1), from = begin, to = end;
-	uint64_t grain = plan == PLAN_DAILY ? LAYOUT_NS_PER_DAY : LAYOUT_NS_PER_HOUR, low, high;
+	uint64_t grain, low, high;
 	int error;
-
-	if (!query_has_table(s, plan))
-		plan = PLAN_ROWS;
 
 	if (s->filter.since_ns > from)
 		from = s->filter.since_ns;
 	if (s->filter.until_ns && s->filter.until_ns < to)
 		to = s->filter.until_ns;
+	/* Of a part of a day the hours of its sources tell. */
+	if (plan == PLAN_DAILY && (from > begin || to < end))
+		plan = PLAN_SOURCE;
+	if (!query_has_table(s, plan))
+		plan = PLAN_ROWS;
+	grain = plan == PLAN_DAILY ? LAYOUT_NS_PER_DAY : LAYOUT_NS_PER_HOUR;
 	low = (from + grain - 1) / grain * grain;
 	high = to / grain * grain;
 	if (plan == PLAN_ROWS || low >= high)

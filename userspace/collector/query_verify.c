@@ -5,6 +5,7 @@
 
 #include "collector/keyed.h"
 #include "collector/query_chain.h"
+#include "collector/query_facts.h"
 #include "collector/query_internal.h"
 
 #define VERIFY_BATCH 500 /* events that are read while a day is held */
@@ -19,6 +20,7 @@ struct verifying {
 	struct query_chain chain;
 	bool chained; /* the attached day has chains */
 	struct query_row row;
+	struct row fields; /* of its record */
 	struct why *why;
 };
 
@@ -72,16 +74,16 @@ static int verify_link(struct verifying *v, sqlite3_stmt *links, bool damaged)
 	return error;
 }
 
-/* What a batch asks: of events, of their blocks, and of their links, where there are any. */
+/* What a batch asks: of events, of their blocks, and of their links and columns, where there are any. */
 struct verify_statements {
-	sqlite3_stmt *rows, *blocks, *links;
+	sqlite3_stmt *rows, *blocks, *links, *facts;
 };
 
 /* The row that the statement is at. */
 static int verify_row(struct verifying *v, const struct verify_statements *of)
 {
 	struct why problem = {""};
-	const char *wrong = NULL;
+	const char *wrong = NULL, *column;
 	int error = 0;
 
 	v->found->events++;
@@ -90,8 +92,15 @@ static int verify_row(struct verifying *v, const struct verify_statements *of)
 	query_row_point(&v->row);
 	if (!wrong)
 		wrong = verify_event(v);
+	if (!wrong && of->facts) {
+		column = query_facts_differ(of->facts, &v->row.event, &v->fields);
+		if (column)
+			why_set(&problem, EIO, "its column %s is not what its record says", column);
+		if (column)
+			error = verify_damaged(v, problem.text);
+	}
 	v->found->conflicts += v->row.event.conflict;
-	if (wrong)
+	if (!error && wrong)
 		error = verify_damaged(v, wrong);
 	return error ? error : verify_link(v, of->links, wrong);
 }
@@ -115,10 +124,23 @@ static int verify_prepare(struct verifying *v, struct verify_statements *of, int
 					"SELECT link, coalesce(observer, 0) FROM day.event WHERE id = ?",
 					-1, &of->links, NULL) != SQLITE_OK)))
 		error = query_error(v->query, v->why);
+	if (!error && v->chained)
+		of->facts = query_facts_prepare(v->query);
 	if (!error)
 		query_bind_number(of->rows, ":after", after);
 	buf_free(&sql);
 	return error;
+}
+
+static int verify_sums(void *context, const char *table)
+{
+	struct verifying *v = context;
+	char text[256];
+
+	v->found->damaged++;
+	snprintf(text, sizeof(text), "%s: the sums in its table %s are not those of its events",
+		v->query->shown, table);
+	return v->ops->damaged(v->context, text);
 }
 
 /* The next events of the attached day after an id; *after is the last of them, or 0: that was the last
@@ -142,9 +164,12 @@ static int verify_batch(struct verifying *v, int64_t *after)
 	sqlite3_finalize(of.rows);
 	sqlite3_finalize(of.blocks);
 	sqlite3_finalize(of.links);
+	sqlite3_finalize(of.facts);
 	if (!error && n < VERIFY_BATCH) {
 		*after = 0;
 		error = query_chain_day_end(&v->chain, v->chained);
+		if (!error)
+			error = query_facts_sums(v->query, verify_sums, v, v->why);
 	}
 	sqlite3_exec(v->query->database, "COMMIT", NULL, NULL, NULL);
 	return error;
@@ -365,6 +390,7 @@ int query_verify(struct query *query, const struct query_filter *filter,
 		error = verify_streams(&v);
 	query_chain_free(&v.chain);
 	buf_wipe(&v.row.text);
+	row_free(&v.fields);
 	keyed_close(v.keyed);
 	return error;
 }

@@ -255,6 +255,8 @@ struct config_origin {
 struct config_audit {
 	char *collector_socket;	/* /run/sallyport-collector/socket */
 	struct address_port collector; /* over TCP, and not the socket; port 0: none */
+	struct address_port *collector_others; /* over TCP as well, for when it takes no events */
+	size_t ncollector_others;
 	char *collector_key_file; /* shared with it, opened by the parent; NULL: no handshake */
 	char *collector_ca_file;  /* TLS; opened by the parent as well; NULL: plain */
 	char *collector_name;	  /* in its certificate; NULL: its address */
@@ -382,6 +384,8 @@ const char *config_credential_from(const struct config_credential *credential);
 
 /* Where the events go, for people: the address, or the path of the socket. */
 struct log_quoted config_collector_name(const struct config_audit *audit);
+/* That of one of all collectors: 0 is the first, n the n-th of the others. */
+struct log_quoted config_collector_name_of(const struct config_audit *audit, size_t which);
 
 /* Which forms of the API a host is known to take by its name; those of nobody we know take any. */
 enum config_dialect config_dialect_of(const char *host);

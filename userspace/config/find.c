@@ -106,3 +106,10 @@ enum config_dialect config_dialect_of(const char *host)
 	}
 	return CONFIG_DIALECT_ANY;
 }
+
+struct log_quoted config_collector_name_of(const struct config_audit *audit, size_t which)
+{
+	if (!which)
+		return config_collector_name(audit);
+	return log_quote(slice_of_string(address_port_format(&audit->collector_others[which - 1]).text));
+}

@@ -164,6 +164,7 @@
 #define KEYS_AUDIT(S, L)                                                                          \
 	S(collector_socket, PATH, collector_socket, "/run/sallyport-collector/socket", "")        \
 	S(collector, ADDRESS_PORT, collector, NULL, "")                                           \
+	L(collector_others, ADDRESS_PORT, collector_others, NULL, "24224")                        \
 	S(collector_key_file, PATH, collector_key_file, NULL, "")                                 \
 	S(collector_ca_file, PATH, collector_ca_file, NULL, "")                                   \
 	S(collector_name, HOST, collector_name, NULL, "")                                         \

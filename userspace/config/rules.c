@@ -256,10 +256,18 @@ static int rules_admission(const struct rules *r)
 	return error;
 }
 
+#define RULES_COLLECTORS 8 /* besides the first */
+
 static int rules_collector(const struct rules *r)
 {
 	const struct config_audit *a = &r->config->audit;
 
+	if (a->ncollector_others && !a->collector.port)
+		return refuse(r, "audit", "collector_others",
+			"expected collector as well, the first of them, found others alone");
+	if (a->ncollector_others > RULES_COLLECTORS)
+		return refuse(r, "audit", "collector_others", "expected up to %d, found %zu",
+			RULES_COLLECTORS, a->ncollector_others);
 	if (a->collector_key_file && !a->collector.port)
 		return refuse(r, "audit", "collector_key_file",
 			"expected collector as well, for on the socket the kernel says who is there, "

@@ -142,6 +142,14 @@ static int clients_set(const struct egress_writer *writer, const struct config *
 	return error;
 }
 
+static int collector_forbid(
+	const struct egress_writer *writer, const struct address_port *collector, uint32_t uid)
+{
+	const struct egress_rule rule = {.to = collector->address, .port = collector->port};
+
+	return rule_add(writer, &rule, uid, NULL);
+}
+
 static int user_set(const struct egress_writer *writer, const struct config *config, uint32_t uid)
 {
 	static const struct egress_rule always[] = {
@@ -149,15 +157,18 @@ static int user_set(const struct egress_writer *writer, const struct config *con
 		{.to = HOST_AGENT},
 		{.to = METADATA},
 	};
-	const struct egress_rule collector = {
-		.to = config->audit.collector.address, .port = config->audit.collector.port};
+	const struct config_audit *audit = &config->audit;
 	int error = 0;
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(*always) && !error; i++)
 		error = rule_add(writer, &always[i], uid, NULL);
 	/* Of a collector on this machine egress_local decides. */
-	if (!error && collector.port && uid != config->processes.shipper.uid)
-		error = rule_add(writer, &collector, uid, NULL);
+	if (uid == config->processes.shipper.uid)
+		return error;
+	if (!error && audit->collector.port)
+		error = collector_forbid(writer, &audit->collector, uid);
+	for (size_t i = 0; i < audit->ncollector_others && !error; i++)
+		error = collector_forbid(writer, &audit->collector_others[i], uid);
 	return error;
 }
 

@@ -89,7 +89,7 @@ static void allow_resolvers(struct nft_batch *batch, const struct config *config
 
 static void allow_configured(struct nft_batch *batch, const struct config *config)
 {
-	const struct address_port *collector = &config->audit.collector;
+	const struct config_audit *audit = &config->audit;
 	uint32_t uid = config->processes.worker.uid;
 
 	allow_resolvers(batch, config);
@@ -101,8 +101,13 @@ static void allow_configured(struct nft_batch *batch, const struct config *confi
 				backend->addresses[j].port ? backend->addresses[j].port
 							   : backend->port);
 	}
-	if (collector->port && uid == config->processes.shipper.uid)
-		allow(batch, uid, IPPROTO_TCP, &collector->address, collector->port);
+	if (uid != config->processes.shipper.uid)
+		return;
+	if (audit->collector.port)
+		allow(batch, uid, IPPROTO_TCP, &audit->collector.address, audit->collector.port);
+	for (size_t i = 0; i < audit->ncollector_others; i++)
+		allow(batch, uid, IPPROTO_TCP, &audit->collector_others[i].address,
+			audit->collector_others[i].port);
 }
 
 /* Beginnings of connections are answered, so that a host that the DNS has moved here fails at once.

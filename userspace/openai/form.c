@@ -13,7 +13,16 @@
 #define FILES_MAX 64  /* files that are told */
 
 /* The fields that are read. */
-enum field { FIELD_MODEL, FIELD_USER, FIELD_STREAM, FIELD_PROMPT, FIELD_PURPOSE, FIELD_SIZE, FIELD_SECONDS, FIELD_COUNT };
+enum field {
+	FIELD_MODEL,
+	FIELD_USER,
+	FIELD_STREAM,
+	FIELD_PROMPT,
+	FIELD_PURPOSE,
+	FIELD_SIZE,
+	FIELD_SECONDS,
+	FIELD_COUNT
+};
 
 static const struct slice names[FIELD_COUNT] = {
 	[FIELD_MODEL] = {"model", 5},
@@ -43,6 +52,7 @@ struct form_reader {
 	unsigned nfiles, images;
 	struct buf messages;
 	struct texts told;
+	struct parts parts; /* the files */
 	bool ended;
 };
 
@@ -77,6 +87,11 @@ void form_reader_tell(struct form_reader *r, struct text_sink sink)
 		jsonl_tell(r->lines, sink, TEXT_INPUT);
 }
 
+void form_reader_digest(struct form_reader *r, const struct parts_digest *digest)
+{
+	r->parts.digest = digest;
+}
+
 uint64_t form_reader_spent(struct form_reader *r)
 {
 	return texts_take_spent(&r->told) + (r->lines ? jsonl_spent(r->lines) : 0);
@@ -88,6 +103,7 @@ void form_reader_free(struct form_reader *r)
 		return;
 	multipart_free(r->form);
 	jsonl_free(r->lines);
+	parts_free(&r->parts);
 	for (int i = 0; i < FIELD_COUNT; i++)
 		buf_free(&r->texts[i]);
 	buf_free(&r->files);
@@ -119,6 +135,7 @@ static void file_begins(struct form_reader *r, const struct multipart_part *part
 	size_t before = buf_len(&r->files);
 
 	r->in_file = true;
+	parts_file_begin(&r->parts, type);
 	r->images += slice_starts_with(type, SLICE("image/"));
 	r->file_told = false;
 	if (r->nfiles++ >= FILES_MAX || !r->content_max)
@@ -134,6 +151,7 @@ static void file_begins(struct form_reader *r, const struct multipart_part *part
 static void file_ends(struct form_reader *r)
 {
 	r->in_file = false;
+	parts_file_end(&r->parts);
 	if (r->file_told)
 		buf_printf(&r->files, "\",\"bytes\":%" PRIu64 "}", r->part_bytes);
 }
@@ -184,6 +202,8 @@ static void part_data(struct form_reader *r, struct slice data)
 {
 	size_t max = r->at == FIELD_PROMPT ? r->content_max : TEXT_MAX, len;
 
+	if (r->in_file)
+		parts_file(&r->parts, data);
 	if (!r->in_file)
 		tell(r, data, false);
 	/* There is one file; of several, which is the one that counts is not known. */
@@ -255,7 +275,7 @@ static void end_lines(struct form_reader *r)
 	jsonl_end(r->lines);
 	if (batch && r->nfiles > 1)
 		form_reader_fail(r, "several files");
-	else if (batch && r->nfiles && lines->lines == 0)
+	else if (batch && lines->lines == 0)
 		form_reader_fail(r, "not a JSON object");
 	else if (batch && lines->problem)
 		form_reader_fail(r, lines->problem);
@@ -301,6 +321,7 @@ void form_reader_end(struct form_reader *r)
 		form_reader_fail(r, problem);
 	if (r->in_file)
 		file_ends(r);
+	f->parts = parts_end(&r->parts);
 	f->nmessages = 1;
 	f->messages_cut = r->sizes[FIELD_PROMPT] - buf_len(&r->texts[FIELD_PROMPT]);
 	f->messages_truncated = (f->messages_cut && r->content_max) || r->nfiles > FILES_MAX;

@@ -128,6 +128,7 @@ static void exchange_event_request(
 		event->request_choices = event_number((uint64_t)facts->n.value);
 	if (facts->logprobs)
 		event->request_logprobs = EVENT_YES;
+	event->input_parts = facts->parts;
 	event->input_messages = facts->messages;
 	event->input_messages_truncated = event_flag(facts->messages_truncated);
 	if (facts->messages_cut)

@@ -9,6 +9,7 @@
 
 #include "http/credential.h"
 #include "proxy/again.h"
+#include "tls/part_digest.h"
 
 static void exchange_try(struct exchange *ex, bool fresh);
 
@@ -21,6 +22,7 @@ int exchange_open_request_reader(struct exchange *ex, const struct head *head)
 		.operation = ex->match.operation,
 		.content_max = config->audit.content ? config->audit.content_max : 0,
 		.expansion_max = config->http.expansion_max,
+		.digest = &part_digest,
 	};
 
 	if (!ex->match.operation || !ex->match.operation->family)

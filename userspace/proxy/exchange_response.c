@@ -14,6 +14,14 @@
 
 /* ---- the head ---- */
 
+/* Whether what is asked for is what a file holds, and not what it is. */
+static bool exchange_asks_for_file(const struct exchange *ex)
+{
+	struct slice path = slice_first(ex->target, slice_index(ex->target, '?')), end = SLICE("/content");
+
+	return path.len > end.len && slice_equal_nocase(slice_after(path, path.len - end.len), end);
+}
+
 /* The reader of the body, where the operation is one we read. Without memory for it the call fails:
  * nothing passes unread that should have been read. */
 static int exchange_open_response_reader(struct exchange *ex, const struct head *head)
@@ -23,6 +31,7 @@ static int exchange_open_response_reader(struct exchange *ex, const struct head 
 		.operation = ex->match.operation,
 		.content_max = config->audit.content ? config->audit.content_max : 0,
 		.expansion_max = config->http.expansion_max,
+		.file = exchange_asks_for_file(ex) && ex->status >= 200 && ex->status <= 299,
 		/* The client is not to see the usage that was asked for in its name. */
 		.hide_usage = ex->attempt.edit == ATTEMPT_EDITED,
 	};

@@ -42,6 +42,7 @@ enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_SECURING, LINK_GREETING, LINK
 struct collector_link {
 	struct collector_link_options options;
 	enum link_state state;
+	size_t which; /* of the collectors: 0 is the first */
 	struct secure_socket socket;
 	ev_io io;
 	ev_timer again; /* to connect again, or to read the spool again */
@@ -126,6 +127,20 @@ static void chunk_release(struct collector_link *link, struct chunk *chunk)
 	chunk->bytes = BUF_EMPTY;
 }
 
+/* The next of the collectors is tried at once; when none takes events, all of them after a while. */
+static void link_turn(struct collector_link *link)
+{
+	uint64_t in_ns = 0;
+
+	link->which = (link->which + 1) % (1 + link->options.config->ncollector_others);
+	if (!link->which) {
+		in_ns = link->backoff_ns;
+		link->backoff_ns = link->backoff_ns * 2 < LINK_BACKOFF_MOST ? link->backoff_ns * 2
+									    : LINK_BACKOFF_MOST;
+	}
+	timer_set(link, &link->again, in_ns);
+}
+
 /* Ends the connection; what was not acknowledged is sent again on the next, as it is. */
 static void link_down(struct collector_link *link, const char *what, int error)
 {
@@ -144,12 +159,10 @@ static void link_down(struct collector_link *link, const char *what, int error)
 	counter_add(link->options.counters, COUNTER_FORWARD_CONNECT_FAILED, 1);
 	if (!link->told_down)
 		log_warning("collector %s: %s%s%s; events wait in the spool",
-			config_collector_name(link->options.config).text, what,
+			config_collector_name_of(link->options.config, link->which).text, what,
 			error ? ": " : "", error ? strerror(error) : "");
 	link->told_down = true;
-	timer_set(link, &link->again, link->backoff_ns);
-	link->backoff_ns = link->backoff_ns * 2 < LINK_BACKOFF_MOST ? link->backoff_ns * 2 :
-								       LINK_BACKOFF_MOST;
+	link_turn(link);
 }
 
 /* The collector has this long for its next sign, counted from its last or our first byte. */
@@ -343,7 +356,7 @@ static void link_settle(struct collector_link *link)
 	link->backoff_ns = LINK_BACKOFF_FIRST;
 	if (link->told_down)
 		log_info("collector %s takes events again",
-			config_collector_name(link->options.config).text);
+			config_collector_name_of(link->options.config, link->which).text);
 	link->told_down = false;
 	link_settled(link, link->hurry && !link->nchunks);
 	link->options.acknowledged(link->options.context, records, &link->settled);
@@ -517,13 +530,22 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 		link_pump(link);
 }
 
-/* 0: the path of the socket is too long. */
-static socklen_t link_address(const struct config_audit *config, struct sockaddr_storage *address)
+/* Over TCP. */
+static const struct address_port *link_collector(const struct collector_link *link)
 {
+	const struct config_audit *config = link->options.config;
+
+	return link->which ? &config->collector_others[link->which - 1] : &config->collector;
+}
+
+/* 0: the path of the socket is too long. */
+static socklen_t link_address(const struct collector_link *link, struct sockaddr_storage *address)
+{
+	const struct config_audit *config = link->options.config;
 	struct sockaddr_un *local = (struct sockaddr_un *)address;
 
 	if (config->collector.port)
-		return address_port_to_sockaddr(&config->collector, address);
+		return address_port_to_sockaddr(link_collector(link), address);
 	memset(address, 0, sizeof(*address));
 	local->sun_family = AF_UNIX;
 	if (!config->collector_socket || snprintf(local->sun_path, sizeof(local->sun_path), "%s",
@@ -540,14 +562,14 @@ static SSL *link_tls(const struct collector_link *link)
 
 	return forward_leg_connect(link->options.tls,
 		config->collector_name ? config->collector_name
-				       : address_format(&config->collector.address).text);
+				       : address_format(&link_collector(link)->address).text);
 }
 
 static void link_connect(struct collector_link *link)
 {
 	static const int on = 1;
 	struct sockaddr_storage address;
-	socklen_t len = link_address(link->options.config, &address);
+	socklen_t len = link_address(link, &address);
 
 	int fd = !len ? -1 : socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 

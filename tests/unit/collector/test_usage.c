@@ -160,7 +160,8 @@ static void sums_agree_with_rows(void **state)
 				 *const by_status[] = {"status", "day"},
 				 *const by_user[] = {"user", "status"},
 				 *const by_subject[] = {"subject", "model"},
-				 *const by_tier[] = {"deployment", "tier"};
+				 *const by_tier[] = {"deployment", "tier"},
+				 *const by_source[] = {"ip", "hour"};
 	static const uint64_t begin = 1700000000000000000u;
 	static const uint64_t times[][2] = {{0, 0},
 		{begin + SCENE_DAY_NS / 3, begin + 2 * SCENE_DAY_NS + 12345}, {begin + SCENE_DAY_NS, 0},
@@ -186,11 +187,11 @@ static void sums_agree_with_rows(void **state)
 			struct scene_seen by_sums, by_rows;
 			const char *const *const asked[] = {
 				by_hour, by_day, by_time, by_verdict, by_status, by_user,
-				by_subject, by_tier};
+				by_subject, by_tier, by_source};
 
 			/* No sums know the host, which all of them called. */
 			rows.host = "h";
-			for (size_t j = 0; j < 8; j++) {
+			for (size_t j = 0; j < 9; j++) {
 				ask_usage(query, asked[j], sums, &by_sums);
 				ask_usage(query, asked[j], rows, &by_rows);
 				assert_string_equal(by_sums.text, by_rows.text);
@@ -235,7 +236,7 @@ static void older_files_get_new_sums(void **state)
 	ask_usage(query, by_user, all, &users[0]);
 	ask_usage(query, by_verdict, all, &verdicts[0]);
 	store_close(f->store);
-	exec(f, "DROP TABLE hourly_user; DROP TABLE hourly_verdict");
+	exec(f, "DROP TABLE hourly_user; DROP TABLE hourly_verdict; DROP TABLE hourly_source");
 	ask_usage(query, by_user, all, &users[1]);
 	ask_usage(query, by_verdict, all, &verdicts[1]);
 	assert_string_equal(users[0].text, users[1].text);

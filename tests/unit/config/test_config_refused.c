@@ -412,6 +412,12 @@ static void keys_that_contradict_each_other(void **state)
 		{INSIDE "appliance: {workers: 4}\naudit: {collector: \"127.0.0.1:15103\"}\n",
 			"f:3: audit.collector: expected a port outside the workers' 15100 to 15103, "
 			"found 15103"},
+		{INSIDE "audit: {collector_others: [192.0.2.9]}\n",
+			"f:2: audit.collector_others: expected collector as well, the first of them, "
+			"found others alone"},
+		{INSIDE "audit: {collector: \"192.0.2.1:1\", collector_others: [10.0.0.1, 10.0.0.2, "
+			"10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7, 10.0.0.8, 10.0.0.9]}\n",
+			"f:2: audit.collector_others: expected up to 8, found 9"},
 		{INSIDE "audit: {collector_key_file: /k}\n",
 			"f:2: audit.collector_key_file: expected collector as well, for on the "
 			"socket the kernel says who is there, found a key file alone"},

@@ -75,6 +75,8 @@ static void the_lines_of_a_file_are_its_messages(void **state)
 		{FILE(LINE("m") "\n{]\n") PURPOSE END, "invalid JSON", "m", NULL, false},
 		{FILE("") PURPOSE END, "not a JSON object", "", NULL, false},
 		{FILE(LINE("m")) FILE(LINE("n")) PURPOSE END, "several files", "m", NULL, false},
+		/* What some readers take for a field, and others for the file. */
+		{PART("name=file", LINE("m")) PURPOSE END, "not a JSON object", "", NULL, false},
 		/* Other files are what they are. */
 		{PART("name=purpose", "assistants") FILE("{\n \"a\": 1\n}") END, NULL, "", NULL, false},
 		{PART("name=purpose", "assistants") FILE("%PDF") END, NULL, "",

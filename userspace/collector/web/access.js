@@ -5,7 +5,7 @@ import { Busy, Empty, Problem } from "./page.js";
 import { ask } from "./session.js";
 import { line, moment } from "./text.js";
 
-const WHAT = { show: "opened an event", list: "saw a list", search: "searched", export: "exported", tail: "followed" };
+const WHAT = { show: "opened an event", list: "saw a list", search: "searched", export: "exported", tail: "followed", conversations: "saw conversations" };
 const BY = { page: "this page", socket: "the socket", command: "the command line" };
 
 function Detail({ look }) {

@@ -2,6 +2,7 @@
 import { html, render } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Access } from "./access.js";
+import { Conversations } from "./conversations.js";
 import { Exchange } from "./exchange.js";
 import { Explore } from "./explore.js";
 import { Health } from "./health.js";
@@ -13,11 +14,12 @@ import { Sources } from "./sources.js";
 import { line } from "./text.js";
 
 const PAGES = [["/", "Overview", Overview, "◫"], ["/explore", "Explore", Explore, "⌕"], ["/live", "Live", Live, "●"],
-  ["/sources", "Sources", Sources, "⇄"], ["/health", "Health", Health, "♡"], ["/access", "Access", Access, "◎", "reviewer"]];
+  ["/sources", "Sources", Sources, "⇄"], ["/health", "Health", Health, "♡"], ["/access", "Access", Access, "◎", "reviewer"],
+  ["/conversations", "Conversations", Conversations, "❝", "reviewer"]];
 
 const KEYS = [["/", "write a filter"], ["j  k", "the next event, the one before"], ["Enter", "open it"], ["Esc", "back, or leave the filter"],
   ["[  ]", "the call before and after, of the conversation"], ["t", "another time"], ["f", "go to the facets"], ["e", "export the list"], ["r", "ask again; raw JSON of an exchange"],
-  ["h", "what was sent before, of an exchange"], ["Space", "let the live list stand still"], ["1 – 6", "the pages"], ["?", "this help"]];
+  ["h", "what was sent before, of an exchange"], ["Space", "let the live list stand still"], ["1 – 7", "the pages"], ["?", "this help"]];
 
 function Help({ close }) {
   const at = useRef();
