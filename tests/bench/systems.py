@@ -14,6 +14,22 @@ from lab.certificates import Authority, key_pem, pem
 from lab.process import Process, wait_for
 
 
+# Calls to these go to the two regions, of which the first answers each tenth with 503.
+FAILING, WELL = network.REGIONS["east"], network.REGIONS["west"]
+POOLS = {"pool-a.openai.azure.com": network.REGION_A, "pool-b.openai.azure.com": network.REGION_B}
+
+
+def add_regions(lab, environment):
+    """Their origins, as whole as the other one."""
+    knobs = os.path.join(lab.directory, "failing.knobs")
+    with open(knobs, "w", encoding="ascii") as file:
+        file.write("[x-test-status=503][x-test-every=10]")
+    for name, address in POOLS.items():
+        lab.add_host(name, address)
+    for address, options in ((FAILING, {"knobs": knobs}), (WELL, {})):
+        lab.add_origin([f"{address}:443"], journal=False, environment=environment, **options)
+
+
 class Cpus:
     """The processors of this run: one for each worker of the proxy, the others for everybody else.
     A machine with too few has them all for everybody."""
@@ -69,11 +85,20 @@ class Sallyport:
         self.connect = [f"{network.REGION_A}:443", f"{network.REGION_B}:443"]
         self.sources = []
         self.urls = [f"https://{AZURE}", f"https://{AZURE_B}"]
+        self.pool_urls = [f"https://{name}" for name in POOLS]
 
     def start(self):
-        self.gate = self.lab.appliance(
-            {"appliance": {"workers": self.cpus.workers}, "audit": {"spool_size": "8GiB"}}
-        )
+        # Both are asked alike, whatever one answers: as HAProxy does.
+        pool = {"name": "regions", "backends": ["failing", "well"], "failures": 1000, "failure_rate": 0,
+                "retry_budget": 100, "affinity": "off"}
+        self.gate = self.lab.appliance({
+            "appliance": {"workers": self.cpus.workers}, "audit": {"spool_size": "8GiB"},
+            "hosts": [{"pattern": name, "provider": "azure", "pool": "regions"} for name in POOLS] + [
+                {"pattern": "*.openai.azure.com", "provider": "azure"}],
+            "backends": [{"name": "failing", "host": AZURE, "addresses": [FAILING]},
+                         {"name": "well", "host": AZURE, "addresses": [WELL]}],
+            "pools": [pool],
+        })
         self.gate.write_config()
         self.gate.make_ca()
         self.gate.start_collector()
@@ -160,7 +185,13 @@ class Proxy:
 class Haproxy(Proxy):
     name = command = "haproxy"
 
+    @property
+    def pool_urls(self):
+        return [url.replace(f":{self.port}", f":{self.port + 1000}") for url in self.urls]
+
     def argv(self):
+        verified = (f"ssl verify required ca-file {self.lab.certificates.root_path} "
+                    f"sni str({AZURE}) verifyhost {AZURE} alpn http/1.1")
         config = self.file("haproxy.cfg", f"""\
             global
                 nbthread {self.cpus.workers}
@@ -178,7 +209,17 @@ class Haproxy(Proxy):
                 bind {network.INSIDE}:{self.port} ssl crt {self.certificate} alpn h2,http/1.1
                 default_backend service
             backend service
-                server origin {network.REGION_A}:443 ssl verify required ca-file {self.lab.certificates.root_path} sni str({AZURE}) verifyhost {AZURE} alpn http/1.1
+                server origin {network.REGION_A}:443 {verified}
+            frontend pool_clients
+                bind {network.INSIDE}:{self.port + 1000} ssl crt {self.certificate} alpn http/1.1
+                default_backend regions
+            backend regions
+                option http-buffer-request
+                option redispatch 1
+                retries 3
+                retry-on 503
+                server failing {FAILING}:443 {verified}
+                server well {WELL}:443 {verified}
             """)
         return [self.available(), "-db", "-f", config]
 

@@ -101,6 +101,9 @@ def test_no_other_key_is_one(regions, gate, client, prompt, headers):
 def test_policy_is_the_same(gate, client, prompt):
     got = call(client, gate, prompt, target=azure_path("gpt-4o-mini"))
     assert got.status == 403 and got.json()["error"]["message"] == "Not by this way."
+    told = gate.cli("explain", "--config", gate.config_path, "--source", network.CLIENT,
+                    "--url", f"https://{NAME}{azure_path('gpt-4o-mini')}").stdout
+    assert "not-here" in told and "deny" in told
     # Of an intercepted host it is no rule.
     assert client.chat(POOL, prompt + "there", target=azure_path("gpt-4o-mini")).status == 200
 

@@ -3,12 +3,13 @@
 
 import hashlib
 import json
+import os
 import re
 
 import pytest
 
 from lab import network
-from lab.certificates import DAY
+from lab.certificates import DAY, Authority, pem
 from lab.client import azure_path, chat_body
 from lab.load import Load
 from lab.process import wait_for
@@ -153,6 +154,21 @@ def test_a_stream_that_fails_before_its_first_output(regions, pool, prompt, trou
     assert gate.event(prompt)["attempts"] == 2
 
 
+def test_an_answer_that_is_no_stream_is_passed_when_it_is_whole(regions, pool, prompt):
+    """Nobody has a use of half an object."""
+    gate = pool(of=("east", "west"), west={"priority": 2}, pool={"failures": 1000, "failure_rate": 0})
+    troubles = [{"cut_after": 0}, {"cut_after": 40}, {"cut_after": 40, "framing": "close"},
+                {"cut_after": 40, "framing": "chunked"}, {"cut_after": 40, "coding": "gzip"}]
+    for n, trouble in enumerate(troubles):
+        regions.east.meets(**trouble)
+        assert answered(gate, f"{prompt} {n}").header("x-ms-region") == "west", trouble
+        assert attempts(gate.event(f"{prompt} {n}"))[0]["left"] == "lost"
+    assert (regions.east.count(), regions.west.count()) == (5, 5)
+    # What is longer than what is held goes on as it comes.
+    regions.east.meets(bytes=400_000, pace_ms=1)
+    assert len(gate.caller.chat(POOL, prompt + " long").body) > 400_000
+
+
 def test_nothing_is_done_after_the_first_output(regions, pool, prompt):
     regions.east.meets(cut_after=3)
     gate = pool(of=("east", "west"), west={"priority": 2})
@@ -250,6 +266,24 @@ def test_a_region_whose_certificate_has_expired(lab, regions, pool, prompt):
     assert regions.east.count() == 0
 
 
+def test_a_backend_is_verified_by_roots_of_its_own(lab, regions, pool, prompt):
+    """By these alone, and nobody else by them."""
+    root = Authority("Root of one region")
+    lab.certificates.install(regions.east.host, *root.issue(regions.east.host))
+    path = os.path.join(lab.directory, "one-region.pem")
+    with open(path, "wb") as file:
+        file.write(pem(root.certificate))
+    try:
+        gate = pool(east={"roots": [path], "priority": 3}, west={"roots": [path]},
+                    north={"priority": 2, "host": regions.east.host, "addresses": [regions.east.address]})
+        assert answered(gate, prompt).header("x-ms-region") == "east"
+    finally:
+        lab.certificates.good(regions.east.host)
+    made = attempts(gate.event(prompt))
+    assert [(one["backend"], one.get("error"), one.get("left")) for one in made] == [
+        ("west", "unknown_ca", "unreached"), ("north", "unknown_ca", "unreached"), ("east", None, None)]
+
+
 def test_a_region_that_moves(lab, regions, pool, prompt):
     """By the DNS: calls follow, and nothing fails meanwhile."""
     lab.names.ttl, before = 1, lab.names.ttl
@@ -336,6 +370,69 @@ def test_a_dead_key_takes_its_backend_out_and_shouts(regions, pool, prompt):
     assert state(gate, "east", "") == "open"
     assert "backend east refuses credential east" in gate.daemon.log()
     assert KEY not in gate.daemon.log()
+
+
+def test_a_quota_that_is_used_up_is_no_pause(regions, pool, prompt):
+    """It is not asked again with the same credential, and at once with another one."""
+    regions.east.meets(status=429, code="insufficient_quota")
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    for i in range(3):
+        answered(gate, f"{prompt} {i}")
+    assert regions.east.count() == 1
+    assert [made.get("left") for made in attempts(gate.event(f"{prompt} 0"))] == ["quota", None]
+    row = backends(gate)["east", ""]
+    assert (row["state"], row["reason"]) == ("open", "quota")
+    assert "backend east has no quota left for credential east" in gate.daemon.log()
+    gate.wait_events(1, lambda event: event.get("event.kind") == "backend.state" and event["error.type"] == "quota")
+    regions.east.meets()
+    gate.secret("east.key", KEY + "east-renewed")
+    wait_for(lambda: "tried again, with another value of credential east" in gate.daemon.log(), "another key")
+    wait_for(lambda: answered(gate, f"{prompt} again").header("x-ms-region") == "east", "the region", every=0.2)
+    assert regions.east.origin.requests()[-1].key == KEY + "east-renewed"
+
+
+def test_a_quota_of_the_clients_own_takes_nobody_out(regions, pool, prompt):
+    regions.east.meets(status=429, code="insufficient_quota")
+    gate = pool(of=("east", "west"), east={"key_file": None}, west={"key_file": None, "priority": 2})
+    answered(gate, prompt)
+    assert attempts(gate.event(prompt))[0]["left"] == "throttled"
+    assert "no quota left" not in gate.daemon.log()
+    assert backends(gate)["east", ""]["state"] == "closed"
+
+
+def test_what_is_too_long_for_a_ptu_spills(regions, pool, prompt):
+    regions.east.meets(status=400, code="context_length_exceeded")
+    regions.west.meets(status=400, code="context_length_exceeded")
+    gate = pool(pool={"spill_context_length": True}, east={"kind": "ptu"}, west={"kind": "ptu", "priority": 2},
+                north={"kind": "global", "priority": 3})
+    assert answered(gate, prompt).header("x-ms-region") == "north"
+    assert (regions.east.count(), regions.west.count()) == (1, 0)
+    made = attempts(gate.event(prompt))
+    assert [(one["kind"], one["status"], one.get("left")) for one in made] == [
+        ("ptu", 400, "answered"), ("global", 200, None)]
+    assert state(gate, "east") == "closed" and state(gate, "east", "") == "closed"
+    # Another 400 is the client's own, and so is that of what is no PTU.
+    regions.east.meets(status=400)
+    assert gate.caller.chat(POOL, prompt + "other").json()["error"]["code"] == "content_filter"
+    regions.north.meets(status=400, code="context_length_exceeded")
+    regions.east.meets(status=400, code="context_length_exceeded")
+    assert gate.caller.chat(POOL, prompt + "last").json()["error"]["code"] == "context_length_exceeded"
+    assert (regions.east.count(), regions.west.count(), regions.north.count()) == (3, 0, 2)
+
+
+def test_what_is_used_of_a_capacity_spills_over(regions, pool, prompt):
+    gate = pool(of=("east", "west"), east={"capacity": 1000}, west={"priority": 2})
+    assert answered(gate, prompt + "0").header("x-ms-region") == "east"
+    row = backends(gate)["east", ""]
+    assert row["capacity"] == 1000 and 0 < row["tokens_this_minute"] < 1000
+    # A minute that ends here has told nothing of it.
+    for i in range(1, 200):
+        answered(gate, f"{prompt}{i} " + "word " * 500)
+        if regions.west.count():
+            break
+    assert regions.west.count() == 1
+    row = backends(gate)["east", ""]
+    assert row["state"] == "low" and row["tokens_this_minute"] >= 1000 or not row["tokens_this_minute"]
 
 
 def test_a_brown_out(regions, pool, prompt):

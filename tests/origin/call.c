@@ -155,7 +155,7 @@ static const struct refusal *read_key(
 }
 
 /* A refusal of the status that the test asked for. */
-static struct refusal refusal_asked(const struct call *call)
+static struct refusal refusal_of_status(const struct call *call)
 {
 	bool azure = call->dialect != DIALECT_OPENAI;
 	struct refusal refusal = by_status[sizeof(by_status) / sizeof(by_status[0]) - 1][azure];
@@ -168,6 +168,16 @@ static struct refusal refusal_asked(const struct call *call)
 		if (by_status[i][0].status == call->knob.status)
 			return by_status[i][azure];
 	refusal.status = (int)call->knob.status;
+	return refusal;
+}
+
+/* And with the code. */
+static struct refusal refusal_asked(const struct call *call)
+{
+	struct refusal refusal = refusal_of_status(call);
+
+	if (call->knob.code.text[0])
+		refusal.code = call->knob.code.text;
 	return refusal;
 }
 
@@ -192,6 +202,8 @@ void call_read_head(struct call *call, const struct service *service, const stru
 		read_knobs(call, service->knobs);
 	for (size_t i = 0; i < m->nheaders; i++)
 		knob_take_header(&call->knob, m->headers[i].name, m->headers[i].value);
+	if (call->knob.every > 0 && call->number % (unsigned long)call->knob.every)
+		call->knob.status = KNOB_ABSENT;
 	refusal = read_path(call, m->target);
 	if (!refusal)
 		refusal = read_key(call, service, m);

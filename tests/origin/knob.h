@@ -11,6 +11,7 @@
 /* Numbers, KNOB_ABSENT when not given. */
 #define KNOB_NUMBERS(X)                                                                            \
 	X(status, "status")		  /* an error of this status, in the path's dialect */     \
+	X(every, "every")		  /* that status for each so many-th request alone */      \
 	X(events, "events")		  /* pieces of the completion; default 5 */                \
 	X(bytes, "bytes")		  /* pad the completion's text to this length */           \
 	X(pace_ms, "pace-ms")		  /* between two events */                                 \
@@ -45,6 +46,7 @@
 	X(expect, "expect")   /* of Expect: 100-continue: ignore, or refuse with 417 */            \
 	X(bad, "bad")	      /* a malformed answer: see reply.c */                                \
 	X(end, "end")	      /* of a stream. unmarked: without [DONE]; cut, stall: after it */    \
+	X(code, "code")	      /* the code of the error, in place of its own */                      \
 	X(answer, "answer")   /* none: the whole request is read, then the connection closed */    \
 	X(id, "id")	      /* written to the journal, to find the request again */
 

@@ -2,6 +2,7 @@
 """Random troubles of two of three regions at random times, for SOAK_SECONDS (600), with SOAK_SEED: no call
 fails, each has one event, the attempts in the events are those that the origins saw, and nothing leaks."""
 
+import json
 import os
 import random
 import time
@@ -75,7 +76,11 @@ def test_soak(lab, regions, gate):
     load.assert_nothing_failed()
     load.assert_recorded(gate)
     events = [e for e in gate.events() if e.get("event.kind") == "exchange"]
-    assert sum(event["attempts"] for event in events) == regions.count()
+    # Of what an origin that is killed has taken, the last may be written down nowhere.
+    told = sum(event["attempts"] for event in events)
+    unknown = sum("status" not in made and made["connected"]
+                  for event in events for made in json.loads(event.get("attempts.made", "[]")))
+    assert told - unknown <= regions.count() <= told
     assert {event["event.outcome"] for event in events} == {"success"}
     after = held(gate)
     assert after.keys() == before.keys()  # none has died

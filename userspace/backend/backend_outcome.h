@@ -15,7 +15,8 @@
 	X(LOST, "lost", NONE)		       /* the connection, before the answer was whole */ \
 	X(UNREACHED, "unreached", UNREACHED)   /* no connection, or none that is verified */   \
 	X(FORBIDDEN, "forbidden", ANSWERED)    /* 403: not with this credential */             \
-	X(CREDENTIAL, "credential", CREDENTIAL) /* 401, or its quota is used up for good */
+	X(CREDENTIAL, "credential", CREDENTIAL) /* 401 */                                      \
+	X(QUOTA, "quota", QUOTA) /* 429 that says that what is paid for is used up */
 
 enum backend_outcome {
 #define BACKEND_OUTCOME_ID(ID, ...) BACKEND_##ID,

@@ -237,7 +237,53 @@ static bool is_failure(enum backend_outcome outcome)
 /* A credential does not become good by trying it once more. */
 static bool is_final(enum backend_outcome outcome)
 {
-	return outcome == BACKEND_CREDENTIAL || outcome == BACKEND_FORBIDDEN;
+	return outcome == BACKEND_CREDENTIAL || outcome == BACKEND_QUOTA ||
+	       outcome == BACKEND_FORBIDDEN;
+}
+
+bool breaker_renewed(struct standing_row *row, uint64_t now_ns)
+{
+	uint64_t open = load(&row->open_until_ns);
+
+	if (open <= now_ns || !is_final((enum backend_outcome)load(&row->reason)))
+		return false;
+	store(&row->trips, 0);
+	return atomic_compare_exchange_strong(&row->open_until_ns, &open, now_ns);
+}
+
+/* ---- what is used of its capacity ---- */
+
+#define MINUTE_NS   (60 * NS_PER_S)
+#define MINUTE_BITS 24
+#define TOKENS_MOST ((1ULL << 40) - 1)
+
+static uint64_t minute_of(uint64_t now_ns)
+{
+	return now_ns / MINUTE_NS & ((1u << MINUTE_BITS) - 1);
+}
+
+void breaker_spend(struct standing_row *row, uint64_t tokens, uint64_t now_ns)
+{
+	uint64_t before = load(&row->minute), spent;
+
+	do {
+		spent = breaker_spent(row, now_ns);
+		spent = spent + tokens < TOKENS_MOST && tokens < TOKENS_MOST ? spent + tokens
+									     : TOKENS_MOST;
+	} while (!atomic_compare_exchange_weak(
+		&row->minute, &before, minute_of(now_ns) << 40 | spent));
+}
+
+uint64_t breaker_spent(const struct standing_row *row, uint64_t now_ns)
+{
+	uint64_t minute = row ? load(&row->minute) : 0;
+
+	return minute >> 40 == minute_of(now_ns) ? minute & TOKENS_MOST : 0;
+}
+
+uint64_t breaker_minute_end(uint64_t now_ns)
+{
+	return (now_ns / MINUTE_NS + 1) * MINUTE_NS;
 }
 
 static void count(struct standing_row *row, enum backend_outcome outcome)

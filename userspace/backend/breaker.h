@@ -54,4 +54,13 @@ bool breaker_probe(struct standing_row *row, uint64_t now_ns);
 bool breaker_record(struct standing_row *row, const struct breaker_rules *rules,
 	enum backend_outcome outcome, const struct reading *reading, bool probe, uint64_t now_ns);
 
+/* The credential that the backend refused is another one now: it is tried at once. False: that was not
+ * why it is out. */
+bool breaker_renewed(struct standing_row *row, uint64_t now_ns);
+
+/* Tokens that calls have used of the backend, in the minute of now; and when that ends. */
+void breaker_spend(struct standing_row *row, uint64_t tokens, uint64_t now_ns);
+uint64_t breaker_spent(const struct standing_row *row, uint64_t now_ns);
+uint64_t breaker_minute_end(uint64_t now_ns);
+
 #endif

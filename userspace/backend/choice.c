@@ -33,6 +33,21 @@ struct choice_view pool_view(const struct standing *standing, struct slice backe
 	return view;
 }
 
+/* What is known of a member of a pool, whose capacity may be used up before it says so itself. */
+static struct choice_view member_view(const struct standing *standing,
+	const struct pool_member *member, struct slice deployment, uint64_t now_ns)
+{
+	struct choice_view view = pool_view(standing, member->name, deployment, now_ns);
+
+	if (view.state == BREAKER_CLOSED && member->capacity &&
+		breaker_spent(standing_find(standing, member->name, SLICE_NONE), now_ns) >=
+			member->capacity) {
+		view.state = BREAKER_LOW;
+		view.until_ns = breaker_minute_end(now_ns);
+	}
+	return view;
+}
+
 /* ---- the choice ---- */
 
 /* splitmix64's: each bit of the number moves half of those of the result. */
@@ -160,7 +175,7 @@ struct choice pool_choose(struct standing *standing, const struct pool *pool,
 	if (pool->n == 1)
 		return (struct choice){.member = query->tried & 1 ? -1 : 0};
 	for (unsigned i = 0; i < pool->n; i++)
-		views[i] = pool_view(standing, pool->members[i].name, query->deployment, now_ns);
+		views[i] = member_view(standing, &pool->members[i], query->deployment, now_ns);
 	for (;;) {
 		choice = choice_of(pool, views, query, now_ns);
 		if (choice.member < 0 || !choice.probe)
@@ -200,7 +215,8 @@ bool pool_record(struct standing *standing, const struct pool *pool, const struc
 		now_ns);
 
 	/* What has no connection, or no credential, is the same for every deployment. */
-	if (part && (outcome == BACKEND_UNREACHED || outcome == BACKEND_CREDENTIAL))
+	if (part && (outcome == BACKEND_UNREACHED || outcome == BACKEND_CREDENTIAL ||
+			    outcome == BACKEND_QUOTA))
 		outcome = BACKEND_NONE;
 	if (part)
 		changed |= breaker_record(
@@ -208,17 +224,33 @@ bool pool_record(struct standing *standing, const struct pool *pool, const struc
 	return changed;
 }
 
-void pool_usage(struct standing *standing, const struct pool *pool, const struct choice *choice,
-	struct slice deployment, uint64_t input_tokens, uint64_t cached_tokens)
+bool pool_renewed(struct standing *standing, struct slice backend, uint64_t now_ns)
 {
-	const struct rows rows = rows_of(standing, pool->members[choice->member].name, deployment);
+	bool any = false;
+
+	for (size_t i = 0; i < STANDING_ROWS; i++) {
+		struct standing_row *row = standing_of_backend(standing, i, backend);
+
+		any |= row && breaker_renewed(row, now_ns);
+	}
+	return any;
+}
+
+void pool_usage(struct standing *standing, const struct pool *pool, const struct choice *choice,
+	struct slice deployment, const struct pool_used *used, uint64_t now_ns)
+{
+	const struct pool_member *member = &pool->members[choice->member];
+	const struct rows rows = rows_of(standing, member->name, deployment);
+
+	if (rows.row[0] && member->capacity)
+		breaker_spend(rows.row[0], used->input_tokens + used->output_tokens, now_ns);
 
 	for (int i = 0; i < 2; i++) {
 		if (!rows.row[i])
 			continue;
 		atomic_fetch_add_explicit(
-			&rows.row[i]->input_tokens, input_tokens, memory_order_relaxed);
+			&rows.row[i]->input_tokens, used->input_tokens, memory_order_relaxed);
 		atomic_fetch_add_explicit(
-			&rows.row[i]->cached_tokens, cached_tokens, memory_order_relaxed);
+			&rows.row[i]->cached_tokens, used->cached_tokens, memory_order_relaxed);
 	}
 }

@@ -49,9 +49,17 @@ bool pool_record(struct standing *standing, const struct pool *pool, const struc
 	struct slice deployment, enum backend_outcome outcome, const struct reading *reading,
 	uint64_t now_ns);
 
-/* Input tokens of an answered call, and those of them that were in the provider's prompt cache. */
+/* Tokens of an answered call. */
+struct pool_used {
+	uint64_t input_tokens, output_tokens;
+	uint64_t cached_tokens; /* those of the input that were in the provider's prompt cache */
+};
 void pool_usage(struct standing *standing, const struct pool *pool, const struct choice *choice,
-	struct slice deployment, uint64_t input_tokens, uint64_t cached_tokens);
+	struct slice deployment, const struct pool_used *used, uint64_t now_ns);
+
+/* The credential of a backend is another one: what the one before has done to the backend, or to
+ * deployments of it, counts no more. True: it was out for that. */
+bool pool_renewed(struct standing *standing, struct slice backend, uint64_t now_ns);
 
 /* What is known of a member for calls of that deployment: the worse of what is known of the backend
  * and of the deployment. */

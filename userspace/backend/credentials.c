@@ -56,12 +56,13 @@ static void keep_why(struct known *known, struct slice why)
 	known->why[len] = '\0';
 }
 
-int credentials_take(struct credentials *credentials, struct slice body)
+int credentials_take(struct credentials *credentials, struct slice body, size_t *index)
 {
 	struct credential_head head;
 	struct secret **values, *value;
 	struct known *known;
 	struct slice text;
+	bool renewed = false;
 
 	if (body.len <= sizeof(head) || body.len - sizeof(head) > CREDENTIAL_TEXT_MAX)
 		return -EBADMSG;
@@ -80,13 +81,15 @@ int credentials_take(struct credentials *credentials, struct slice body)
 		value = secret_new(text);
 		if (!value)
 			return -ENOMEM;
+		renewed = *values != NULL;
+		*index = head.index;
 		secret_free(values[VALUES_KEPT - 1]);
 		memmove(values + 1, values, (VALUES_KEPT - 1) * sizeof(*values));
 		*values = value;
 	}
 	known->version = head.version;
 	known->expires_ns = head.expires_ns;
-	return 0;
+	return renewed;
 }
 
 struct secret *credentials_value(const struct credentials *credentials, size_t index,

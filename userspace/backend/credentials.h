@@ -17,8 +17,9 @@ struct credentials *credentials_new(size_t n);
 void credentials_free(struct credentials *credentials);
 
 /* Takes the body of a CREDENTIAL_TELL. That there is none does not replace a value: the one that was
- * good last stays. 0, -EBADMSG (not a message of the keeper's), -ENOMEM (the value before stays). */
-int credentials_take(struct credentials *credentials, struct slice body);
+ * good last stays. 0; 1 when the value takes the place of another one, of the credential *index;
+ * -EBADMSG (not a message of the keeper's), -ENOMEM (the value before stays). */
+int credentials_take(struct credentials *credentials, struct slice body, size_t *index);
 
 /* The value of now, or NULL and the reason, for a person, valid until the next message. now_ns:
  * CLOCK_MONOTONIC. Who needs the value beyond that shares it. */

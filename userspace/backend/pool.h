@@ -14,6 +14,7 @@ struct pool_member {
 	struct slice name;
 	uint32_t priority; /* the lowest that is alive is asked */
 	uint32_t weight;   /* its part among those of its priority; at least 1 */
+	uint64_t capacity; /* tokens a minute; beyond them others are asked first; 0: not known */
 };
 
 struct pool {

@@ -305,3 +305,11 @@ const struct standing_row *standing_at(const struct standing *standing, size_t n
 
 	return key && key != ROW_FILLED ? row : NULL;
 }
+
+struct standing_row *standing_of_backend(
+	const struct standing *standing, size_t number, struct slice backend)
+{
+	struct standing_row *row = &standing->table->rows[number % STANDING_ROWS];
+
+	return standing_at(standing, number) && name_is(row->backend, backend) ? row : NULL;
+}

@@ -39,6 +39,7 @@ struct standing_row {
 	_Atomic uint64_t paused_until_ns, low_until_ns;
 	_Atomic uint64_t throttles; /* in a row, without a time to wait */
 	_Atomic uint64_t reason;    /* enum backend_outcome that opened it last */
+	_Atomic uint64_t minute;    /* its number (24 bits), and the tokens used in it */
 	/* told to people */
 	_Atomic uint64_t calls, failed, throttled, tripped;
 	_Atomic uint64_t input_tokens, cached_tokens;
@@ -92,6 +93,10 @@ struct standing_row *standing_take(struct standing *standing, struct slice backe
 struct standing_budget *standing_budget(struct standing *standing, struct slice pool);
 /* The row with that number, for telling; NULL: nobody has it. */
 const struct standing_row *standing_at(const struct standing *standing, size_t number);
+
+/* The row with that number, if it is of that backend, or of a deployment there; else NULL. */
+struct standing_row *standing_of_backend(
+	const struct standing *standing, size_t number, struct slice backend);
 
 /* The owner's place with that number, which is taken round the table. */
 struct standing_owner *standing_owner(const struct standing *standing, uint64_t number);

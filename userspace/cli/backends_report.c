@@ -63,10 +63,24 @@ struct text {
 	bool begun;
 };
 
-static void text_state(const struct text *t, const struct standing_row *row)
+/* Of a backend as a whole what is used of its capacity counts as well. */
+static enum breaker_state state_of(const struct config_backend *backend,
+	const struct standing_row *row, uint64_t now_ns, uint64_t *until_ns)
+{
+	enum breaker_state state = breaker_state(row, now_ns, until_ns);
+
+	if (state != BREAKER_CLOSED || row->deployment[0] || !backend->capacity ||
+		breaker_spent(row, now_ns) < backend->capacity)
+		return state;
+	*until_ns = breaker_minute_end(now_ns);
+	return BREAKER_LOW;
+}
+
+static void text_state(const struct text *t, const struct config_backend *backend,
+	const struct standing_row *row)
 {
 	uint64_t until_ns, now_ns = t->report->now_ns;
-	enum breaker_state state = breaker_state(row, now_ns, &until_ns);
+	enum breaker_state state = state_of(backend, row, now_ns, &until_ns);
 	char left[32] = "";
 
 	if (until_ns > now_ns)
@@ -112,7 +126,7 @@ static void text_row(void *context, const struct config_pool *pool,
 		fprintf(t->out, "%5.1f%%  ", 100.0 * (double)value(&row->cached_tokens) / (double)input);
 	else
 		fprintf(t->out, "%6s  ", "-");
-	text_state(t, row);
+	text_state(t, backend, row);
 	fputc('\n', t->out);
 }
 
@@ -144,13 +158,19 @@ static void json_row(void *context, const struct config_pool *pool,
 	yyjson_mut_val *o = yyjson_mut_arr_add_obj(j->doc, j->list);
 	const struct standing_row *r = row ? row : &nothing;
 	uint64_t until_ns, now_ns = j->report->now_ns;
-	enum breaker_state state = breaker_state(r, now_ns, &until_ns);
+	enum breaker_state state = state_of(backend, r, now_ns, &until_ns);
 
 	if (pool)
 		yyjson_mut_obj_add_str(j->doc, o, "pool", pool->name);
 	yyjson_mut_obj_add_str(j->doc, o, "backend", backend->name);
 	if (backend->region)
 		yyjson_mut_obj_add_str(j->doc, o, "region", backend->region);
+	if (backend->kind)
+		yyjson_mut_obj_add_str(j->doc, o, "kind", config_kind_name(backend->kind));
+	if (backend->capacity && !r->deployment[0]) {
+		yyjson_mut_obj_add_uint(j->doc, o, "capacity", backend->capacity);
+		yyjson_mut_obj_add_uint(j->doc, o, "tokens_this_minute", breaker_spent(r, now_ns));
+	}
 	if (r->deployment[0])
 		yyjson_mut_obj_add_strncpy(
 			j->doc, o, "deployment", r->deployment, strnlen(r->deployment, STANDING_NAME));

@@ -132,6 +132,15 @@ struct config_host {
 	size_t nexempt_sources;
 };
 
+/* How a backend's deployments are provided: reserved for us alone (PTU), or shared in a place. */
+enum config_kind {
+	CONFIG_KIND_UNKNOWN,
+	CONFIG_KIND_PTU,
+	CONFIG_KIND_REGIONAL,
+	CONFIG_KIND_DATA_ZONE,
+	CONFIG_KIND_GLOBAL,
+};
+
 /* Which forms of the API a backend takes. */
 enum config_dialect {
 	CONFIG_DIALECT_ANY, /* that of the client, whatever it is */
@@ -153,9 +162,13 @@ struct config_backend {
 	enum { CONFIG_KEY_API_KEY, CONFIG_KEY_BEARER, CONFIG_KEY_AUTO /* in the file */ } key_header;
 	enum config_dialect dialect;
 	char *api_version;	/* asked for on dated paths, of calls that name none; may be NULL */
+	char **roots;		/* PEM files it is verified by, in place of all others; may be empty */
+	size_t nroots;
 	char *region;		/* for events; may be NULL */
 	uint32_t priority;	/* in its pools: the lowest that is alive is asked … */
-	uint32_t weight;	/* … each of these as often as its weight says; 1 */
+	uint32_t weight;	/* … each of these as often as its weight says */
+	uint64_t capacity;	/* tokens a minute that it takes; 0: not known */
+	enum config_kind kind;
 	char **models;		/* "name=other": what a model or deployment is called there */
 	size_t nmodels;
 	char **api_versions;	/* likewise */
@@ -178,6 +191,7 @@ struct config_pool {
 	uint64_t pause_max_ns;	/* a backend that asks for a longer pause gets this one: 60 s */
 	uint32_t retry_budget;	/* further attempts for a hundred calls: 20 */
 	uint64_t retry_ns;	/* no further attempt begins this long after the call: 60 s */
+	bool spill_context;	/* what is too long for a PTU's model goes to the others: false */
 	enum config_affinity affinity;
 	uint64_t first_output_ns; /* a backend whose output has not begun by then is left; 0: never */
 };
@@ -239,6 +253,7 @@ struct config_http {
 
 struct config_origin {
 	uint64_t connect_ns;	/* TCP + TLS: 5 s per address */
+	struct address_port proxy; /* by which origins are called (CONNECT); port 0: none */
 	uint32_t attempts_max;	/* tries of one request: 4 */
 	uint64_t first_byte_ns;	/* 20 min */
 	uint64_t idle_ns;	/* between two bytes of a response: 20 min */
@@ -376,6 +391,11 @@ struct config_url {
 };
 struct config_url config_url_split(const char *url);
 
+/* Whom a token is for by which that Key Vault is asked: its cloud's vaults, which sovereign clouds have
+ * of their own. */
+#define CONFIG_AUDIENCE_SIZE 272
+void config_vault_audience(const char *secret, char audience[CONFIG_AUDIENCE_SIZE]);
+
 /* "file", "key-vault" …: the word of the configuration. */
 const char *config_credential_from(const struct config_credential *credential);
 /* In appliance.run_directory, while the daemon runs: an array of JSON objects that tells of each
@@ -387,6 +407,8 @@ struct log_quoted config_collector_name(const struct config_audit *audit);
 /* That of one of all collectors: 0 is the first, n the n-th of the others. */
 struct log_quoted config_collector_name_of(const struct config_audit *audit, size_t which);
 
+/* The word of the configuration; NULL: it is not known. */
+const char *config_kind_name(enum config_kind kind);
 /* Which forms of the API a host is known to take by its name; those of nobody we know take any. */
 enum config_dialect config_dialect_of(const char *host);
 /* Whether the gateway listens there. */

@@ -64,3 +64,13 @@ struct config_url config_url_split(const char *url)
 		parts.port = (uint16_t)strtoul(host + len + 1, NULL, 10);
 	return parts;
 }
+
+void config_vault_audience(const char *secret, char audience[CONFIG_AUDIENCE_SIZE])
+{
+	const struct config_url url = config_url_split(secret);
+	const char *cloud = strchr(url.host, '.');
+
+	/* The first label is the vault's own, as in contoso.vault.azure.cn. */
+	snprintf(audience, CONFIG_AUDIENCE_SIZE, "https://%s",
+		cloud && strncmp(cloud, ".vault.", 7) == 0 ? cloud + 1 : "vault.azure.net");
+}

@@ -107,6 +107,13 @@ enum config_dialect config_dialect_of(const char *host)
 	return CONFIG_DIALECT_ANY;
 }
 
+const char *config_kind_name(enum config_kind kind)
+{
+	static const char *const names[] = {NULL, "ptu", "regional", "data-zone", "global"};
+
+	return names[kind];
+}
+
 struct log_quoted config_collector_name_of(const struct config_audit *audit, size_t which)
 {
 	if (!which)

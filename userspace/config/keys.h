@@ -82,7 +82,10 @@
 	S(api_version, NAME, api_version, NULL, "")                                               \
 	S(region, NAME, region, NULL, "")                                                         \
 	S(priority, U32, priority, "1", "1..1000")                                                \
-	S(weight, U32, weight, "1", "1..1000")                                                    \
+	S(weight, U32, weight, NULL, "1..1000")                                                   \
+	S(capacity, U64, capacity, NULL, "1000..1000000000")                                      \
+	S(kind, CHOICE, kind, "unknown", "unknown|ptu|regional|data-zone|global")                 \
+	L(roots, PATH, roots, NULL, "")                                                           \
 	L(models, MAPPING, models, NULL, "")                                                      \
 	L(api_versions, MAPPING, api_versions, NULL, "")
 
@@ -95,6 +98,7 @@
 	S(pause_max, DURATION, pause_max_ns, "60s", "1s..1h")                                     \
 	S(retry_budget, U32, retry_budget, "20", "0..100")                                        \
 	S(retry_time, DURATION, retry_ns, "60s", "0s..1h")                                        \
+	S(spill_context_length, BOOL, spill_context, "false", "")                                 \
 	S(first_output_timeout, DURATION, first_output_ns, "0s", "0s..1d")                        \
 	S(affinity, CHOICE, affinity, "prompt", "prompt|key|off")
 
@@ -154,6 +158,7 @@
 	S(first_byte_timeout, DURATION, first_byte_ns, "20m", "1s..1d")                           \
 	S(idle_timeout, DURATION, idle_ns, "20m", "1s..1d")                                       \
 	S(keepalive, DURATION, keepalive_ns, "60s", "0s..1d")                                     \
+	S(proxy, ADDRESS_PORT, proxy, NULL, "3128")                                               \
 	S(pool_max, U32, pool_max, "64", "0..65536")                                              \
 	S(pool_total, U32, pool_total, "1024", "0..1048576")                                      \
 	S(names_max, U32, names_max, "1024", "16..1048576")                                       \

@@ -84,6 +84,17 @@ static int parse_key_files(const struct fill *f)
 	return 0;
 }
 
+/* Without a weight a backend gets the part that it has of the capacity. */
+static void parse_weights(struct config *c)
+{
+	for (size_t i = 0; i < c->nbackends; i++) {
+		struct config_backend *backend = &c->backends[i];
+
+		if (!backend->weight)
+			backend->weight = backend->capacity ? (uint32_t)(backend->capacity / 1000) : 1;
+	}
+}
+
 /* What the names of providers say by themselves. */
 static void parse_dialects(struct config *c)
 {
@@ -133,6 +144,7 @@ static int parse_pools(const struct fill *f, const struct raw *raw)
 		sizeof(*raw->backends), raw->backends_count, (char *)c->backends,
 		sizeof(*c->backends), &c->nbackends);
 	parse_dialects(c);
+	parse_weights(c);
 	if (!error)
 		error = parse_key_files(f);
 	return error ? error

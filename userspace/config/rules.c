@@ -159,6 +159,25 @@ static int rules_keys(const struct rules *r)
 	return error;
 }
 
+/* A weight, and a capacity in thousands of tokens, are of one kind only where all of a priority say them. */
+static int rules_capacity(const struct rules *r, size_t i, const struct config_pool *pool)
+{
+	for (size_t j = 0; j < pool->nbackends; j++)
+		for (size_t k = 0; k < pool->nbackends; k++) {
+			const struct config_backend *a = pool->backends[j], *b = pool->backends[k];
+			bool derived = a->capacity && a->weight == a->capacity / 1000;
+
+			if (!derived || b->capacity || a->priority != b->priority || b->weight != 1)
+				continue;
+			return problem_set(r->problems, EINVAL,
+				"%s:%u: pools[%zu].backends: expected capacity or weight of all backends "
+				"of priority %u, found \"%s\" with a capacity and \"%s\" with neither",
+				r->name, entry_line(r, "pools", i, "backends"), i, a->priority, a->name,
+				b->name);
+		}
+	return 0;
+}
+
 /* A pool that could never answer, or not always the same. */
 static int rules_pools(const struct rules *r)
 {
@@ -173,6 +192,8 @@ static int rules_pools(const struct rules *r)
 				"found %zu",
 				r->name, entry_line(r, "pools", i, "backends"), i, CONFIG_POOL_MAX,
 				pool->nbackends);
+		if (rules_capacity(r, i, pool))
+			return -EINVAL;
 	}
 	for (size_t i = 0; i < c->nhosts; i++)
 		if (c->hosts[i].backend && c->hosts[i].pool)
@@ -362,6 +383,13 @@ static int rules_tls(const struct rules *r)
 			refuse(r, "tls", "origin_roots",
 				"expected the roots of origins, found ca_certificate: a chain of the "
 				"appliance's own CA is never trusted");
+	for (size_t i = 0; i < r->config->nbackends; i++)
+		for (size_t j = 0; j < r->config->backends[i].nroots; j++)
+			if (strcmp(r->config->backends[i].roots[j], t->ca_certificate) == 0)
+				return problem_set(r->problems, EINVAL,
+					"%s:%u: backends[%zu].roots: expected the roots of origins, found "
+					"tls.ca_certificate: a chain of the appliance's own CA is never trusted",
+					r->name, entry_line(r, "backends", i, "roots"), i);
 	return 0;
 }
 

@@ -169,6 +169,21 @@ static void check_credentials(struct system_check *s, const struct config *c)
 	}
 }
 
+static void check_roots(struct system_check *s, const struct config *c)
+{
+	const struct node *entry = s->root ? node_find(s->root, "backends") : NULL;
+	char key[48];
+
+	entry = entry ? entry->first : NULL;
+	for (size_t i = 0; i < c->nbackends; i++, entry = entry ? entry->next : NULL) {
+		const struct node *value = node_find(entry, "roots");
+
+		snprintf(key, sizeof(key), "backends[%zu].roots", i);
+		for (size_t j = 0; j < c->backends[i].nroots; j++)
+			check_certificate(s, value ? value->line : 0, key, c->backends[i].roots[j]);
+	}
+}
+
 /* What is wrong inside the policy is told as it is of a configuration. */
 static void check_policy(struct system_check *s, const char *path)
 {
@@ -274,6 +289,7 @@ size_t config_check_system(const char *path, const struct config *c,
 		check_certificate(
 			&s, line_of(&s, "tls", "origin_roots"), key, c->tls.origin_roots[i]);
 	}
+	check_roots(&s, c);
 	check_credentials(&s, c);
 	check_collector(&s, &c->audit);
 	if (c->policy.file)

@@ -14,7 +14,6 @@
 #define IMDS_HOST      "169.254.169.254"
 #define IMDS_TOKEN     "/metadata/identity/oauth2/token?api-version=2018-02-01&resource="
 #define VAULT_VERSION  "?api-version=7.4"
-#define VAULT_AUDIENCE "https://vault.azure.net"
 #define ASSERTION_TYPE "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 /* A token for the vault that is good for less than this is not used any more. */
 #define TOKEN_MARGIN_NS (60 * NS_PER_S)
@@ -22,6 +21,7 @@
 struct fetch {
 	const struct http_caller *caller;
 	const struct config_credential *credential;
+	char vault[CONFIG_AUDIENCE_SIZE]; /* of a Key Vault: its audience */
 	fetch_done *done;
 	void *context;
 	struct buf file;	 /* client secret or PEM; empty: there is none */
@@ -56,6 +56,8 @@ struct fetch *fetch_new(const struct http_caller *caller, const struct config_cr
 	fetch->credential = credential;
 	fetch->done = done;
 	fetch->context = context;
+	if (is_vault(credential))
+		config_vault_audience(credential->secret, fetch->vault);
 	return fetch;
 }
 
@@ -170,7 +172,7 @@ static void fetch_send(struct fetch *fetch, const struct http_target *target, st
 
 static const char *audience_of(const struct fetch *fetch)
 {
-	return is_vault(fetch->credential) ? VAULT_AUDIENCE : fetch->credential->audience;
+	return is_vault(fetch->credential) ? fetch->vault : fetch->credential->audience;
 }
 
 /* https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token:

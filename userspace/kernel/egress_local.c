@@ -101,6 +101,9 @@ static void allow_configured(struct nft_batch *batch, const struct config *confi
 				backend->addresses[j].port ? backend->addresses[j].port
 							   : backend->port);
 	}
+	if (config->origin.proxy.port)
+		allow(batch, uid, IPPROTO_TCP, &config->origin.proxy.address,
+			config->origin.proxy.port);
 	if (uid != config->processes.shipper.uid)
 		return;
 	if (audit->collector.port)

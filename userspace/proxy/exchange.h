@@ -44,9 +44,10 @@ struct exchange_pool {
 	bool refers;
 	int owner;
 	bool asks_around;     /* the last one does not know it: another one may */
+	bool spills;	      /* the last one may say that it is too long for its model */
 	struct id_scan scan;  /* of the response */
 	uint64_t learned;     /* the hash of the name that was learned last */
-	bool throttled; /* one of them was over its limit */
+	unsigned throttled; /* so many of them were over their limit */
 	bool patient;	/* the first output is waited for, however long it takes */
 	uint64_t wait_ns; /* of our own answer: until one may be asked; 0: it is not known */
 };
@@ -248,10 +249,12 @@ void exchange_backend_outcome(struct exchange *exchange, enum backend_outcome ou
 /* As that, and sends the request to another backend where that is safe. False: it does not. */
 bool exchange_turn_away(struct exchange *exchange, enum backend_outcome outcome);
 /* A response's head: what it says of the backend and of its limits; whether it may be one for which
- * another backend is asked instead; what is known of that by now, and the outcome when it is an error. */
+ * another backend is asked instead; what is known of that by now, whether it is not to be waited for any
+ * longer, and the outcome when it is an error. */
 void exchange_pool_head(struct exchange *exchange, const struct head *head);
 bool exchange_pool_judges(const struct exchange *exchange, const struct head *head);
 enum exchange_judgement exchange_pool_judgement(const struct exchange *exchange);
+bool exchange_pool_held_enough(const struct exchange *exchange);
 enum backend_outcome exchange_judged_outcome(const struct exchange *exchange);
 /* A piece of the response, whose names the backend keeps. */
 void exchange_learn_owner(struct exchange *exchange, struct slice span);

@@ -346,6 +346,7 @@ static void exchange_event_try(const struct attempt_record *tried, struct buf *o
 	if (tried->backend) {
 		exchange_event_member(out, "backend", tried->backend->name);
 		exchange_event_member(out, "region", tried->backend->region);
+		exchange_event_member(out, "kind", config_kind_name(tried->backend->kind));
 	}
 	exchange_event_member(out, "address", tried->address.port ? address.text : NULL);
 	if (tried->status)

@@ -196,7 +196,7 @@ bool exchange_choose_backend(struct exchange *ex)
 	choice = pool_choose(ex->worker->standing, &pool->entry->pool, &query, now);
 	if (choice.member < 0) {
 		pool->wait_ns = choice.wait_ns;
-		pool->throttled |= choice.paused;
+		pool->throttled += choice.paused;
 		return false;
 	}
 	pool->choice = choice;
@@ -204,7 +204,7 @@ bool exchange_choose_backend(struct exchange *ex)
 	pool->outcome = BACKEND_NONE;
 	pool->tried |= 1ULL << choice.member;
 	ex->backend = pool->entry->backends[choice.member];
-	pool->asks_around = false;
+	pool->asks_around = pool->spills = false;
 	pool->scan = (struct id_scan){.len = 0};
 	return true;
 }
@@ -235,10 +235,12 @@ static void exchange_log_backend(struct exchange *ex, enum backend_outcome outco
 
 	if (!log_limit(&ex->worker->backend_log, &left_out))
 		return;
-	if (outcome == BACKEND_CREDENTIAL && out)
-		log_error("backend %s refuses credential %s: it is not asked until it takes it (%" PRIu64
+	if ((outcome == BACKEND_CREDENTIAL || outcome == BACKEND_QUOTA) && out)
+		log_error("backend %s %s credential %s: it is not asked until it takes it (%" PRIu64
 			  " more were not logged)",
-			backend->name, backend->credential->name, left_out);
+			backend->name,
+			outcome == BACKEND_QUOTA ? "has no quota left for" : "refuses",
+			backend->credential->name, left_out);
 	else if (out)
 		log_warning("backend %s is taken out for %s: %s (%" PRIu64 " more were not logged)",
 			backend->name, log_quote(exchange_kind(ex)).text,
@@ -287,15 +289,19 @@ void exchange_backend_outcome(struct exchange *ex, enum backend_outcome outcome)
 
 	if (!pool->entry || choice.member < 0)
 		return;
-	/* An answer that was begun, and is lost, is told once more. */
-	if (!pool->open && !(failed && pool->outcome == BACKEND_ANSWERED))
+	/* An answer that was begun, and is lost, is told once more; and a limit that turns out to be none
+	 * that passes. */
+	if (!pool->open && !(failed && pool->outcome == BACKEND_ANSWERED) &&
+		!(outcome == BACKEND_QUOTA && pool->outcome == BACKEND_THROTTLED))
 		return;
+	if (outcome == BACKEND_QUOTA && pool->outcome == BACKEND_THROTTLED && pool->throttled)
+		pool->throttled--;
 	if (outcome == BACKEND_LOST && exchange_client_owes(ex))
 		outcome = BACKEND_NONE;
 	choice.probe = choice.probe && pool->open;
 	pool->open = false;
 	pool->outcome = outcome;
-	pool->throttled |= outcome == BACKEND_THROTTLED;
+	pool->throttled += outcome == BACKEND_THROTTLED;
 	if (pool_record(ex->worker->standing, &pool->entry->pool, &choice, exchange_kind(ex),
 		    outcome, pool->has_reading ? &pool->reading : NULL, clock_monotonic_ns()))
 		exchange_tell_backend(ex, outcome);
@@ -342,6 +348,7 @@ static bool exchange_may_turn(const struct exchange *ex, enum backend_outcome ou
 	case BACKEND_UNREACHED:
 	case BACKEND_THROTTLED:
 	case BACKEND_CREDENTIAL:
+	case BACKEND_QUOTA:
 	case BACKEND_FORBIDDEN:
 		return true;
 	case BACKEND_FAILED:
@@ -349,8 +356,20 @@ static bool exchange_may_turn(const struct exchange *ex, enum backend_outcome ou
 	case BACKEND_LOST:
 		return exchange_is_harmless(ex);
 	default:
-		return pool->asks_around;
+		return pool->asks_around || pool->spills;
 	}
+}
+
+/* What is too long for the model that one PTU has is so for the others'. */
+static uint64_t exchange_ptus(const struct exchange *ex)
+{
+	const struct pool_entry *entry = ex->pool.entry;
+	uint64_t ptus = 0;
+
+	for (unsigned i = 0; i < entry->pool.n; i++)
+		if (entry->backends[i]->kind == CONFIG_KIND_PTU)
+			ptus |= 1ULL << i;
+	return ptus;
 }
 
 bool exchange_turn_away(struct exchange *ex, enum backend_outcome outcome)
@@ -358,6 +377,8 @@ bool exchange_turn_away(struct exchange *ex, enum backend_outcome outcome)
 	exchange_backend_outcome(ex, outcome);
 	if (!exchange_may_turn(ex, outcome))
 		return false;
+	if (ex->pool.spills)
+		ex->pool.tried |= exchange_ptus(ex);
 	/* One that was not reached has nothing to bear. */
 	if (outcome != BACKEND_UNREACHED &&
 		!budget_spend(standing_budget(ex->worker->standing, ex->pool.entry->pool.name),
@@ -396,47 +417,95 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 	/* Who invents names of deployments gets no place for them. */
 	if (pool->says == BACKEND_ANSWERED && head->status >= 300)
 		pool->has_reading = false;
-	if (pool->says != BACKEND_ANSWERED)
+	/* Of one that tries a backend that was out the whole answer counts: it may be out for just that. */
+	if (pool->says != BACKEND_ANSWERED &&
+		!(pool->says == BACKEND_THROTTLED && pool->choice.probe))
 		exchange_backend_outcome(ex, pool->says);
+	pool->spills = head->status == 400 && pool->entry->spill_context &&
+		       ex->backend->kind == CONFIG_KIND_PTU;
 	pool->asks_around = head->status == 404 && pool->refers && pool->owner < 0;
+}
+
+static bool head_is_of(const struct head *head, struct slice type)
+{
+	const struct header *field = head_find(head, SLICE("content-type"));
+
+	return field && slice_equal_nocase(slice_first(field->value, type.len), type);
+}
+
+static bool head_is_stream(const struct head *head)
+{
+	return head_is_of(head, SLICE("text/event-stream"));
 }
 
 bool exchange_pool_judges(const struct exchange *ex, const struct head *head)
 {
-	const struct header *type = head_find(head, SLICE("content-type"));
-
 	if (ex->phase != EXCHANGE_AWAITING || head->framing == HEAD_NO_BODY)
 		return false;
-	if (ex->pool.entry && (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around))
+	if (ex->pool.entry && (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around || ex->pool.spills))
 		return exchange_may_turn(ex, ex->pool.says);
-	/* A stream may yet turn out to be an error. */
-	return head->status == 200 && ex->attempt.response.reader && type &&
-	       slice_equal_nocase(
-		       slice_first(type->value, strlen("text/event-stream")), SLICE("text/event-stream")) &&
+	/* A stream may yet turn out to be an error; what is no stream may be lost before its end, and its
+	 * client has no use of a part of it. */
+	return head->status == 200 && ex->attempt.response.reader &&
+	       (head_is_stream(head) || head_is_of(head, SLICE("application/json"))) &&
 	       exchange_may_turn(ex, BACKEND_FAILED);
+}
+
+static const struct response_facts *answer_facts(const struct exchange *ex)
+{
+	const struct reader *reader = ex->attempt.response.reader;
+
+	return reader ? response_reader_facts(reader_response(reader)) : NULL;
+}
+
+static bool answer_says(const struct exchange *ex, struct slice error)
+{
+	const struct response_facts *facts = answer_facts(ex);
+
+	return facts && (slice_equal(facts->error_code, error) || slice_equal(facts->error_type, error));
+}
+
+/* What is paid for is used up, of our credential: it does not come back by waiting. */
+static bool answer_is_out_of_quota(const struct exchange *ex)
+{
+	return ex->status == 429 && ex->credential.kind == CREDENTIAL_OURS &&
+	       answer_says(ex, SLICE("insufficient_quota"));
 }
 
 enum exchange_judgement exchange_pool_judgement(const struct exchange *ex)
 {
-	const struct response_facts *facts;
+	const struct response_facts *facts = answer_facts(ex);
 
 	if (!ex->pool.entry)
 		return JUDGEMENT_OPEN;
 	if (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around)
 		return JUDGEMENT_ERROR;
-	if (ex->status != 200 || !ex->attempt.response.reader)
+	if (ex->pool.spills)
+		return answer_says(ex, SLICE("context_length_exceeded")) ? JUDGEMENT_ERROR
+									 : JUDGEMENT_OPEN;
+	if (ex->status != 200 || !facts)
 		return JUDGEMENT_OPEN;
-	facts = response_reader_facts(reader_response(ex->attempt.response.reader));
-	if (facts->output_bytes)
-		return JUDGEMENT_ANSWER;
-	if (facts->has_error)
-		return JUDGEMENT_ERROR;
+	if (head_is_stream(ex->attempt.head)) {
+		if (facts->output_bytes)
+			return JUDGEMENT_ANSWER;
+		if (facts->has_error)
+			return JUDGEMENT_ERROR;
+	}
 	return facts->complete || !facts->readable ? JUDGEMENT_ANSWER : JUDGEMENT_OPEN;
+}
+
+/* Of an answer that is no stream no more is held than what is in flight of any. */
+bool exchange_pool_held_enough(const struct exchange *ex)
+{
+	return ex->status == 200 && !head_is_stream(ex->attempt.head) &&
+	       buf_len(&ex->attempt.hold.body) > ex->worker->config->http.window;
 }
 
 enum backend_outcome exchange_judged_outcome(const struct exchange *ex)
 {
-	if (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around)
+	if (answer_is_out_of_quota(ex))
+		return BACKEND_QUOTA;
+	if (ex->pool.says != BACKEND_ANSWERED || ex->pool.asks_around || ex->pool.spills)
 		return ex->pool.says;
 	return BACKEND_FAILED;
 }
@@ -493,17 +562,17 @@ static enum backend_outcome outcome_of_ending(enum ending ending)
 
 void exchange_pool_close(struct exchange *ex)
 {
-	const struct reader *reader = ex->attempt.response.reader;
-	const struct response_facts *facts;
+	const struct response_facts *facts = answer_facts(ex);
+	struct pool_used used;
 
 	if (!ex->pool.entry || ex->pool.choice.member < 0)
 		return;
-	exchange_backend_outcome(ex, outcome_of_ending(ex->ending));
-	if (!reader)
+	exchange_backend_outcome(ex,
+		answer_is_out_of_quota(ex) ? BACKEND_QUOTA : outcome_of_ending(ex->ending));
+	if (!facts || !facts->has_usage || !facts->has_input || exchange_spend(ex) != SPEND_NOW)
 		return;
-	facts = response_reader_facts(reader_response(reader));
-	if (facts->has_usage && facts->has_input && exchange_spend(ex) == SPEND_NOW)
-		pool_usage(ex->worker->standing, &ex->pool.entry->pool, &ex->pool.choice,
-			exchange_kind(ex), facts->input_tokens,
-			facts->parts[USAGE_CACHE_READ].tokens);
+	used = (struct pool_used){
+		facts->input_tokens, facts->output_tokens, facts->parts[USAGE_CACHE_READ].tokens};
+	pool_usage(ex->worker->standing, &ex->pool.entry->pool, &ex->pool.choice,
+		exchange_kind(ex), &used, clock_monotonic_ns());
 }

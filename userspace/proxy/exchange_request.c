@@ -503,6 +503,7 @@ static void exchange_ask(struct exchange *ex, bool fresh)
 		.port = backend && backend->port ? backend->port : ex->destination.port,
 		.addresses = backend ? backend->addresses : NULL,
 		.naddresses = backend ? backend->naddresses : 0,
+		.leg = worker_origin_leg(ex->worker, backend),
 	};
 	struct attempt_record *record = &ex->tried[ex->tries++];
 

@@ -159,7 +159,7 @@ static int exchange_answer(struct exchange *ex)
 {
 	const struct head *head = ex->attempt.head;
 
-	exchange_backend_outcome(ex, BACKEND_ANSWERED);
+	exchange_backend_outcome(ex, ex->pool.says);
 	if (head->status == 429 || head->status == 503)
 		ex->pool.wait_ns = exchange_pool_wait(ex);
 	if (exchange_has_better(ex)) {
@@ -285,6 +285,9 @@ static void exchange_response_ended(struct exchange *ex)
 		if (exchange_pool_judgement(ex) == JUDGEMENT_ERROR &&
 			exchange_turn_away(ex, exchange_judged_outcome(ex)))
 			return;
+		if (!error && reader && ex->status == 200 && reader_is_truncated(reader) &&
+			exchange_turn_away(ex, BACKEND_LOST))
+			return;
 		if (exchange_judges(ex, ex->attempt.head) && exchange_edit_was_refused(ex)) {
 			exchange_attempt_over(
 				ex, &(struct attempt_end){.left = ATTEMPT_EDIT_REFUSED,
@@ -332,7 +335,8 @@ static int exchange_judge(struct exchange *ex)
 	if (judgement == JUDGEMENT_ERROR && ex->status == 200 &&
 		exchange_turn_away(ex, exchange_judged_outcome(ex)))
 		return -ECANCELED;
-	if (judgement == JUDGEMENT_OPEN && !hold_is_full(&ex->attempt.hold))
+	if (judgement == JUDGEMENT_OPEN && !hold_is_full(&ex->attempt.hold) &&
+		!exchange_pool_held_enough(ex))
 		return 0;
 	if (judgement == JUDGEMENT_ERROR && ex->status != 200 && !hold_is_full(&ex->attempt.hold))
 		return 0;

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "io/socket.h"
+#include "proxy/dial.h"
 #include "proxy/upstream_h1.h"
 
 /* More addresses of one name than this are not tried. */
@@ -66,6 +67,7 @@ struct origin_request {
 	bool starting;	/* origin_start is on the stack: it goes on itself */
 	struct address_port addresses[ORIGIN_ADDRESSES];
 	size_t naddresses, next;
+	struct dial *dial; /* by the proxy; or NULL */
 	struct origin_connection *connection;
 	ev_timer deadline;
 	uint64_t started_ns;
@@ -95,6 +97,8 @@ static int origin_compare(const void *a, const void *b)
 		return x->port < y->port ? -1 : 1;
 	if (x->addresses != y->addresses)
 		return x->addresses < y->addresses ? -1 : 1;
+	if (x->leg != y->leg)
+		return x->leg < y->leg ? -1 : 1;
 	return strcmp(x->host, y->host);
 }
 
@@ -269,42 +273,25 @@ static void origin_answer(struct origin_request *r, struct origin_connection *co
 	free(r);
 }
 
-/* A socket on its way to the address: its descriptor, or a negative errno. */
-static int origin_dial(const struct address_port *address, const struct config_tcp *tcp)
+static void origin_open(struct origin_request *r);
+
+/* Whoever has addresses of its own is called there. */
+static bool origin_by_proxy(const struct origin_request *r)
 {
-	struct sockaddr_storage sa;
-	socklen_t len = address_port_to_sockaddr(address, &sa);
-	int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	socket_prepare(fd, tcp);
-	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS) {
-		int error = errno;
-
-		close(fd);
-		return -error;
-	}
-	return fd;
+	return r->origins->config->origin.proxy.port && !r->origin->target.naddresses;
 }
 
-/* Starts the handshake with the next address. 0; or, with the failure set, a negative errno. */
-static int origin_open_next(struct origin_request *r)
+/* Starts the handshake over that socket, which it takes. 0; or, with the failure set, a negative
+ * errno. */
+static int origin_secure(struct origin_request *r, const struct address_port *address, int fd)
 {
 	struct origins *origins = r->origins;
-	const struct address_port *address = &r->addresses[r->next++];
-	struct origin_connection *c;
-	SSL *ssl;
-	int fd;
+	struct origin_connection *c = calloc(1, sizeof(*c));
+	SSL *ssl = c ? tls_origin_leg_connect(
+			       r->origin->target.leg ? r->origin->target.leg : origins->leg,
+			       r->origin->target.host)
+		     : NULL;
 
-	fd = origin_dial(address, &origins->config->tcp);
-	if (fd < 0) {
-		r->failure.type = "origin_unreachable";
-		return why_set(&r->failure.why, -fd, "%s at %s: %s", r->origin->target.host,
-			address_port_format(address).text, strerror(-fd));
-	}
-	c = calloc(1, sizeof(*c));
-	ssl = c ? tls_origin_leg_connect(origins->leg, r->origin->target.host) : NULL;
 	if (!ssl ||
 		upstream_h1_open(&c->wire, &c->stream, origins->scratch, &origins->limits,
 			origin_release) < 0 ||
@@ -324,9 +311,50 @@ static int origin_open_next(struct origin_request *r)
 	c->opening = r;
 	c->wire.slot.address = *address;
 	r->connection = c;
-	ev_timer_again(origins->turn->loop, &r->deadline);
 	stream_handshake(&c->stream);
 	return 0;
+}
+
+static void origin_dialled(void *user, int fd, const struct why *why)
+{
+	struct origin_request *r = user;
+
+	r->dial = NULL;
+	if (fd >= 0 && origin_secure(r, &r->addresses[r->next - 1], fd) == 0)
+		return;
+	if (fd < 0) {
+		r->failure.type = "proxy_refused";
+		r->failure.timeout = false;
+		r->failure.why = *why;
+	}
+	origin_open(r);
+}
+
+/* Starts the connection to the next address. 0; or, with the failure set, a negative errno. */
+static int origin_open_next(struct origin_request *r)
+{
+	struct origins *origins = r->origins;
+	const struct origin_target *target = &r->origin->target;
+	const struct address_port *address = &r->addresses[r->next++];
+	int fd, error;
+
+	/* Before the handshake, which may end the request. */
+	ev_timer_again(origins->turn->loop, &r->deadline);
+	if (origin_by_proxy(r)) {
+		r->failure.type = "proxy_refused";
+		r->dial = dial_start(origins->turn->loop, address, &origins->config->tcp, target->host,
+			target->port, origin_dialled, r, &r->failure.why);
+		error = r->dial ? 0 : -EIO;
+	} else {
+		fd = dial_socket(address, &origins->config->tcp);
+		error = fd < 0 ? fd : origin_secure(r, address, fd);
+		if (fd < 0) {
+			r->failure.type = "origin_unreachable";
+			why_set(&r->failure.why, -fd, "%s at %s: %s", target->host,
+				address_port_format(address).text, strerror(-fd));
+		}
+	}
+	return error;
 }
 
 /* Tries the addresses that are left; answers when there is none. */
@@ -364,7 +392,13 @@ static void origin_timed_out(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	}
 	why_set(&r->failure.why, ETIMEDOUT, "%s at %s: no connection in time", r->origin->target.host,
-		address_port_format(&r->connection->wire.slot.address).text);
+		address_port_format(&r->addresses[r->next - 1]).text);
+	if (r->dial) {
+		dial_cancel(r->dial);
+		r->dial = NULL;
+		origin_open(r);
+		return;
+	}
 	origin_give_up_address(r);
 }
 
@@ -515,6 +549,11 @@ static void origin_start(struct origin_request *r)
 		origin_open(r);
 		return;
 	}
+	if (origin_by_proxy(r)) {
+		r->addresses[r->naddresses++] = origins->config->origin.proxy;
+		origin_open(r);
+		return;
+	}
 	r->resolving = true;
 	r->starting = true;
 	ev_timer_again(origins->turn->loop, &r->deadline);
@@ -569,6 +608,7 @@ void origin_cancel(struct origin_request *request)
 	ev_timer_stop(request->origins->turn->loop, &request->deadline);
 	if (request->resolving)
 		resolver_cancel(request->origins->resolver, request->lookup);
+	dial_cancel(request->dial);
 	if (request->connection)
 		origin_connection_free(request->connection);
 	*request->self = NULL;

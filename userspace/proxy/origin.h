@@ -16,18 +16,19 @@
 #include "proxy/upstream.h"
 #include "tls/origin_leg.h"
 
-/* Whom to speak to. Two targets with the same host, port and addresses share connections. */
+/* Whom to speak to. Two targets with all the same share connections. */
 struct origin_target {
 	const char *host;	/* the SNI and the name that is verified, lower case */
 	uint16_t port;
 	const struct address_port *addresses; /* override the resolver; owned by the configuration */
 	size_t naddresses;
+	struct tls_origin_leg *leg; /* that verifies it; NULL: the one of all */
 };
 
 /* Why there is no connection: error.type of the event, and the words for the client. */
 struct origin_failure {
-	const char *type;	/* "origin_unresolved", "origin_unreachable", "origin_timeout", or
-				 * the name of the failed verification */
+	const char *type;	/* "origin_unresolved", "origin_unreachable", "origin_timeout",
+				 * "proxy_refused", or the name of the failed verification */
 	struct why why;
 	bool timeout;		/* 504 rather than 502 */
 	bool unverified;	/* the certificate: trying again will not help */

@@ -31,7 +31,7 @@ static void entry_fill(struct pool_table *table, struct pool_entry *entry, const
 	entry->pool.n = (unsigned)n;
 	for (size_t i = 0; i < n; i++)
 		*table->next++ = (struct pool_member){slice_of_string(backends[i]->name),
-			backends[i]->priority, backends[i]->weight};
+			backends[i]->priority, backends[i]->weight, backends[i]->capacity};
 }
 
 static void entry_fill_pool(
@@ -55,6 +55,7 @@ static void entry_fill_pool(
 	entry->retry_ns = pool->retry_ns;
 	entry->first_output_ns = pool->first_output_ns;
 	entry->affinity = pool->affinity;
+	entry->spill_context = pool->spill_context;
 }
 
 struct pool_table *pool_table_new(const struct config *config)

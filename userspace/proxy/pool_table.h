@@ -13,6 +13,7 @@ struct pool_entry {
 	struct pool pool;
 	const struct config_backend *const *backends; /* one for each member */
 	uint64_t retry_ns; /* no further attempt begins so long after the call */
+	bool spill_context; /* what is too long for a PTU goes to the others */
 	enum config_affinity affinity;
 	uint64_t first_output_ns; /* another one is asked when the first output takes so long; 0: never */
 };

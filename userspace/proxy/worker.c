@@ -19,6 +19,12 @@ struct credential worker_credential(
 	return credential;
 }
 
+struct tls_origin_leg *worker_origin_leg(
+	const struct worker *worker, const struct config_backend *backend)
+{
+	return backend ? worker->backend_legs[backend - worker->config->backends] : NULL;
+}
+
 /* xorshift64 (Marsaglia, 2003). */
 uint64_t worker_random(struct worker *worker)
 {

@@ -49,6 +49,7 @@ struct worker {
 	struct resolver *resolver;
 	struct tls_client_leg *client_leg;
 	struct tls_origin_leg *origin_leg;
+	struct tls_origin_leg **backend_legs; /* of those with roots of their own, by index; else NULL */
 	const struct ticket_keys *tickets;
 	EVP_PKEY *leaf_keys[LEAF_KINDS]; /* this process's own */
 	struct leaf_cache *leaves[LEAF_KINDS];
@@ -91,6 +92,9 @@ struct credential {
 	const char *why;       /* MISSING: for a person, valid in this turn */
 };
 
+/* That verifies a backend by roots of its own; NULL: there are none. */
+struct tls_origin_leg *worker_origin_leg(
+	const struct worker *worker, const struct config_backend *backend);
 /* As of now: the next call may get another one. backend NULL: the origin that the client named. */
 struct credential worker_credential(
 	const struct worker *worker, const struct config_backend *backend);

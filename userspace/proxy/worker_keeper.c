@@ -23,6 +23,23 @@ static void worker_leave_keeper(struct worker *worker)
 	worker->keeper = -1;
 }
 
+/* A backend that is out because it refused the credential before is asked again. */
+static int worker_take_credential(struct worker *worker, struct slice told)
+{
+	const struct config *config = worker->config;
+	size_t index;
+	int result = credentials_take(worker->credentials, told, &index);
+
+	/* At the start there is no standing yet, and what is told is no news. */
+	for (size_t i = 0; result > 0 && worker->standing && i < config->nbackends; i++)
+		if (config->backends[i].credential == &config->credentials[index] &&
+			pool_renewed(worker->standing, slice_of_string(config->backends[i].name),
+				clock_monotonic_ns()))
+			log_info("backend %s is tried again, with another value of credential %s",
+				config->backends[i].name, config->credentials[index].name);
+	return result < 0 ? result : 0;
+}
+
 /* Takes one message: its type, or a negative errno; 0 is the end. */
 static int worker_hear_keeper(struct worker *worker)
 {
@@ -35,8 +52,7 @@ static int worker_hear_keeper(struct worker *worker)
 	ipc_close_fds(&message);
 	result = 0;
 	if (message.type == CREDENTIAL_TELL)
-		result = credentials_take(
-			worker->credentials, slice_of(message.body, message.len));
+		result = worker_take_credential(worker, slice_of(message.body, message.len));
 	explicit_bzero(memory, message.len);
 	if (result)
 		log_warning("a credential that the keeper told cannot be taken: %s",

@@ -244,6 +244,24 @@ static void worker_meet_signer(struct worker *worker, int fd)
 
 /* ---- life ---- */
 
+static int worker_open_backend_legs(struct worker *worker, int own_ca, struct why *why)
+{
+	const struct config *config = worker->config;
+
+	worker->backend_legs = calloc(config->nbackends + 1, sizeof(*worker->backend_legs));
+	if (!worker->backend_legs)
+		return why_set(why, ENOMEM, "out of memory");
+	for (size_t i = 0; i < config->nbackends; i++) {
+		if (!config->backends[i].nroots)
+			continue;
+		worker->backend_legs[i] =
+			tls_origin_leg_of_backend(&config->backends[i], own_ca, why);
+		if (!worker->backend_legs[i])
+			return -EINVAL;
+	}
+	return 0;
+}
+
 static int worker_open_tls(struct worker *worker, struct why *why)
 {
 	struct role_context *context = worker->context;
@@ -265,7 +283,7 @@ static int worker_open_tls(struct worker *worker, struct why *why)
 	worker->origin_leg = tls_origin_leg_new(worker->config, ca_certificate, why);
 	if (!worker->origin_leg)
 		goto out;
-	error = 0;
+	error = worker_open_backend_legs(worker, ca_certificate, why);
 	for (unsigned kind = 0; kind < LEAF_KINDS && !error; kind++) {
 		worker->leaves[kind] =
 			leaf_cache_new(worker->config, kind, worker_ask_signer, worker);
@@ -367,6 +385,9 @@ static void worker_close(void *state)
 	tls_client_leg_free(worker->client_leg);
 	leaf_keys_free(worker->leaf_keys);
 	tls_origin_leg_free(worker->origin_leg);
+	for (size_t i = 0; worker->backend_legs && i < worker->config->nbackends; i++)
+		tls_origin_leg_free(worker->backend_legs[i]);
+	free(worker->backend_legs);
 	ticket_keys_unmap(worker->tickets);
 	hangups_close(&worker->hangups);
 	turn_close(&worker->turn);

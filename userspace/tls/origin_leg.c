@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -59,19 +60,27 @@ static int origin_add_roots(X509_STORE *store, const char *path, bool *crls, str
 	return error;
 }
 
+/* By what origins are verified. */
+struct roots {
+	bool system;
+	char *const *files;
+	size_t n;
+	const char *key; /* of the configuration, where the files are named */
+};
+
 static int origin_load_roots(
-	SSL_CTX *context, const struct config_tls *config, bool *crls, struct why *why)
+	SSL_CTX *context, const struct roots *roots, bool *crls, struct why *why)
 {
 	X509_STORE *store = SSL_CTX_get_cert_store(context);
 	struct why inner;
 	int error = 0;
 
-	if (!config->system_roots && !config->norigin_roots)
+	if (!roots->system && !roots->n)
 		return why_set(why, EINVAL,
 			"no origin can be verified: tls.system_roots is false and tls.origin_roots "
 			"is "
 			"empty");
-	if (config->system_roots) {
+	if (roots->system) {
 		error = origin_add_roots(store, SYSTEM_ROOTS, crls, &inner);
 		if (error)
 			return why_set(why, -error,
@@ -79,10 +88,10 @@ static int origin_load_roots(
 				"tls.system_roots: false)",
 				inner.text);
 	}
-	for (size_t i = 0; !error && i < config->norigin_roots; i++) {
-		error = origin_add_roots(store, config->origin_roots[i], crls, &inner);
+	for (size_t i = 0; !error && i < roots->n; i++) {
+		error = origin_add_roots(store, roots->files[i], crls, &inner);
 		if (error)
-			why_set(why, -error, "tls.origin_roots: %s", inner.text);
+			why_set(why, -error, "%s: %s", roots->key, inner.text);
 	}
 	return error;
 }
@@ -197,8 +206,11 @@ static int origin_configure(struct tls_origin_leg *leg, bool crls)
 static int origin_read_own_ca(struct tls_origin_leg *leg, int fd, struct why *why)
 {
 	struct ca *ca;
-	int error = ca_read_fd(fd, -1, &ca, why);
+	int error;
 
+	/* Another leg may have read it. */
+	(void)lseek(fd, 0, SEEK_SET);
+	error = ca_read_fd(fd, -1, &ca, why);
 	if (error)
 		return error;
 	leg->own_ca = ca->certificate;
@@ -207,8 +219,8 @@ static int origin_read_own_ca(struct tls_origin_leg *leg, int fd, struct why *wh
 	return 0;
 }
 
-struct tls_origin_leg *tls_origin_leg_new(
-	const struct config *config, int own_ca_certificate_fd, struct why *why)
+static struct tls_origin_leg *origin_leg_make(
+	const struct roots *roots, int own_ca_certificate_fd, struct why *why)
 {
 	struct tls_origin_leg *leg = calloc(1, sizeof(*leg));
 	bool crls = false;
@@ -226,7 +238,7 @@ struct tls_origin_leg *tls_origin_leg_new(
 	}
 	if (own_ca_certificate_fd >= 0 && origin_read_own_ca(leg, own_ca_certificate_fd, why))
 		goto failed;
-	if (origin_load_roots(leg->context, &config->tls, &crls, why))
+	if (origin_load_roots(leg->context, roots, &crls, why))
 		goto failed;
 	if (!origin_configure(leg, crls)) {
 		why_set(why, EINVAL, "OpenSSL refused the settings of the origin's leg: %s",
@@ -237,6 +249,23 @@ struct tls_origin_leg *tls_origin_leg_new(
 failed:
 	tls_origin_leg_free(leg);
 	return NULL;
+}
+
+struct tls_origin_leg *tls_origin_leg_new(
+	const struct config *config, int own_ca_certificate_fd, struct why *why)
+{
+	const struct roots roots = {config->tls.system_roots, config->tls.origin_roots,
+		config->tls.norigin_roots, "tls.origin_roots"};
+
+	return origin_leg_make(&roots, own_ca_certificate_fd, why);
+}
+
+struct tls_origin_leg *tls_origin_leg_of_backend(
+	const struct config_backend *backend, int own_ca_certificate_fd, struct why *why)
+{
+	const struct roots roots = {false, backend->roots, backend->nroots, "backends.roots"};
+
+	return origin_leg_make(&roots, own_ca_certificate_fd, why);
 }
 
 void tls_origin_leg_free(struct tls_origin_leg *leg)

@@ -20,6 +20,9 @@ struct tls_origin_leg;
  * NULL with why. */
 struct tls_origin_leg *tls_origin_leg_new(
 	const struct config *config, int own_ca_certificate_fd, struct why *why);
+/* The same by the roots of a backend alone, which has some. */
+struct tls_origin_leg *tls_origin_leg_of_backend(
+	const struct config_backend *backend, int own_ca_certificate_fd, struct why *why);
 void tls_origin_leg_free(struct tls_origin_leg *leg); /* its SSLs first */
 
 /* An SSL in connect state, without a BIO. host (NUL-terminated, by host_name_read) is

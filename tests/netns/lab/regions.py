@@ -46,8 +46,9 @@ class Region:
         return self._counted + len(self.origin.requests())
 
     def backend(self, gate, **more):
-        return {"name": self.name, "host": self.host, "addresses": [self.address], "region": self.name,
+        made = {"name": self.name, "host": self.host, "addresses": [self.address], "region": self.name,
                 "key_file": gate.secret(f"{self.name}.key", KEY + self.name), **more}
+        return {name: value for name, value in made.items() if value is not None}
 
 
 class Regions:

@@ -200,6 +200,54 @@ static void test_a_credential_opens_it_at_once(void **state)
 	assert_int_equal(row.reason, BACKEND_CREDENTIAL);
 }
 
+/* What a credential has done counts until there is another one, and what a failure has done does not
+ * go away with it. */
+static void test_another_credential_is_tried_at_once(void **state)
+{
+	static const enum backend_outcome dead[] = {
+		BACKEND_CREDENTIAL, BACKEND_QUOTA, BACKEND_FORBIDDEN};
+	struct standing_row failed = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(dead) / sizeof(dead[0]); i++) {
+		struct standing_row row = {0};
+
+		assert_false(breaker_renewed(&row, T0));
+		assert_true(take(&row, dead[i], T0));
+		assert_int_equal(state_at(&row, T0 + 1), BREAKER_OPEN);
+		assert_true(breaker_renewed(&row, T0 + 1));
+		assert_int_equal(state_at(&row, T0 + 1), BREAKER_HALF_OPEN);
+		assert_false(breaker_renewed(&row, T0 + 2));
+		/* The next one that is dead is out for as long as the first was at first. */
+		assert_true(breaker_probe(&row, T0 + 2));
+		assert_true(take_probe(&row, dead[i], T0 + 2));
+		assert_int_equal(state_at(&row, T0 + 1 + rules.open_ns), BREAKER_OPEN);
+		assert_int_equal(state_at(&row, T0 + 2 + rules.open_ns), BREAKER_HALF_OPEN);
+	}
+	for (unsigned i = 0; i < rules.failures; i++)
+		take(&failed, BACKEND_FAILED, T0);
+	assert_false(breaker_renewed(&failed, T0 + 1));
+	assert_int_equal(state_at(&failed, T0 + 1), BREAKER_OPEN);
+}
+
+static void test_what_is_used_in_a_minute(void **state)
+{
+	struct standing_row row = {0};
+	uint64_t end = breaker_minute_end(T0);
+
+	(void)state;
+	assert_int_equal(breaker_spent(NULL, T0), 0);
+	assert_int_equal(breaker_spent(&row, T0), 0);
+	breaker_spend(&row, 1000, T0);
+	breaker_spend(&row, 234, end - 1);
+	assert_int_equal(breaker_spent(&row, end - 1), 1234);
+	assert_int_equal(breaker_spent(&row, end), 0);
+	breaker_spend(&row, UINT64_MAX, end);
+	breaker_spend(&row, UINT64_MAX, end);
+	assert_true(breaker_spent(&row, end) > 1000000000000);
+	assert_int_equal(breaker_minute_end(end), end + 60 * NS_PER_S);
+}
+
 static void test_nearly_empty(void **state)
 {
 	struct reading reading = {
@@ -261,6 +309,8 @@ int main(void)
 		cmocka_unit_test(test_a_pause_without_a_time_doubles),
 		cmocka_unit_test(test_the_trip_time_is_what_was_asked_for),
 		cmocka_unit_test(test_a_credential_opens_it_at_once),
+		cmocka_unit_test(test_another_credential_is_tried_at_once),
+		cmocka_unit_test(test_what_is_used_in_a_minute),
 		cmocka_unit_test(test_nearly_empty),
 		cmocka_unit_test(test_a_budget_is_bounded),
 	};

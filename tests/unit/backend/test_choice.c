@@ -17,9 +17,9 @@
 #define T0 (1000 * NS_PER_S)
 
 static const struct pool_member members[] = {
-	{{"ptu", 3}, 1, 1},
-	{{"east", 4}, 2, 3},
-	{{"west", 4}, 2, 1},
+	{{"ptu", 3}, 1, 1, 0},
+	{{"east", 4}, 2, 3, 0},
+	{{"west", 4}, 2, 1, 0},
 };
 static const struct pool pool = {
 	.name = {"chat", 4},
@@ -235,6 +235,51 @@ static void test_the_only_member_is_asked_whatever_is_known(void **state)
 	standing_free(standing);
 }
 
+/* A backend that has used what it takes in a minute spills over, and has its calls back in the next. */
+static void test_a_capacity_that_is_used_up(void **state)
+{
+	static const struct pool_member two[] = {{{"ptu", 3}, 1, 1, 1000}, {{"east", 4}, 2, 1, 0}};
+	const struct pool of = {.name = SLICE("of"), .members = two, .n = 2, .rules = pool.rules};
+	const struct choice_query query = {.deployment = SLICE("gpt-4o"), .random = 1},
+				  last = {.random = 1, .tried = 2};
+	const struct choice choice = {.member = 0}, other = {.member = 1};
+	const struct pool_used most = {.input_tokens = 900, .output_tokens = 99}, one = {1, 0, 0};
+	struct standing *standing = standing_new();
+	uint64_t end = breaker_minute_end(T0);
+
+	(void)state;
+	pool_record(standing, &of, &choice, query.deployment, BACKEND_ANSWERED, NULL, T0);
+	pool_record(standing, &of, &other, query.deployment, BACKEND_ANSWERED, NULL, T0);
+	pool_usage(standing, &of, &choice, query.deployment, &most, T0);
+	pool_usage(standing, &of, &other, query.deployment, &most, T0);
+	assert_int_equal(pool_choose(standing, &of, &query, T0).member, 0);
+	pool_usage(standing, &of, &choice, query.deployment, &one, T0);
+	assert_int_equal(pool_choose(standing, &of, &query, T0).member, 1);
+	assert_int_equal(pool_choose(standing, &of, &last, T0).member, 0); /* nobody else is left */
+	assert_int_equal(pool_choose(standing, &of, &query, end - 1).member, 1);
+	assert_int_equal(pool_choose(standing, &of, &query, end).member, 0);
+	standing_free(standing);
+}
+
+static void test_a_credential_is_dead_for_a_backend_as_a_whole(void **state)
+{
+	const struct choice_query other = {.deployment = SLICE("gpt-4o-mini"), .random = 1};
+	struct standing *standing = standing_new();
+
+	(void)state;
+	record(standing, 0, BACKEND_QUOTA, false, T0);
+	assert_int_not_equal(choose(standing, 0, 0, T0 + 1).member, 0);
+	assert_int_not_equal(pool_choose(standing, &pool, &other, T0 + 1).member, 0);
+	assert_false(pool_renewed(standing, SLICE("east"), T0 + 1));
+	assert_true(pool_renewed(standing, SLICE("ptu"), T0 + 1));
+	assert_int_equal(choose(standing, 0, 0, T0 + 1).member, 0);
+	/* A model that a key is not good for may be good for the next one. */
+	record(standing, 1, BACKEND_FORBIDDEN, false, T0);
+	assert_int_not_equal(choose(standing, 1, 0, T0 + 1).member, 1);
+	assert_true(pool_renewed(standing, SLICE("east"), T0 + 1));
+	standing_free(standing);
+}
+
 /* ---- the model check ---- */
 
 #define MODEL_N	    4
@@ -319,7 +364,7 @@ static bool model_call(struct standing *standing, const struct pool *of, struct 
 static void test_a_model_of_thousands_of_calls(void **state)
 {
 	static const struct pool_member four[MODEL_N] = {
-		{{"a", 1}, 1, 1}, {{"b", 1}, 1, 2}, {{"c", 1}, 2, 1}, {{"d", 1}, 3, 1}};
+		{{"a", 1}, 1, 1, 0}, {{"b", 1}, 1, 2, 0}, {{"c", 1}, 2, 1, 0}, {{"d", 1}, 3, 1, 0}};
 	const struct pool of = {.name = SLICE("model"),
 		.members = four,
 		.n = MODEL_N,
@@ -367,6 +412,8 @@ int main(void)
 		cmocka_unit_test(test_a_backend_that_recovered_gets_its_part_slowly),
 		cmocka_unit_test(test_the_same_affinity_goes_to_the_same_backend),
 		cmocka_unit_test(test_the_only_member_is_asked_whatever_is_known),
+		cmocka_unit_test(test_a_capacity_that_is_used_up),
+		cmocka_unit_test(test_a_credential_is_dead_for_a_backend_as_a_whole),
 		cmocka_unit_test(test_a_model_of_thousands_of_calls),
 	};
 

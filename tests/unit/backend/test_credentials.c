@@ -18,11 +18,12 @@ static int told(struct credentials *c, uint32_t index, uint32_t version, uint64_
 {
 	struct credential_head head = {index, version, expires_ns};
 	struct buf message = BUF_EMPTY;
+	size_t renewed = 99;
 	int error;
 
 	assert_int_equal(buf_append(&message, &head, sizeof(head)), 0);
 	assert_int_equal(buf_append(&message, text, strlen(text)), 0);
-	error = credentials_take(c, buf_slice(&message));
+	error = credentials_take(c, buf_slice(&message), &renewed);
 	buf_free(&message);
 	return error;
 }
@@ -53,8 +54,9 @@ static void the_latest_value_is_the_one(void **state)
 	assert_string_equal(why_none(c, 1, 5), "it has not come yet");
 	assert_int_equal(told(c, 1, 1, 0, "first-value"), 0);
 	assert_value(c, 1, 5, "first-value");
-	assert_int_equal(told(c, 1, 2, 0, "second-value"), 0);
+	assert_int_equal(told(c, 1, 2, 0, "second-value"), 1); /* another one than before */
 	assert_value(c, 1, 5, "second-value");
+	assert_int_equal(told(c, 1, 3, 0, "second-value"), 0);
 	assert_string_equal(why_none(c, 0, 5), "it has not come yet");
 	credentials_free(c);
 }
@@ -108,20 +110,23 @@ static void what_is_no_message_of_the_keepers_is_refused(void **state)
 	struct credentials *c = credentials_new(1);
 	struct credential_head head = {0, 1, 0};
 	char *long_one = calloc(1, sizeof(head) + CREDENTIAL_TEXT_MAX + 1);
+	size_t index;
 
 	(void)state;
-	assert_int_equal(credentials_take(c, SLICE_NONE), -EBADMSG);
+	assert_int_equal(credentials_take(c, SLICE_NONE, &index), -EBADMSG);
 	for (size_t n = 0; n <= sizeof(head); n++)
-		assert_int_equal(credentials_take(c, slice_of((const char *)&head, n)), -EBADMSG);
+		assert_int_equal(credentials_take(c, slice_of((const char *)&head, n), &index),
+			-EBADMSG);
 	assert_int_equal(told(c, 1, 1, 0, "value"), -EBADMSG);
 	assert_int_equal(told(c, UINT32_MAX, 1, 0, "value"), -EBADMSG);
 	memcpy(long_one, &head, sizeof(head));
 	memset(long_one + sizeof(head), 'k', CREDENTIAL_TEXT_MAX + 1);
 	assert_int_equal(credentials_take(c,
-				 slice_of(long_one, sizeof(head) + CREDENTIAL_TEXT_MAX + 1)),
+				 slice_of(long_one, sizeof(head) + CREDENTIAL_TEXT_MAX + 1), &index),
 		-EBADMSG);
 	assert_int_equal(
-		credentials_take(c, slice_of(long_one, sizeof(head) + CREDENTIAL_TEXT_MAX)), 0);
+		credentials_take(c, slice_of(long_one, sizeof(head) + CREDENTIAL_TEXT_MAX), &index),
+		0);
 	free(long_one);
 	credentials_free(c);
 }

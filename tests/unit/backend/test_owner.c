@@ -80,9 +80,9 @@ static void test_the_work_is_linear(void **state)
 	free(text);
 }
 
-static const struct pool_member members[] = {{{"east", 4}, 1, 1}, {{"west", 4}, 1, 1}};
+static const struct pool_member members[] = {{{"east", 4}, 1, 1, 0}, {{"west", 4}, 1, 1, 0}};
 static const struct pool pool = {.members = members, .n = 2};
-static const struct pool_member other_members[] = {{{"north", 5}, 1, 1}};
+static const struct pool_member other_members[] = {{{"north", 5}, 1, 1, 0}};
 static const struct pool other = {.members = other_members, .n = 1};
 
 enum { EAST, WEST };

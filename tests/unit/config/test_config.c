@@ -376,6 +376,24 @@ static bool explains(const char *text, const char *key)
 	return false;
 }
 
+static void a_vaults_audience_is_that_of_its_cloud(void **state)
+{
+	static const char *const cases[][2] = {
+		{"https://contoso.vault.azure.net/secrets/a", "https://vault.azure.net"},
+		{"https://contoso.vault.azure.cn/secrets/a", "https://vault.azure.cn"},
+		{"https://c.vault.usgovcloudapi.net:8443/secrets/a", "https://vault.usgovcloudapi.net"},
+		{"https://keys.contoso.example/secrets/a", "https://vault.azure.net"},
+		{"https://vault/secrets/a", "https://vault.azure.net"},
+	};
+	char audience[CONFIG_AUDIENCE_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		config_vault_audience(cases[i][0], audience);
+		assert_string_equal(audience, cases[i][1]);
+	}
+}
+
 /* The part of the reference that begins with the section's line, up to the next section's. */
 static char *part_of(const char *text, const char *section)
 {
@@ -531,6 +549,7 @@ int main(void)
 		cmocka_unit_test(a_host_fails_as_it_says_or_else_as_the_datapath),
 		cmocka_unit_test(only_another_mode_makes_a_difference),
 		cmocka_unit_test(the_reference_file_is_the_defaults),
+		cmocka_unit_test(a_vaults_audience_is_that_of_its_cloud),
 		cmocka_unit_test(the_reference_file_has_every_key),
 		cmocka_unit_test(the_reference_file_comments_out_nothing_but_keys),
 		cmocka_unit_test(what_the_machine_lacks_is_told_with_its_line),

@@ -317,6 +317,10 @@ static void pools_that_could_never_answer(void **state)
 		{INSIDE EAST_AND_WEST "pools:\n  - {name: p, backends: [east]}\n"
 				      "  - {name: p, backends: [west]}\n",
 			"f:5: pools[1].name: expected each name once, found \"p\" also in line 4"},
+		{INSIDE "backends: [{name: a, host: a.c, capacity: 50000}, {name: b, host: b.c}]\n"
+			"pools: [{name: p, backends: [a, b]}]\n",
+			"f:3: pools[0].backends: expected capacity or weight of all backends of priority "
+			"1, found \"a\" with a capacity and \"b\" with neither"},
 		{INSIDE EAST_AND_WEST "pools: [{name: p, backends: [east]}]\n"
 				      "hosts: [{pattern: a.b, provider: azure, pool: q}]\n",
 			"f:4: hosts[0].pool: expected the name of a pool (p), found \"q\""},

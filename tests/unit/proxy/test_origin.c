@@ -159,6 +159,40 @@ static void test_lookups_under_way_are_bounded(void **state)
 	assert_int_equal(origins_count(scene->origins), 0);
 }
 
+static void over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)timer;
+	(void)events;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* The failure may be known before the connection is waited for: then nothing waits for it. */
+static void test_addresses_that_refuse_leave_nothing(void **state)
+{
+	static const struct upstream_user nobody;
+	struct scene *scene = *state;
+	/* Where nobody listens: the name server's socket is of UDP. */
+	const struct address_port refusing[2] = {scene->names.address, scene->names.address};
+	const struct origin_target target = {
+		.host = "a.openai.azure.com", .port = 443, .addresses = refusing, .naddresses = 2};
+	enum { N = 100 };
+	struct origin_request *requests[N];
+	ev_timer timer;
+
+	scene->config.origin.connect_ns = NS_PER_S / 50;
+	for (unsigned i = 0; i < N; i++)
+		origin_acquire(scene->origins, &target, true, &nobody, told, scene, &requests[i]);
+	ev_timer_init(&timer, over, .2, 0.);
+	ev_timer_start(scene->loop, &timer);
+	ev_run(scene->loop, 0);
+	assert_int_equal(scene->failed, N);
+	assert_string_equal(scene->type, "origin_unreachable");
+	for (unsigned i = 0; i < N; i++)
+		assert_null(requests[i]);
+	turn_collect(&scene->turn);
+	assert_int_equal(origins_count(scene->origins), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +200,8 @@ int main(void)
 			test_names_that_nobody_has_leave_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_lookups_under_way_are_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_addresses_that_refuse_leave_nothing, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
