@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/why.h"
+#include "config/provider.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/sallyport/sallyport.yaml"
 /* In appliance.run_directory, while the daemon runs: the text of the configuration in force, behind
@@ -134,8 +135,6 @@ struct config_token {
 	size_t nalgorithms;
 	uint64_t skew_ns; /* by which clocks may differ */
 };
-
-enum config_provider { CONFIG_PROVIDER_AZURE, CONFIG_PROVIDER_OPENAI };
 
 /* A name, or pattern "*.openai.azure.com" (one label), whose calls are inspected. */
 struct config_host {

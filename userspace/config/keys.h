@@ -153,7 +153,7 @@
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(edit_window, SIZE, edit_window, "1MiB", "0..64MiB")                                     \
-	S(replay_window, SIZE, replay_window, "1MiB", "0..64MiB")                                 \
+	S(replay_window, SIZE, replay_window, "1MiB", "0..16GiB")                                 \
 	S(held_max, SIZE, held_max, "64MiB", "0..64GiB")                                          \
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
 	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \

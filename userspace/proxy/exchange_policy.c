@@ -256,7 +256,9 @@ bool exchange_policy_head(struct exchange *ex, const struct head *head)
 		return ex->policy->token_state != TOKEN_VALID ? reject_token(ex) : reject_key(ex);
 	if (lacks_key(ex))
 		return demand_key(ex);
-	if (head->framing == HEAD_NO_BODY)
+	/* What a session asks for is said, and asked about, later. */
+	if (head->framing == HEAD_NO_BODY &&
+		!(head->websocket && ex->match.operation && ex->match.operation->family))
 		call_no_body(facts);
 	if (head->framing == HEAD_LENGTH) {
 		facts->size = head->length;

@@ -351,8 +351,9 @@ static int worker_open_pools(struct worker *worker, struct why *why)
 /* Exchanges first: their clients do not leave, they are cut off. */
 static void worker_cut_all(struct worker *worker)
 {
-	list_for_each_safe (at, &worker->exchanges)
-		exchange_cut(exchange_of(at));
+	/* With one of them others may end, on a connection that turns out to be lost. */
+	while (!list_empty(&worker->exchanges))
+		exchange_cut(exchange_of(worker->exchanges.next));
 	list_for_each_safe (at, &worker->clients)
 		client_close(list_entry(at, struct client, node), true);
 	bypass_close_all(worker);
