@@ -249,12 +249,13 @@ static void exchange_blame(
 /* The client is closed now; it does not come back to this exchange. */
 static void exchange_drop_client(struct exchange *ex)
 {
+	const struct message_fault fault = {.kind = MESSAGE_LOST, .error = ECANCELED};
 	struct client_slot *client = ex->client;
 
 	ex->client = NULL;
 	ex->head = NULL;
 	client->exchange = NULL;
-	client->ops->close(client, true);
+	client->ops->response.abort(client, &fault);
 }
 
 void exchange_cut(struct exchange *ex)

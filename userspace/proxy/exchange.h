@@ -212,6 +212,8 @@ void exchange_fail(struct exchange *exchange, enum ending ending,
 void exchange_attempt_over(struct exchange *exchange, const struct attempt_end *end);
 /* The connection was lost with this error (a positive errno, or 0 for its end). */
 void exchange_origin_lost(struct exchange *exchange, int error);
+/* There is room again for what is held of the body. 0, or -ECANCELED: the exchange is over. */
+int exchange_send_on(struct exchange *exchange);
 /* Sends what is handed to the origin. */
 void exchange_flush_origin(struct exchange *exchange);
 /* All is composed: records, and then lets the last bytes and the exchange go. */

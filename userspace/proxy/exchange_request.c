@@ -71,21 +71,41 @@ static bool exchange_keeps_body(const struct exchange *ex)
 	       (end <= http->replay_window && replay_may_grow(&ex->replay));
 }
 
-/* Hands to the origin what may go of the body. 0, or a negative errno. */
+/* Hands to the origin what may go of the body, as far as there is room. 0, or a negative errno. */
 static int exchange_send_body(struct exchange *ex)
 {
 	struct attempt *attempt = &ex->attempt;
-	uint64_t to = ex->session ? session_cleared(ex->session) : exchange_settle_edit(ex);
+	const struct message_ops *request = &attempt->slot->ops->request;
+	uint64_t to = ex->session ? session_cleared(ex->session) : exchange_settle_edit(ex), left;
+	bool last = exchange_request_is_whole(ex);
 	int error;
 
-	if (exchange_request_is_whole(ex))
-		exchange_limits_send(ex);
-	error = attempt_send(
-		attempt, &ex->replay, to, exchange_request_is_whole(ex), &ex->trailers);
+	/* An edit may make it shorter: what goes on later waits for room, which must be used up. */
+	do {
+		size_t room = request->room(attempt->slot);
+		uint64_t part = to - attempt->sent < room ? to : attempt->sent + room;
 
+		if (last && part == to)
+			exchange_limits_send(ex);
+		error = attempt_send(attempt, &ex->replay, part, last && part == to, &ex->trailers);
+		left = to - attempt->sent;
+	} while (!error && left && request->room(attempt->slot));
 	if (!error && (!replay_is_whole(&ex->replay) || !exchange_keeps_body(ex)))
 		replay_forget(&ex->replay, attempt->sent);
 	return error;
+}
+
+/* 0, or -ECANCELED: the exchange has failed. */
+int exchange_send_on(struct exchange *ex)
+{
+	if (exchange_is_over(ex) || ex->attempt.request_whole ||
+		ex->attempt.sent == replay_end(&ex->replay))
+		return 0;
+	if (exchange_send_body(ex) < 0)
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+	else
+		exchange_flush_origin(ex);
+	return exchange_is_over(ex) ? -ECANCELED : 0;
 }
 
 /* A piece that goes on at once. */
@@ -428,6 +448,7 @@ static void exchange_connected(
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	error = exchange_map_body(ex);
 	exchange_choose_edit(ex);
+	ex->attempt.request_whole = ex->head->framing == HEAD_NO_BODY && !ex->session;
 	if (ex->head->framing == HEAD_NO_BODY)
 		exchange_limits_send(ex);
 	if (!error)

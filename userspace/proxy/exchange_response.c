@@ -168,7 +168,7 @@ static int exchange_answer(struct exchange *ex)
 	}
 	if (head->status <= 299)
 		exchange_edit_succeeded(ex);
-	if (exchange_request_is_whole(ex))
+	if (ex->attempt.request_whole)
 		replay_close(&ex->replay);
 	/* What is added from now on could not be hidden from the client. */
 	if (ex->attempt.edit == ATTEMPT_MAY_EDIT)
@@ -531,6 +531,8 @@ static void exchange_origin_flushed(void *user)
 {
 	struct exchange *ex = user;
 
+	if (exchange_send_on(ex))
+		return;
 	if (intake_waits(&ex->request))
 		share_wait(&ex->share);
 	else if (ex->client && ex->request.state == INTAKE_OPEN)

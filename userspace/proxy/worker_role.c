@@ -19,6 +19,7 @@
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
 #include "proxy/worker_keeper.h"
+#include "proxy/worker_tokens.h"
 
 /* Connections accepted in one turn of the loop. */
 #define WORKER_ACCEPTS 64
@@ -391,6 +392,7 @@ static void worker_close(void *state)
 	ticket_keys_unmap(worker->tickets);
 	hangups_close(&worker->hangups);
 	turn_close(&worker->turn);
+	worker_tokens_free(worker->tokens);
 	worker_close_keeper(worker);
 	free(worker->fields);
 	worker_policy_close(&worker->policy);
@@ -430,6 +432,8 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 			       : why_set(why, ENOMEM, "out of memory");
 	if (!error)
 		error = worker_open_keeper(worker, role_fd(context, "keeper"), why);
+	if (!error && !(worker->tokens = worker_tokens_new(worker)))
+		error = why_set(why, ENOMEM, "out of memory");
 	if (!error)
 		error = worker_policy_open(&worker->policy, context, why);
 	if (!error)
