@@ -86,6 +86,8 @@ BPF_TESTS := $(BPF_TEST_SOURCES:%.c=$(B)/%)
 FUZZ_TARGETS := $(FUZZ_SOURCES:%.c=$(B)/%)
 SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
 ORIGIN := $(if $(ORIGIN_SOURCES),$(B)/tests/origin/origin)
+# The daemon, of which a test lets an allocation fail.
+FAILING := $(B)/tests/failing/sallyportd
 VM_PROGRAM := $(if $(wildcard vm/verified.c),$(B)/vm/verified)
 BENCH_LOAD := $(if $(wildcard tests/bench/load.c),$(B)/tests/bench/load)
 BENCH_STORE := $(if $(wildcard tests/bench/store.c),$(B)/tests/bench/store)
@@ -94,7 +96,7 @@ BENCH_PACKETS := $(if $(wildcard tests/bench/packets.c),$(B)/tests/bench/packets
 # --- how it is compiled ------------------------------------------------------------------------
 
 PACKAGES := libbpf openssl libcares libcyaml yaml-0.1 yyjson zlib libbrotlidec libzstd sqlite3 \
-	libseccomp libsystemd libnetfilter_queue libmnl libmicrohttpd libnghttp2
+	libseccomp libsystemd cjose libnetfilter_queue libmnl libmicrohttpd libnghttp2
 # Run once, and only by a rule that needs it: `make check` installs the libraries first.
 pkg_config = $(shell pkg-config $(1) $(PACKAGES) \
 	$$(pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack) || echo MISSING)
@@ -192,6 +194,7 @@ $(B)/sallyportd: $(B)/userspace/supervise/main.o
 $(B)/sallyport: $(B)/userspace/cli/main.o
 $(B)/sallyport-collector: $(B)/userspace/collector/main.o
 $(B)/tests/origin/origin: $(ORIGIN_OBJECTS)
+$(FAILING): $(B)/userspace/supervise/main.o $(B)/tests/failing/allocate.o
 $(B)/tests/bench/load: $(B)/tests/bench/load.o
 $(B)/tests/bench/store: $(B)/tests/bench/store.o
 $(B)/tests/bench/packets: $(B)/tests/bench/packets.o $(B)/libsupport.a
@@ -201,9 +204,11 @@ $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/%: $(B)/%.o $(B)/libsupport.a
 TEST_LIBS = -lcmocka -lbrotlienc
 # By the name of the target: a variable of the target would be one of its prerequisites as well, and
 # with it the command to compile another (make 4.4).
-TEST_LINK = $(if $(FUZZ),$(if $(filter $(B)/tests/fuzz/%,$@),-fsanitize=fuzzer))
+TEST_LINK = $(if $(FUZZ),$(if $(filter $(B)/tests/fuzz/%,$@),-fsanitize=fuzzer)) \
+	$(if $(filter $(FAILING),$@),$(FAILING_WRAP))
+FAILING_WRAP := -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
-$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(BENCH_LOAD) $(BENCH_PACKETS) $(BENCH_STORE) $(VM_PROGRAM) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
+$(PROGRAMS:%=$(B)/%) $(ORIGIN) $(FAILING) $(BENCH_LOAD) $(BENCH_PACKETS) $(BENCH_STORE) $(VM_PROGRAM) $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS): $(B)/libsallyport.a
 	$(call say,LINK,$@)
 	$(Q)$(LINKED) $(TEST_LINK) $(if $(filter $(B)/tests/%,$@),$(LTO:%=-fno-lto)) -o $@ $(filter %.o,$^) \
 		$(filter %/libsupport.a,$^) $(B)/libsallyport.a \
@@ -252,7 +257,7 @@ checks: tests
 	@+for kind in man unit fuzz bpf netns sdk clients web; do $(MAKE) check-$$kind || exit 1; done
 	@echo "  all checks passed"
 
-tests: all $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS) $(ORIGIN)
+tests: all $(UNIT_TESTS) $(BPF_TESTS) $(FUZZ_TARGETS) $(ORIGIN) $(FAILING)
 
 check-unit: all $(UNIT_TESTS)
 	@tests/run "unit" $(UNIT_TESTS)
@@ -262,7 +267,7 @@ check-bpf: $(BPF_TESTS)
 	@tests/run "kernel programs" $(BPF_TESTS)
 # Each file by one of so many processes, with networks of their own: tests wait more than they work.
 NETNS_JOBS ?= 2
-check-netns: all $(ORIGIN)
+check-netns: all $(ORIGIN) $(FAILING)
 	@if ls tests/netns/test_*.py >/dev/null 2>&1; then echo "  end to end"; \
 		$(PYTHON) -m pytest -q -p no:cacheprovider -n $(NETNS_JOBS) --dist loadfile tests/netns; fi
 # Random faults at random times; SOAK_SEED=N of a run repeats them.

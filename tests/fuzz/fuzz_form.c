@@ -45,6 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	demand(slice_equal(a->model, b->model) && slice_equal(a->user, b->user));
 	demand(a->stream == b->stream);
 	demand(slice_equal(a->messages, b->messages) && a->messages_cut == b->messages_cut);
+	demand(slice_equal(a->parts, b->parts));
 	demand(form_estimate_tokens(whole) == form_estimate_tokens(pieces));
 	if (form_rename_model(pieces, SLICE("x"), &splice)) {
 		demand(splice.offset + splice.remove <= body.len);

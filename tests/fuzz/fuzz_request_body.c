@@ -62,7 +62,7 @@ static void demand_same(const struct request_facts *a, const struct request_fact
 	demand(slice_equal(a->user, b->user));
 	demand(a->stream == b->stream && a->include_usage == b->include_usage);
 	demand(slice_equal(a->max_tokens.text, b->max_tokens.text));
-	demand(slice_equal(a->messages, b->messages));
+	demand(slice_equal(a->messages, b->messages) && slice_equal(a->parts, b->parts));
 	demand(a->messages_truncated == b->messages_truncated);
 	demand(slice_equal(a->tools, b->tools) && a->tool_kinds == b->tool_kinds);
 	demand(slice_equal(a->conversation, b->conversation));
@@ -119,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	demand(facts->tools.len <= content_max + JSON_SCAN_DEPTH + 1);
 	demand_json(facts->messages);
 	demand_json(facts->tools);
+	demand_json(facts->parts);
 	demand(request_estimate_tokens(whole) == request_estimate_tokens(pieces));
 	demand(slice_equal(buf_slice(&told.all), buf_slice(&told_pieces.all)));
 	demand_edit(whole, &operation, body);

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from lab import Lab
+from lab.appliance import confined
 
 
 def _interrupt(number, frame):
@@ -24,8 +25,9 @@ def lab():
 @pytest.fixture(scope="module")
 def standing(lab):
     """One appliance with the default configuration, for all tests of a file that change nothing
-    of it."""
+    of it; as systemd would start it."""
     appliance = lab.appliance()
+    appliance.before = confined()
     try:
         yield appliance.start()
         appliance.stop()

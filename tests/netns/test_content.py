@@ -51,6 +51,25 @@ def test_one_long_message_keeps_its_beginning_and_its_end(gate, client, prompt, 
     assert event["gen_ai.input.messages.cut"] == len(text) - len(beginning + end)
 
 
+@pytest.mark.parametrize("path, field", [("chat/completions", "messages"), ("completions", "prompt")])
+def test_of_many_short_pieces_the_first_and_the_last_are_kept(gate, client, prompt, path, field):
+    """A client that says what it means in thousands of pieces, too short to be shortened."""
+    pieces = [prompt, *(f"{i} word" for i in range(60_000)), "the newest words"]
+    said = [{"role": "user", "content": [{"type": "text", "text": p} for p in pieces]}]
+    said = said if field == "messages" else pieces
+    assert client.call(AZURE, azure_path(operation=path), json.dumps({field: said})).status == 200
+    event = gate.event(prompt)
+    kept = json.loads(event["gen_ai.input.messages"])
+    if field == "messages":
+        assert kept[0]["role"] == "user"
+        kept = [part.get("text") for part in kept[0]["content"]]
+    half = kept.index("0 word") + len(kept) // 3
+    assert kept[:half] == pieces[:half] and kept[-half:] == pieces[-half:]
+    assert event["gen_ai.input.messages.truncated"] is True
+    missing = len(json.dumps(said)) - len(event["gen_ai.input.messages"])
+    assert missing - 100 < event["gen_ai.input.messages.cut"] < missing + 100
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_long_answer_keeps_its_beginning_and_its_end(gate, client, prompt, streamed):
     got = client.chat(AZURE, prompt, fields={"stream": streamed}, headers={"x-test-events": "60000"})

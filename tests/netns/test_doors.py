@@ -2,6 +2,8 @@
 """Every door of the API: what stands behind each is read, and what it costs counts once. The origin says
 what each test scripts for a path; the appliance is one for all."""
 
+import base64
+import hashlib
 import json
 
 import pytest
@@ -229,6 +231,10 @@ def test_13_a_batch_is_read_and_counts_once_for_who_made_it(call):
 
     answers = [{"id": str(i), "custom_id": name, "error": None, "response": {
         "status_code": 200, "body": {"model": "gpt-5-2025", "usage": USAGE}}} for i, name in enumerate("ab")]
+    part = lines(answers[0]).encode()
+    _, event = call(f"GET {V1}/files/file-out/content", ("application/octet-stream", part, 206),
+                    headers={"Range": f"bytes=0-{len(part) - 1}"})
+    assert tokens(event) == ("none", None, None)
     got, event = call(f"GET {V1}/files/file-out/content", ("application/octet-stream", lines(*answers).encode()))
     assert got.body == lines(*answers).encode()
     assert tokens(event) == ("provider", 22, 14)
@@ -248,7 +254,7 @@ def test_a_batch_that_tells_its_usage(call):
     _, event = call(f"GET {V1}/batches/batch_2", {**batch, "usage": USAGE})
     assert tokens(event) == ("provider", 11, 7) and event["gen_ai.usage.owner"]
     answer = {"response": {"status_code": 200, "body": {"usage": USAGE}}}
-    _, event = call(f"GET {V1}/files/file-2/content", ("application/jsonl", lines(answer).encode()))
+    _, event = call(f"GET {V1}/files/file-2/content", ("application/json", lines(answer, answer).encode()))
     assert tokens(event) == ("counted", None, None)
 
 
@@ -386,6 +392,27 @@ def test_a_stored_chat_is_not_counted_again(call):
     _, event = call(f"GET {V1}/chat/completions/chatcmpl-s", answer)
     assert event["gen_ai.operation.name"] == "stored_chat"
     assert tokens(event) == ("counted", None, None)
+
+
+def test_what_is_no_text_is_told_by_kind_size_and_hash(call):
+    picture, sound = bytes(range(256)) * 5000, b"RIFF" + bytes(1000)
+    content = [{"type": "text", "text": "What is it?"},
+               {"type": "image_url", "image_url": {
+                   "url": "data:image/png;base64," + base64.b64encode(picture).decode()}},
+               {"type": "image_url", "image_url": {"url": "https://example.org/picture.png"}},
+               {"type": "input_audio", "input_audio": {
+                   "data": base64.b64encode(sound).decode(), "format": "wav"}}]
+    _, event = call(f"POST {azure_path()}", {"id": "c", "model": "m", "choices": [], "usage": {
+        "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}},
+        body={"messages": [{"role": "user", "content": content}]})
+    assert json.loads(event["gen_ai.input.parts"]) == [
+        {"kind": "image", "mime_type": "image/png", "bytes": len(picture),
+         "sha256": hashlib.sha256(picture).hexdigest()},
+        {"kind": "audio", "bytes": len(sound), "sha256": hashlib.sha256(sound).hexdigest()}]
+    body, headers = upload("%PDF-1.7 of a kind", "assistants", "a.pdf")
+    _, event = call(f"POST {V1}/files", {"id": "file-pdf", "object": "file"}, body=body, headers=headers)
+    assert json.loads(event["gen_ai.input.parts"]) == [
+        {"kind": "file", "bytes": 18, "sha256": hashlib.sha256(b"%PDF-1.7 of a kind").hexdigest()}]
 
 
 def test_what_the_filter_found_and_the_model_refused_is_told(call):

@@ -166,9 +166,10 @@ def test_what_is_weak_is_refused(client, arguments):
     assert "alert" in done.stderr
 
 
-def test_alpn_is_http1_only(client):
-    done = s_client(client, "-alpn", "h2,http/1.1")
-    assert "ALPN protocol: http/1.1" in done.stdout
+@pytest.mark.parametrize("offered, chosen", [("h2,http/1.1", "h2"), ("http/1.1", "http/1.1")])
+def test_alpn(client, offered, chosen):
+    done = s_client(client, "-alpn", offered)
+    assert f"ALPN protocol: {chosen}\n" in done.stdout
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

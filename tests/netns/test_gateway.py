@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from lab import network
+from lab.appliance import confined
 from lab.client import azure_path, chat_body
 from lab.load import Load
 from lab.process import wait_for
@@ -43,8 +44,9 @@ def configure(gate, regions):
 
 @pytest.fixture(scope="module")
 def gate(lab, regions):
-    """One gateway for all tests that change nothing of it for long."""
+    """One gateway for all tests that change nothing of it for long; its port takes a right of its own."""
     gate = lab.appliance()
+    gate.before = confined()
     configure(gate, regions)
     try:
         yield gate.start()

@@ -305,7 +305,7 @@ def test_the_subject_stands_in_every_event(gate, lab, client, prompt):
     a client that does not trust us."""
     key = issue(gate, "new", "--name", "upgrader", "--group", "dev")
     got = client.call(OPENAI, "/v1/realtime", method="GET",
-                      headers={"Connection": "upgrade", "Upgrade": "websocket", "api-key": key})
+                      headers={"Connection": "upgrade", "Upgrade": "h2c", "api-key": key})
     assert got.status == 501
     event = gate.wait_events(1, lambda event: event.get("subject.name") == "upgrader")[0]
     assert event["subject.groups"] == "dev,lab" and event["error.type"] == "upgrade_refused"

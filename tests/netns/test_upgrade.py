@@ -296,7 +296,7 @@ def test_a_program_that_cannot_take_over_is_refused(installed, gate, client, pro
 
 
 AGREES = b"""#!/bin/sh
-for argument; do test "$argument" = --check-handover && echo takes over version 4 && %b exit 0; done
+for argument; do test "$argument" = --check-handover && echo takes over version 5 && %b exit 0; done
 exit 1
 """
 

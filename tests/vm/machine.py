@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 from lab.lab import TOP, build_directory
 from lab.process import Process, wait_for
@@ -124,16 +125,24 @@ class Machine:
     def wait_good(self, slot="a"):
         self.wait_said(f"sallyport-slot: this root is good: {slot}")
 
-    def ssh(self, command, check=True):
-        """As the operator, with the key that cloud-init was given, from outside."""
-        return self.lab.network.origin.run(
-            "ssh", "-o", "LogLevel=ERROR", "-F", "none", "-i", self.ssh_key, "-o", "StrictHostKeyChecking=no", "-o",
-            "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=60",
-            f"{ADMIN}@{self.address}", command, check=check, timeout=BOOT_SECONDS)
+    def ssh(self, command, check=True, again=True):
+        """As the operator, with the key that cloud-init was given, from outside. again: a machine that has no time
+        to let somebody in (255) is asked once more."""
+        end = time.monotonic() + BOOT_SECONDS
+        while True:
+            done = self.lab.network.origin.run(
+                "ssh", "-o", "LogLevel=ERROR", "-F", "none", "-i", self.ssh_key, "-o", "StrictHostKeyChecking=no", "-o",
+                "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=300",
+                f"{ADMIN}@{self.address}", command, check=False, timeout=BOOT_SECONDS)
+            if done.returncode == 255 and again and time.monotonic() < end:
+                time.sleep(1)
+                continue
+            assert not check or done.returncode == 0, done
+            return done
 
     def reboot(self):
         self.heard = len(self.all_said())
-        self.ssh("sudo systemctl reboot", check=False)
+        self.ssh("sudo systemctl reboot", check=False, again=False)
 
     def close(self):
         if self.qemu:

@@ -41,7 +41,7 @@ def machine(lab):
 
 
 def stored(machine):
-    done = machine.ssh("sudo sallyport events --json --limit 0", check=False)
+    done = machine.ssh("sudo sallyport events --json --limit 0")
     return [json.dumps(json.loads(line)) for line in done.stdout.splitlines()]
 
 
@@ -77,7 +77,7 @@ def test_a_collector_whose_power_is_cut_has_what_it_acknowledged(lab, machine, a
              every=1)
     found = stored(machine)
     for i in answered:
-        assert sum(f"<{i}> of " in one for one in found) == 1, i
+        assert sum(f"<{i}> of " in one for one in found) == 1, (i, len(answered), len(found))
     assert machine.ssh("systemctl is-enabled sallyportd", check=False).stdout == "masked\n"
     # And the store has the room of the disk
     assert int(machine.ssh("df -k --output=size /data | tail -n 1").stdout) > 3 << 20

@@ -99,6 +99,8 @@
 	 * and no use any more; their owner is who began that, where it is known. */            \
 	X(TEXT, usage_source, "gen_ai.usage.source") /* provider, drained, estimated, none … */ \
 	X(TEXT, usage_owner, "gen_ai.usage.owner")                                                 \
+	/* What is no text in them, a JSON array: kind, type, size and hash of each image, sound or file. */ \
+	X(TEXT, input_parts, "gen_ai.input.parts")                                                 \
 	X(CONTENT, input_messages, "gen_ai.input.messages") /* JSON */                             \
 	X(FLAG, input_messages_truncated, "gen_ai.input.messages.truncated")                       \
 	X(CONTENT, output_messages, "gen_ai.output.messages") /* JSON */                           \
@@ -112,14 +114,24 @@
 	/* Whom the call is from: by what that was found, whose key it has, its public id, the groups \
 	 * (separated by commas), what was presented (none, issued, service, other; unknown, wrong,  \
 	 * expired, revoked, several: of a key that was issued here, or looks so). */             \
-	X(TEXT, subject_found_by, "subject.found_by") /* key, address */                          \
+	X(TEXT, subject_found_by, "subject.found_by") /* key, token, address */                          \
 	X(TEXT, subject_name, "subject.name")                                                      \
 	X(TEXT, subject_key, "subject.key_id")                                                     \
+	X(TEXT, subject_object, "subject.object_id") /* of a token: oid, or sub */                 \
+	X(TEXT, subject_application, "subject.app_id") /* likewise: azp, or appid */              \
+	X(TEXT, subject_tenant, "subject.tenant_id") /* likewise: tid */                          \
+	X(FLAG, subject_overage, "subject.groups_overage") /* it is in more groups than it says */ \
 	X(TEXT, subject_groups, "subject.groups")                                                  \
 	X(TEXT, subject_credential, "subject.credential")                                          \
 	X(TEXT, rule_name, "rule.name")		/* of policy.file, that decided; or default */     \
 	X(TEXT, rule_shadow, "rule.shadow")	/* that would have denied */                       \
 	X(FLAG, rule_unknown, "rule.unknown")	/* what the rule asks of it is never known */      \
+	X(TEXT, limit_name, "limit.name")	/* that refused, or of limit.alert */              \
+	X(TEXT, limit_who, "limit.who")		/* whose part of it: subject=… model=… */          \
+	X(TEXT, limit_shadow, "limit.shadow")	/* that would have refused */                      \
+	X(NUMBER, limit_percent, "limit.percent") /* of it that is used: the one of alert */       \
+	X(REAL, limit_used, "limit.used")	/* and reserved, for what is refused */            \
+	X(REAL, limit_most, "limit.most")                                                          \
 	X(FLAG, body_readable, "body.readable")                                                    \
 	X(TEXT, body_problem, "body.problem")	/* why it is not readable */                       \
 	X(NUMBER, timing_tls_client, "timing.tls_client") /* all timings: ns */                    \

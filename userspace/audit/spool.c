@@ -455,6 +455,11 @@ void spool_acknowledge(struct spool *spool, const struct spool_position *positio
 			strerror(-error), left_out);
 }
 
+int spool_directory(const struct spool *spool)
+{
+	return spool->options.directory;
+}
+
 uint64_t spool_size(const struct spool *spool)
 {
 	return spool->size;

@@ -57,6 +57,8 @@ void spool_acknowledge(struct spool *spool, const struct spool_position *positio
 
 /* Bytes of all segments, for gauges. */
 uint64_t spool_size(const struct spool *spool);
+/* Where it lies; the spool's. */
+int spool_directory(const struct spool *spool);
 /* Something is written after this place. */
 bool spool_has_after(const struct spool *spool, const struct spool_position *position);
 /* A random number that belongs to this directory since it was first used. */

@@ -39,7 +39,8 @@ static int recover_list(struct spool *spool, struct why *why)
 	while (!error && (errno = 0, entry = readdir(directory))) {
 		if (segment_number(entry->d_name, &number))
 			error = spool_segment_add(spool, number, 0);
-		else if (entry->d_name[0] != '.' && strncmp(entry->d_name, "cursor", 6) != 0)
+		else if (entry->d_name[0] != '.' && strncmp(entry->d_name, "cursor", 6) != 0 &&
+			 strncmp(entry->d_name, "limits.", 7) != 0)
 			log_warning("the spool has a file that is not its own: %s",
 				log_quote(slice_of_string(entry->d_name)).text);
 	}

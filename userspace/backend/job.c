@@ -82,8 +82,8 @@ void job_adopt(struct standing *standing, struct slice id, struct slice other, u
 		job_make(standing, key_of(other), key_of(id), SLICE_NONE, false, now_s);
 }
 
-enum job_said job_tell(struct standing *standing, struct slice id, uint64_t now_s,
-	char owner[STANDING_JOB_OWNER])
+enum job_said job_tell(
+	struct standing *standing, struct slice id, uint64_t now_s, char owner[STANDING_JOB_OWNER])
 {
 	uint64_t key = key_of(id);
 	struct standing_job *job = job_find(standing, key);

@@ -109,11 +109,21 @@
 	/* policy */ \
 	X(RULE_DENIED, "rule.denied", "calls denied by policy.file") \
 	X(RULE_SHADOWED, "rule.shadowed", "calls that a rule with the action shadow would have denied") \
+	X(LIMIT_REFUSED, "limit.refused", "calls refused because a limit is used up, or too small for them") \
+	X(LIMIT_CROWDED, "limit.crowded", "calls refused because it could not be told in time whether a limit is used up") \
+	X(LIMIT_SHADOWED, "limit.shadowed", "calls that a limit with the action shadow would have refused") \
+	X(LIMIT_ALERTED, "limit.alerted", "times a limit came to one of its alert percentages") \
+	X(LIMIT_UNSAVED, "limit.unsaved", "times that what is used of the limits could not be written to the disk") \
 	X(RULE_UNRECORDED, "rule.unrecorded", "calls without an event, because a rule says log: none") \
 	X(KEYS_LOADED, "keys.loaded", "times the file of issued keys was read anew") \
 	X(KEYS_REFUSED, "keys.refused", "times it could not be used, and the keys of before stayed") \
 	X(KEY_ACCEPTED, "key.accepted", "calls with a key that was issued here and is valid") \
 	X(KEY_REJECTED, "key.rejected", "calls answered by 401: their key is unknown, wrong, expired or revoked") \
+	X(TOKEN_ACCEPTED, "token.accepted", "tokens of clients that were checked and are valid") \
+	X(TOKEN_KNOWN, "token.known", "calls with a token that was checked before") \
+	X(TOKEN_REJECTED, "token.rejected", "calls refused because their token is not valid") \
+	X(TOKEN_FOREIGN, "token.foreign", "calls with a token of an issuer that is not in tokens") \
+	X(TOKEN_OVERAGE, "token.overage", "calls whose token does not have all groups of its subject") \
 	X(KEY_SERVICE, "key.service", "calls whose client presented the service key of a backend") \
 	/* process */                                                                          \
 	X(PROCESS_STARTED, "process.started", "child processes started")                       \

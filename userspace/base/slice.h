@@ -46,6 +46,12 @@ static inline bool slice_starts_with(struct slice s, struct slice prefix)
 		(prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
 }
 
+static inline bool slice_starts_with_nocase(struct slice s, struct slice prefix)
+{
+	return s.len >= prefix.len &&
+	       (prefix.len == 0 || strncasecmp(s.data, prefix.data, prefix.len) == 0);
+}
+
 /* Whether a text fits a pattern, without case: "word", "beginning*", "*end", or "*" for any but none. */
 static inline bool slice_matches(struct slice pattern, struct slice text)
 {

@@ -18,6 +18,7 @@ int cmd_drain(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_health(int argc, char **argv);
+int cmd_limits(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_review(int argc, char **argv);

@@ -16,6 +16,7 @@
 #include "cli/say.h"
 #include "config/scalar.h"
 #include "policy/condition.h"
+#include "policy/limits.h"
 #include "tls/issue.h"
 
 #define BODY_MAX (64u << 20)
@@ -200,6 +201,33 @@ static void print_subject(const struct material *m)
 	printf("\ncall: %.*s of %s\n", SLICE_ARG(m->call.facts.operation), m->call.host);
 }
 
+/* Those in which it counts, and for whom. */
+static void print_limits(const struct material *m)
+{
+	const struct limit_set *set = &m->file->limits;
+	const struct limit_call call = {
+		.facts = &m->call.facts, .subject = m->call.facts.key_id};
+	struct buf who = BUF_EMPTY;
+
+	for (size_t i = 0; i < set->nlimits; i++) {
+		struct limit_call counted = call;
+		struct address_text address = address_format(&m->call.source);
+
+		if (!limit_counts(&set->limits[i], &m->call.facts))
+			continue;
+		if (!counted.subject.len)
+			counted.subject = slice_of_string(address.text);
+		buf_clear(&who);
+		printf("limit: %s (line %u)", set->limits[i].name, set->limits[i].line);
+		if (limit_who(&set->limits[i], &counted, &who) == 0 && buf_len(&who)) {
+			printf(", for ");
+			cell_text(stdout, buf_slice(&who), 100);
+		}
+		printf("\n");
+	}
+	buf_free(&who);
+}
+
 static void answer(const struct material *m, bool all)
 {
 	static const char *const actions[] = {"allow", "deny"};
@@ -219,6 +247,7 @@ static void answer(const struct material *m, bool all)
 	} else {
 		printf("rule: %s: no rule fits\n", RULE_DEFAULT_NAME);
 	}
+	print_limits(m);
 	printf("verdict: %s; log: %s\n", actions[v->deny], logs[v->deny && v->log == RULE_LOG_NONE ? RULE_LOG_METADATA : v->log]);
 }
 

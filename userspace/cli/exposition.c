@@ -376,6 +376,8 @@ static void print_selftest(const struct selftest_outcome *selftest, FILE *out)
 			selftest->results[i]);
 }
 
+#define LIMIT_SAMPLES 100 /* of each limit */
+
 /* ---- the backends ---- */
 
 struct backend_count {
@@ -432,6 +434,40 @@ static void print_backends(const struct exposition *e, FILE *out)
 	}
 }
 
+/* ---- the limits ---- */
+
+static void print_limit(
+	FILE *out, const char *name, const struct limits_report *report, const struct limits_row *row)
+{
+	const struct limit *limit = &report->set->limits[row->limit];
+	const struct limit_reading *r = &row->reading;
+	bool most = strcmp(name, "limit_most") == 0;
+	uint64_t amount = most ? limit_most(limit) : r->sum.used + r->sum.reserved;
+
+	fprintf(out, "sallyport_%s{limit=\"%s\",measure=\"%s\",who=\"", name, limit->name,
+		limit_measure_name(r->measure));
+	print_escaped(out, r->who, true);
+	fprintf(out, "\"} %.8g\n", (double)amount / (double)limit_measure_unit(r->measure));
+}
+
+/* Of whom most is used, of each limit: who is counted, clients may invent. */
+static void print_limits(const struct limits_report *report, FILE *out)
+{
+	static const char *const families[2][2] = {
+		{"limit_used", "what is used and reserved of the limit in its period of now"},
+		{"limit_most", "what may be used of it in a period"}};
+	size_t told = 0;
+
+	for (int f = 0; report && f < 2; f++) {
+		family(out, families[f][0], "gauge", families[f][1]);
+		for (size_t i = 0; i < report->nrows; i++) {
+			told = i && report->rows[i].limit == report->rows[i - 1].limit ? told + 1 : 0;
+			if (told < LIMIT_SAMPLES)
+				print_limit(out, families[f][0], report, &report->rows[i]);
+		}
+	}
+}
+
 void exposition_print(const struct exposition *exposition, FILE *out)
 {
 	struct record_state record;
@@ -449,5 +485,6 @@ void exposition_print(const struct exposition *exposition, FILE *out)
 	print_record(&record, out);
 	print_selftest(&exposition->selftest, out);
 	print_backends(exposition, out);
+	print_limits(exposition->limits, out);
 	print_counters(exposition->counters, out);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "backend/standing.h"
+#include "cli/limits_report.h"
 #include "base/counter.h"
 #include "cli/selftest_result.h"
 #include "config/config.h"
@@ -24,6 +25,7 @@ struct exposition {
 	size_t sources; /* those with most bytes are shown; the others are one, address="other" */
 	struct selftest_outcome selftest;
 	const struct standing *standing; /* what is known of the backends; NULL: nothing */
+	const struct limits_report *limits; /* what is used of the limits; NULL: nothing */
 };
 
 void exposition_print(const struct exposition *exposition, FILE *out);

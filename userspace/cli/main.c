@@ -16,6 +16,7 @@ static const struct command commands[] = {
 	{"ca", cmd_ca, "make, import, export or judge the authority that clients trust"},
 	{"keys", cmd_keys, "issue, list, rotate and revoke the keys of clients"},
 	{"explain", cmd_explain, "which rule of the policy decides about a call, and why"},
+	{"limits", cmd_limits, "show what is used of the limits, and of whom"},
 	{"status", cmd_status, "show what the kernel has attached now, and the counters"},
 	{"selftest", cmd_selftest, "is this machine inspecting? with what was seen, and the fix"},
 	{"health", cmd_health, "tell load balancers whether clients may come"},

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/exposition.h"
+#include "cli/limits_files.h"
 #include "cli/metrics_server.h"
 #include "cli/number.h"
 #include "cli/observed.h"
@@ -45,6 +47,9 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 	struct datapath_status *kernel = NULL;
 	struct counters *counters = NULL;
 	struct standing *standing = NULL;
+	struct limit_table *table = NULL;
+	struct policy_file *policy = NULL;
+	struct limits_report limits = {.rows = NULL};
 	struct exposition exposition;
 	struct observed observed;
 	char path[4200];
@@ -73,8 +78,14 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 		counters = NULL;
 	snprintf(path, sizeof(path), "%s/" STANDING_FILE, config->appliance.run_directory);
 	(void)standing_look(path, &standing, NULL);
+	if (limits_files_open(config, &policy, &table, NULL) == 0 &&
+		limits_report_read(&limits, &policy->limits, table,
+			clock_realtime_ns() / NS_PER_S)) {
+		policy_file_free(policy);
+		policy = NULL;
+	}
 	exposition = (struct exposition){config, kernel, counters, metrics->sources,
-		selftest_result_read(config), standing};
+		selftest_result_read(config), standing, policy ? &limits : NULL};
 	out = open_memstream(text, len);
 	if (out)
 		exposition_print(&exposition, out);
@@ -83,6 +94,9 @@ static int metrics_text(void *context, char **text, size_t *len, struct why *why
 		*text = NULL;
 		error = why_set(why, ENOMEM, "no memory");
 	}
+	limits_report_free(&limits);
+	limit_table_free(table);
+	policy_file_free(policy);
 	standing_free(standing);
 	counters_close(counters);
 	datapath_status_free(kernel);

@@ -76,7 +76,7 @@ static yyjson_mut_val *event_json_string(yyjson_mut_doc *doc, struct slice key, 
 	static const enum schema_id inner[] = {SCHEMA_ID_input_messages,
 		SCHEMA_ID_output_messages, SCHEMA_ID_tools, SCHEMA_ID_finish_reasons,
 		SCHEMA_ID_source_drops, SCHEMA_ID_attempts_made, SCHEMA_ID_request_tool_types,
-		SCHEMA_ID_content_filter};
+		SCHEMA_ID_content_filter, SCHEMA_ID_input_parts};
 
 	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
 		yyjson_doc *value;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "config/fill.h"
 #include "config/policy_keys.h"
+#include "config/policy_limits.h"
 #include "openai/operation.h"
 #include "policy/condition.h"
 
@@ -23,6 +24,14 @@ struct raw_group {
 };
 struct raw_rule {
 	KEYS_RULE(RAW_SCALAR, RAW_LIST)
+	KEYS_WHEN(RAW_SCALAR, RAW_LIST)
+};
+struct raw_limit {
+	KEYS_LIMIT(RAW_SCALAR, RAW_LIST)
+	KEYS_WHEN(RAW_SCALAR, RAW_LIST)
+};
+struct raw_price {
+	KEYS_PRICE(RAW_SCALAR, RAW_LIST)
 };
 struct raw_test {
 	KEYS_TEST(RAW_SCALAR, RAW_LIST)
@@ -33,6 +42,10 @@ struct raw_policy {
 	unsigned groups_count;
 	struct raw_rule *rules;
 	unsigned rules_count;
+	struct raw_limit *limits;
+	unsigned limits_count;
+	struct raw_price *prices;
+	unsigned prices_count;
 	struct raw_test *tests;
 	unsigned tests_count;
 };
@@ -54,8 +67,27 @@ static const struct key group_keys[] = {KEYS_GROUP(ROW_SCALAR, ROW_LIST)};
 #define RAW raw_rule
 #define OUT rule
 static const cyaml_schema_field_t rule_fields[] = {
-	KEYS_RULE(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
-static const struct key rule_keys[] = {KEYS_RULE(ROW_SCALAR, ROW_LIST)};
+	KEYS_RULE(FIELD_SCALAR, FIELD_LIST) KEYS_WHEN(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+static const struct key rule_keys[] = {
+	KEYS_RULE(ROW_SCALAR, ROW_LIST) KEYS_WHEN(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_limit
+#define OUT limit
+static const cyaml_schema_field_t limit_fields[] = {
+	KEYS_LIMIT(FIELD_SCALAR, FIELD_LIST) KEYS_WHEN(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+static const struct key limit_keys[] = {KEYS_LIMIT(ROW_SCALAR, ROW_LIST)};
+#undef OUT
+/* The conditions of a limit are those of a rule, which lies in it. */
+#define OUT rule
+static const struct key limit_when_keys[] = {KEYS_WHEN(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
+#define RAW raw_price
+#define OUT price
+static const cyaml_schema_field_t price_fields[] = {
+	KEYS_PRICE(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+static const struct key price_keys[] = {KEYS_PRICE(ROW_SCALAR, ROW_LIST)};
 #undef RAW
 #undef OUT
 #define RAW raw_test
@@ -69,6 +101,10 @@ static const struct key test_keys[] = {KEYS_TEST(ROW_SCALAR, ROW_LIST)};
 static const struct section section_default = {"default", default_keys, COUNT(default_keys), 0, 0};
 static const struct section section_group = {"groups", group_keys, COUNT(group_keys), 0, 0};
 static const struct section section_rule = {"rules", rule_keys, COUNT(rule_keys), 0, 0};
+static const struct section section_limit = {"limits", limit_keys, COUNT(limit_keys), 0, 0};
+static const struct section section_limit_when = {
+	"limits", limit_when_keys, COUNT(limit_when_keys), 0, 0};
+static const struct section section_price = {"prices", price_keys, COUNT(price_keys), 0, 0};
 static const struct section section_test = {"tests", test_keys, COUNT(test_keys), 0, 0};
 
 static const cyaml_schema_value_t group_entry = {
@@ -76,6 +112,12 @@ static const cyaml_schema_value_t group_entry = {
 };
 static const cyaml_schema_value_t rule_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_rule, rule_fields),
+};
+static const cyaml_schema_value_t limit_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_limit, limit_fields),
+};
+static const cyaml_schema_value_t price_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_price, price_fields),
 };
 static const cyaml_schema_value_t test_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_test, test_fields),
@@ -86,6 +128,10 @@ static const cyaml_schema_field_t policy_fields[] = {
 	CYAML_FIELD_SEQUENCE("groups", FIELD_FLAGS, struct raw_policy, groups, &group_entry, 0,
 		CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("rules", FIELD_FLAGS, struct raw_policy, rules, &rule_entry, 0,
+		CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("limits", FIELD_FLAGS, struct raw_policy, limits, &limit_entry, 0,
+		CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("prices", FIELD_FLAGS, struct raw_policy, prices, &price_entry, 0,
 		CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("tests", FIELD_FLAGS, struct raw_policy, tests, &test_entry, 0,
 		CYAML_UNLIMITED),
@@ -142,39 +188,34 @@ static void check_reach(const struct fill *f, const struct rule_set *set)
 		}
 }
 
-static void check_ranges(const struct fill *f, const struct rule_set *set)
+static void check_ranges(
+	const struct fill *f, const char *list, size_t i, unsigned line, const struct rule *r)
 {
-	for (size_t i = 0; i < set->nrules; i++) {
-		const struct rule *r = &set->rules[i];
-
-		if (r->size_below && r->size_below <= r->size_above)
-			problem_set(f->problems, EINVAL,
-				"%s:%u: rules[%zu].size_below: expected more than size_above, found "
-				"a range that nothing is in",
-				f->name, r->line, i);
-		if (r->output_below && r->output_below <= r->output_above)
-			problem_set(f->problems, EINVAL,
-				"%s:%u: rules[%zu].output_below: expected more than output_above, "
-				"found a range that nothing is in",
-				f->name, r->line, i);
-	}
+	if (r->size_below && r->size_below <= r->size_above)
+		problem_set(f->problems, EINVAL,
+			"%s:%u: %s[%zu].size_below: expected more than size_above, found a range "
+			"that nothing is in",
+			f->name, line, list, i);
+	if (r->output_below && r->output_below <= r->output_above)
+		problem_set(f->problems, EINVAL,
+			"%s:%u: %s[%zu].output_below: expected more than output_above, found a "
+			"range that nothing is in",
+			f->name, line, list, i);
 }
 
 /* A name that is none would make a rule that never fits. */
-static void check_operations(const struct fill *f, const struct rule_set *set)
+static void check_operations(
+	const struct fill *f, const char *list, size_t i, unsigned line, const struct rule *rule)
 {
-	for (size_t i = 0; i < set->nrules; i++)
-		for (size_t k = 0; k < set->rules[i].noperations; k++) {
-			struct slice name = slice_of_string(set->rules[i].operations[k]);
+	for (size_t k = 0; k < rule->noperations; k++) {
+		struct slice name = slice_of_string(rule->operations[k]);
 
-			if (!operation_is_named(name) && !slice_matches(name, SLICE("unknown")))
-				problem_set(f->problems, EINVAL,
-					"%s:%u: rules[%zu].operations[%zu]: expected the name of an "
-					"operation such as chat, responses or files, or unknown, found "
-					"\"%s\"",
-					f->name, set->rules[i].line, i, k,
-					log_quote(name).text);
-		}
+		if (!operation_is_named(name) && !slice_matches(name, SLICE("unknown")))
+			problem_set(f->problems, EINVAL,
+				"%s:%u: %s[%zu].operations[%zu]: expected the name of an operation "
+				"such as chat, responses or files, or unknown, found \"%s\"",
+				f->name, line, list, i, k, log_quote(name).text);
+	}
 }
 
 static bool has_rule(const struct rule_set *set, const char *name)
@@ -215,8 +256,17 @@ static int check_all(const struct fill *f, const struct policy_file *p)
 				"is what holds without a rule",
 				f->name, p->set.rules[i].line, i, RULE_DEFAULT_NAME);
 	check_reach(f, &p->set);
-	check_ranges(f, &p->set);
-	check_operations(f, &p->set);
+	for (size_t i = 0; i < p->set.nrules; i++) {
+		check_ranges(f, "rules", i, p->set.rules[i].line, &p->set.rules[i]);
+		check_operations(f, "rules", i, p->set.rules[i].line, &p->set.rules[i]);
+	}
+	for (size_t i = 0; i < p->limits.nlimits; i++) {
+		const struct limit *limit = &p->limits.limits[i];
+
+		check_ranges(f, "limits", i, limit->line, &limit->when);
+		check_operations(f, "limits", i, limit->line, &limit->when);
+	}
+	policy_limits_check(f->name, &p->limits, f->problems);
 	check_tests(f, p);
 	return check_names(f, &p->set);
 }
@@ -227,7 +277,13 @@ static void note_lines(const struct fill *f, struct policy_file *p)
 {
 	const struct node *rule = node_element(node_find(f->root, "rules"), 0);
 	const struct node *test = node_element(node_find(f->root, "tests"), 0);
+	const struct node *limit = node_element(node_find(f->root, "limits"), 0);
+	const struct node *price = node_element(node_find(f->root, "prices"), 0);
 
+	for (size_t i = 0; i < p->limits.nlimits && limit; i++, limit = limit->next)
+		p->limits.limits[i].line = limit->line;
+	for (size_t i = 0; i < p->limits.nprices && price; i++, price = price->next)
+		p->limits.prices[i].line = price->line;
 	for (size_t i = 0; i < p->set.nrules && rule; i++, rule = rule->next)
 		p->set.rules[i].line = rule->line;
 	for (size_t i = 0; i < p->ntests && test; i++, test = test->next)
@@ -239,8 +295,32 @@ static int make_lists(const struct fill *f, const struct raw_policy *raw, struct
 {
 	p->set.groups = calloc(raw->groups_count + 1, sizeof(*p->set.groups));
 	p->set.rules = calloc(raw->rules_count + 1, sizeof(*p->set.rules));
+	p->limits.limits = calloc(raw->limits_count + 1, sizeof(*p->limits.limits));
+	p->limits.prices = calloc(raw->prices_count + 1, sizeof(*p->limits.prices));
 	p->tests = calloc(raw->tests_count + 1, sizeof(*p->tests));
-	return p->set.groups && p->set.rules && p->tests ? 0 : fill_memory(f);
+	return p->set.groups && p->set.rules && p->limits.limits && p->limits.prices && p->tests
+		       ? 0
+		       : fill_memory(f);
+}
+
+static int read_limits(
+	const struct fill *f, const struct raw_policy *raw, struct limit_set *limits)
+{
+	size_t again;
+	int error = fill_entries(f, &section_limit, (const char *)raw->limits,
+		sizeof(*raw->limits), raw->limits_count, (char *)limits->limits,
+		sizeof(*limits->limits), &limits->nlimits);
+
+	if (!error)
+		error = fill_entries(f, &section_limit_when, (const char *)raw->limits,
+			sizeof(*raw->limits), raw->limits_count,
+			(char *)limits->limits + offsetof(struct limit, when),
+			sizeof(*limits->limits), &again);
+	if (!error)
+		error = fill_entries(f, &section_price, (const char *)raw->prices,
+			sizeof(*raw->prices), raw->prices_count, (char *)limits->prices,
+			sizeof(*limits->prices), &limits->nprices);
+	return error;
 }
 
 static int read_all(const struct fill *f, const struct raw_policy *raw, struct policy_file *p)
@@ -259,6 +339,8 @@ static int read_all(const struct fill *f, const struct raw_policy *raw, struct p
 		error = fill_entries(f, &section_rule, (const char *)raw->rules,
 			sizeof(*raw->rules), raw->rules_count, (char *)p->set.rules,
 			sizeof(*p->set.rules), &p->set.nrules);
+	if (!error)
+		error = read_limits(f, raw, &p->limits);
 	if (!error)
 		error = fill_entries(f, &section_test, (const char *)raw->tests,
 			sizeof(*raw->tests), raw->tests_count, (char *)p->tests, sizeof(*p->tests),
@@ -334,6 +416,10 @@ void policy_file_free(struct policy_file *p)
 	policy_free(p->policy);
 	free_list(&section_group, p->set.groups, p->set.ngroups, sizeof(*p->set.groups));
 	free_list(&section_rule, p->set.rules, p->set.nrules, sizeof(*p->set.rules));
+	for (size_t i = 0; i < p->limits.nlimits; i++)
+		fill_free(&section_limit_when, &p->limits.limits[i].when);
+	free_list(&section_limit, p->limits.limits, p->limits.nlimits, sizeof(*p->limits.limits));
+	free_list(&section_price, p->limits.prices, p->limits.nprices, sizeof(*p->limits.prices));
 	free_list(&section_test, p->tests, p->ntests, sizeof(*p->tests));
 	free(p);
 }

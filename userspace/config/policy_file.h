@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/why.h"
+#include "policy/limit.h"
 #include "policy/policy.h"
 #include "policy/rule.h"
 
@@ -30,6 +31,7 @@ struct policy_test {
 
 struct policy_file {
 	struct rule_set set;
+	struct limit_set limits;
 	struct policy_test *tests;
 	size_t ntests;
 	struct policy *policy; /* of the set */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/decimal.h"
 #include "base/clock.h"
 
 #define NAME_MAX_LEN  253 /* of a DNS name: RFC 1035 section 2.3.4, as text */
@@ -518,6 +519,14 @@ int scalar_parse(enum scalar_kind kind, const char *range, const char *text,
 		else
 			*(uint64_t *)out = amount;
 		return 0;
+	case SCALAR_DECIMAL:
+	case SCALAR_PRICE:
+		if (decimal_parse(text, &amount) < 0 || amount > DECIMAL_MOST)
+			return -EINVAL;
+		*(uint64_t *)out = amount + (kind == SCALAR_PRICE);
+		return 0;
+	case SCALAR_DATE:
+		return date_parse(text, out);
 	case SCALAR_HOURS:
 		return scalar_hours(text, out);
 	case SCALAR_WEEKTIME:
@@ -626,6 +635,9 @@ struct scalar_expected scalar_expect(
 		[SCALAR_LONG] = "text",
 		[SCALAR_GLOB] = "a name, or the beginning or end of names such as \"gpt-4o*\" or "
 				"\"*-mini\"",
+		[SCALAR_DECIMAL] = "an amount such as \"12.50\", up to 1000000",
+		[SCALAR_PRICE] = "a price such as \"0.075\", up to 1000000",
+		[SCALAR_DATE] = "a date such as \"2026-01-31\"",
 		[SCALAR_HOURS] = "hours such as \"08:00-18:00\"",
 		[SCALAR_WEEKTIME] = "a time such as \"mon 12:00\"",
 		[SCALAR_INTERFACE] = "the name of a network interface",

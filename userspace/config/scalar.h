@@ -29,6 +29,9 @@
 	X(U16, uint16_t)	   /* decimal, or hexadecimal with 0x */                          \
 	X(U32, uint32_t)                                                                          \
 	X(U64, uint64_t)	   /* likewise */                                                 \
+	X(DECIMAL, uint64_t)	   /* "12.5", in ten-thousandths */                               \
+	X(PRICE, uint64_t)	   /* likewise, plus one: 0 is none */                             \
+	X(DATE, uint32_t)	   /* "2026-01-31": days since 1970 */                             \
 	X(HOURS, struct rule_hours) /* "08:00-18:00" */                                           \
 	X(WEEKTIME, uint32_t)	   /* minutes of a week; "mon 12:00" */                           \
 	X(WORKERS, uint32_t)	   /* U32, or "auto": the processors online */                    \

@@ -299,9 +299,11 @@ static ssize_t stream_read_tls(struct stream *s, char *memory, size_t size)
 				? 0
 				: stream_tls_error(s, got);
 	s->read_wants_write = error == EAGAIN && SSL_want_write(s->ssl);
-	/* Only what lies in TLS although the socket was not found empty can be read without it. */
-	s->more = (got > 0 || error == EAGAIN) && !s->read_wants_write && !s->bio.dry &&
-		  SSL_has_pending(s->ssl);
+	/* Only what lies in TLS although the socket was not found empty can be read without it. A read that
+	 * ended at a message of TLS itself has not asked the socket for more, and OpenSSL 3.5 does not tell
+	 * of what came behind a KeyUpdate. */
+	s->more = !s->read_wants_write && !s->bio.dry &&
+		  (error == EAGAIN || (got > 0 && SSL_has_pending(s->ssl)));
 	stream_plan(s);
 	if (s->read_wants_write || wanted_write)
 		stream_update(s);

@@ -39,13 +39,14 @@ void abridge_free(struct abridge *a)
 		ends_free(&a->parts[i].text);
 	}
 	free(a->parts);
+	middle_free(&a->middle);
 	a->parts = NULL;
 	a->nparts = a->room_for_parts = a->kept = 0;
 }
 
 bool abridge_begun(const struct abridge *a)
 {
-	return a->nparts != 0 || a->full;
+	return a->nparts != 0 || middle_begun(&a->middle) || a->full;
 }
 
 static bool part_add(struct abridge *a)
@@ -74,6 +75,44 @@ static struct ends *longest(const struct abridge *a)
 	return found;
 }
 
+/* Appends all that is kept, and frees it. 0, or -ENOMEM with nothing appended. */
+static int put_together(struct abridge *a, struct buf *into)
+{
+	size_t size = a->kept + a->nparts * ENDS_MARK + 1, before = buf_len(into);
+	int error = buf_reserve(into, size) ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < a->nparts && !error; i++) {
+		error = buf_append_slice(into, buf_slice(&a->parts[i].before));
+		if (!error)
+			error = ends_append_to(&a->parts[i].text, into);
+	}
+	if (error)
+		into->end = into->start + before;
+	abridge_free(a);
+	return error;
+}
+
+/* No string is left to shorten: from now on, the middle goes whatever it is. */
+static void middle_goes(struct abridge *a)
+{
+	struct buf text = BUF_EMPTY;
+	size_t kept = a->kept;
+
+	a->spent += kept;
+	if (put_together(a, &text) < 0 || middle_begin(&a->middle, &text, a->max) < 0) {
+		a->full = true;
+		a->cut += kept;
+	}
+	buf_free(&text);
+}
+
+static void middle_takes(struct abridge *a, struct slice piece)
+{
+	middle_feed(&a->middle, piece);
+	a->spent += a->middle.spent;
+	a->middle.spent = 0;
+}
+
 /* There is more than max: makes room for a batch. */
 static void make_room(struct abridge *a)
 {
@@ -89,7 +128,7 @@ static void make_room(struct abridge *a)
 		a->kept -= gone;
 		a->cut += gone;
 		if (!gone) {
-			a->full = true;
+			middle_goes(a);
 			return;
 		}
 	}
@@ -135,9 +174,9 @@ static size_t run(struct abridge *a, struct slice piece)
 
 void abridge_feed(struct abridge *a, struct slice piece)
 {
-	if (!a->nparts && piece.len && !a->full)
+	if (!abridge_begun(a) && piece.len)
 		a->full = !part_add(a);
-	while (piece.len && !a->full) {
+	while (piece.len && !a->full && !middle_begun(&a->middle)) {
 		/* As if the bytes came one by one: there is never more than one too many. */
 		struct slice most = slice_first(piece, a->max - a->kept + 1);
 		struct abridge_part *part = &a->parts[a->nparts - 1];
@@ -165,21 +204,22 @@ void abridge_feed(struct abridge *a, struct slice piece)
 		if (a->kept > a->max)
 			make_room(a);
 	}
-	a->cut += piece.len;
+	if (middle_begun(&a->middle))
+		middle_takes(a, piece);
+	else
+		a->cut += piece.len;
 }
 
 int abridge_end(struct abridge *a, struct buf *into)
 {
-	size_t size = a->kept + a->nparts * ENDS_MARK + 1, before = buf_len(into);
-	int error = buf_reserve(into, size) ? 0 : -ENOMEM;
+	int error;
 
-	for (size_t i = 0; i < a->nparts && !error; i++) {
-		error = buf_append_slice(into, buf_slice(&a->parts[i].before));
-		if (!error)
-			error = ends_append_to(&a->parts[i].text, into);
-	}
-	if (error)
-		into->end = into->start + before;
+	if (!middle_begun(&a->middle))
+		return put_together(a, into);
+	error = middle_end(&a->middle, into);
+	a->spent += a->middle.spent;
+	a->cut += a->middle.cut;
+	a->full = a->middle.lost;
 	abridge_free(a);
 	return error;
 }

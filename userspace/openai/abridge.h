@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Shortens a JSON text (RFC 8259) that is fed in pieces: the longest of its strings lose their
- * middles (ends.h), whatever is around them stays. Memory is bounded by max; the outcome does not
- * depend on how the text was cut into pieces. */
+ * middles (ends.h), whatever is around them stays; when no string is left to shorten, the text loses
+ * its own (middle.h). Memory is bounded by max; the outcome does not depend on how the text was cut
+ * into pieces. */
 #ifndef OPENAI_ABRIDGE_H
 #define OPENAI_ABRIDGE_H
 
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "openai/middle.h"
 
 struct abridge_part;
 
@@ -19,8 +21,9 @@ struct abridge {
 	size_t nparts, room_for_parts;
 	size_t kept; /* bytes, the marks of cuts not among them */
 	bool in_string, escaped;
-	bool full;    /* no string is left to shorten: what comes is not kept */
-	uint64_t cut; /* bytes that are not kept */
+	struct middle middle; /* once no string is left to shorten */
+	bool full;    /* no memory, or the text is no JSON: what comes is not kept */
+	uint64_t cut; /* bytes that are not kept; marks of cuts that went later are counted as well */
 	uint64_t spent; /* what it did besides looking at what came, as of base/work.h: its owner takes it */
 };
 

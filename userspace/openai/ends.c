@@ -11,33 +11,6 @@ void ends_free(struct ends *e)
 	e->cut = 0;
 }
 
-/* Whether an escape of a surrogate is there; which: "89ab" for the first of a pair, "cdef" for the
- * second. */
-static bool is_surrogate(struct slice text, const char *which)
-{
-	return text.len >= 6 && text.data[0] == '\\' && text.data[1] == 'u' &&
-	       (text.data[2] | 0x20) == 'd' && text.data[3] && strchr(which, text.data[3] | 0x20);
-}
-
-/* The length of the character or escape at the start of text, a pair of surrogates being one. 0:
- * it is not all there. */
-static size_t unit(struct slice text)
-{
-	if (text.data[0] != '\\')
-		return json_text_character(text);
-	if (text.len < 2)
-		return 0;
-	if (text.data[1] != 'u')
-		return 2;
-	if (text.len < 6)
-		return 0;
-	if (!is_surrogate(text, "89ab"))
-		return 6;
-	if (text.len < 12)
-		return 0;
-	return is_surrogate(slice_after(text, 6), "cdef") ? 12 : 6;
-}
-
 /* The length of whole units at the start of text: as many as fit len, or, when over, as few as
  * reach len. */
 static size_t units(struct slice text, size_t len, bool over)
@@ -51,7 +24,7 @@ static size_t units(struct slice text, size_t len, bool over)
 		if (next > len - at)
 			next = len - at;
 		if (!next)
-			next = unit(rest);
+			next = json_text_unit(rest);
 		if (!next || (!over && next > len - at))
 			break;
 		at += next;

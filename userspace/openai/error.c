@@ -59,7 +59,8 @@ int error_body(
 	int error;
 
 	if (dialect == DIALECT_ANTHROPIC) {
-		error = put(json, "{\"type\":\"error\",\"error\":{\"type\":", anthropic_type_of(status));
+		error = put(json, "{\"type\":\"error\",\"error\":{\"type\":",
+			anthropic_type_of(status));
 		error = error < 0 ? error : put(json, ",\"message\":", message);
 	} else if (dialect == DIALECT_AZURE) {
 		snprintf(number, sizeof(number), "%d", status);

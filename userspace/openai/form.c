@@ -13,7 +13,16 @@
 #define FILES_MAX 64  /* files that are told */
 
 /* The fields that are read. */
-enum field { FIELD_MODEL, FIELD_USER, FIELD_STREAM, FIELD_PROMPT, FIELD_PURPOSE, FIELD_SIZE, FIELD_SECONDS, FIELD_COUNT };
+enum field {
+	FIELD_MODEL,
+	FIELD_USER,
+	FIELD_STREAM,
+	FIELD_PROMPT,
+	FIELD_PURPOSE,
+	FIELD_SIZE,
+	FIELD_SECONDS,
+	FIELD_COUNT
+};
 
 static const struct slice names[FIELD_COUNT] = {
 	[FIELD_MODEL] = {"model", 5},
@@ -32,6 +41,7 @@ struct form_reader {
 	size_t content_max;
 	struct request_facts facts;
 	struct buf texts[FIELD_COUNT];
+	struct buf prompt_end; /* of the prompt, what is behind its first half of content_max */
 	uint64_t sizes[FIELD_COUNT]; /* as they came */
 	bool seen[FIELD_COUNT];
 	uint64_t at_offset; /* where the bytes of the part stand in the body … */
@@ -43,6 +53,7 @@ struct form_reader {
 	unsigned nfiles, images;
 	struct buf messages;
 	struct texts told;
+	struct parts parts; /* the files */
 	bool ended;
 };
 
@@ -77,6 +88,11 @@ void form_reader_tell(struct form_reader *r, struct text_sink sink)
 		jsonl_tell(r->lines, sink, TEXT_INPUT);
 }
 
+void form_reader_digest(struct form_reader *r, const struct parts_digest *digest)
+{
+	r->parts.digest = digest;
+}
+
 uint64_t form_reader_spent(struct form_reader *r)
 {
 	return texts_take_spent(&r->told) + (r->lines ? jsonl_spent(r->lines) : 0);
@@ -88,8 +104,10 @@ void form_reader_free(struct form_reader *r)
 		return;
 	multipart_free(r->form);
 	jsonl_free(r->lines);
+	parts_free(&r->parts);
 	for (int i = 0; i < FIELD_COUNT; i++)
 		buf_free(&r->texts[i]);
+	buf_free(&r->prompt_end);
 	buf_free(&r->files);
 	buf_free(&r->messages);
 	free(r);
@@ -119,6 +137,7 @@ static void file_begins(struct form_reader *r, const struct multipart_part *part
 	size_t before = buf_len(&r->files);
 
 	r->in_file = true;
+	parts_file_begin(&r->parts, type);
 	r->images += slice_starts_with(type, SLICE("image/"));
 	r->file_told = false;
 	if (r->nfiles++ >= FILES_MAX || !r->content_max)
@@ -134,6 +153,7 @@ static void file_begins(struct form_reader *r, const struct multipart_part *part
 static void file_ends(struct form_reader *r)
 {
 	r->in_file = false;
+	parts_file_end(&r->parts);
 	if (r->file_told)
 		buf_printf(&r->files, "\",\"bytes\":%" PRIu64 "}", r->part_bytes);
 }
@@ -161,6 +181,46 @@ static void part_begins(struct form_reader *r, const struct multipart_part *part
 		r->model_at = at;
 	r->sizes[r->at] = 0;
 	buf_clear(&r->texts[r->at]);
+	if (r->at == FIELD_PROMPT)
+		buf_clear(&r->prompt_end);
+}
+
+/* Of a prompt beyond content_max its beginning and its end stay. */
+static void keep_prompt_end(struct form_reader *r, struct slice data)
+{
+	size_t max = r->content_max - r->content_max / 2;
+
+	if (!r->content_max)
+		return;
+	for (struct slice next; data.len; data = slice_after(data, next.len)) {
+		next = slice_first(data, max);
+		if (buf_append_slice(&r->prompt_end, next) < 0)
+			form_reader_fail(r, "no memory for a form");
+		if (buf_len(&r->prompt_end) > 2 * max)
+			buf_consume(&r->prompt_end, buf_len(&r->prompt_end) - max);
+	}
+}
+
+/* Afterwards prompt_end is what comes behind a cut, or empty. */
+static void end_prompt(struct form_reader *r)
+{
+	struct buf *text = &r->texts[FIELD_PROMPT], *end = &r->prompt_end;
+	size_t room = r->content_max - buf_len(text);
+
+	if (!buf_len(end))
+		return;
+	if (r->sizes[FIELD_PROMPT] <= r->content_max) {
+		if (buf_append_slice(text, buf_slice(end)) < 0)
+			form_reader_fail(r, "no memory for a form");
+		buf_free(end);
+		return;
+	}
+	if (buf_len(end) > room)
+		buf_consume(end, buf_len(end) - room);
+	/* No half characters on either side. */
+	text->end = text->start + json_text_cut(buf_slice(text), buf_len(text)).len;
+	for (int i = 0; i < 3 && buf_len(end) && (*buf_slice(end).data & 0xc0) == 0x80; i++)
+		buf_consume(end, 1);
 }
 
 /* A part of the field that is being read; the last is empty. */
@@ -182,8 +242,10 @@ static void tell(struct form_reader *r, struct slice data, bool last)
 
 static void part_data(struct form_reader *r, struct slice data)
 {
-	size_t max = r->at == FIELD_PROMPT ? r->content_max : TEXT_MAX, len;
+	size_t max = r->at == FIELD_PROMPT ? r->content_max / 2 : TEXT_MAX, len;
 
+	if (r->in_file)
+		parts_file(&r->parts, data);
 	if (!r->in_file)
 		tell(r, data, false);
 	/* There is one file; of several, which is the one that counts is not known. */
@@ -196,6 +258,8 @@ static void part_data(struct form_reader *r, struct slice data)
 	r->sizes[r->at] += data.len;
 	if (len < max && buf_append_slice(&r->texts[r->at], slice_first(data, max - len)) < 0)
 		form_reader_fail(r, "no memory for a form");
+	if (r->at == FIELD_PROMPT)
+		keep_prompt_end(r, slice_after(data, len < max ? max - len : 0));
 }
 
 static void part_ends(struct form_reader *r)
@@ -255,7 +319,7 @@ static void end_lines(struct form_reader *r)
 	jsonl_end(r->lines);
 	if (batch && r->nfiles > 1)
 		form_reader_fail(r, "several files");
-	else if (batch && r->nfiles && lines->lines == 0)
+	else if (batch && lines->lines == 0)
 		form_reader_fail(r, "not a JSON object");
 	else if (batch && lines->problem)
 		form_reader_fail(r, lines->problem);
@@ -273,7 +337,7 @@ static void end_lines(struct form_reader *r)
 
 static int put_messages(struct form_reader *r)
 {
-	struct slice prompt = buf_slice(&r->texts[FIELD_PROMPT]);
+	struct slice prompt = buf_slice(&r->texts[FIELD_PROMPT]), end = buf_slice(&r->prompt_end);
 	struct slice files = buf_slice(&r->files);
 	struct buf *into = &r->messages;
 
@@ -282,6 +346,7 @@ static int put_messages(struct form_reader *r)
 	if (buf_append_slice(into, SLICE("[{\"role\":\"user\",\"content\":[")) < 0)
 		return -ENOMEM;
 	if (prompt.len && (put_text(into, "{\"type\":\"text\",\"text\":\"", prompt) < 0 ||
+				  (end.len && put_text(into, "\xe2\x80\xa6", end) < 0) ||
 				  buf_append_slice(into, SLICE("\"}")) < 0))
 		return -ENOMEM;
 	if (buf_append_slice(into, slice_after(files, !prompt.len)) < 0)
@@ -301,8 +366,10 @@ void form_reader_end(struct form_reader *r)
 		form_reader_fail(r, problem);
 	if (r->in_file)
 		file_ends(r);
+	f->parts = parts_end(&r->parts);
 	f->nmessages = 1;
-	f->messages_cut = r->sizes[FIELD_PROMPT] - buf_len(&r->texts[FIELD_PROMPT]);
+	end_prompt(r);
+	f->messages_cut = r->sizes[FIELD_PROMPT] - buf_len(&r->texts[FIELD_PROMPT]) - buf_len(&r->prompt_end);
 	f->messages_truncated = (f->messages_cut && r->content_max) || r->nfiles > FILES_MAX;
 	if (r->content_max && put_messages(r) < 0) {
 		buf_free(&r->messages);

@@ -14,6 +14,8 @@ struct form_reader *form_reader_new(
 	const struct operation *operation, struct slice type, size_t content_max);
 /* As request_reader_tell. */
 void form_reader_tell(struct form_reader *r, struct text_sink sink);
+/* As request_reader_digest. */
+void form_reader_digest(struct form_reader *r, const struct parts_digest *digest);
 /* As request_reader_spent. */
 uint64_t form_reader_spent(struct form_reader *r);
 void form_reader_free(struct form_reader *r);

@@ -46,6 +46,31 @@ size_t json_text_character(struct slice text)
 	return (unsigned char)text.data[0] < 0x80 ? 1 : utf8_sequence(text, 0, &bad);
 }
 
+/* Whether an escape of a surrogate is there; which: "89ab" for the first of a pair, "cdef" for the
+ * second. */
+static bool is_surrogate(struct slice text, const char *which)
+{
+	return text.len >= 6 && text.data[0] == '\\' && text.data[1] == 'u' &&
+	       (text.data[2] | 0x20) == 'd' && text.data[3] && strchr(which, text.data[3] | 0x20);
+}
+
+size_t json_text_unit(struct slice text)
+{
+	if (text.data[0] != '\\')
+		return json_text_character(text);
+	if (text.len < 2)
+		return 0;
+	if (text.data[1] != 'u')
+		return 2;
+	if (text.len < 6)
+		return 0;
+	if (!is_surrogate(text, "89ab"))
+		return 6;
+	if (text.len < 12)
+		return 0;
+	return is_surrogate(slice_after(text, 6), "cdef") ? 12 : 6;
+}
+
 struct slice json_text_cut(struct slice text, size_t max)
 {
 	size_t len = max < text.len ? max : text.len, start = len;

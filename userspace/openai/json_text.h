@@ -15,6 +15,9 @@
 size_t json_text_plain(const char *p, size_t n);
 /* The length of the first UTF-8 character, 0 where there is none or only the beginning of one. */
 size_t json_text_character(struct slice text);
+/* The length of the character or escape at the start of the inside of a JSON string, a pair of
+ * surrogates being one. 0: it is not all there. */
+size_t json_text_unit(struct slice text);
 /* The most of valid UTF-8 that fits max bytes and does not end inside a character. */
 struct slice json_text_cut(struct slice text, size_t max);
 /* Copies json_text_cut(from, size) to into and returns the copy. */

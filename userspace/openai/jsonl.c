@@ -14,7 +14,6 @@
 
 enum node {
 	NODE_ROOT = JSON_ROOT,
-	NODE_ID,
 	NODE_BODY,
 	NODE_MODEL,
 	NODE_TOOLS,
@@ -22,8 +21,6 @@ enum node {
 	NODE_SECRET, /* what an MCP server is called with */
 	NODE_SERVERS,
 	NODE_RESPONSE,
-	NODE_STATUS,
-	NODE_ERROR,
 	NODE_USAGE,
 	NODE_INPUT,
 	NODE_OUTPUT,
@@ -36,44 +33,29 @@ enum node {
 #define DETAILS_RULE(where, name)    {NODE_USAGE, NODE_##where, name},
 #define PART_RULE(where, name, part) {NODE_##where, NODE_PARTS_OF_USAGE + USAGE_##part, name},
 
-static const struct json_rule rules[] = {
-	{NODE_ROOT, NODE_ID, "custom_id"},
-	{NODE_ROOT, NODE_BODY, "body"},
-	{NODE_BODY, NODE_MODEL, "model"},
-	{NODE_BODY, NODE_TOOLS, "tools"},
-	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
-	{NODE_TOOL, NODE_SECRET, "authorization"},
-	{NODE_TOOL, NODE_SECRET, "headers"},
-	{NODE_BODY, NODE_SERVERS, "mcp_servers"},
-	{NODE_SERVERS, NODE_TOOL, JSON_ELEMENT},
-	{NODE_TOOL, NODE_SECRET, "authorization_token"},
-	{NODE_ROOT, NODE_RESPONSE, "response"},
-	{NODE_RESPONSE, NODE_STATUS, "status_code"},
-	{NODE_RESPONSE, NODE_BODY, "body"},
-	{NODE_ROOT, NODE_ERROR, "error"},
-	{NODE_BODY, NODE_USAGE, "usage"},
-	{NODE_USAGE, NODE_INPUT, "prompt_tokens"},
-	{NODE_USAGE, NODE_INPUT, "input_tokens"},
-	{NODE_USAGE, NODE_OUTPUT, "completion_tokens"},
-	{NODE_USAGE, NODE_OUTPUT, "output_tokens"},
-	{NODE_USAGE, NODE_TOTAL, "total_tokens"},
-	USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE)
-};
+static const struct json_rule rules[] = {{NODE_ROOT, NODE_BODY, "body"},
+	{NODE_BODY, NODE_MODEL, "model"}, {NODE_BODY, NODE_TOOLS, "tools"},
+	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT}, {NODE_TOOL, NODE_SECRET, "authorization"},
+	{NODE_TOOL, NODE_SECRET, "headers"}, {NODE_BODY, NODE_SERVERS, "mcp_servers"},
+	{NODE_SERVERS, NODE_TOOL, JSON_ELEMENT}, {NODE_TOOL, NODE_SECRET, "authorization_token"},
+	{NODE_ROOT, NODE_RESPONSE, "response"}, {NODE_RESPONSE, NODE_BODY, "body"},
+	{NODE_BODY, NODE_USAGE, "usage"}, {NODE_USAGE, NODE_INPUT, "prompt_tokens"},
+	{NODE_USAGE, NODE_INPUT, "input_tokens"}, {NODE_USAGE, NODE_OUTPUT, "completion_tokens"},
+	{NODE_USAGE, NODE_OUTPUT, "output_tokens"}, {NODE_USAGE, NODE_TOTAL, "total_tokens"},
+	USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE)};
 
 /* Of one line. */
 struct line {
 	bool begun;	/* a byte came that is no blank */
 	bool bad, kept; /* kept: its object is in newest */
-	uint64_t started;
-	bool failed;
-	bool has_input, has_output, has_total, has_model;
+	bool has_input, has_output, has_total;
 	uint64_t input, output, total;
 	struct usage_count parts[USAGE_PARTS];
 };
 
 struct jsonl {
 	struct jsonl_facts facts;
-	bool sniffed; /* its first byte came */
+	bool sniffed;  /* its first byte came */
 	unsigned mark; /* bytes of the byte order mark that came */
 	struct json_scan *scan;
 	struct line line;
@@ -84,7 +66,7 @@ struct jsonl {
 	struct texts told;
 	enum text_kind words;
 	bool in_body;
-	char model[JSONL_TEXT], id[JSONL_TEXT];
+	char model[JSONL_TEXT];
 	uint64_t spent;
 };
 
@@ -137,7 +119,6 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 	case NODE_BODY:
 		j->in_body = true;
 		break;
-	case NODE_ID:
 	case NODE_MODEL:
 		buf_clear(&j->text);
 		json_scan_keep_text(scan, &j->keep_text);
@@ -180,7 +161,6 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 {
 	struct jsonl *j = context;
 	struct line *line = &j->line;
-	uint64_t status;
 
 	(void)scan;
 	if (v->node >= NODE_PARTS_OF_USAGE) {
@@ -198,21 +178,9 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	case NODE_BODY:
 		j->in_body = false;
 		break;
-	case NODE_ID:
-		if (v->type == JSON_STRING)
-			j->facts.custom_id =
-				json_text_copy(j->id, sizeof(j->id), buf_slice(&j->text));
-		break;
 	case NODE_MODEL:
-		line->has_model = v->type == JSON_STRING && buf_len(&j->text);
-		if (line->has_model)
+		if (v->type == JSON_STRING && buf_len(&j->text))
 			leave_model(j);
-		break;
-	case NODE_STATUS:
-		line->failed |= !json_value_count(v, &status) || status < 200 || status > 299;
-		break;
-	case NODE_ERROR:
-		line->failed |= v->type != JSON_NULL;
 		break;
 	case NODE_INPUT:
 		line->has_input |= json_value_count(v, &line->input);
@@ -271,7 +239,6 @@ static void line_ends(struct jsonl *j)
 	j->lone_surrogate |= json_scan_met_lone_surrogate(j->scan);
 	j->facts.lines++;
 	j->facts.bad += line->bad;
-	j->facts.failed += line->failed;
 	if (!line->bad)
 		add_usage(&j->facts, line);
 	j->spent += JSONL_LINE_WORK;

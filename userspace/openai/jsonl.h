@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A file of which each line is a JSON object: the calls of a batch, what came of them, examples for
- * training. It is read as it passes: memory is bounded by content_max, however long the file or a line
- * of it is. What does not begin as such a file is let be. */
+ * training. It is read as it passes: memory is bounded by content_max, however long the file or a
+ * line of it is. What does not begin as such a file is let be. */
 #ifndef OPENAI_JSONL_H
 #define OPENAI_JSONL_H
 
@@ -12,19 +12,18 @@
 #define JSONL_TEXT 128
 
 struct jsonl_facts {
-	bool is_one;	  /* its first byte that is no blank begins an object */
-	uint64_t lines;	  /* that are not blank */
-	uint64_t bad;	  /* of them: no JSON object, or not the same one to every reader */
+	bool is_one;	     /* its first byte that is no blank begins an object */
+	uint64_t lines;	     /* that are not blank */
+	uint64_t bad;	     /* of them: no JSON object, or not the same one to every reader */
 	const char *problem; /* of the first that is bad, one of a fixed set; else NULL */
-	struct slice model; /* of body.model, or response.body.model; the first one's */
+	struct slice model;  /* of body.model, or response.body.model; the first one's */
 	bool models_differ;
-	struct slice custom_id; /* of the last line */
-	bool has_usage;	  /* of response.body.usage: sums over all lines */
+	bool has_usage; /* of response.body.usage: sums over all lines */
 	bool has_input, has_output, has_total;
 	uint64_t input_tokens, output_tokens, total_tokens;
 	struct usage_count parts[USAGE_PARTS];
-	uint64_t failed;  /* lines with an error, or another status than 2xx */
-	/* After jsonl_end: an array of the lines, cut as messages are (newest.h); empty: none is kept. */
+	/* After jsonl_end: an array of the lines, cut as messages are (newest.h); empty: none is
+	 * kept. */
 	struct slice content;
 	bool truncated;
 	uint64_t cut;

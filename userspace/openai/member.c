@@ -53,10 +53,10 @@ struct slice member_end(struct member *member, const struct json_scan *scan, boo
 	bool open = unfinished || member->keep.cut;
 
 	if (abridged) {
+		(void)abridge_end(&member->abridge, &member->into);
 		open = open || member->abridge.full;
 		*cut += member->abridge.cut;
 		*truncated = true;
-		(void)abridge_end(&member->abridge, &member->into);
 	}
 	*truncated = *truncated || member->keep.cut;
 	if (open && json_mend(&member->into) < 0)

@@ -63,8 +63,8 @@ static void message_begins(struct response_reader *r, yyjson_val *message)
 	yyjson_val *usage = yyjson_obj_get(message, "usage");
 
 	response_set(&f->id, r->id, sizeof(r->id), tree_text(yyjson_obj_get(message, "id")));
-	response_set(&f->model, r->model, sizeof(r->model),
-		tree_text(yyjson_obj_get(message, "model")));
+	response_set(
+		&f->model, r->model, sizeof(r->model), tree_text(yyjson_obj_get(message, "model")));
 	response_set(&f->service_tier, r->service_tier, sizeof(r->service_tier),
 		tree_text(yyjson_obj_get(usage, "service_tier")));
 	if (yyjson_is_obj(usage))

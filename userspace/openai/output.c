@@ -97,6 +97,15 @@ struct output_choice *output_choice(struct output *o, uint64_t index)
 	return c;
 }
 
+static size_t call_size(const struct output_call *call)
+{
+	size_t size = 0;
+
+	for (unsigned t = 0; t < OUTPUT_CALL_TEXTS; t++)
+		size += ends_len(&call->texts[t]);
+	return size;
+}
+
 static size_t choice_size(const struct output_choice *c)
 {
 	size_t size = 0;
@@ -104,8 +113,7 @@ static size_t choice_size(const struct output_choice *c)
 	for (unsigned t = 0; t < OUTPUT_TEXTS; t++)
 		size += ends_len(&c->texts[t]);
 	for (unsigned k = 0; k < c->ncalls; k++)
-		for (unsigned t = 0; t < OUTPUT_CALL_TEXTS; t++)
-			size += ends_len(&c->calls[k].texts[t]);
+		size += call_size(&c->calls[k]);
 	return size;
 }
 
@@ -208,6 +216,27 @@ void output_text(
 	append(o, &c->texts[which], text);
 }
 
+/* There are as many calls as are told apart: one goes from the middle of the choice with the most. */
+static void call_goes(struct output *o)
+{
+	struct output_choice *most = &o->choices[0];
+	struct output_call *call;
+
+	for (unsigned i = 1; i < o->nchoices; i++)
+		if (o->choices[i].ncalls > most->ncalls)
+			most = &o->choices[i];
+	call = &most->calls[most->ncalls / 2];
+	o->kept -= call_size(call);
+	o->cut_bytes += call_size(call);
+	o->cut = true;
+	o->full = false;
+	o->spent += o->nchoices + most->ncalls * sizeof(*call) / 8;
+	call_free(call);
+	most->ncalls--;
+	o->ncalls--;
+	memmove(call, call + 1, (size_t)(most->calls + most->ncalls - call) * sizeof(*call));
+}
+
 struct output_call *output_call(
 	struct output *o, struct output_choice *c, uint64_t index, bool has_id)
 {
@@ -220,8 +249,9 @@ struct output_call *output_call(
 	for (i = c->ncalls; i > 0 && index != OUTPUT_NO_INDEX; i--)
 		if (c->calls[i - 1].index == index)
 			return &c->calls[i - 1];
-	calls = o->ncalls < OUTPUT_CALLS ? realloc(c->calls, (c->ncalls + 1) * sizeof(*calls))
-					 : NULL;
+	if (o->ncalls == OUTPUT_CALLS)
+		call_goes(o);
+	calls = realloc(c->calls, (c->ncalls + 1) * sizeof(*calls));
 	if (!calls) {
 		o->cut = true;
 		return NULL;

@@ -10,7 +10,7 @@
 #include "base/slice.h"
 
 #define OUTPUT_CHOICES 128 /* most that are told apart: n may be no larger */
-#define OUTPUT_CALLS   256 /* most tool calls, all choices together */
+#define OUTPUT_CALLS   256 /* most tool calls, all choices together: the first and the last of more */
 
 enum output_text {
 	OUTPUT_CONTENT,

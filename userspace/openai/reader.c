@@ -485,10 +485,14 @@ struct reader *reader_open_request(const struct head *head, const struct reader_
 			options->operation, type->value, options->content_max);
 	else
 		r->request = request_reader_new(options->operation, options->content_max);
-	if (r->form)
+	if (r->form) {
 		form_reader_tell(r->form, options->sink);
-	if (r->request)
+		form_reader_digest(r->form, options->digest);
+	}
+	if (r->request) {
 		request_reader_tell(r->request, options->sink);
+		request_reader_digest(r->request, options->digest);
+	}
 	if ((r->form || r->request) && reader_open_coding(r, head, options))
 		return r;
 	reader_free(r);
@@ -515,12 +519,13 @@ struct reader *reader_open_response(const struct head *head, const struct reader
 {
 	enum media media = media_of(head);
 	bool stream = media == MEDIA_EVENTS;
-	/* Speech may be sound, a video is, and its transcription plain text; whatever else is there where JSON
-	 * should be is told as unreadable. */
+	/* Speech may be sound, its transcription plain text, a video is one; whatever else is there
+	 * where JSON should be is told as unreadable. */
 	bool opaque = media == MEDIA_OTHER && (options->operation->family == FAMILY_SPEECH ||
 						      options->operation->id == OPERATION_VIDEOS);
 	bool text = media == MEDIA_OTHER && options->operation->family == FAMILY_TRANSCRIPTION;
-	bool lines = media == MEDIA_OTHER && options->operation->family == FAMILY_FILES;
+	bool lines = options->operation->family == FAMILY_FILES &&
+		     (options->file || media == MEDIA_OTHER);
 	struct reader *r = calloc(1, sizeof(*r));
 
 	if (!r)

@@ -22,6 +22,8 @@ struct reader_options {
 	const struct operation *operation; /* one with a family */
 	size_t content_max;		   /* most bytes kept of a body's content; 0: none */
 	unsigned expansion_max;		   /* a coded body may grow by this factor, and by 1 MiB */
+	const struct parts_digest *digest; /* of what is no text in a request; NULL: none */
+	bool file; /* the answer is a file, whatever its type says */
 	/* Answers that are streams and not coded: chunks with nothing but usage do not go on. */
 	bool hide_usage;
 	struct text_sink sink; /* hears the texts; hear NULL: nobody does */

@@ -12,220 +12,6 @@
 
 #define INSTRUCTIONS 4 /* their part of what is kept */
 
-enum node {
-	NODE_ROOT = JSON_ROOT,
-	NODE_MODEL,
-	NODE_USER,
-	NODE_STREAM,
-	NODE_OPTIONS,
-	NODE_INCLUDE_USAGE,
-	NODE_OLD_MAX_TOKENS,
-	NODE_MAX_TOKENS,
-	NODE_TEMPERATURE,
-	NODE_TOP_P,
-	NODE_N,
-	NODE_LOGPROBS,
-	NODE_THREAD,
-	NODE_LIST,
-	NODE_SESSION,
-	NODE_SIZE, /* these two of films */
-	NODE_SECONDS,
-	NODE_MESSAGES,
-	NODE_MESSAGE,
-	NODE_ROLE,
-	NODE_CONTENT,
-	NODE_PART,
-	NODE_TEXT,
-	NODE_IMAGE,
-	NODE_DATA, /* sound, files */
-	NODE_CALLS,
-	NODE_CALL,
-	NODE_FUNCTION,
-	NODE_PROMPT,
-	NODE_INPUT,
-	NODE_ITEM,
-	NODE_TOKEN,
-	NODE_INSTRUCTIONS,
-	NODE_TOOLS,
-	NODE_TOOL,
-	NODE_TOOL_TYPE,
-	NODE_SERVERS, /* of MCP, beside the tools */
-	NODE_TOOL_SECRET, /* what an MCP server is called with */
-	NODE_FUNCTIONS,
-	NODE_WEB_SEARCH,
-	NODE_TIER,
-	NODE_REASONING,
-	NODE_EFFORT,
-	NODE_CACHE_KEY,
-	NODE_SAFETY,
-	NODE_PREVIOUS,
-	NODE_CONVERSATION,
-	NODE_CONVERSATION_ID,
-	NODE_STORE,
-	NODE_BACKGROUND,
-	NODE_DATA_SOURCES,
-	NODE_OTHER
-};
-
-/* Messages of threads stand in other places, which others do not look at. */
-static const struct json_rule threads_rules[] = {
-	{NODE_ROOT, NODE_MODEL, "model"},
-	{NODE_ROOT, NODE_STREAM, "stream"},
-	{NODE_ROOT, NODE_MAX_TOKENS, "max_completion_tokens"},
-	{NODE_ROOT, NODE_TEMPERATURE, "temperature"},
-	{NODE_ROOT, NODE_TOP_P, "top_p"},
-	{NODE_ROOT, NODE_EFFORT, "reasoning_effort"},
-	{NODE_ROOT, NODE_INSTRUCTIONS, "instructions"},
-	{NODE_ROOT, NODE_INSTRUCTIONS, "additional_instructions"},
-	{NODE_ROOT, NODE_TOOLS, "tools"},
-	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
-	{NODE_TOOL, NODE_TOOL_TYPE, "type"},
-	{NODE_TOOL, NODE_TOOL_SECRET, "authorization"},
-	{NODE_TOOL, NODE_TOOL_SECRET, "headers"},
-	{NODE_ROOT, NODE_MESSAGES, "messages"},
-	{NODE_ROOT, NODE_MESSAGES, "additional_messages"},
-	{NODE_ROOT, NODE_THREAD, "thread"},
-	{NODE_THREAD, NODE_MESSAGES, "messages"},
-	{NODE_ROOT, NODE_MESSAGES, "content"}, /* of one message; its role beside it */
-	{NODE_ROOT, NODE_MESSAGES, "tool_outputs"},
-	{NODE_MESSAGES, NODE_MESSAGE, JSON_ELEMENT},
-	{NODE_MESSAGE, NODE_ROLE, "role"},
-	{NODE_MESSAGE, NODE_TEXT, "text"},
-	{NODE_MESSAGE, NODE_TEXT, "output"},
-	{NODE_MESSAGE, NODE_CONTENT, "content"},
-	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
-	{NODE_PART, NODE_TEXT, "text"},
-	{NODE_PART, NODE_IMAGE, "image_url"},
-	{NODE_PART, NODE_IMAGE, "image_file"},
-	{NODE_ROOT, NODE_OTHER, JSON_ANY},
-};
-
-/* Items of conversations, questions to stores of vectors, and the session that a secret is made for. */
-static const struct json_rule items_rules[] = {
-	{NODE_ROOT, NODE_LIST, "items"},
-	{NODE_ROOT, NODE_LIST, "query"},
-	{NODE_LIST, NODE_ITEM, JSON_ELEMENT},
-	{NODE_ITEM, NODE_ROLE, "role"},
-	{NODE_ITEM, NODE_CONTENT, "content"},
-	{NODE_ITEM, NODE_TEXT, "text"},
-	{NODE_ITEM, NODE_TEXT, "arguments"},
-	{NODE_ITEM, NODE_CONTENT, "output"},
-	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
-	{NODE_PART, NODE_TEXT, "text"},
-	{NODE_PART, NODE_IMAGE, "image_url"},
-	{NODE_PART, NODE_DATA, "input_audio"},
-	{NODE_PART, NODE_DATA, "file_data"},
-	{NODE_ROOT, NODE_SESSION, "session"},
-	{NODE_SESSION, NODE_MODEL, "model"},
-	{NODE_SESSION, NODE_INSTRUCTIONS, "instructions"},
-	{NODE_SESSION, NODE_TOOLS, "tools"},
-	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
-	{NODE_TOOL, NODE_TOOL_TYPE, "type"},
-	{NODE_TOOL, NODE_TOOL_SECRET, "authorization"},
-	{NODE_TOOL, NODE_TOOL_SECRET, "headers"},
-	{NODE_ROOT, NODE_OTHER, JSON_ANY},
-};
-
-static const struct json_rule rules[] = {
-	{NODE_ROOT, NODE_MODEL, "model"},
-	{NODE_ROOT, NODE_USER, "user"},
-	{NODE_ROOT, NODE_STREAM, "stream"},
-	{NODE_ROOT, NODE_OPTIONS, "stream_options"},
-	{NODE_OPTIONS, NODE_INCLUDE_USAGE, "include_usage"},
-	{NODE_ROOT, NODE_OLD_MAX_TOKENS, "max_tokens"},
-	{NODE_ROOT, NODE_MAX_TOKENS, "max_completion_tokens"},
-	{NODE_ROOT, NODE_MAX_TOKENS, "max_output_tokens"},
-	{NODE_ROOT, NODE_TEMPERATURE, "temperature"},
-	{NODE_ROOT, NODE_TOP_P, "top_p"},
-	{NODE_ROOT, NODE_N, "n"},
-	{NODE_ROOT, NODE_SIZE, "size"},
-	{NODE_ROOT, NODE_SECONDS, "seconds"},
-	{NODE_ROOT, NODE_LOGPROBS, "logprobs"},
-	{NODE_ROOT, NODE_LOGPROBS, "top_logprobs"},
-	{NODE_ROOT, NODE_MESSAGES, "messages"},
-	{NODE_MESSAGES, NODE_MESSAGE, JSON_ELEMENT},
-	{NODE_MESSAGE, NODE_ROLE, "role"},
-	{NODE_MESSAGE, NODE_CONTENT, "content"},
-	{NODE_CONTENT, NODE_PART, JSON_ELEMENT},
-	{NODE_PART, NODE_TEXT, "text"},
-	{NODE_PART, NODE_IMAGE, "image_url"},
-	{NODE_PART, NODE_DATA, "input_audio"},
-	{NODE_PART, NODE_DATA, "file"},
-	{NODE_PART, NODE_DATA, "file_data"},
-	{NODE_PART, NODE_IMAGE, "source"}, /* these two of Anthropic */
-	{NODE_PART, NODE_CONTENT, "content"},
-	{NODE_MESSAGE, NODE_CALLS, "tool_calls"},
-	{NODE_CALLS, NODE_CALL, JSON_ELEMENT},
-	{NODE_CALL, NODE_FUNCTION, "function"},
-	{NODE_FUNCTION, NODE_TEXT, "arguments"},
-	{NODE_ROOT, NODE_PROMPT, "prompt"},
-	{NODE_PROMPT, NODE_ITEM, JSON_ELEMENT},
-	{NODE_ROOT, NODE_INPUT, "input"},
-	{NODE_INPUT, NODE_ITEM, JSON_ELEMENT},
-	{NODE_ITEM, NODE_ROLE, "role"},
-	{NODE_ITEM, NODE_CONTENT, "content"},
-	{NODE_ITEM, NODE_TEXT, "text"},
-	{NODE_ITEM, NODE_TEXT, "arguments"},
-	{NODE_ITEM, NODE_CONTENT, "output"},
-	{NODE_ITEM, NODE_IMAGE, "image_url"},
-	{NODE_ITEM, NODE_TOKEN, JSON_ELEMENT},
-	{NODE_ROOT, NODE_INSTRUCTIONS, "instructions"},
-	{NODE_ROOT, NODE_INSTRUCTIONS, "system"},
-	{NODE_INSTRUCTIONS, NODE_PART, JSON_ELEMENT},
-	{NODE_ROOT, NODE_SERVERS, "mcp_servers"},
-	{NODE_ROOT, NODE_TOOLS, "tools"},
-	{NODE_TOOLS, NODE_TOOL, JSON_ELEMENT},
-	{NODE_TOOL, NODE_TOOL_TYPE, "type"},
-	{NODE_TOOL, NODE_TOOL_SECRET, "authorization"},
-	{NODE_TOOL, NODE_TOOL_SECRET, "headers"},
-	{NODE_ROOT, NODE_FUNCTIONS, "functions"},
-	{NODE_ROOT, NODE_WEB_SEARCH, "web_search_options"}, /* of chat: a tool beside "tools" */
-	{NODE_ROOT, NODE_DATA_SOURCES, "data_sources"},
-	{NODE_ROOT, NODE_TIER, "service_tier"},
-	{NODE_ROOT, NODE_EFFORT, "reasoning_effort"},
-	{NODE_ROOT, NODE_REASONING, "reasoning"},
-	{NODE_REASONING, NODE_EFFORT, "effort"},
-	{NODE_ROOT, NODE_CACHE_KEY, "prompt_cache_key"},
-	{NODE_ROOT, NODE_SAFETY, "safety_identifier"},
-	{NODE_ROOT, NODE_PREVIOUS, "previous_response_id"},
-	{NODE_ROOT, NODE_CONVERSATION, "conversation"},
-	{NODE_CONVERSATION, NODE_CONVERSATION_ID, "id"},
-	{NODE_ROOT, NODE_STORE, "store"},
-	{NODE_ROOT, NODE_BACKGROUND, "background"},
-	{NODE_ROOT, NODE_OTHER, JSON_ANY},
-};
-
-/* Where the words for the model stand, by family, and their elements where these are messages. */
-static const struct {
-	enum node words, message;
-} families[FAMILY_COUNT] = {
-	[FAMILY_CHAT] = {NODE_MESSAGES, NODE_MESSAGE},
-	[FAMILY_COMPLETION] = {NODE_PROMPT, 0},
-	[FAMILY_RESPONSES] = {NODE_INPUT, NODE_ITEM},
-	[FAMILY_EMBEDDINGS] = {NODE_INPUT, 0},
-	[FAMILY_MODERATION] = {NODE_INPUT, 0},
-	[FAMILY_IMAGES] = {NODE_PROMPT, 0},
-	[FAMILY_SPEECH] = {NODE_INPUT, 0},
-	[FAMILY_TRANSCRIPTION] = {NODE_PROMPT, 0},
-	[FAMILY_MESSAGES] = {NODE_MESSAGES, NODE_MESSAGE},
-	[FAMILY_THREADS] = {NODE_MESSAGES, NODE_MESSAGE},
-	[FAMILY_ITEMS] = {NODE_LIST, NODE_ITEM},
-};
-
-/* What comes before the words, as instructions. */
-static bool has_instructions(const struct request_reader *r)
-{
-	switch (r->operation->family) {
-	case FAMILY_RESPONSES:
-	case FAMILY_MESSAGES:
-	case FAMILY_THREADS:
-	case FAMILY_ITEMS:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static const struct {
 	enum fact_text text;
 	size_t fact; /* offset in struct request_facts */
@@ -288,7 +74,7 @@ static void message_overflow(void *context, struct slice bytes)
 
 static void enter_words(struct request_reader *r, struct json_scan *scan, enum json_type type)
 {
-	bool messages = families[r->operation->family].message;
+	bool messages = r->rules->message;
 
 	newest_free(&r->newest);
 	member_forget(&r->messages);
@@ -322,10 +108,11 @@ static void leave_message(struct request_reader *r, const struct json_value *v)
 }
 
 /* The kind of all strings that a value is or has in it; TEXT_OTHER: they are of several. */
-static enum text_kind kind_inside(enum node node)
+static enum text_kind kind_inside(enum request_node node)
 {
 	switch (node) {
 	case NODE_IMAGE:
+	case NODE_SOUND:
 	case NODE_DATA:
 		return TEXT_DATA;
 	case NODE_TOOLS:
@@ -337,7 +124,7 @@ static enum text_kind kind_inside(enum node node)
 }
 
 /* The kind of a string that is not inside of such a value. */
-static enum text_kind kind_of(enum node node)
+static enum text_kind kind_of(enum request_node node)
 {
 	switch (node) {
 	case NODE_CONTENT:
@@ -359,7 +146,7 @@ static void tell(void *context, const struct json_part *part)
 	struct request_reader *r = context;
 	bool inside = r->inside != TEXT_OTHER;
 	const struct text_piece piece = {
-		.kind = inside ? r->inside : kind_of((enum node)part->node),
+		.kind = inside ? r->inside : kind_of((enum request_node)part->node),
 		.index = r->facts.nmessages,
 		.words = part->text,
 		.first = part->first,
@@ -370,12 +157,17 @@ static void tell(void *context, const struct json_part *part)
 	};
 
 	texts_tell(&r->told, &piece);
+	if (piece.kind != TEXT_DATA)
+		return;
+	/* Decoding and hashing are dearer than a look. */
+	r->told.spent += 4 * part->text.len;
+	parts_string(&r->parts, r->part_kind, part->text, part->first, part->last);
 }
 
 static void enter(void *context, struct json_scan *scan, const struct json_value *v)
 {
 	struct request_reader *r = context;
-	const enum node words = families[r->operation->family].words;
+	const enum request_node words = r->rules->words;
 
 	if (v->depth == 0 && v->type != JSON_OBJECT)
 		unreadable(r, "not a JSON object");
@@ -383,11 +175,18 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		check_key(r, v->key_hash);
 	if (v->node == words)
 		enter_words(r, scan, v->type);
-	else if (v->node && v->node == families[r->operation->family].message)
+	else if (v->node && v->node == r->rules->message)
 		enter_message(r, scan);
-	if (r->inside == TEXT_OTHER)
-		r->inside = kind_inside((enum node)v->node);
-	switch ((enum node)v->node) {
+	if (r->inside == TEXT_OTHER) {
+		r->inside = kind_inside((enum request_node)v->node);
+		if (r->inside == TEXT_DATA) {
+			r->part_kind = v->node == NODE_IMAGE   ? "image"
+				       : v->node == NODE_SOUND ? "audio"
+							       : "file";
+			parts_next(&r->parts);
+		}
+	}
+	switch ((enum request_node)v->node) {
 	case NODE_MODEL:
 	case NODE_USER:
 	case NODE_TIER:
@@ -411,7 +210,7 @@ static void enter(void *context, struct json_scan *scan, const struct json_value
 		r->options = (struct place){.start = v->start};
 		break;
 	case NODE_INSTRUCTIONS:
-		if (has_instructions(r) && v->type != JSON_NULL)
+		if (r->rules->instructions && v->type != JSON_NULL)
 			member_keep(scan, &r->instructions);
 		break;
 	case NODE_TOOLS:
@@ -480,7 +279,7 @@ static uint64_t bytes_of(const struct json_value *v)
 /* What the estimate of tokens counts. */
 static void count_value(struct request_reader *r, const struct json_value *v)
 {
-	switch ((enum node)v->node) {
+	switch ((enum request_node)v->node) {
 	case NODE_CONTENT:
 	case NODE_TEXT:
 	case NODE_PROMPT:
@@ -488,7 +287,7 @@ static void count_value(struct request_reader *r, const struct json_value *v)
 	case NODE_INSTRUCTIONS:
 	case NODE_ITEM:
 		r->tokens += v->type == JSON_NUMBER;
-		r->facts.nmessages += v->node == families[r->operation->family].message;
+		r->facts.nmessages += v->node == r->rules->message;
 		break;
 	case NODE_TOKEN:
 		r->tokens += v->type == JSON_NUMBER;
@@ -526,12 +325,12 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 	struct request_facts *f = &r->facts;
 
 	(void)scan;
-	if (kind_inside((enum node)v->node) != TEXT_OTHER)
+	if (kind_inside((enum request_node)v->node) != TEXT_OTHER)
 		r->inside = TEXT_OTHER;
 	count_value(r, v);
-	if (v->node && v->node == families[r->operation->family].message)
+	if (v->node && v->node == r->rules->message)
 		leave_message(r, v);
-	switch ((enum node)v->node) {
+	switch ((enum request_node)v->node) {
 	case NODE_ROOT:
 		r->root = place_of(v);
 		break;
@@ -619,12 +418,6 @@ static void leave(void *context, struct json_scan *scan, const struct json_value
 
 struct request_reader *request_reader_new(const struct operation *operation, size_t content_max)
 {
-	static const struct json_handler handler = {
-		rules, sizeof(rules) / sizeof(rules[0]), enter, leave, doubt, tell};
-	static const struct json_handler threads = {threads_rules,
-		sizeof(threads_rules) / sizeof(threads_rules[0]), enter, leave, doubt, tell};
-	static const struct json_handler items = {items_rules,
-		sizeof(items_rules) / sizeof(items_rules[0]), enter, leave, doubt, tell};
 	struct request_reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
@@ -638,9 +431,10 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 	member_init(&r->instructions, content_max / INSTRUCTIONS);
 	newest_init(&r->newest, content_max);
 	r->facts.stored_prompt = operation->model_elsewhere;
-	r->scan = json_scan_new(operation->family == FAMILY_THREADS ? &threads
-				: operation->family == FAMILY_ITEMS ? &items
-								    : &handler, r);
+	r->rules = &request_rules[operation->family];
+	r->handler = (struct json_handler){
+		r->rules->rules, r->rules->n, enter, leave, doubt, tell};
+	r->scan = json_scan_new(&r->handler, r);
 	if (!r->scan) {
 		free(r);
 		return NULL;
@@ -663,7 +457,13 @@ void request_reader_free(struct request_reader *r)
 	member_free(&r->tools);
 	member_free(&r->instructions);
 	newest_free(&r->newest);
+	parts_free(&r->parts);
 	free(r);
+}
+
+void request_reader_digest(struct request_reader *r, const struct parts_digest *digest)
+{
+	r->parts.digest = digest;
 }
 
 int request_reader_feed(struct request_reader *r, struct slice piece)
@@ -767,12 +567,13 @@ int request_reader_end(struct request_reader *r)
 	if (r->ended)
 		return f->readable ? 0 : -EBADMSG;
 	r->ended = true;
+	f->parts = parts_end(&r->parts);
 	if (r->in_list)
 		end_list(r);
 	else
 		f->messages = member_end(&r->messages, r->scan, problem != JSON_FINE,
 			&f->messages_truncated, &f->messages_cut);
-	if (has_instructions(r))
+	if (r->rules->instructions)
 		end_instructions(r, problem != JSON_FINE);
 	f->tools = member_end(&r->tools, r->scan, problem != JSON_FINE, &f->tools_truncated,
 		&f->tools_cut);

@@ -10,6 +10,7 @@
 
 #include "base/slice.h"
 #include "openai/operation.h"
+#include "openai/parts.h"
 #include "openai/request_facts.h"
 #include "openai/text_sink.h"
 
@@ -21,6 +22,8 @@ struct request_reader *request_reader_new(const struct operation *operation, siz
 /* Before the first piece: who hears the texts. */
 void request_reader_tell(struct request_reader *reader, struct text_sink sink);
 void request_reader_free(struct request_reader *reader);
+/* With what the parts that are no text are hashed; before the first piece. */
+void request_reader_digest(struct request_reader *reader, const struct parts_digest *digest);
 /* A piece of the body (content coding undone). 0, or -EBADMSG once it cannot be read on (not JSON);
  * then it need not be fed any further, and what was read before stays. A body that is not readable
  * for another reason (duplicate keys, not an object) is read on, and the facts tell. */

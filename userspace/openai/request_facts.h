@@ -49,6 +49,7 @@ struct request_facts {
 	struct slice tools;	 /* JSON of "tools", or the older "functions"; cut like messages */
 	bool tools_truncated;
 	uint64_t tools_cut;	 /* bytes that are not in tools */
+	struct slice parts;  /* JSON array of what is no text (parts.h); after request_reader_end */
 	uint64_t nmessages;  /* elements of "messages", or of "input" */
 	bool readable;	     /* so far, and after request_reader_end for the whole body */
 	const char *problem; /* why it is not readable, one of a fixed set; else NULL */

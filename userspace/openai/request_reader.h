@@ -7,7 +7,9 @@
 #include "openai/member.h"
 #include "openai/newest.h"
 #include "openai/operation.h"
+#include "openai/parts.h"
 #include "openai/request_facts.h"
+#include "openai/request_rules.h"
 #include "openai/text_sink.h"
 
 #define TEXT_MAX 256 /* bytes of model, user and the like */
@@ -42,6 +44,8 @@ struct number_text {
 
 struct request_reader {
 	const struct operation *operation;
+	const struct request_rules *rules; /* of its family */
+	struct json_handler handler;
 	struct json_scan *scan;
 	struct request_facts facts;
 	char fact_memory[FACT_COUNT][TEXT_MAX];
@@ -55,6 +59,8 @@ struct request_reader {
 	struct json_keep keep_message;
 	bool in_list, in_message, of_user;
 	bool typed_tool; /* the tool that is being read has a "type" */
+	struct parts parts;
+	const char *part_kind; /* of the value that is being read, while inside is TEXT_DATA */
 	bool ended;
 
 	uint64_t keys[KEYS_MAX];

@@ -89,7 +89,8 @@ enum node {
 		{NODE_USAGE, NODE_OUTPUT_TOKENS, "output_tokens"},                                 \
 		{NODE_USAGE, NODE_TOTAL, "total_tokens"},                                          \
 		{NODE_USAGE, NODE_SECONDS, "seconds"},                                             \
-		USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE){NODE_ROOT, NODE_ERROR, "error"}, {NODE_ERROR, NODE_ERROR_MESSAGE, "message"},     \
+		USAGE_DETAILS(DETAILS_RULE) USAGE_NAMES(PART_RULE){NODE_ROOT, NODE_ERROR, "error"}, \
+		{NODE_ERROR, NODE_ERROR_MESSAGE, "message"},                                       \
 		{NODE_ERROR, NODE_ERROR_TYPE, "type"}, {NODE_ERROR, NODE_ERROR_CODE, "code"},      \
 		{NODE_ERROR, NODE_INNER, "innererror"}, {NODE_INNER, NODE_INNER_CODE, "code"},     \
 		{NODE_INNER, NODE_VERDICT, "content_filter_result"},                               \

@@ -64,7 +64,8 @@ static bool is_word(struct slice text)
 	return text.len && text.len <= RESPONSE_CATEGORY;
 }
 
-void response_verdict(struct response_reader *r, bool of_prompt, struct slice category, struct slice word)
+void response_verdict(
+	struct response_reader *r, bool of_prompt, struct slice category, struct slice word)
 {
 	char text[2 * RESPONSE_CATEGORY + 16];
 	struct slice said, had = buf_slice(&r->verdicts);

@@ -69,7 +69,8 @@ void response_usage(struct response_reader *r);
 
 /* What the provider's filter says of a category: "filtered", "detected", or how severe it is; "safe" is
  * not told. */
-void response_verdict(struct response_reader *r, bool of_prompt, struct slice category, struct slice word);
+void response_verdict(
+	struct response_reader *r, bool of_prompt, struct slice category, struct slice word);
 
 /* The seconds of sound that were counted, as JSON writes the number; what is none is not. */
 void response_seconds(struct response_facts *facts, struct slice number);

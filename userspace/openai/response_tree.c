@@ -57,7 +57,8 @@ void tree_error(struct response_reader *r, yyjson_val *error)
 	yyjson_val *inner = yyjson_obj_get(yyjson_obj_get(error, "innererror"), "code");
 
 	f->has_error = true;
-	tree_verdicts(r, true, yyjson_obj_get(yyjson_obj_get(error, "innererror"), "content_filter_result"));
+	tree_verdicts(r, true,
+		yyjson_obj_get(yyjson_obj_get(error, "innererror"), "content_filter_result"));
 	response_set(&f->error_message, r->error_message, sizeof(r->error_message),
 		tree_text(yyjson_is_str(error) ? error : yyjson_obj_get(error, "message")));
 	response_set(&f->error_type, r->error_type, sizeof(r->error_type),

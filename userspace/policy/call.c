@@ -68,7 +68,8 @@ void call_body(struct policy_facts *f, const struct request_facts *request, uint
 	f->service_tier = request->service_tier.len ? request->service_tier : SLICE("auto");
 	f->tools = request->tool_kinds;
 	f->output_given = tokens_of(&request->max_tokens, &f->output);
-	if (f->output_given && request->n.present && tokens_of(&request->n, &choices) &&
-		__builtin_mul_overflow(f->output, choices, &f->output))
+	if (request->n.present && tokens_of(&request->n, &choices))
+		f->choices = choices;
+	if (f->output_given && __builtin_mul_overflow(f->output, choices, &f->output))
 		f->output = UINT64_MAX;
 }

@@ -18,6 +18,7 @@ struct policy_facts {
 	size_t ngroups;
 	enum rule_credential credential;
 	struct slice key_id; /* of RULE_CREDENTIAL_ISSUED */
+	struct slice object; /* of a token */
 	struct slice operation; /* "unknown" */
 	struct slice deployment; /* named by the path: it is the model then */
 	bool agent; /* it is an agent that answers, with a model and tools of its own */
@@ -35,6 +36,7 @@ struct policy_facts {
 	bool stored_prompt; /* what is not said here, of model and tools, the service has stored */
 	bool stream, store, background;
 	bool output_given;
+	uint64_t choices; /* that are asked for; 0: it is not said */
 	uint64_t output; /* the most tokens that the answer may have, of all choices together */
 	struct slice service_tier;
 	unsigned tools; /* a bit for each enum request_tool that is offered */

@@ -49,7 +49,7 @@ struct client_slot {
 struct client_wire {
 	void (*readable)(struct client *client);
 	void (*flushed)(struct client *client);
-	/* As stream_handler's. */
+	/* As stream_handler's, NULL too. */
 	void (*rests)(struct client *client);
 	/* The deadline has passed that was set by client_arm. */
 	void (*timed_out)(struct client *client);

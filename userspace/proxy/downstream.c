@@ -371,7 +371,7 @@ static void client_rests(void *owner)
 {
 	struct client *client = owner;
 
-	if (client->state == CLIENT_OPEN)
+	if (client->state == CLIENT_OPEN && client->wire->rests)
 		client->wire->rests(client);
 }
 

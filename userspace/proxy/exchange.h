@@ -17,6 +17,7 @@
 #include "proxy/intake.h"
 #include "proxy/pool_table.h"
 #include "proxy/replay.h"
+#include "proxy/session.h"
 
 /* How far the answer that the client gets has come. */
 enum exchange_answer {
@@ -85,10 +86,13 @@ struct exchange {
 	bool gateway;			/* the client calls the appliance itself */
 	struct operation_match match;
 	struct exchange_policy *policy; /* NULL before its head was taken */
+	struct exchange_limits *limits; /* NULL: nothing is reserved yet */
 	struct intake request;
 	struct replay replay;		/* of its body */
 	struct fields trailers;
 	bool unreadable;		/* the body cannot be read; counted */
+
+	struct session *session;	/* of a WebSocket; NULL: it is none */
 
 	/* the tries */
 	struct exchange_pool pool;
@@ -129,6 +133,7 @@ struct exchange {
 
 struct event;
 struct exchange_policy;
+struct policy_facts;
 
 struct exchange *exchange_of(struct list *node);
 
@@ -151,12 +156,35 @@ void exchange_client_gone(struct exchange *exchange);
 void exchange_client_flushed(struct exchange *exchange);
 /* Ends at once, recorded as far as it came: the worker has no more time. */
 void exchange_cut(struct exchange *exchange);
+/* Whether its connection becomes the exchange's alone when a 101 is answered: all that comes then is
+ * its body. */
+static inline bool exchange_is_session(const struct exchange *exchange)
+{
+	return exchange->session != NULL;
+}
 /* Records a connection that never came to a request. */
 void exchange_record_handshake(struct client *client, const char *type, const char *message);
 
 /* ---- between the files of the exchange ---- */
 
-/* exchange_request.c: the reader of the body, where the operation is one we read. 0 or -ENOMEM. */
+/* exchange.c, of calls inside of a session: one that is as the session is but for its request, or NULL
+ * without memory; it is its maker's until it was refused, or ends. */
+struct exchange *exchange_new_inside(const struct exchange *session);
+/* exchange_request.c: reads the request of such a call, which was asked for with that head. held: it
+ * waits for policy. False: it is denied, and over. */
+bool exchange_read_inside(
+	struct exchange *inside, const struct head *head, struct slice request, bool held);
+/* exchange_response.c: the next of its answer, as a stream of events. 0 or -ENOMEM. */
+int exchange_answer_inside(struct exchange *inside, struct slice events);
+/* Ends; ENDING_NONE: as the answer says. */
+void exchange_finish_inside(struct exchange *inside, enum ending ending);
+/* The session ends for that reason, and all that its client is told is handed over. */
+void exchange_end_session(
+	struct exchange *exchange, enum ending ending, const struct ending_detail *detail);
+
+/* exchange_request.c: sends an upgrade, whose exchange has a session. */
+void exchange_upgrade(struct exchange *exchange);
+/* The reader of the body, where the operation is one we read. 0 or -ENOMEM. */
 int exchange_open_request_reader(struct exchange *exchange, const struct head *head);
 /* Whether all of the request has come and is read. */
 bool exchange_request_is_whole(const struct exchange *exchange);
@@ -184,6 +212,8 @@ void exchange_fail(struct exchange *exchange, enum ending ending,
 void exchange_attempt_over(struct exchange *exchange, const struct attempt_end *end);
 /* The connection was lost with this error (a positive errno, or 0 for its end). */
 void exchange_origin_lost(struct exchange *exchange, int error);
+/* There is room again for what is held of the body. 0, or -ECANCELED: the exchange is over. */
+int exchange_send_on(struct exchange *exchange);
 /* Sends what is handed to the origin. */
 void exchange_flush_origin(struct exchange *exchange);
 /* All is composed: records, and then lets the last bytes and the exchange go. */
@@ -276,13 +306,33 @@ bool exchange_policy_hides_query(const struct exchange *exchange);
 void exchange_policy_event(const struct exchange *exchange, struct event *event);
 bool exchange_policy_records(const struct exchange *exchange);
 void exchange_policy_free(struct exchange *exchange);
+/* What rules and limits are asked about: complete when the request is whole, with so many bytes more. */
+const struct policy_facts *exchange_policy_facts(struct exchange *exchange, size_t more);
 
 /* exchange_job.c: whose the tokens are that the answer tells of; when it has ended. */
 enum exchange_spend exchange_spend(struct exchange *exchange);
 /* exchange_policy.c: who the call is from, in short. */
 void exchange_policy_owner(const struct exchange *exchange, char owner[STANDING_JOB_OWNER]);
 
-/* exchange_event.c: once. 0, or -EAGAIN: the exchange's waiter waits for room in the audit ring. */
+/* exchange_limits.c: all of the request was read, so many bytes more: what it can need is reserved, before the last of it goes
+ * on. True: it is refused, and answered. */
+bool exchange_limits_take(struct exchange *exchange, size_t more);
+/* The last of it goes to an origin. */
+void exchange_limits_send(struct exchange *exchange);
+/* It is over: what it has used counts. */
+void exchange_limits_settle(struct exchange *exchange);
+/* The fields that tell the client what is left, LIMIT_FIELDS_MAX at most; how many. Whether the origin's
+ * field of that name gives way to them; whether it makes no sense to try again soon. */
+#define LIMIT_FIELDS_MAX 18
+size_t exchange_limits_fields(struct exchange *exchange, struct header *fields);
+bool exchange_limits_hide(const struct exchange *exchange, struct slice name);
+bool exchange_limits_final(const struct exchange *exchange);
+void exchange_limits_event(const struct exchange *exchange, struct event *event);
+void exchange_limits_free(struct exchange *exchange);
+
+/* exchange_event.c: whether the call cost something, as far as it came. */
+bool exchange_was_served(const struct exchange *exchange);
+/* Once. 0, or -EAGAIN: the exchange's waiter waits for room in the audit ring. */
 int exchange_record(struct exchange *exchange);
 
 #endif

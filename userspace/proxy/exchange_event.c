@@ -98,7 +98,8 @@ static void exchange_event_request(
 	event->path = ex->target;
 	event->user_agent = ex->user_agent;
 	event->provider = slice_of_string(exchange_provider(ex->host->provider));
-	event->azure_deployment = ex->match.deployment;
+	if (ex->host->provider == CONFIG_PROVIDER_AZURE)
+		event->azure_deployment = ex->match.deployment;
 	event->azure_api_version = ex->match.api_version;
 	event->request_model = ex->match.deployment;
 	event->operation = operation_name(&ex->match);
@@ -127,6 +128,7 @@ static void exchange_event_request(
 		event->request_choices = event_number((uint64_t)facts->n.value);
 	if (facts->logprobs)
 		event->request_logprobs = EVENT_YES;
+	event->input_parts = facts->parts;
 	event->input_messages = facts->messages;
 	event->input_messages_truncated = event_flag(facts->messages_truncated);
 	if (facts->messages_cut)
@@ -171,9 +173,8 @@ static void exchange_event_response_head(const struct exchange *ex, struct event
 		exchange_header_number(head, SLICE("x-ratelimit-remaining-tokens"));
 }
 
-/* Whether the call cost something, as far as it came: it was answered, or its client left, or was
- * cut off, while the origin worked on it. */
-static bool exchange_was_served(const struct exchange *ex)
+/* It was answered, or its client left, or was cut off, while the origin worked on it. */
+bool exchange_was_served(const struct exchange *ex)
 {
 	if (ex->attempt.head)
 		return ex->status >= 200 && ex->status <= 299;
@@ -405,6 +406,7 @@ int exchange_record(struct exchange *ex)
 	exchange_event_tries(ex, &event, &address);
 	exchange_event_made(ex, &event, &made);
 	exchange_policy_event(ex, &event);
+	exchange_limits_event(ex, &event);
 	if (ex->error_type) {
 		event.error_type = slice_of_string(ex->error_type);
 		event.error_message = slice_of_string(ex->why.text);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Whether the tokens that an answer tells of are this call's: of what the service does later (a batch, a
- * response in the background, a run) they are told to everybody who asks, any number of times. */
+/* Whether the tokens that an answer tells of are this call's: of what the service does later (a
+ * batch, a response in the background, a run) they are told to everybody who asks, any number of
+ * times. */
 #include "proxy/exchange.h"
 
 #include "backend/job.h"
@@ -44,7 +45,8 @@ static void adopt(const struct exchange *ex, const struct response_facts *facts,
 		struct slice line = slice_first(made, slice_index(made, '\n'));
 		size_t id = slice_index(line, ' ');
 
-		job_adopt(ex->worker->standing, slice_first(line, id), slice_after(line, id + 1), now_s);
+		job_adopt(ex->worker->standing, slice_first(line, id), slice_after(line, id + 1),
+			now_s);
 		made = slice_after(made, line.len + 1);
 	}
 }
@@ -71,12 +73,13 @@ static enum exchange_spend spend_of(struct exchange *ex, const struct response_f
 	adopt(ex, facts, now_s);
 	if (!begun && !ex->match.operation->tells_again)
 		return SPEND_NOW;
-	if (!facts->has_usage)
+	/* A part of a file tells a part of its usage. */
+	if (!facts->has_usage || (file && ex->status != 200))
 		return begun ? SPEND_LATER : SPEND_NONE;
 	if (was_counted(ex, facts))
 		return SPEND_AGAIN;
 	return job_tell(ex->worker->standing, id, now_s, ex->job_owner) == JOB_AGAIN ? SPEND_AGAIN
-										    : SPEND_NOW;
+										     : SPEND_NOW;
 }
 
 enum exchange_spend exchange_spend(struct exchange *ex)

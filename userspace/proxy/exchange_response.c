@@ -14,6 +14,14 @@
 
 /* ---- the head ---- */
 
+/* Whether what is asked for is what a file holds, and not what it is. */
+static bool exchange_asks_for_file(const struct exchange *ex)
+{
+	struct slice path = slice_first(ex->target, slice_index(ex->target, '?')), end = SLICE("/content");
+
+	return path.len > end.len && slice_equal_nocase(slice_after(path, path.len - end.len), end);
+}
+
 /* The reader of the body, where the operation is one we read. Without memory for it the call fails:
  * nothing passes unread that should have been read. */
 static int exchange_open_response_reader(struct exchange *ex, const struct head *head)
@@ -23,6 +31,7 @@ static int exchange_open_response_reader(struct exchange *ex, const struct head 
 		.operation = ex->match.operation,
 		.content_max = config->audit.content ? config->audit.content_max : 0,
 		.expansion_max = config->http.expansion_max,
+		.file = exchange_asks_for_file(ex) && ex->status >= 200 && ex->status <= 299,
 		/* The client is not to see the usage that was asked for in its name. */
 		.hide_usage = ex->attempt.edit == ATTEMPT_EDITED,
 	};
@@ -95,6 +104,7 @@ static int exchange_choose_response_fields(
 		/* Alt-Svc would lead clients to HTTP/3, past the inspection; the other is ours. */
 		if (slice_equal_nocase(field.name, SLICE("alt-svc")) ||
 			slice_equal_nocase(field.name, SLICE("x-sallyport-backend")) ||
+			exchange_limits_hide(ex, field.name) ||
 			(ex->pool.wait_ns && exchange_is_wait(field.name)))
 			continue;
 		if (ex->mask && secret_found(ex->mask, field.value)) {
@@ -104,6 +114,7 @@ static int exchange_choose_response_fields(
 		fields[(*n)++] = field;
 	}
 	*n += exchange_wait_fields(ex, fields + *n);
+	*n += exchange_limits_fields(ex, fields + *n);
 	if (ex->backend && ex->worker->config->http.tell_backend)
 		fields[(*n)++] = (struct header){.name = SLICE("x-sallyport-backend"),
 			.value = slice_of_string(ex->backend->name)};
@@ -157,7 +168,7 @@ static int exchange_answer(struct exchange *ex)
 	}
 	if (head->status <= 299)
 		exchange_edit_succeeded(ex);
-	if (exchange_request_is_whole(ex))
+	if (ex->attempt.request_whole)
 		replay_close(&ex->replay);
 	/* What is added from now on could not be hidden from the client. */
 	if (ex->attempt.edit == ATTEMPT_MAY_EDIT)
@@ -358,11 +369,41 @@ static int exchange_response_goes_on(struct exchange *ex, int error)
 
 /* ---- what the slot tells ---- */
 
+int exchange_answer_inside(struct exchange *ex, struct slice events)
+{
+	struct header type = {SLICE("Content-Type"), SLICE("text/event-stream")};
+	const struct head head = {.kind = HEAD_RESPONSE, .status = 200, .headers = &type,
+		.nheaders = 1, .framing = HEAD_STREAMED};
+	const struct operation *named = ex->match.operation;
+	struct operation_match responses;
+	struct work work = {.left = INT64_MAX};
+	struct slice pass;
+	int error = 0;
+
+	ex->response_bytes += events.len;
+	if (!ex->first_byte_ns)
+		ex->first_byte_ns = clock_monotonic_ns() - ex->started_ns;
+	if (!ex->attempt.response.reader) {
+		operation_match(
+			CONFIG_PROVIDER_OPENAI, SLICE("POST"), SLICE("/v1/responses"), &responses);
+		ex->match.operation = responses.operation;
+		error = exchange_open_response_reader(ex, &head);
+		ex->match.operation = named;
+	}
+	while (!error && reader_feed(ex->attempt.response.reader, &events, &work, &pass) ==
+				 READER_AGAIN)
+		;
+	return error;
+}
+
 static int exchange_take_body(void *user, struct slice span, bool fin)
 {
 	struct exchange *ex = user;
 	int error;
 
+	if (ex->session && ex->answer != ANSWER_NONE && ex->status == 101 &&
+		(session_origin(ex, span) < 0 || (fin && session_origin_ended(ex) < 0)))
+		return -ECANCELED;
 	ex->response_bytes += span.len;
 	if (ex->drained)
 		ex->drain_bytes += span.len;
@@ -370,6 +411,12 @@ static int exchange_take_body(void *user, struct slice span, bool fin)
 	error = intake_read(&ex->attempt.response, span, fin, share_work(&ex->share),
 		exchange_response_read, ex);
 	return exchange_response_goes_on(ex, error);
+}
+
+/* Whether a 101 is the WebSocket that was asked for, without extensions. */
+static bool exchange_switches(const struct exchange *ex, const struct head *head)
+{
+	return ex->session && !head_find(head, SLICE("sec-websocket-extensions"));
 }
 
 static int exchange_take_head(void *user, const struct head *head, bool fin)
@@ -384,7 +431,13 @@ static int exchange_take_head(void *user, const struct head *head, bool fin)
 	ex->attempt.record->status = head->status;
 	ex->attempt.head = head;
 	ex->status = head->status;
-	if (exchange_open_response_reader(ex, head) < 0) {
+	if (head->status == 101 && !exchange_switches(ex, head)) {
+		exchange_fail(ex, ENDING_RESPONSE_MALFORMED,
+			&(struct ending_detail){NULL,
+				"The origin switched to what was not asked for.", 0});
+		return -ECANCELED;
+	}
+	if (head->status != 101 && exchange_open_response_reader(ex, head) < 0) {
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return -ECANCELED;
 	}
@@ -393,7 +446,7 @@ static int exchange_take_head(void *user, const struct head *head, bool fin)
 	if ((fin || ex->phase == EXCHANGE_SENDING) && ex->pool.says != BACKEND_ANSWERED &&
 		exchange_turn_away(ex, ex->pool.says))
 		return -ECANCELED;
-	if (exchange_judges(ex, head) || exchange_pool_judges(ex, head))
+	if (head->status != 101 && (exchange_judges(ex, head) || exchange_pool_judges(ex, head)))
 		exchange_enter(ex, EXCHANGE_JUDGING);
 	else
 		error = exchange_answer(ex);
@@ -469,13 +522,17 @@ static int exchange_response_turn(void *user)
 	if (exchange_is_over(ex))
 		return -ECANCELED;
 	exchange_moved(ex, ENDING_BY_ORIGIN);
-	return 0;
+	if (ex->session && ex->client && ex->status == 101 && session_take_opened(ex->session))
+		ex->client->ops->resume(ex->client);
+	return exchange_is_over(ex) ? -ECANCELED : 0;
 }
 
 static void exchange_origin_flushed(void *user)
 {
 	struct exchange *ex = user;
 
+	if (exchange_send_on(ex))
+		return;
 	if (intake_waits(&ex->request))
 		share_wait(&ex->share);
 	else if (ex->client && ex->request.state == INTAKE_OPEN)
@@ -512,7 +569,7 @@ void exchange_read_response_on(struct exchange *ex)
 int exchange_compose_error(struct exchange *ex, int status, bool final)
 {
 	const struct message_ops *client = &ex->client->ops->response;
-	struct header fields[4] = {
+	struct header fields[4 + LIMIT_FIELDS_MAX] = {
 		{.name = SLICE("Content-Type"), .value = SLICE("application/json")},
 	};
 	size_t n = 1 + exchange_wait_fields(ex, fields + 1);
@@ -521,7 +578,8 @@ int exchange_compose_error(struct exchange *ex, int status, bool final)
 	struct head head;
 	int error;
 
-	if (final)
+	n += exchange_limits_fields(ex, fields + n);
+	if (final || exchange_limits_final(ex))
 		fields[n++] = (struct header){
 			.name = SLICE("x-should-retry"), .value = SLICE("false")};
 	head = (struct head){

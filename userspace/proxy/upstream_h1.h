@@ -44,8 +44,6 @@ void upstream_h1_readable(struct upstream_h1 *h1);
 /* The connection rests: gives back what it does not need until the next request. */
 void upstream_h1_rests(struct upstream_h1 *h1);
 void upstream_h1_flushed(struct upstream_h1 *h1);
-/* As stream_handler's. */
-void upstream_h1_rests(struct upstream_h1 *h1);
 void upstream_h1_failed(struct upstream_h1 *h1, int error);
 
 #endif

@@ -28,6 +28,23 @@ static int parse_keys(const char *path, struct slice text, struct key_table **ke
 	return text.len ? key_table_parse(path, text, keys, why) : 0;
 }
 
+/* Cells that were not lent are nobody's: then whatever is limited is refused. */
+static int open_limits(struct worker_policy *policy, struct role_context *context, struct why *why)
+{
+	int fd = role_fd(context, "limits");
+	uint32_t worker = LIMIT_NOBODY;
+
+	policy->limit_cells = fd;
+	if (fd >= 0) {
+		policy->limit_table = limit_table_map(fd, true, why);
+		if (!policy->limit_table)
+			return -EINVAL;
+		worker = limit_table_lent(policy->limit_table, fd);
+	}
+	policy->limits = limits_new(&policy->file->limits, policy->limit_table, worker);
+	return policy->limits ? 0 : why_set(why, ENOMEM, "out of memory");
+}
+
 int worker_policy_open(
 	struct worker_policy *policy, struct role_context *context, struct why *why)
 {
@@ -35,6 +52,7 @@ int worker_policy_open(
 	struct buf text = BUF_EMPTY;
 	int error = read_fd(context, "policy", POLICY_FILE_MAX, &text, why);
 
+	policy->limit_cells = -1;
 	/* The hours of rules are those of this place; its file cannot be opened later. */
 	tzset();
 	if (!error)
@@ -46,7 +64,7 @@ int worker_policy_open(
 	if (!error)
 		error = parse_keys(files->keys_file, buf_slice(&text), &policy->keys, why);
 	buf_free(&text);
-	return error;
+	return error ? error : open_limits(policy, context, why);
 }
 
 void worker_policy_keys(struct worker_policy *policy, int fd)
@@ -71,6 +89,10 @@ void worker_policy_keys(struct worker_policy *policy, int fd)
 
 void worker_policy_close(struct worker_policy *policy)
 {
+	limits_free(policy->limits);
+	if (policy->limit_table)
+		close(policy->limit_cells);
+	limit_table_free(policy->limit_table);
 	policy_file_free(policy->file);
 	key_table_free(policy->keys);
 	buf_free(&policy->groups);
@@ -89,12 +111,16 @@ struct slice worker_policy_groups(struct worker_policy *policy, const struct add
 }
 
 struct subject_means worker_policy_means(struct worker_policy *policy,
-	bool (*is_service)(void *context, struct slice text), void *context)
+	bool (*is_service)(void *context, struct slice text),
+	enum token_state (*token)(
+		void *context, struct slice text, uint64_t now_s, const struct token **token),
+	void *context)
 {
 	return (struct subject_means){
 		.policy = policy->file->policy,
 		.keys = policy->keys,
 		.digest = issue_digest,
+		.token = token,
 		.is_service = is_service,
 		.context = context,
 	};

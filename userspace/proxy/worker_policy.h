@@ -7,12 +7,16 @@
 #include "base/log_limit.h"
 #include "config/policy_file.h"
 #include "policy/key_table.h"
+#include "policy/limits.h"
 #include "policy/subject.h"
 #include "supervise/role.h"
 
 struct worker_policy {
 	struct policy_file *file;
 	struct key_table *keys; /* NULL: none are issued here */
+	struct limit_table *limit_table; /* what all workers have used of the limits */
+	struct limits *limits;
+	int limit_cells; /* lent to this process for as long as it is open */
 	struct log_limit service_log;
 	struct buf groups; /* of the address that was asked for last */
 };
@@ -26,8 +30,12 @@ void worker_policy_close(struct worker_policy *policy);
 /* The groups of whoever calls from that address, separated by commas; until the next call. Without
  * memory there are none. */
 struct slice worker_policy_groups(struct worker_policy *policy, const struct address *address);
-/* By what the subject of a call is found now; whether a text is a service's key only the caller knows. */
+/* By what the subject of a call is found now; whether a text is a service's key, or a token of
+ * whom, only the caller knows. */
 struct subject_means worker_policy_means(struct worker_policy *policy,
-	bool (*is_service)(void *context, struct slice text), void *context);
+	bool (*is_service)(void *context, struct slice text),
+	enum token_state (*token)(
+		void *context, struct slice text, uint64_t now_s, const struct token **token),
+	void *context);
 
 #endif

@@ -16,6 +16,7 @@
 #include "base/ring.h"
 #include "config/key_file.h"
 #include "shipper/collector_link.h"
+#include "shipper/limit_saver.h"
 #include "shipper/record_gauges.h"
 #include "supervise/role.h"
 #include "tls/forward_leg.h"
@@ -57,6 +58,7 @@ struct shipper {
 	ev_timer finish;
 	ev_timer tell;
 	struct record_gauges gauges;
+	struct limit_saver *limits; /* NULL: there is no table of them */
 	uint64_t appended; /* since the last write */
 	bool blocked;	  /* nothing can be spooled: found out in this turn … */
 	bool was_blocked; /* … or in the last */
@@ -539,6 +541,7 @@ static void shipper_close(void *state)
 		free(peer);
 	}
 	collector_link_free(s->link);
+	limit_saver_free(s->limits);
 	buf_wipe(&s->collector_key);
 	SSL_CTX_free(s->tls);
 	spool_close(s->spool);
@@ -621,6 +624,18 @@ static int shipper_tls(struct shipper *s, struct why *why)
 	return error;
 }
 
+static int shipper_limits(struct shipper *s, struct why *why)
+{
+	const struct limit_saver_options options = {
+		.loop = s->context->loop,
+		.counters = s->context->counters,
+		.table = role_fd(s->context, "limits"),
+		.directory = spool_directory(s->spool),
+	};
+
+	return options.table < 0 ? 0 : limit_saver_new(&options, &s->limits, why);
+}
+
 static int shipper_init(struct role_context *context, void **state, struct why *why)
 {
 	struct shipper *s = calloc(1, sizeof(*s));
@@ -644,6 +659,8 @@ static int shipper_init(struct role_context *context, void **state, struct why *
 	ev_init(&s->tell, on_tell);
 	s->intake.data = s->sync.data = s->finish.data = s->tell.data = s;
 	error = shipper_spool(s, why);
+	if (!error)
+		error = shipper_limits(s, why);
 	if (!error && context->config->audit.collector_key_file)
 		error = shipper_key(s, why);
 	if (!error && context->config->audit.collector_ca_file)

@@ -18,6 +18,7 @@
 #include "supervise/credential_watch.h"
 #include "supervise/directory.h"
 #include "supervise/event_ring.h"
+#include "supervise/limit_watch.h"
 #include "supervise/accounting.h"
 #include "supervise/parent.h"
 #include "supervise/policy_files.h"
@@ -265,6 +266,7 @@ static void add_worker(struct boot_fds *fds, const struct service *service,
 	if (service->generation->config->tls.ticket_rotation_ns)
 		boot_fds_reopen(fds, "tickets", service->parent->tickets);
 	boot_fds_add(fds, "standing", service->parent->standing);
+	limit_watch_boot(service->parent->limit_watch, fds);
 	boot_fds_add(fds, "ring", ring->ring);
 	boot_fds_add(fds, "wake_shipper", ring->wake_shipper);
 	boot_fds_add(fds, "wake_worker", ring->wake_worker);
@@ -543,6 +545,7 @@ static int start_shipper(struct service *service, struct boot_fds *fds, struct w
 	if (spool < 0)
 		return spool;
 	boot_fds_own(fds, "spool", spool);
+	limit_watch_show(service->parent->limit_watch, fds);
 	error = open_collector(&service->generation->config->audit, fds, why);
 	if (error)
 		return error;

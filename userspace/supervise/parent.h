@@ -30,6 +30,7 @@ struct credential_watch;
 struct guard_watch;
 struct heartbeat;
 struct keys_watch;
+struct limit_watch;
 struct scout_watch;
 struct worker_watch;
 
@@ -135,6 +136,7 @@ struct parent {
 	struct guard_watch *guard_watch;
 	struct keys_watch *keys_watch; /* NULL before the loop runs */
 	struct credential_watch *credential_watch;
+	struct limit_watch *limit_watch;
 	int tickets; /* the memory of ticket_keys; -1: not made yet */
 	int standing; /* what is known of the backends; -1: not opened yet */
 	struct ticket_keys *ticket_keys;

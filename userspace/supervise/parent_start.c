@@ -14,6 +14,7 @@
 #include "supervise/generation.h"
 #include "supervise/guard_watch.h"
 #include "supervise/instance.h"
+#include "supervise/limit_watch.h"
 #include "supervise/parent.h"
 #include "supervise/scout_watch.h"
 #include "supervise/worker_watch.h"
@@ -26,13 +27,17 @@ int parent_start_counters(struct parent *parent, const struct config *config, st
 	return why_set(why, ENOMEM, "no memory");
 }
 
-/* As it was left, also by a daemon that was killed: what was known of the backends holds still. */
+/* As it was left, also by a daemon that was killed: what was known of the backends, and used of the limits,
+ * holds still. */
 int parent_start_standing(struct parent *parent, const struct config *config, struct why *why)
 {
 	char path[PATH_MAX];
+	int error = limit_watch_new(parent->loop, config, &parent->limit_watch, why);
 	int n = snprintf(
 		path, sizeof(path), "%s/%s", config->appliance.run_directory, STANDING_FILE);
 
+	if (error)
+		return error;
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return why_set(why, ENAMETOOLONG, "appliance.run_directory: the path is too long");
 	return standing_open(path, &parent->standing, why);

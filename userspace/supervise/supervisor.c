@@ -21,6 +21,7 @@
 #include "supervise/generation.h"
 #include "supervise/guard_watch.h"
 #include "supervise/keys_watch.h"
+#include "supervise/limit_watch.h"
 #include "supervise/parent.h"
 #include "supervise/parent_start.h"
 #include "supervise/reload.h"
@@ -178,6 +179,8 @@ static void on_ended(void *context, struct process *process, const struct proces
 	}
 	service->process = NULL;
 	process_free(process);
+	if (service->kind == ROLE_WORKER)
+		limit_watch_ended(parent->limit_watch);
 	upgrade_count(parent);
 	refill(service, was_ready, was_draining, end);
 	parent_step(parent);
@@ -498,6 +501,7 @@ static void finish(struct parent *parent)
 		close(parent->tickets);
 	if (parent->standing >= 0)
 		close(parent->standing);
+	limit_watch_free(parent->limit_watch);
 	worker_watch_free(parent->worker_watch);
 	heartbeat_unmap(parent->heartbeat);
 	scout_watch_free(parent->scout_watch);

@@ -17,7 +17,7 @@ USERS = {"worker": 64101, "signer": 64102, "shipper": 64103, "scout": 64104, "ke
 # Fields of an event that hold JSON.
 JSON_FIELDS = {
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tools",
-    "gen_ai.response.finish_reasons", "attempts.made", "azure.content_filter",
+    "gen_ai.response.finish_reasons", "attempts.made", "azure.content_filter", "gen_ai.input.parts",
 }
 
 # Hosts of the tests: name → addresses in the DNS.
@@ -50,6 +50,15 @@ def about(event, prompt):
     return prompt in event.get("gen_ai.input.messages", "")
 
 
+def confined():
+    """The words before a command that has no more of root's rights than the unit of systemd gives."""
+    unit = os.path.join(os.path.dirname(__file__), "../../../appliance/systemd/sallyportd.service.in")
+    with open(unit, encoding="utf-8") as file:
+        lines = [line.split("=", 1)[1] for line in file if line.startswith("CapabilityBoundingSet=")]
+    rights = "".join(",+" + one.removeprefix("CAP_").lower() for line in lines for one in line.split())
+    return ["setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all" + rights]
+
+
 def status(pid):
     """/proc/PID/status as a dictionary."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
@@ -74,6 +83,7 @@ class Appliance:
         self.daemon = self.collector = None
         self.collector_options = []
         self.environment = {}  # of the daemon
+        self.before = []  # words before its command
         self._notify = None
         os.makedirs(directory, exist_ok=True)
         self.config = merge(self._defaults(), changes or {})
@@ -163,7 +173,7 @@ class Appliance:
         shutil.copy(self.config_path, self.running_path)
         self.daemon = Process(
             "sallyportd",
-            [self.daemon_path, "--config", self.config_path],
+            [*self.before, self.daemon_path, "--config", self.config_path],
             self.directory, self.namespace,
             environment={"NOTIFY_SOCKET": path, **self.environment}, death=signal.SIGTERM,
         )

@@ -24,8 +24,8 @@ class Script:
             answer = answer(body)
         if isinstance(answer, (dict, list)):
             answer = ("application/json", json.dumps(answer).encode())
-        kind, data = answer
-        return (f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
+        kind, data, *status = answer
+        return (f"HTTP/1.1 {status[0] if status else 200} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
                 "Connection: close\r\n\r\n").encode() + data
 
 

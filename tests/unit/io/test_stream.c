@@ -273,6 +273,9 @@ static void test_half_a_record_keeps_nobody_busy(void **state)
 
 /* ---- floods ---- */
 
+/* OpenSSL 3.0 handles many messages within one call, 3.5 one. */
+#define FLOOD_TURNS (2 * STREAM_MESSAGES_MAX)
+
 /* KeyUpdates as long as the socket takes them; returns how many those were. */
 static unsigned flood(struct scene *scene, unsigned most, int kind)
 {
@@ -288,7 +291,7 @@ static void flood_ends_the_stream(struct scene *scene, bool is_server)
 {
 	open_tls_of(scene, is_server);
 	assert_true(flood(scene, 1000, SSL_KEY_UPDATE_NOT_REQUESTED) > STREAM_MESSAGES_MAX);
-	turns(scene, 1);
+	turns(scene, FLOOD_TURNS);
 	assert_true(scene->stream.flooded);
 	assert_int_equal(scene->last, -EPROTO);
 	assert_int_equal(stream_read(&scene->stream, (char[1]){0}, 1), -EPROTO);
@@ -310,7 +313,7 @@ static void test_a_flood_that_wants_answers(void **state)
 
 	open_tls(scene);
 	flood(scene, 1000, SSL_KEY_UPDATE_REQUESTED);
-	turns(scene, 10);
+	turns(scene, FLOOD_TURNS);
 	assert_true(scene->stream.flooded);
 	assert_int_equal(scene->last, -EPROTO);
 }

@@ -48,6 +48,39 @@ static void a_field_is_what_every_reader_takes_it_for(void **state)
 	expect(PART("name=model", "m") PART("name=prompt; filename=a", "p") END, "ambiguous key", NULL);
 }
 
+/* Beyond what is kept, the middle of a prompt goes, whole characters of it. */
+static void a_long_prompt_keeps_its_beginning_and_its_end(void **state)
+{
+	struct buf body = BUF_EMPTY;
+	uint64_t cut = 0;
+
+	(void)state;
+	buf_append_slice(&body, SLICE("--b\r\nContent-Disposition: form-data; name=prompt\r\n\r\nbegin "));
+	for (int i = 0; i < 2000; i++)
+		buf_append_slice(&body, SLICE("\xc3\xa4\""));
+	buf_append_slice(&body, SLICE(" end\r\n--b--\r\n"));
+	for (size_t step = 1; step < 10000; step = step * 5 + 1) {
+		struct form_reader *r = form_reader_new(&transcription, SLICE("multipart/form-data; boundary=b"), 1000);
+		const struct request_facts *f = form_reader_facts(r);
+		struct slice rest = buf_slice(&body), m;
+
+		for (; rest.len; rest = slice_after(rest, step))
+			assert_int_equal(form_reader_feed(r, slice_first(rest, step)), 0);
+		form_reader_end(r);
+		m = f->messages;
+		assert_true(f->readable && f->messages_truncated);
+		assert_in_range(f->messages_cut, 6010 - 1000, 6010 - 990);
+		assert_true(!cut || cut == f->messages_cut);
+		cut = f->messages_cut;
+		assert_non_null(memmem(m.data, m.len, "\"begin \xc3\xa4\\\"", 11));
+		assert_non_null(memmem(m.data, m.len, "\xc3\xa4\\\" end\"}]}]", 13));
+		assert_non_null(memmem(m.data, m.len, "\xe2\x80\xa6", 3));
+		assert_null(memmem(m.data, m.len, "\xef\xbf\xbd", 3)); /* U+FFFD */
+		form_reader_free(r);
+	}
+	buf_free(&body);
+}
+
 #define LINE(model) "{\"custom_id\":\"a\",\"body\":{\"model\":\"" model "\",\"input\":\"Hello\"}}"
 #define FILE(data) PART("name=file; filename=\"calls.jsonl\"", data)
 #define PURPOSE PART("name=purpose", "batch")
@@ -75,6 +108,8 @@ static void the_lines_of_a_file_are_its_messages(void **state)
 		{FILE(LINE("m") "\n{]\n") PURPOSE END, "invalid JSON", "m", NULL, false},
 		{FILE("") PURPOSE END, "not a JSON object", "", NULL, false},
 		{FILE(LINE("m")) FILE(LINE("n")) PURPOSE END, "several files", "m", NULL, false},
+		/* What some readers take for a field, and others for the file. */
+		{PART("name=file", LINE("m")) PURPOSE END, "not a JSON object", "", NULL, false},
 		/* Other files are what they are. */
 		{PART("name=purpose", "assistants") FILE("{\n \"a\": 1\n}") END, NULL, "", NULL, false},
 		{PART("name=purpose", "assistants") FILE("%PDF") END, NULL, "",
@@ -104,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_lines_of_a_file_are_its_messages),
 		cmocka_unit_test(a_field_is_what_every_reader_takes_it_for),
+		cmocka_unit_test(a_long_prompt_keeps_its_beginning_and_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

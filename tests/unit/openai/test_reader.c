@@ -147,6 +147,56 @@ static void what_is_abridged_is_charged(void **state)
 	buf_free(&body);
 }
 
+/* Whatever a client says in thousands of short pieces, its newest words are kept. */
+static void the_newest_of_many_short_pieces_is_kept(void **state)
+{
+	static const struct {
+		struct operation operation;
+		struct slice before, unit, after;
+		bool tools;
+	} cases[] = {
+#define CASE(kind, before, unit, after, tools) \
+	{{.family = kind}, {before, sizeof(before) - 1}, {unit, sizeof(unit) - 1}, {after, sizeof(after) - 1}, tools}
+#define PART "{\"type\":\"text\",\"text\":\"abc\"},"
+		CASE(FAMILY_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":[\"first\",", PART, "\"newest\"]}]}", false),
+		CASE(FAMILY_CHAT, "{\"messages\":[{\"role\":\"system\",\"content\":\"first\"},{\"role\":\"user\",\"content\":[",
+			PART, "\"newest\"]},{\"role\":\"tool\",\"content\":\"x\"}]}", false),
+		CASE(FAMILY_COMPLETION, "{\"prompt\":[\"first\",", "\"abc\",", "\"newest\"]}", false),
+		CASE(FAMILY_COMPLETION, "{\"prompt\":[\"first\",", "5711,", "\"newest\"]}", false),
+		CASE(FAMILY_EMBEDDINGS, "{\"input\":[\"first\",", "\"abc\",", "\"newest\"]}", false),
+		CASE(FAMILY_RESPONSES, "{\"input\":[{\"role\":\"user\",\"content\":[\"first\",", PART, "\"newest\"]}]}", false),
+		CASE(FAMILY_RESPONSES, "{\"input\":[{\"content\":\"first\"},", "{\"content\":\"x\"},", "{\"content\":\"newest\"}]}", false),
+		CASE(FAMILY_RESPONSES, "{\"instructions\":[\"first\",", PART, "\"newest\"]}", false),
+		CASE(FAMILY_CHAT, "{\"tools\":[\"first\",", PART, "\"newest\"]}", true),
+#undef CASE
+#undef PART
+	};
+	struct head head = head_of(NULL, 0);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct reader_options small = {
+			.operation = &cases[i].operation, .content_max = 4096, .expansion_max = 64};
+		struct buf body = repeated(cases[i].before, cases[i].unit, 5000, cases[i].after);
+		struct reader *r = reader_open_request(&head, &small);
+		struct outcome o = feed(r, buf_slice(&body), 16384);
+		const struct request_facts *f = reader_request_facts(r);
+		struct slice kept = cases[i].tools ? f->tools : f->messages;
+		uint64_t cut = cases[i].tools ? f->tools_cut : f->messages_cut;
+
+		assert_true(f->readable);
+		assert_non_null(memmem(kept.data, kept.len, "\"first\"", 7));
+		assert_non_null(memmem(kept.data, kept.len, "\"newest\"", 8));
+		assert_true(cases[i].tools ? f->tools_truncated : f->messages_truncated);
+		/* The commas between messages are not counted. */
+		assert_true(kept.len <= 4096 && cut <= buf_len(&body));
+		assert_true(cut > buf_len(&body) - buf_len(&body) / 12 - 4096);
+		buf_free(&o.passed);
+		buf_free(&body);
+		reader_free(r);
+	}
+}
+
 static void so_is_what_is_abridged_of_instructions(void **state)
 {
 	static const struct operation responses = {.family = FAMILY_RESPONSES};
@@ -523,6 +573,7 @@ int main(void)
 		cmocka_unit_test(a_compressed_body_is_decoded_turn_by_turn),
 		cmocka_unit_test(what_is_abridged_is_charged),
 		cmocka_unit_test(so_is_what_is_abridged_of_instructions),
+		cmocka_unit_test(the_newest_of_many_short_pieces_is_kept),
 		cmocka_unit_test(what_expands_too_much_is_not_read),
 		cmocka_unit_test(work_is_linear),
 		cmocka_unit_test(all_content_encoding_fields_count),

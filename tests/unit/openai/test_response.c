@@ -253,6 +253,32 @@ static void ids_and_names_that_are_repeated_count_once(void **state)
 	response_reader_free(r);
 }
 
+/* Of more calls than are told apart the first and the last stay, and those of other choices. */
+static void too_many_tool_calls_lose_the_middle_ones(void **state)
+{
+	struct response_reader *r = reader(100000);
+	const struct response_facts *f = response_reader_facts(r);
+	char text[256];
+	struct slice m;
+
+	(void)state;
+	for (int i = -1; i < 1000; i++) {
+		snprintf(text, sizeof(text),
+			"{\"choices\":[{\"index\":%d,\"delta\":{\"tool_calls\":[{\"index\":%d,\"id\":\"c%d\","
+			"\"function\":{\"name\":\"f\",\"arguments\":\"of %d\"}}]}}]}", i >= 0, i < 0 ? 0 : i, i, i);
+		event(r, text);
+	}
+	response_reader_end(r);
+	m = f->output_messages;
+	assert_true(f->output_truncated);
+	assert_in_range(f->output_cut, 745 * 8, 745 * 11);
+	assert_non_null(memmem(m.data, m.len, "\"of -1\"", 7));
+	assert_non_null(memmem(m.data, m.len, "\"of 0\"", 6));
+	assert_null(memmem(m.data, m.len, "\"of 500\"", 8));
+	assert_non_null(memmem(m.data, m.len, "\"of 999\"}}]}]", 13));
+	response_reader_free(r);
+}
+
 static void tool_calls_without_index_go_by_their_ids(void **state)
 {
 	struct response_reader *r = reader(1000);
@@ -677,6 +703,7 @@ int main(void)
 		cmocka_unit_test(interleaved_choices_are_told_apart),
 		cmocka_unit_test(tool_calls_are_assembled_by_index),
 		cmocka_unit_test(ids_and_names_that_are_repeated_count_once),
+		cmocka_unit_test(too_many_tool_calls_lose_the_middle_ones),
 		cmocka_unit_test(tool_calls_without_index_go_by_their_ids),
 		cmocka_unit_test(other_members_of_a_message_are_kept),
 		cmocka_unit_test(older_completions_become_messages),

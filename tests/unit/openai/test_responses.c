@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "openai/request.h"
 #include "openai/response.h"
 
@@ -421,6 +422,47 @@ static void items_beyond_the_limit_are_abridged(void **state)
 	response_reader_free(r);
 }
 
+/* The same of answers: many items, or one of many parts, streamed or not. */
+static void the_newest_of_many_short_items_is_kept(void **state)
+{
+	static const char *const bodies[][2] = {
+		{"{\"output\":[{\"first\":1}", ",{\"newest\":1}]}"},
+		{"{\"output\":[{\"content\":[\"first\"", ",\"newest\"]}]}"},
+	};
+	struct buf middle = BUF_EMPTY, body = BUF_EMPTY;
+
+	(void)state;
+	for (int i = 0; i < 5000; i++)
+		buf_append_slice(&middle, SLICE(",{\"text\":\"x\"}"));
+	for (int i = 0; i < 4; i++) {
+		struct response_reader *r = response_reader_new(&responses, 1000, i & 1);
+		const struct response_facts *f = response_reader_facts(r);
+		struct slice m;
+
+		buf_clear(&body);
+		if (i & 1)
+			buf_append_slice(&body, SLICE("{\"type\":\"response.completed\",\"response\":"));
+		buf_append_slice(&body, slice_of_string(bodies[i / 2][0]));
+		buf_append_slice(&body, buf_slice(&middle));
+		buf_append_slice(&body, slice_of_string(bodies[i / 2][1]));
+		if (i & 1)
+			buf_append_slice(&body, SLICE("}"));
+		if (i & 1)
+			response_reader_event(r, buf_slice(&body), RESPONSE_UNPLACED);
+		else
+			assert_int_equal(response_reader_body(r, buf_slice(&body)), 0);
+		response_reader_end(r);
+		m = f->output_messages;
+		assert_true(f->output_truncated && f->output_cut > 5000 * 13 - 1000 && m.len <= 1000);
+		assert_non_null(memmem(m.data, m.len, "\"first\"", 7));
+		assert_non_null(memmem(m.data, m.len, "\"newest\"", 8));
+		assert_int_equal(m.data[m.len - 1], ']');
+		response_reader_free(r);
+	}
+	buf_free(&body);
+	buf_free(&middle);
+}
+
 static void errors_in_a_stream_are_told(void **state)
 {
 	struct response_reader *r = begun();
@@ -476,6 +518,7 @@ int main(void)
 		cmocka_unit_test(of_a_stream_that_is_cut_the_pieces_are_kept),
 		cmocka_unit_test(a_stream_taken_up_again_has_its_items_in_the_response),
 		cmocka_unit_test(items_beyond_the_limit_are_abridged),
+		cmocka_unit_test(the_newest_of_many_short_items_is_kept),
 		cmocka_unit_test(errors_in_a_stream_are_told),
 		cmocka_unit_test(images_tell_the_prompt_that_was_drawn_and_their_usage),
 	};

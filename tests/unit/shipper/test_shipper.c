@@ -56,7 +56,8 @@ static struct scene *scene_of(struct role_context *context)
 
 int role_fd(struct role_context *context, const char *name)
 {
-	assert_string_equal(name, "spool");
+	if (strcmp(name, "spool") != 0)
+		return -1; /* what it goes without */
 	return dup(scene_of(context)->box->directory);
 }
 
