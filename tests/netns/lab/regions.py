@@ -31,8 +31,8 @@ class Region:
 
     def down(self):
         """Gone at once: connections are reset, new ones refused."""
-        self._counted += len(self.origin.requests())
         self.origin.process.kill()
+        self._counted += len(self.origin.requests())
         self.lab.origins.remove(self.origin)
 
     def meets(self, **knobs):
@@ -43,7 +43,8 @@ class Region:
 
     def count(self):
         """Requests that have reached it, of all its runs."""
-        return self._counted + len(self.origin.requests())
+        running = self.origin in self.lab.origins  # else its requests are counted already
+        return self._counted + (len(self.origin.requests()) if running else 0)
 
     def backend(self, gate, **more):
         made = {"name": self.name, "host": self.host, "addresses": [self.address], "region": self.name,
