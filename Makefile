@@ -96,7 +96,7 @@ BENCH_PACKETS := $(if $(wildcard tests/bench/packets.c),$(B)/tests/bench/packets
 # --- how it is compiled ------------------------------------------------------------------------
 
 PACKAGES := libbpf openssl libcares libcyaml yaml-0.1 yyjson zlib libbrotlidec libzstd sqlite3 \
-	libseccomp libsystemd libnetfilter_queue libmnl libmicrohttpd libnghttp2
+	libseccomp libsystemd cjose libnetfilter_queue libmnl libmicrohttpd libnghttp2
 # Run once, and only by a rule that needs it: `make check` installs the libraries first.
 pkg_config = $(shell pkg-config $(1) $(PACKAGES) \
 	$$(pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack) || echo MISSING)

@@ -34,7 +34,7 @@ $(B)/man/sallyport-datapath.7: appliance/man/mdoc.awk appliance/man/sallyport-da
 
 # That of errors likewise.
 $(B)/man/sallyport-errors.7: appliance/man/mdoc.awk appliance/man/sallyport-errors.7.awk \
-	userspace/proxy/ending.h userspace/http/h1_error.h userspace/http/h2_error.h \
+	userspace/proxy/ending.h userspace/http/h1_error.h userspace/http/h2_error.h userspace/http/websocket.h \
 	appliance/man/sallyport-errors.7.in
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)

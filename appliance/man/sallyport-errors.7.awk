@@ -3,9 +3,10 @@
 # Makes sallyport-errors(7) of its template and of the tables in the headers, from which the programs
 # are made as well:
 #
-#	awk -f mdoc.awk -f sallyport-errors.7.awk ending.h h1_error.h h2_error.h sallyport-errors.7.in
+#	awk -f mdoc.awk -f sallyport-errors.7.awk ending.h h1_error.h h2_error.h websocket.h \
+#		sallyport-errors.7.in
 #
-# In the template, lines of @ENDINGS, @H1_ERRORS and @H2_ERRORS stand for a table. A table that is empty is an error.
+# In the template, lines of @ENDINGS, @H1_ERRORS and the like stand for a table. A table that is empty is an error.
 
 function fail(text) {
 	print "sallyport-errors.7: " text > "/dev/stderr"
@@ -104,6 +105,7 @@ FILENAME ~ /\.h$/ { next }
 { print }
 
 END {
-	if (!failed && (!rows["ENDINGS"] || !rows["H1_ERRORS"] || !rows["H2_ERRORS"]))
+	if (!failed && (!rows["ENDINGS"] || !rows["H1_ERRORS"] || !rows["H2_ERRORS"] ||
+			!rows["WEBSOCKET_ERRORS"]))
 		fail("a table is missing")
 }

@@ -206,7 +206,7 @@ class Haproxy(Proxy):
                 timeout http-keep-alive 600s
                 http-reuse always
             frontend clients
-                bind {network.INSIDE}:{self.port} ssl crt {self.certificate} alpn http/1.1
+                bind {network.INSIDE}:{self.port} ssl crt {self.certificate} alpn h2,http/1.1
                 default_backend service
             backend service
                 server origin {network.REGION_A}:443 {verified}

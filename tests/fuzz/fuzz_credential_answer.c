@@ -44,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice body = slice_of((const char *)data, size);
 	struct heritage heritage = {.got_ns = 0};
 	struct answer_token token;
+	struct buf keys = BUF_EMPTY;
 	struct secret *secret;
 	struct why why = {""};
 	size_t index = 0;
@@ -55,6 +56,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	value(error, token.token, &why);
 	error = answer_secret(body, &secret, &why);
 	value(error, secret, &why);
+	error = answer_keys(body, &keys, &why);
+	demand_printable(error ? slice_of_string(why.text) : buf_slice(&keys));
+	buf_free(&keys);
 	answer_refusal(403, body, &why);
 	demand_printable(slice_of_string(why.text));
 	demand(strlen(why.text) < 200);

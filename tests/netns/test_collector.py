@@ -50,7 +50,7 @@ def test_a_full_disk_loses_nothing(appliance, lab, prompt):
     for i in range(n):  # 60 × 60 KB of what does not pack
         noise = os.urandom(22000).hex()
         assert client.chat(AZURE, f"{prompt} {i:02} {noise}").status == 200
-    wait_for(lambda: "full" in gate.collector.log(), "the store that is full")
+    wait_for(lambda: "full" in gate.collector.log(), "the store that is full", 60)
     assert inside("mount", "-o", "remount,size=200m", gate.store_path).returncode == 0
 
     def stored():
@@ -79,7 +79,7 @@ def test_a_damaged_day_is_set_aside_and_named(appliance, lab, prompt):
     gate.start_collector()
     for i in range(30, 40):
         assert client.chat(AZURE, f"{prompt} {i:02}").status == 200
-    wait_for(lambda: glob.glob(day + ".damaged-*"), "the damaged file under another name")
+    wait_for(lambda: glob.glob(day + ".damaged-*"), "the damaged file under another name", 60)
     gate.wait_events(10, lambda event: about(event, prompt))
     verified = gate.cli("audit", "verify", "--store", gate.store_path, check=False)
     assert verified.returncode == 1
@@ -120,17 +120,17 @@ def test_another_collector_takes_over(appliance, lab, prompt):
         gate.start_daemon()
         client = lab.client(gate)
         calls(client, 0, 10)
-        wait_for(lambda: len(in_second()) == 10, "events in the second, while there is no first")
+        wait_for(lambda: len(in_second()) == 10, "events in the second, while there is no first", 60)
         gate.start_collector()
         calls(client, 10, 20)
-        wait_for(lambda: len(in_second()) == 20, "events in the second, which has not failed")
+        wait_for(lambda: len(in_second()) == 20, "events in the second, which has not failed", 60)
         other.kill()
         calls(client, 20, 30)
-        wait_for(lambda: len(in_first()) == 10, "events in the first")
+        wait_for(lambda: len(in_first()) == 10, "events in the first", 60)
         gate.collector.kill()
         calls(client, 30, 35)
         other = second()
-        wait_for(lambda: len(in_second()) == 25, "events that waited, in the second")
+        wait_for(lambda: len(in_second()) == 25, "events that waited, in the second", 60)
         assert len({*in_first(), *in_second()}) == len(in_first()) + len(in_second()) == 35
     finally:
         if other:

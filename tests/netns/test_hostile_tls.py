@@ -49,6 +49,29 @@ def in_background(call):
         thread.join()
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_request_behind_the_last_message_of_the_handshake(client, prompt, version):
+    """All of it in one segment: what OpenSSL has taken from the socket is not forgotten when keys change."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client.context(version).wrap_bio(incoming, outgoing, server_hostname=AZURE)
+    body = chat_body(prompt).encode()
+    with client.tcp(network.REGION_A) as stream:
+        def until(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    stream.sendall(outgoing.read())
+                    incoming.write(stream.recv(65536))
+
+        until(tls.do_handshake)
+        # (Of TLS 1.3 it is the client's; of 1.2 the server's, and this is an ordinary request.)
+        tls.write(f"POST {azure_path()} HTTP/1.1\r\nHost: {AZURE}\r\napi-key: k\r\nContent-Type: application/json\r\n"
+                  f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        stream.sendall(outgoing.read())
+        assert until(lambda: tls.read(65536)).startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("kind", [0, 1], ids=["unanswered", "answered"])
 def test_a_client_that_floods_with_key_updates(standing, client, unharmed, kind):
     flooded = standing.counters()["client.flooded"]

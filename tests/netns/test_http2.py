@@ -250,11 +250,11 @@ def test_the_switch(configured, client):
 def test_deadlines(configured, gate, client, prompt):
     configured({"http": {"head_timeout": "1s", "idle_timeout": "1s", "body_timeout": "1s"}})
     with http2(client, AZURE) as idle:
-        assert idle.ended() == [(0, 0)]
+        assert idle.ended()[-1] == (0, 0)
     with http2(client, AZURE) as mute:
         id = chat(mute, prompt, end=False)
         assert mute.response(id).status == 408
-        assert mute.ended() == [(0, id)]
+        assert mute.ended()[-1] == (0, id)
     with http2(client, AZURE) as slow:
         assert slow.response(chat(slow, "a call before")).status == 200
         slow.raw(1, 0, 3, b"\x82")  # a head that does not go on

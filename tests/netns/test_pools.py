@@ -673,3 +673,21 @@ def test_a_model_has_another_name_elsewhere(regions, pool, prompt, chunked, pad,
     wanted = body.replace('"model"\t:\t"gpt-4o"', '"model"\t:\t"gpt-4o-of-west"')
     assert got.body_sha256 == hashlib.sha256(wanted.encode()).hexdigest()
     assert gate.event(prompt)["gen_ai.request.model"] == "gpt-4o"
+
+
+@pytest.mark.parametrize("window", ["1MiB", "32MiB"])
+def test_a_large_upload_is_sent_to_another_backend_as_far_as_it_is_kept(regions, pool, prompt, window):
+    """Whole, though far more of it is kept than goes at once."""
+    regions.east.meets(status=429)
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    gate.write_config({"http": {"replay_window": window}})
+    gate.reload()
+    body = chat_body(prompt, padding="x" * 20_000_000).encode()
+    with gate.caller.tls(POOL) as connection:
+        connection.request("POST", azure_path(), POOL, {"api-key": "k"}, body)
+        got = connection.response()
+    kept = window != "1MiB"
+    assert got.status == (200 if kept else 429)
+    assert (regions.east.count(), regions.west.count()) == (1, int(kept))
+    if kept:
+        assert regions.west.origin.request().body_sha256 == hashlib.sha256(body).hexdigest()

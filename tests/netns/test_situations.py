@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What other gateways get wrong, and what users of other systems complain about: each by its name. Those that
-are not here need more than one appliance that stands: limits passed by concurrency, guardrails of streams
-(test_content_policy.py), failover and what is kept in one region (test_pools.py: a 429, a stall, names, the
-prompt cache), WebSocket (test_websocket.py), batches, tiers and uploads (test_doors.py)."""
+are not here need more than one appliance that stands: limits passed by concurrency (test_quotas.py), failover
+and what is kept in one region (test_pools.py: a 429, a stall, names, the prompt cache), WebSocket
+(test_websocket.py), batches, tiers and uploads (test_doors.py)."""
 
 import json
 import uuid

@@ -114,9 +114,13 @@
 	/* Whom the call is from: by what that was found, whose key it has, its public id, the groups \
 	 * (separated by commas), what was presented (none, issued, service, other; unknown, wrong,  \
 	 * expired, revoked, several: of a key that was issued here, or looks so). */             \
-	X(TEXT, subject_found_by, "subject.found_by") /* key, address */                          \
+	X(TEXT, subject_found_by, "subject.found_by") /* key, token, address */                          \
 	X(TEXT, subject_name, "subject.name")                                                      \
 	X(TEXT, subject_key, "subject.key_id")                                                     \
+	X(TEXT, subject_object, "subject.object_id") /* of a token: oid, or sub */                 \
+	X(TEXT, subject_application, "subject.app_id") /* likewise: azp, or appid */              \
+	X(TEXT, subject_tenant, "subject.tenant_id") /* likewise: tid */                          \
+	X(FLAG, subject_overage, "subject.groups_overage") /* it is in more groups than it says */ \
 	X(TEXT, subject_groups, "subject.groups")                                                  \
 	X(TEXT, subject_credential, "subject.credential")                                          \
 	X(TEXT, rule_name, "rule.name")		/* of policy.file, that decided; or default */     \

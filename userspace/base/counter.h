@@ -119,6 +119,11 @@
 	X(KEYS_REFUSED, "keys.refused", "times it could not be used, and the keys of before stayed") \
 	X(KEY_ACCEPTED, "key.accepted", "calls with a key that was issued here and is valid") \
 	X(KEY_REJECTED, "key.rejected", "calls answered by 401: their key is unknown, wrong, expired or revoked") \
+	X(TOKEN_ACCEPTED, "token.accepted", "tokens of clients that were checked and are valid") \
+	X(TOKEN_KNOWN, "token.known", "calls with a token that was checked before") \
+	X(TOKEN_REJECTED, "token.rejected", "calls refused because their token is not valid") \
+	X(TOKEN_FOREIGN, "token.foreign", "calls with a token of an issuer that is not in tokens") \
+	X(TOKEN_OVERAGE, "token.overage", "calls whose token does not have all groups of its subject") \
 	X(KEY_SERVICE, "key.service", "calls whose client presented the service key of a backend") \
 	/* process */                                                                          \
 	X(PROCESS_STARTED, "process.started", "child processes started")                       \

@@ -17,6 +17,7 @@
 
 struct anchors {
 	char path[4096];
+	bool made;
 	struct keyed *keyed;
 	sqlite3 *database;
 	sqlite3_stmt *before, *of, *keep, *of_day, *one, *close;
@@ -28,14 +29,14 @@ static const char anchor_schema[] =
 	"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=5000;"
 	"CREATE TABLE IF NOT EXISTS anchor(day INTEGER, observer TEXT, at_ns INTEGER,"
 	" length INTEGER NOT NULL, last_id INTEGER NOT NULL, link BLOB NOT NULL,"
-	" fate INTEGER NOT NULL, seal BLOB NOT NULL, PRIMARY KEY(day, observer, at_ns))"
+	" fate INTEGER NOT NULL, mac BLOB NOT NULL, PRIMARY KEY(day, observer, at_ns))"
 	" WITHOUT ROWID;"
 	/* Which earlier day has the appliance: without a walk over those that have it not. */
 	"CREATE INDEX IF NOT EXISTS anchor_observer ON anchor(observer, day);"
 	"PRAGMA user_version=1";
 
 enum { ANCHOR_DAY = 1, ANCHOR_OBSERVER, ANCHOR_AT, ANCHOR_LENGTH, ANCHOR_ID, ANCHOR_LINK,
-	ANCHOR_FATE, ANCHOR_SEAL };
+	ANCHOR_FATE, ANCHOR_MAC };
 
 static void anchor_failed(struct anchors *anchors)
 {
@@ -59,7 +60,7 @@ static bool anchors_prepare(struct anchors *anchors)
 		{&anchors->of, "SELECT day, length, last_id, link FROM anchor WHERE observer = ?1"
 			       " AND day = ?2 AND at_ns = 0"},
 		{&anchors->keep, "INSERT OR REPLACE INTO anchor(day, observer, at_ns, length, last_id,"
-				 " link, fate, seal) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"},
+				 " link, fate, mac) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&anchors->of_day, "SELECT day, length, last_id, link FROM anchor"
 				   " WHERE day = ? AND at_ns = 0"},
 		{&anchors->one, "SELECT day, length, last_id, link, observer FROM anchor"
@@ -98,8 +99,11 @@ static void anchors_set_aside(struct anchors *anchors)
 /* 0; -EBADMSG: it is damaged; -EIO …, both with why. */
 static int anchors_set_up(struct anchors *anchors, struct why *why)
 {
-	int fd = open(anchors->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), code;
+	int fd = open(anchors->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), code;
 
+	anchors->made = fd >= 0;
+	if (fd < 0 && errno == EEXIST)
+		fd = open(anchors->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return why_set(why, errno, "%s: %s", anchors->path, strerror(errno));
 	close(fd);
@@ -147,6 +151,11 @@ void anchors_close(struct anchors *anchors)
 	sqlite3_finalize(anchors->close);
 	sqlite3_close(anchors->database);
 	free(anchors);
+}
+
+bool anchors_made(const struct anchors *anchors)
+{
+	return anchors->made;
 }
 
 static bool anchor_read(sqlite3_stmt *statement, struct chain_place *place)
@@ -208,10 +217,10 @@ static bool anchor_put(struct anchors *anchors, struct slice observer,
 	const struct chain_place *end, enum chain_fate fate, uint64_t at_ns)
 {
 	sqlite3_stmt *keep = anchors->keep;
-	struct keyed_link seal;
+	struct keyed_link mac;
 	bool put;
 
-	if (!chain_seal_anchor(anchors->keyed, observer, end, fate, at_ns, &seal))
+	if (!chain_mac_anchor(anchors->keyed, observer, end, fate, at_ns, &mac))
 		return false;
 	sqlite3_bind_int(keep, ANCHOR_DAY, end->day);
 	sqlite3_bind_text(keep, ANCHOR_OBSERVER, observer.len ? observer.data : "",
@@ -221,7 +230,7 @@ static bool anchor_put(struct anchors *anchors, struct slice observer,
 	sqlite3_bind_int64(keep, ANCHOR_ID, end->id);
 	sqlite3_bind_blob(keep, ANCHOR_LINK, end->link.bytes, KEYED_LINK, SQLITE_STATIC);
 	sqlite3_bind_int(keep, ANCHOR_FATE, (int)fate);
-	sqlite3_bind_blob(keep, ANCHOR_SEAL, seal.bytes, KEYED_LINK, SQLITE_STATIC);
+	sqlite3_bind_blob(keep, ANCHOR_MAC, mac.bytes, KEYED_LINK, SQLITE_STATIC);
 	put = sqlite3_step(keep) == SQLITE_DONE;
 	if (!put)
 		anchor_failed(anchors);

@@ -20,6 +20,8 @@ struct anchors;
  * them. */
 struct anchors *anchors_open(const char *directory, struct keyed *keyed, struct why *why);
 void anchors_close(struct anchors *anchors);
+/* They were not there: of what was stored before nothing was known. */
+bool anchors_made(const struct anchors *anchors);
 
 /* Where the appliance's chain of the latest day before ended, or CHAIN_NOWHERE. */
 struct chain_place anchor_before(struct anchors *anchors, struct slice observer, int32_t day);

@@ -29,8 +29,8 @@ bool chain_link(struct keyed *keyed, const struct keyed_link *before,
 	return keyed_link(keyed, texts, sizeof(texts) / sizeof(texts[0]), link);
 }
 
-bool chain_seal(struct keyed *keyed, struct slice observer, const struct chain_place *end,
-	const struct chain_place *before, struct keyed_link *seal)
+bool chain_mac(struct keyed *keyed, struct slice observer, const struct chain_place *end,
+	const struct chain_place *before, struct keyed_link *mac)
 {
 	const uint64_t numbers[] = {(uint64_t)end->day, (uint64_t)end->length, (uint64_t)end->id,
 		(uint64_t)before->day, (uint64_t)before->length, (uint64_t)before->id};
@@ -38,11 +38,11 @@ bool chain_seal(struct keyed *keyed, struct slice observer, const struct chain_p
 	const struct slice texts[] = {SLICE("chain"), observer, chain_numbers(room, numbers, 6),
 		chain_bytes(&end->link), chain_bytes(&before->link)};
 
-	return keyed_link(keyed, texts, sizeof(texts) / sizeof(texts[0]), seal);
+	return keyed_link(keyed, texts, sizeof(texts) / sizeof(texts[0]), mac);
 }
 
-bool chain_seal_anchor(struct keyed *keyed, struct slice observer, const struct chain_place *end,
-	enum chain_fate fate, uint64_t at_ns, struct keyed_link *seal)
+bool chain_mac_anchor(struct keyed *keyed, struct slice observer, const struct chain_place *end,
+	enum chain_fate fate, uint64_t at_ns, struct keyed_link *mac)
 {
 	const uint64_t numbers[] = {(uint64_t)end->day, (uint64_t)end->length, (uint64_t)end->id,
 		(uint64_t)fate, at_ns};
@@ -50,5 +50,5 @@ bool chain_seal_anchor(struct keyed *keyed, struct slice observer, const struct 
 	const struct slice texts[] = {SLICE("anchor"), observer, chain_numbers(room, numbers, 5),
 		chain_bytes(&end->link)};
 
-	return keyed_link(keyed, texts, sizeof(texts) / sizeof(texts[0]), seal);
+	return keyed_link(keyed, texts, sizeof(texts) / sizeof(texts[0]), mac);
 }

@@ -39,10 +39,11 @@ enum chain_fate {
 	CHAIN_OLDER,   /* it was found as it had been before: events are missing */
 };
 
-/* Who has not the key cannot make or change where a chain ends. Both are false without memory. */
-bool chain_seal(struct keyed *keyed, struct slice observer, const struct chain_place *end,
-	const struct chain_place *before, struct keyed_link *seal);
-bool chain_seal_anchor(struct keyed *keyed, struct slice observer, const struct chain_place *end,
-	enum chain_fate fate, uint64_t at_ns, struct keyed_link *seal);
+/* The code (HMAC) of where a chain ends: who has not the key cannot make or change it. Both are false
+ * without memory. */
+bool chain_mac(struct keyed *keyed, struct slice observer, const struct chain_place *end,
+	const struct chain_place *before, struct keyed_link *mac);
+bool chain_mac_anchor(struct keyed *keyed, struct slice observer, const struct chain_place *end,
+	enum chain_fate fate, uint64_t at_ns, struct keyed_link *mac);
 
 #endif

@@ -13,10 +13,10 @@ static const char day_chain_schema[] =
 	"CREATE TABLE IF NOT EXISTS chain(observer INTEGER PRIMARY KEY, length INTEGER NOT NULL,"
 	" last_id INTEGER NOT NULL, link BLOB NOT NULL, before_day INTEGER NOT NULL,"
 	" before_length INTEGER NOT NULL, before_id INTEGER NOT NULL, before_link BLOB NOT NULL,"
-	" seal BLOB NOT NULL); COMMIT";
+	" mac BLOB NOT NULL); COMMIT";
 
 enum { CHAIN_OBSERVER = 1, CHAIN_LENGTH, CHAIN_ID, CHAIN_LINK, CHAIN_BEFORE_DAY,
-	CHAIN_BEFORE_LENGTH, CHAIN_BEFORE_ID, CHAIN_BEFORE_LINK, CHAIN_SEAL };
+	CHAIN_BEFORE_LENGTH, CHAIN_BEFORE_ID, CHAIN_BEFORE_LINK, CHAIN_MAC };
 
 static bool day_chain_link(sqlite3_stmt *statement, int column, struct keyed_link *link)
 {
@@ -113,7 +113,7 @@ int day_chain_open(struct day *day, struct why *why)
 	if (!error)
 		error = day_prepare(day,
 			"INSERT OR REPLACE INTO chain(observer, length, last_id, link, before_day,"
-			" before_length, before_id, before_link, seal) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			" before_length, before_id, before_link, mac) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			&day->chain_put, why);
 	if (!error)
 		error = day_chain_compare(day, why);
@@ -145,10 +145,10 @@ static struct slice day_chain_observer(const struct day_chain *chain)
 static int day_chain_put(struct day *day, const struct day_chain *chain, struct why *why)
 {
 	sqlite3_stmt *put = day->chain_put;
-	struct keyed_link seal;
+	struct keyed_link mac;
 	int error = 0;
 
-	if (!chain_seal(day->keyed, day_chain_observer(chain), &chain->end, &chain->before, &seal))
+	if (!chain_mac(day->keyed, day_chain_observer(chain), &chain->end, &chain->before, &mac))
 		return why_set(why, ENOMEM, "out of memory");
 	sqlite3_bind_int64(put, CHAIN_OBSERVER, chain->observer);
 	sqlite3_bind_int64(put, CHAIN_LENGTH, chain->end.length);
@@ -159,7 +159,7 @@ static int day_chain_put(struct day *day, const struct day_chain *chain, struct 
 	sqlite3_bind_int64(put, CHAIN_BEFORE_ID, chain->before.id);
 	sqlite3_bind_blob(
 		put, CHAIN_BEFORE_LINK, chain->before.link.bytes, KEYED_LINK, SQLITE_STATIC);
-	sqlite3_bind_blob(put, CHAIN_SEAL, seal.bytes, KEYED_LINK, SQLITE_STATIC);
+	sqlite3_bind_blob(put, CHAIN_MAC, mac.bytes, KEYED_LINK, SQLITE_STATIC);
 	if (sqlite3_step(put) != SQLITE_DONE)
 		error = day_error(day, why);
 	sqlite3_reset(put);

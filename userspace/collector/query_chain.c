@@ -15,7 +15,7 @@ static const char chain_tables[] =
 	"DROP TABLE IF EXISTS temp.anchor; DROP TABLE IF EXISTS temp.walked;"
 	"DROP TABLE IF EXISTS temp.follows; DROP TABLE IF EXISTS temp.finish;"
 	"CREATE TEMP TABLE anchor(day INTEGER, observer TEXT, at_ns INTEGER, length INTEGER,"
-	" last_id INTEGER, link BLOB, fate INTEGER, seal BLOB, PRIMARY KEY(day, observer, at_ns));"
+	" last_id INTEGER, link BLOB, fate INTEGER, mac BLOB, PRIMARY KEY(day, observer, at_ns));"
 	"CREATE TEMP TABLE walked(observer INTEGER PRIMARY KEY, length INTEGER, last_id INTEGER,"
 	" link BLOB, before BLOB);"
 	"CREATE TEMP TABLE follows(day INTEGER, observer TEXT, length INTEGER, last_id INTEGER,"
@@ -81,18 +81,18 @@ static int chain_each(struct query_chain *chain, const char *sql, int64_t number
 
 /* ---- anchors ---- */
 
-static int chain_anchor_seal(struct query_chain *chain, sqlite3_stmt *rows)
+static int chain_anchor_mac(struct query_chain *chain, sqlite3_stmt *rows)
 {
 	struct slice observer = query_text(rows, 1);
 	struct chain_place end = {.day = sqlite3_column_int(rows, 0),
 		.length = sqlite3_column_int64(rows, 3),
 		.id = sqlite3_column_int64(rows, 4)};
-	struct keyed_link seal, stored;
+	struct keyed_link mac, stored;
 
 	if (chain_link_of(rows, 5, &end.link) && chain_link_of(rows, 7, &stored) &&
-		chain_seal_anchor(chain->keyed, observer, &end,
-			(enum chain_fate)sqlite3_column_int(rows, 6), query_count(rows, 2), &seal) &&
-		chain_equal(&seal, &stored))
+		chain_mac_anchor(chain->keyed, observer, &end,
+			(enum chain_fate)sqlite3_column_int(rows, 6), query_count(rows, 2), &mac) &&
+		chain_equal(&mac, &stored))
 		return 0;
 	return chain_broken(chain, ANCHOR_FILE ": what it says of %s of %s was changed",
 		chain_day_name(end.day).text, log_quote(observer).text);
@@ -111,11 +111,11 @@ static int chain_anchors(struct query_chain *chain)
 	if (!error) {
 		error = query_execute(chain->query,
 			"INSERT INTO temp.anchor SELECT day, observer, at_ns, length, last_id, link,"
-			" fate, seal FROM anchors.anchor",
+			" fate, mac FROM anchors.anchor",
 			chain->why);
 		query_detach_anchors(chain->query);
 	}
-	return error ? error : chain_each(chain, "SELECT * FROM temp.anchor", 0, chain_anchor_seal);
+	return error ? error : chain_each(chain, "SELECT * FROM temp.anchor", 0, chain_anchor_mac);
 }
 
 int query_chain_begin(struct query_chain *chain)
@@ -268,14 +268,14 @@ static int chain_compare(struct query_chain *chain, sqlite3_stmt *rows)
 	struct chain_place before = {.day = sqlite3_column_int(rows, 4),
 		.length = sqlite3_column_int64(rows, 5),
 		.id = sqlite3_column_int64(rows, 6)};
-	struct keyed_link seal, stored, walked = {{0}};
+	struct keyed_link mac, stored, walked = {{0}};
 
 	chain->found->chains++;
 	chain->found->chained += query_count(rows, 9);
 	if (!chain_link_of(rows, 3, &end.link) || !chain_link_of(rows, 7, &before.link) ||
 		!chain_link_of(rows, 8, &stored) ||
-		!chain_seal(chain->keyed, observer, &end, &before, &seal) ||
-		!chain_equal(&seal, &stored))
+		!chain_mac(chain->keyed, observer, &end, &before, &mac) ||
+		!chain_equal(&mac, &stored))
 		return chain_broken(chain, "%s: what it says of the chain of %s was changed",
 			chain->query->shown, log_quote(observer).text);
 	chain_link_of(rows, 11, &walked);
@@ -348,7 +348,7 @@ int query_chain_day_end(struct query_chain *chain, bool chained)
 	if (!error)
 		error = chain_each(chain,
 			"SELECT " CHAIN_OBSERVER ", c.length, c.last_id, c.link, before_day,"
-			" before_length, before_id, before_link, seal, coalesce(w.length, 0),"
+			" before_length, before_id, before_link, mac, coalesce(w.length, 0),"
 			" coalesce(w.last_id, 0), w.link, c.observer, :number"
 			" FROM day.chain AS c LEFT JOIN temp.walked AS w USING(observer)",
 			day, chain_compare);

@@ -364,6 +364,9 @@ int query_verify(struct query *query, const struct query_filter *filter,
 	*found = (struct query_integrity){0};
 	if (!error && !(v.keyed = keyed_open(query->path, false, why)))
 		error = -EIO;
+	/* What is sorted of all events of a day are numbers; they may be more than memory holds. */
+	if (!error && ops->damaged)
+		error = query_execute(query, "PRAGMA temp_store=FILE", why);
 	if (!error)
 		error = query_execute(query,
 			"DROP TABLE IF EXISTS temp.stream; DROP TABLE IF EXISTS temp.number;"

@@ -213,6 +213,10 @@ static int store_find_last_id(struct store *store, struct why *why)
 			store->last_id = last;
 		day_close(day);
 	}
+	if (n && anchors_made(store->anchors))
+		log_warning("%s/" ANCHOR_FILE " was not there and was made anew: what is missing at the "
+			    "ends of the days that are there cannot be known",
+			store->path);
 	free(days);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/why.h"
+#include "config/provider.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/sallyport/sallyport.yaml"
 /* In appliance.run_directory, while the daemon runs: the text of the configuration in force, behind
@@ -103,6 +104,7 @@ enum config_credential_from {
 	CONFIG_CREDENTIAL_KEY_VAULT,
 	CONFIG_CREDENTIAL_MANAGED_IDENTITY,
 	CONFIG_CREDENTIAL_APP,
+	CONFIG_CREDENTIAL_JWKS, /* public: the keys of those who issue tokens to clients */
 };
 
 /* What calls to a backend are made with. The keeper has it, and workers have the value of now. */
@@ -117,9 +119,22 @@ struct config_credential {
 	char *tenant, *client_id; /* of an app registration; NULL: the managed identity asks */
 	char *client_secret_file, *client_certificate; /* one of the two; opened by the parent */
 	char *authority;	/* login.microsoftonline.com */
+	char *url;		/* JWKS: where the keys are published */
 };
 
-enum config_provider { CONFIG_PROVIDER_AZURE, CONFIG_PROVIDER_OPENAI };
+/* Tokens of clients that are checked here (RFC 7519), and say who they are. */
+struct config_token {
+	char *name;
+	struct config_credential *keys; /* from JWKS */
+	char **issuers;			/* "iss" is one of them */
+	size_t nissuers;
+	char **audiences; /* "aud" has one of them */
+	size_t naudiences;
+	char *tenant;	 /* "tid"; NULL: any */
+	int *algorithms; /* TOKEN_ALGORITHMS of policy/token.h */
+	size_t nalgorithms;
+	uint64_t skew_ns; /* by which clocks may differ */
+};
 
 /* A name, or pattern "*.openai.azure.com" (one label), whose calls are inspected. */
 struct config_host {
@@ -328,6 +343,8 @@ struct config {
 	/* As listed in the file, then those of key_file, in the order of their backends. */
 	struct config_credential *credentials;
 	size_t ncredentials, nlisted_credentials;
+	struct config_token *tokens;
+	size_t ntokens;
 	struct config_tls tls;
 	struct config_tcp tcp;
 	struct config_http http;

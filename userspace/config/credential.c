@@ -13,6 +13,7 @@ const char *config_credential_from(const struct config_credential *credential)
 		[CONFIG_CREDENTIAL_KEY_VAULT] = "key-vault",
 		[CONFIG_CREDENTIAL_MANAGED_IDENTITY] = "managed-identity",
 		[CONFIG_CREDENTIAL_APP] = "app",
+		[CONFIG_CREDENTIAL_JWKS] = "jwks",
 	};
 
 	return words[credential->from];
@@ -45,6 +46,7 @@ bool config_uses_managed_identity(const struct config *config)
 {
 	for (size_t i = 0; i < config->ncredentials; i++)
 		if (config->credentials[i].from >= CONFIG_CREDENTIAL_KEY_VAULT &&
+			config->credentials[i].from != CONFIG_CREDENTIAL_JWKS &&
 			!config->credentials[i].tenant)
 			return true;
 	return false;

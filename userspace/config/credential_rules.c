@@ -17,7 +17,8 @@ static const struct {
 } keys[] = {
 	{"file", FROM(FILE), FROM(FILE)},
 	{"secret", FROM(KEY_VAULT), FROM(KEY_VAULT)},
-	{"refresh", FROM(KEY_VAULT), 0},
+	{"url", FROM(JWKS), FROM(JWKS)},
+	{"refresh", FROM(KEY_VAULT) | FROM(JWKS), 0},
 	{"audience", FROM(MANAGED_IDENTITY) | FROM(APP), 0},
 	{"identity", FROM(KEY_VAULT) | FROM(MANAGED_IDENTITY), 0},
 	{"tenant", FROM(KEY_VAULT) | FROM(APP), FROM(APP)},
@@ -103,10 +104,27 @@ static int check(const struct place *p, const struct config_credential *c)
 	return check_app(p, c);
 }
 
+/* Public keys prove nobody's right to call, and a service's key checks no token. */
+static int check_user(const char *name, const char *list, const char *key,
+	const struct node *entry, size_t i, const struct config_credential *credential, bool public,
+	struct problems *problems)
+{
+	const struct node *value = node_find(entry, key);
+
+	if (!credential || (credential->from == CONFIG_CREDENTIAL_JWKS) == public)
+		return 0;
+	return problem_set(problems, EINVAL,
+		"%s:%u: %s[%zu].%s: expected a credential %sfrom: jwks, found \"%s\", which is from: %s",
+		name, value ? value->line : entry ? entry->line : 1, list, i, key,
+		public ? "" : "that is not ", credential->name, config_credential_from(credential));
+}
+
 int credential_rules_check(const char *name, const struct node *root, const struct config *config,
 	struct problems *problems)
 {
 	const struct node *list = node_find(root, "credentials");
+	const struct node *tokens = node_find(root, "tokens");
+	const struct node *backends = node_find(root, "backends");
 	int error = 0;
 
 	for (size_t i = 0; i < config->nlisted_credentials && !error; i++) {
@@ -114,5 +132,11 @@ int credential_rules_check(const char *name, const struct node *root, const stru
 
 		error = check(&place, &config->credentials[i]);
 	}
+	for (size_t i = 0; i < config->nbackends && !error; i++)
+		error = check_user(name, "backends", "credential", node_element(backends, i), i,
+			config->backends[i].credential, false, problems);
+	for (size_t i = 0; i < config->ntokens && !error; i++)
+		error = check_user(name, "tokens", "keys", node_element(tokens, i), i,
+			config->tokens[i].keys, true, problems);
 	return error;
 }

@@ -104,9 +104,10 @@
 
 #define KEYS_CREDENTIAL(S, L)                                                                     \
 	S(name, NAME, name, REQUIRED, "")                                                         \
-	S(from, CHOICE, from, REQUIRED, "file|systemd|key-vault|managed-identity|app")            \
+	S(from, CHOICE, from, REQUIRED, "file|systemd|key-vault|managed-identity|app|jwks")            \
 	S(file, PATH, file, NULL, "")                                                             \
 	S(secret, URL, secret, NULL, "")                                                          \
+	S(url, URL, url, NULL, "")                                                                \
 	S(refresh, DURATION, refresh_ns, "5m", "1s..1d")                                          \
 	S(audience, URL, audience, "https://cognitiveservices.azure.com", "")                     \
 	S(identity, NAME, identity, NULL, "")                                                     \
@@ -115,6 +116,16 @@
 	S(client_secret_file, PATH, client_secret_file, NULL, "")                                 \
 	S(client_certificate, PATH, client_certificate, NULL, "")                                 \
 	S(authority, HOST, authority, "login.microsoftonline.com", "")
+
+#define KEYS_TOKEN(S, L)                                                                          \
+	S(name, NAME, name, REQUIRED, "")                                                         \
+	S(keys, CREDENTIAL, keys, REQUIRED, "")                                                   \
+	L(issuers, URL, issuers, REQUIRED, "")                                                    \
+	L(audiences, TEXT, audiences, REQUIRED, "")                                               \
+	S(tenant, NAME, tenant, NULL, "")                                                         \
+	L(algorithms, CHOICE, algorithms, "RS256",                                                \
+		"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512")                          \
+	S(skew, DURATION, skew_ns, "60s", "0s..10m")
 
 #define KEYS_TLS(S, L)                                                                            \
 	S(ca_certificate, PATH, ca_certificate, "/etc/sallyport/ca.pem", "")                      \
@@ -142,7 +153,7 @@
 	S(window, SIZE, window, "64KiB", "16KiB..16MiB")                                          \
 	S(request_window, SIZE, request_window, "64KiB", "1KiB..16MiB")                           \
 	S(edit_window, SIZE, edit_window, "1MiB", "0..64MiB")                                     \
-	S(replay_window, SIZE, replay_window, "1MiB", "0..64MiB")                                 \
+	S(replay_window, SIZE, replay_window, "1MiB", "0..16GiB")                                 \
 	S(held_max, SIZE, held_max, "64MiB", "0..64GiB")                                          \
 	S(body_max, SIZE, body_max, "0", "0..1TiB")                                               \
 	S(unreadable, CHOICE, unreadable, "deny", "deny|pass")                                    \

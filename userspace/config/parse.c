@@ -127,6 +127,17 @@ static int parse_credentials(const struct fill *f, const struct raw *raw)
 	return error;
 }
 
+static int parse_tokens(const struct fill *f, const struct raw *raw)
+{
+	struct config *c = f->config;
+
+	c->tokens = calloc(raw->tokens_count + 1, sizeof(*c->tokens));
+	return !c->tokens ? fill_memory(f)
+			  : fill_entries(f, &section_token, (const char *)raw->tokens,
+				    sizeof(*raw->tokens), raw->tokens_count, (char *)c->tokens,
+				    sizeof(*c->tokens), &c->ntokens);
+}
+
 /* The backends, and the pools, which refer to them; and before both what backends refer to. */
 static int parse_pools(const struct fill *f, const struct raw *raw)
 {
@@ -147,6 +158,8 @@ static int parse_pools(const struct fill *f, const struct raw *raw)
 	parse_weights(c);
 	if (!error)
 		error = parse_key_files(f);
+	if (!error)
+		error = parse_tokens(f, raw);
 	return error ? error
 		     : fill_entries(f, &section_pool, (const char *)raw->pools,
 			       sizeof(*raw->pools), raw->pools_count, (char *)c->pools,
@@ -275,6 +288,9 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->npools; i++)
 		fill_free(&section_pool, &config->pools[i]);
 	free(config->pools);
+	for (size_t i = 0; i < config->ntokens; i++)
+		fill_free(&section_token, &config->tokens[i]);
+	free(config->tokens);
 	for (size_t i = 0; i < config->ncredentials; i++)
 		fill_free(&section_credential, &config->credentials[i]);
 	free(config->credentials);

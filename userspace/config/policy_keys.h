@@ -21,7 +21,7 @@
 #define KEYS_WHEN(S, L)                                                                           \
 	L(groups, LABEL, groups, NULL, "")                                                        \
 	L(sources, PREFIX, sources, NULL, "")                                                     \
-	L(credentials, CHOICE, credentials, NULL, "none|issued|service|other")                    \
+	L(credentials, CHOICE, credentials, NULL, "none|issued|service|other|token")                    \
 	L(keys, LABEL, keys, NULL, "")                                                            \
 	L(operations, GLOB, operations, NULL, "")                                                 \
 	L(models, GLOB, models, NULL, "")                                                         \
@@ -75,7 +75,7 @@
 	S(name, TEXT, name, REQUIRED, "")                                                         \
 	S(source, PREFIX, source, REQUIRED, "")                                                   \
 	L(groups, LABEL, groups, NULL, "")                                                        \
-	S(credential, CHOICE, credential, "none", "none|issued|service|other")                    \
+	S(credential, CHOICE, credential, "none", "none|issued|service|other|token")                    \
 	S(key, LABEL, key, NULL, "")                                                              \
 	S(method, NAME, method, "POST", "")                                                       \
 	S(url, LONG, url, REQUIRED, "")                                                           \

@@ -74,6 +74,11 @@ static const cyaml_schema_field_t pool_fields[] = {
 	KEYS_POOL(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
 #undef RAW
 
+#define RAW raw_token
+static const cyaml_schema_field_t token_fields[] = {
+	KEYS_TOKEN(FIELD_SCALAR, FIELD_LIST) CYAML_FIELD_END};
+#undef RAW
+
 static const cyaml_schema_value_t host_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_host, host_fields),
 };
@@ -87,6 +92,10 @@ static const cyaml_schema_value_t pool_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_pool, pool_fields),
 };
 
+static const cyaml_schema_value_t token_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_token, token_fields),
+};
+
 const cyaml_schema_field_t schema_sections[] = {
 #define FIELD_SECTION(section, KEYS) \
 	CYAML_FIELD_MAPPING(#section, CYAML_FLAG_OPTIONAL, struct raw, section, section##_fields),
@@ -96,6 +105,7 @@ const cyaml_schema_field_t schema_sections[] = {
 		"backends", FIELD_FLAGS, struct raw, backends, &backend_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("credentials", FIELD_FLAGS, struct raw, credentials,
 		&credential_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("tokens", FIELD_FLAGS, struct raw, tokens, &token_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("pools", FIELD_FLAGS, struct raw, pools, &pool_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_END};
 
@@ -185,6 +195,11 @@ static const struct key backend_keys[] = {KEYS_BACKEND(ROW_SCALAR, ROW_LIST)};
 static const struct key credential_keys[] = {KEYS_CREDENTIAL(ROW_SCALAR, ROW_LIST)};
 #undef RAW
 #undef OUT
+#define RAW raw_token
+#define OUT config_token
+static const struct key token_keys[] = {KEYS_TOKEN(ROW_SCALAR, ROW_LIST)};
+#undef RAW
+#undef OUT
 #define RAW raw_pool
 #define OUT config_pool
 static const struct key pool_keys[] = {KEYS_POOL(ROW_SCALAR, ROW_LIST)};
@@ -201,4 +216,5 @@ const struct section section_host = {"hosts", host_keys, COUNT(host_keys), 0, 0}
 const struct section section_backend = {"backends", backend_keys, COUNT(backend_keys), 0, 0};
 const struct section section_credential = {
 	"credentials", credential_keys, COUNT(credential_keys), 0, 0};
+const struct section section_token = {"tokens", token_keys, COUNT(token_keys), 0, 0};
 const struct section section_pool = {"pools", pool_keys, COUNT(pool_keys), 0, 0};

@@ -17,6 +17,7 @@ RAW_SECTION(host, HOST)
 RAW_SECTION(backend, BACKEND)
 RAW_SECTION(pool, POOL)
 RAW_SECTION(credential, CREDENTIAL)
+RAW_SECTION(token, TOKEN)
 
 struct raw {
 #define RAW_MEMBER(section, KEYS) struct raw_##section section;
@@ -30,6 +31,8 @@ struct raw {
 	unsigned pools_count;
 	struct raw_credential *credentials;
 	unsigned credentials_count;
+	struct raw_token *tokens;
+	unsigned tokens_count;
 };
 
 extern const cyaml_schema_value_t schema;
@@ -37,7 +40,8 @@ extern const cyaml_schema_field_t schema_sections[];
 
 #define SECTION_COUNT 13
 extern const struct section sections[SECTION_COUNT];
-/* Elements of hosts, backends, credentials and pools. */
-extern const struct section section_host, section_backend, section_credential, section_pool;
+/* Elements of hosts, backends, credentials, pools and tokens. */
+extern const struct section section_host, section_backend, section_credential, section_pool,
+	section_token;
 
 #endif

@@ -37,6 +37,7 @@ struct h1_reader {
 	uint64_t left;		   /* bytes of a body of known length, or until body_max */
 	bool start_cr, start_crlf; /* of the empty line that may come before a request */
 	bool expected, to_head;	   /* responses */
+	bool to_upgrade;	   /* likewise: a 101 may come */
 	unsigned interim;
 	enum h1_error_id error;
 };
@@ -75,7 +76,13 @@ void h1_reader_expect(struct h1_reader *reader, struct slice request_method)
 {
 	reader->expected = true;
 	reader->to_head = slice_equal(request_method, SLICE("HEAD"));
+	reader->to_upgrade = false;
 	reader->interim = 0;
+}
+
+void h1_reader_expect_upgrade(struct h1_reader *reader)
+{
+	reader->to_upgrade = true;
 }
 
 bool h1_reader_in_message(const struct h1_reader *reader)
@@ -193,9 +200,16 @@ static enum h1_result head_done(struct h1_reader *reader, struct h1_event *event
 
 	if (!head_accept(reader, &error))
 		return refuse(reader, event, error);
-	if (reader->kind == HEAD_RESPONSE && reader->head.head.status < 200) {
-		if (reader->head.head.status == 101)
+	if (reader->kind == HEAD_RESPONSE && reader->head.head.status == 101) {
+		if (!reader->to_upgrade || !reader->head.head.websocket)
 			return refuse(reader, event, H1_ERROR_SWITCHED);
+		reader->expected = false;
+		reader->head.head.framing = HEAD_UNTIL_CLOSE;
+		reader->head.keep_alive = false;
+		reader->left = 0;
+		reader->limits.body_max = 0; /* it is no body */
+		reader->state = STATE_UNTIL_CLOSE;
+	} else if (reader->kind == HEAD_RESPONSE && reader->head.head.status < 200) {
 		if (++reader->interim > H1_INTERIM_MAX)
 			return refuse(reader, event, H1_ERROR_TOO_MANY_INTERIM);
 		reader->state = STATE_INTERIM;

@@ -56,6 +56,10 @@ void h1_reader_free(struct h1_reader *reader);
  * H1_ERROR_UNSOLICITED. A 1xx response is an H1_HEAD without fin; the next head follows. */
 void h1_reader_expect(struct h1_reader *reader, struct slice request_method);
 
+/* Responses: the request that was told last asks for WebSocket. A 101 that grants it is its final
+ * response, and all that follows its body. */
+void h1_reader_expect_upgrade(struct h1_reader *reader);
+
 /* Reads until one event. *consumed is how much of the input was used: the caller goes on with the
  * rest. Nothing but H1_MORE comes from an empty input. */
 enum h1_result h1_read(

@@ -111,6 +111,8 @@ static bool connection_read(struct fields *fields, struct h1_head *head, struct 
 	head->keep_alive =
 		!fields->connection_close && (head->minor == 1 || fields->connection_keep_alive);
 	head->head.upgrade = fields->upgrade.count && fields->connection_upgrade;
+	head->head.websocket = head->head.upgrade && head->minor && fields->upgrade.count == 1 &&
+			       slice_equal_nocase(fields->upgrade.first->value, SLICE("websocket"));
 	return true;
 }
 

@@ -53,6 +53,9 @@ int h2_produce(struct h2 *h2, struct buf *out, size_t upto);
 void h2_tell(struct h2 *h2);
 bool h2_has_news(const struct h2 *h2);
 
+/* Gives back what is kept for the next stream. */
+void h2_trim(struct h2 *h2);
+
 /* Streams that are open, whoever opened them. */
 size_t h2_streams(const struct h2 *h2);
 /* The peer owes the rest of a head, or its first words. */

@@ -70,7 +70,8 @@ struct h2 {
 	struct h2_stream *spare; /* its memory is used again */
 	struct h2_flood flood;
 	uint64_t now_ns, sent;
-	struct buf *out; /* of the h2_produce that is on the stack */
+	struct buf *out; /* of the h2_produce that is on the stack … */
+	size_t upto;	 /* … and when it is enough */
 	struct h2_stream *head_stream;
 	size_t head_bytes;
 	bool heading;	 /* a head is incomplete */

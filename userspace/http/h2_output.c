@@ -256,6 +256,9 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
 
 	(void)session;
 	(void)frame; /* it has no padding: nobody asks for any */
+	/* nghttp2 would go on as long as there is something to send. */
+	if (buf_len(h2->out) >= h2->upto)
+		return NGHTTP2_ERR_WOULDBLOCK;
 	if (!buf_reserve(h2->out, FRAME_HEAD + len))
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	(void)buf_append(h2->out, frame_head, FRAME_HEAD);

@@ -127,8 +127,7 @@ void h2_free(struct h2 *h2)
 	nghttp2_session_del(h2->session);
 	list_for_each_safe (at, &h2->streams)
 		stream_free(list_entry(at, struct h2_stream, node));
-	if (h2->spare)
-		stream_free(h2->spare);
+	h2_trim(h2);
 	h2->magic = 0;
 	free(h2);
 }
@@ -290,6 +289,7 @@ int h2_produce(struct h2 *h2, struct buf *out, size_t upto)
 	ssize_t got = 0;
 
 	h2_checked(h2)->out = out;
+	h2->upto = upto;
 	while (!h2->broken && buf_len(out) < upto) {
 		size_t before = buf_len(out);
 
@@ -307,6 +307,13 @@ int h2_produce(struct h2 *h2, struct buf *out, size_t upto)
 	if (got < 0)
 		h2->over = h2->broken = true;
 	return got < 0 ? -ENOMEM : 0;
+}
+
+void h2_trim(struct h2 *h2)
+{
+	if (h2->spare)
+		stream_free(h2->spare);
+	h2->spare = NULL;
 }
 
 /* ---- what is known ---- */

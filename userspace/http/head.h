@@ -41,6 +41,7 @@ struct head {
 	uint64_t declared_length; /* what a response to HEAD, or a 304, says that GET would have */
 	bool expect_continue;	  /* the client waits for a 100 before its body */
 	bool upgrade;		  /* the client asks for another protocol */
+	bool websocket;		  /* likewise, or a 101 tells of it: for WebSocket and none else */
 };
 
 /* The first field of that name, compared without case, or NULL. */

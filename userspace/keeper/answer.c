@@ -123,6 +123,83 @@ int answer_secret(struct slice body, struct secret **value, struct why *why)
 	return error;
 }
 
+/* base64url, or what names a key: no character that JSON escapes. */
+static bool is_plain(yyjson_val *value)
+{
+	const char *text = yyjson_get_str(value);
+	size_t len = yyjson_get_len(value);
+
+	if (!text || !len || len > 2048)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+			return false;
+	return true;
+}
+
+static int add_key(yyjson_val *key, bool first, struct buf *keys)
+{
+	static const char *const members[] = {"kty", "kid", "alg", "n", "e", "crv", "x", "y"};
+	const char *before = first ? "{" : ",{";
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]) && !error; i++) {
+		yyjson_val *value = yyjson_obj_get(key, members[i]);
+
+		if (!is_plain(value))
+			continue;
+		error = buf_printf(
+			keys, "%s\"%s\":\"%s\"", before, members[i], yyjson_get_str(value));
+		before = ",";
+	}
+	return error ? error : buf_append_slice(keys, SLICE("}"));
+}
+
+static bool may_sign(yyjson_val *key)
+{
+	const char *type = yyjson_get_str(yyjson_obj_get(key, "kty"));
+	const char *use = yyjson_get_str(yyjson_obj_get(key, "use"));
+
+	return yyjson_is_obj(key) && is_plain(yyjson_obj_get(key, "kid")) && type &&
+	       (strcmp(type, "RSA") == 0 || strcmp(type, "EC") == 0) &&
+	       (!use || strcmp(use, "sig") == 0);
+}
+
+static int take_keys(yyjson_val *root, struct buf *keys, struct why *why)
+{
+	int error = buf_append_slice(keys, SLICE("{\"keys\":["));
+	yyjson_val *key;
+	yyjson_arr_iter all;
+	bool any = false;
+
+	yyjson_arr_iter_init(yyjson_obj_get(root, "keys"), &all);
+	while (!error && (key = yyjson_arr_iter_next(&all)))
+		if (may_sign(key)) {
+			error = add_key(key, !any, keys);
+			any = true;
+		}
+	if (!error)
+		error = buf_append_slice(keys, SLICE("]}"));
+	if (error)
+		return why_set(why, ENOMEM, "out of memory");
+	if (!any)
+		return why_set(why, EINVAL, "its answer has no key that could check a token");
+	return buf_len(keys) <= CREDENTIAL_TEXT_MAX
+		       ? 0
+		       : why_set(why, EINVAL, "its answer has more than %d bytes of keys",
+				 CREDENTIAL_TEXT_MAX);
+}
+
+int answer_keys(struct slice body, struct buf *keys, struct why *why)
+{
+	struct answer answer;
+	int error = answer_open(&answer, body);
+
+	error = error ? why_set(why, ENOMEM, "out of memory") : take_keys(answer.root, keys, why);
+	answer_close(&answer);
+	return error;
+}
+
 /* Appends a code where it is one: letters, digits, '.', '_', '-', and not long. */
 static void add_code(char text[128], yyjson_val *value)
 {

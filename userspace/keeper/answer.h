@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/secret.h"
 #include "base/slice.h"
 #include "base/why.h"
@@ -23,6 +24,11 @@ int answer_token(struct slice body, struct answer_token *token, struct why *why)
 /* A secret of a Key Vault (its API 7.4, GetSecret): the value, as it goes into a header. *value is
  * the caller's. 0; or -EINVAL, -ENOMEM with why. */
 int answer_secret(struct slice body, struct secret **value, struct why *why);
+
+/* A set of keys (RFC 7517 section 5): those that may sign, with what it takes to check a signature and
+ * nothing else, as such a set on one line; appended to keys. 0; or -EINVAL (there is none), -ENOMEM with
+ * why. */
+int answer_keys(struct slice body, struct buf *keys, struct why *why);
 
 /* What an answer that is none of 200 says: "403 (Forbidden)", "401 (invalid_client, AADSTS7000215)".
  * Only codes are taken out of it, never its prose, which may repeat what it was asked with. */

@@ -352,10 +352,52 @@ static void fetch_answered_secret(void *context, const struct http_answer *answe
 	secret_free(value);
 }
 
+/* ---- keys of those who issue tokens ---- */
+
+static void fetch_answered_keys(void *context, const struct http_answer *answer)
+{
+	struct fetch *fetch = context;
+	struct fetch_result result;
+	struct buf keys = BUF_EMPTY;
+	struct why why, said;
+
+	fetch->call = NULL;
+	if (!is_good(fetch, "the address of the keys", answer))
+		return;
+	if (answer_keys(answer->body, &keys, &why)) {
+		why_set(&said, EINVAL, "the address of the keys: %s", why.text);
+		fetch_fail(fetch, &said, 0);
+	} else {
+		result = (struct fetch_result){
+			.value = buf_slice(&keys),
+			.next_ns = clock_monotonic_ns() + fetch->credential->refresh_ns,
+		};
+		fetch->done(fetch->context, &result);
+	}
+	buf_free(&keys);
+}
+
+static void fetch_ask_keys(struct fetch *fetch)
+{
+	struct config_url url = config_url_split(fetch->credential->url);
+	const struct http_target target = {.host = url.host, .port = url.port};
+	struct buf request = BUF_EMPTY;
+	int error = buf_printf(&request,
+		"GET %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\n"
+		"Connection: close\r\n\r\n",
+		*url.path ? url.path : "/", url.host);
+
+	fetch_send(fetch, &target, &request, error, fetch_answered_keys);
+}
+
 void fetch_start(struct fetch *fetch)
 {
 	if (fetch->call || !fetch_is_ready(fetch))
 		return;
+	if (fetch->credential->from == CONFIG_CREDENTIAL_JWKS) {
+		fetch_ask_keys(fetch);
+		return;
+	}
 	if (is_vault(fetch->credential) && fetch->token &&
 		clock_monotonic_ns() + TOKEN_MARGIN_NS < fetch->token_until_ns)
 		fetch_ask_vault(fetch);

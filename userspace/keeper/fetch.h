@@ -4,6 +4,7 @@
  *
  *	managed-identity	instance metadata service → token
  *	app			Entra's token endpoint → token
+ *	jwks			the address of a set of public keys → the keys
  *	key-vault		either of these → token for the vault → Key Vault → secret */
 #ifndef KEEPER_FETCH_H
 #define KEEPER_FETCH_H

@@ -355,8 +355,12 @@ static void on_refused(struct peers *peers, size_t i, uint32_t version)
 	if (!kept->fetch || (kept->refused_ns && now_ns - kept->refused_ns < REFUSED_NS))
 		return;
 	kept->refused_ns = now_ns;
-	log_warning("credential %s: the service refuses it: it is asked for anew",
-		kept->config->name);
+	if (kept->config->from == CONFIG_CREDENTIAL_JWKS)
+		log_info("credential %s: a token is signed with another key: they are asked for anew",
+			kept->config->name);
+	else
+		log_warning("credential %s: the service refuses it: it is asked for anew",
+			kept->config->name);
 	fetch_start(kept->fetch);
 }
 

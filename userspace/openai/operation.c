@@ -242,7 +242,7 @@ static bool read_query(struct slice query, struct operation_match *m)
 			good = take_parameter(name, value, &m->api_version);
 		/* To all others it says nothing: the model is in the path, or in the body. */
 		else if (m->operation->id == OPERATION_REALTIME &&
-			 is_named(name, SLICE("deployment")))
+			 (is_named(name, SLICE("deployment")) || is_named(name, SLICE("model"))))
 			good = take_parameter(name, value, &m->deployment);
 	}
 	return good;

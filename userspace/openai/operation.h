@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "base/slice.h"
-#include "config/config.h"
+#include "config/provider.h"
 
 enum operation_id {
 	OPERATION_CHAT,

@@ -29,7 +29,6 @@ int response_reader_body(struct response_reader *reader, struct slice piece);
 uint64_t response_reader_spent(struct response_reader *reader);
 /* Streamed: the data of one event, and the offset in the body where it stands, or RESPONSE_UNPLACED
  * where it does not stand as one there. Returns a set of enum response_event_flags. */
-#define RESPONSE_UNPLACED UINT64_MAX
 unsigned response_reader_event(struct response_reader *reader, struct slice data, uint64_t at);
 /* An answer that is plain text (read as streamed): a piece of it. */
 void response_reader_text(struct response_reader *reader, struct slice piece);

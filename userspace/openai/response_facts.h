@@ -45,6 +45,9 @@ struct response_facts {
 	uint64_t output_bytes; /* decoded, of text, refusals and arguments of calls, all choices */
 };
 
+/* In place of an offset in the body: something does not stand there as one piece. */
+#define RESPONSE_UNPLACED UINT64_MAX
+
 /* What an event was. */
 enum response_event_flags {
 	/* Nothing in it but usage (choices is []): the chunk to hide from a client that did not

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "openai/json_problem.h"
-#include "openai/response.h"
 #include "openai/response_tree.h"
 
 /* Members that are words of the model, wherever they stand in an event. */

@@ -156,7 +156,8 @@ unsigned responses_event(struct response_reader *r, yyjson_val *root)
 		item_done(r, root);
 	else if (slice_equal(type, SLICE("response.completed")) ||
 		 slice_equal(type, SLICE("response.incomplete")) ||
-		 slice_equal(type, SLICE("response.failed")))
+		 slice_equal(type, SLICE("response.failed")) ||
+		 slice_equal(type, SLICE("response.done"))) /* of a realtime session */
 		return response_ended(r, response);
 	else if (yyjson_is_obj(response))
 		read_response(r, response);

@@ -18,6 +18,7 @@ struct policy_facts {
 	size_t ngroups;
 	enum rule_credential credential;
 	struct slice key_id; /* of RULE_CREDENTIAL_ISSUED */
+	struct slice object; /* of a token */
 	struct slice operation; /* "unknown" */
 	struct slice deployment; /* named by the path: it is the model then */
 	bool agent; /* it is an agent that answers, with a model and tools of its own */

@@ -16,7 +16,7 @@
 /* A call, when all of it is known. Borrowed spans. */
 struct limit_call {
 	const struct policy_facts *facts;
-	struct slice subject; /* the id of its key, or its address */
+	struct slice subject; /* the id of its key, or the object of its token, or its address */
 	uint64_t input;	      /* tokens, as they are estimated by rule of thumb; 0: none are counted */
 	bool generates;	      /* tokens of output may come */
 };

@@ -32,6 +32,7 @@ enum rule_credential {
 	RULE_CREDENTIAL_ISSUED,	 /* a key issued here, which is valid */
 	RULE_CREDENTIAL_SERVICE, /* the key of one of our backends, which no client should have */
 	RULE_CREDENTIAL_OTHER,
+	RULE_CREDENTIAL_TOKEN, /* of an issuer that is trusted, and valid */
 };
 
 enum rule_body {

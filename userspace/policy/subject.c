@@ -138,6 +138,30 @@ static void subject_try_key(
 	}
 }
 
+/* One alone: of two that differ, nobody can tell which the service goes by. */
+static bool subject_try_token(
+	const struct subject_means *means, struct slice text, uint64_t now_s, struct subject *s)
+{
+	const struct token *token = NULL;
+	enum token_state state = TOKEN_FOREIGN;
+
+	if (!means->token || !slice_starts_with(text, SLICE("eyJ")))
+		return false;
+	if (s->token)
+		state = TOKEN_SEVERAL;
+	else
+		state = means->token(means->context, text, now_s, &token);
+	if (state == TOKEN_FOREIGN)
+		return false;
+	if (state == TOKEN_VALID) {
+		s->token = token;
+	} else {
+		s->refused = true;
+		s->token_state = state;
+	}
+	return true;
+}
+
 static void subject_try(const struct subject_means *means, const struct credentials *c,
 	uint64_t now_s, struct subject *s)
 {
@@ -147,6 +171,9 @@ static void subject_try(const struct subject_means *means, const struct credenti
 	for (size_t i = 0; i < c->n; i++) {
 		if (means->keys && key_text_read(c->texts[i], &id))
 			subject_try_key(means, c->texts[i], now_s, s);
+		else if ((i == 0 || !slice_equal(c->texts[i], c->texts[i - 1])) &&
+			 subject_try_token(means, c->texts[i], now_s, s))
+			continue;
 		else if (means->is_service && means->is_service(means->context, c->texts[i]))
 			service = true;
 	}
@@ -155,10 +182,13 @@ static void subject_try(const struct subject_means *means, const struct credenti
 		s->refused = true;
 		s->state = KEY_SEVERAL;
 	}
-	if (s->refused)
+	if (s->refused) {
 		s->key = NULL;
+		s->token = NULL;
+	}
 	s->credential = service	       ? RULE_CREDENTIAL_SERVICE
 			: s->key       ? RULE_CREDENTIAL_ISSUED
+			: s->token     ? RULE_CREDENTIAL_TOKEN
 			: c->n         ? RULE_CREDENTIAL_OTHER
 				       : RULE_CREDENTIAL_NONE;
 }
@@ -170,6 +200,8 @@ void subject_find(const struct subject_means *means, const struct address *addre
 	subject_try(means, c, now_s, s);
 	for (size_t i = 0; s->key && i < s->key->ngroups; i++)
 		subject_add_group(s, slice_of_string(s->key->groups[i]));
+	for (size_t i = 0; s->token && i < s->token->ngroups; i++)
+		subject_add_group(s, s->token->groups[i]);
 	if (s->ngroups < SUBJECT_GROUPS) {
 		struct slice of_address[SUBJECT_GROUPS];
 		size_t n = policy_groups(means->policy, address, of_address, SUBJECT_GROUPS);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "proxy/attempt.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 
 void attempt_start(struct attempt *attempt, struct attempt_record *record,
@@ -34,16 +36,23 @@ int attempt_send(struct attempt *attempt, const struct replay *replay, uint64_t 
 	const struct fields *trailers)
 {
 	const struct message_ops *request = &attempt->slot->ops->request;
-	struct slice span = slice_first(
-		replay_from(replay, attempt->sent), (size_t)(to - attempt->sent));
-	int error = edits_apply(
-		&attempt->edits, attempt->sent, span, last, attempt_write, attempt->slot);
+	bool all;
+	int error;
 
-	if (error)
-		return error;
-	attempt->sent = to;
+	do {
+		struct slice span = slice_first(
+			replay_from(replay, attempt->sent), (size_t)(to - attempt->sent));
+
+		all = attempt->sent + span.len == to;
+		error = edits_apply(&attempt->edits, attempt->sent, span, last && all,
+			attempt_write, attempt->slot);
+		if (error)
+			return error;
+		attempt->sent += span.len;
+	} while (!all);
 	if (!last)
 		return 0;
+	attempt->request_whole = true;
 	return trailers->count ? request->trailers(attempt->slot, trailers->list, trailers->count)
 			       : request->body(attempt->slot, SLICE_NONE, true);
 }
@@ -55,14 +64,17 @@ enum stream_fate attempt_fate(const struct attempt *attempt, int error)
 
 void attempt_release(struct attempt *attempt)
 {
+	const struct message_fault fault = {.kind = MESSAGE_LOST, .error = ECANCELED};
 	struct upstream_slot *slot = attempt->slot;
 
 	if (attempt->opening)
 		origin_cancel(attempt->opening);
 	attempt->slot = NULL;
 	attempt->head = NULL;
-	if (slot)
+	if (slot && attempt->request_whole)
 		slot->ops->release(slot);
+	else if (slot)
+		slot->ops->request.abort(slot, &fault);
 }
 
 void attempt_close(struct attempt *attempt)

@@ -53,6 +53,7 @@ struct attempt {
 	enum attempt_edit edit;
 	struct edits edits;
 	uint64_t sent; /* of the body, before edits */
+	bool request_whole; /* all of it is handed over, trailers too */
 	/* the response */
 	const struct head *head; /* the slot's; NULL: none yet */
 	struct intake response;

@@ -46,6 +46,8 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 	switch (view->phase) {
 	case EXCHANGE_HOLDING:
 	case EXCHANGE_SENDING:
+		if (view->session)
+			return origin_owes(DEADLINE_ORIGIN_HEAD, origin->first_byte_ns);
 		if (view->origin_full)
 			return origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns);
 		return client_owes(config, SINCE_SIDE_MOVED);
@@ -72,6 +74,9 @@ struct deadline deadline_of(const struct deadline_view *view, const struct confi
 			end.since = SINCE_BEGUN;
 			return end;
 		}
+		if (view->session)
+			return view->origin_full ? origin_owes(DEADLINE_ORIGIN_ROOM, origin->idle_ns)
+						 : none;
 		/* The origin that answers early may be waiting for the rest of the request. */
 		if (view->request_open && !view->origin_full)
 			return client_owes(config, SINCE_ANYONE_MOVED);

@@ -31,6 +31,7 @@ struct deadline_view {
 	bool origin_unsent; /* bytes wait that the origin has not taken */
 	bool client_full;   /* the client takes no more: the origin is not read */
 	bool end_mark;	    /* the stream has said that it is over, its message has not */
+	bool session;	    /* of a WebSocket: nobody owes anything but room, once it stands */
 	bool request_open;  /* the request is not whole: the answer came early */
 	uint64_t first_output_ns; /* left: then another backend is asked; 0: none is */
 };

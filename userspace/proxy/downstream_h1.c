@@ -34,6 +34,8 @@ struct downstream_h1 {
 	bool lingering;	    /* all is said; what still comes is thrown away */
 	bool parsing;	    /* h1_parse is on the stack */
 	bool request_whole; /* the last request is read to its end */
+	bool upgrading;	    /* it asks for WebSocket: what comes waits for the answer … */
+	bool upgraded;	    /* … which was a 101: what comes and goes is passed as it is */
 	uint8_t minor;	    /* of its version */
 	enum h1_framing framing; /* of its response */
 	uint64_t taken;	    /* bytes that the client had taken when its deadline was set */
@@ -88,6 +90,16 @@ static int h1_write_fields(struct buf *out, const struct head *head)
 	return error;
 }
 
+/* The connection is the exchange's from here on. */
+static int h1_write_switch(struct downstream_h1 *h1, struct buf *out)
+{
+	int error = h1_write_header(out, SLICE("Connection"), SLICE("Upgrade"));
+
+	h1->upgraded = true;
+	h1->framing = FRAMING_CLOSE;
+	return error ? error : h1_write_header(out, SLICE("Upgrade"), SLICE("websocket"));
+}
+
 static int h1_response_head(void *to, const struct head *head, bool fin)
 {
 	struct downstream_h1 *h1 = h1_of(to);
@@ -96,12 +108,14 @@ static int h1_response_head(void *to, const struct head *head, bool fin)
 	int error = h1_write_status_line(out, head->status, head->reason);
 
 	/* An answer that comes before all of the request leaves the rest of it in the way. */
-	if (!h1->request_whole || h1->slot.connection->worker->draining)
+	if (head->status != 101 &&
+		(!h1->request_whole || h1->slot.connection->worker->draining))
 		h1->next = NEXT_NONE;
 	if (!error)
 		error = h1_write_fields(out, head);
 	if (!error)
-		error = h1_write_framing(h1, out, head, fin);
+		error = head->status == 101 ? h1_write_switch(h1, out)
+					    : h1_write_framing(h1, out, head, fin);
 	if (!error && h1->next == NEXT_NONE)
 		error = h1_write_header(out, SLICE("Connection"), SLICE("close"));
 	else if (!error && h1->minor == 0)
@@ -238,7 +252,8 @@ static bool h1_takes_input(const struct downstream_h1 *h1)
 	if (h1->slot.connection->state != CLIENT_OPEN || h1->lingering)
 		return false;
 	if (h1->slot.exchange)
-		return exchange_wants_input(h1->slot.exchange);
+		return (!h1->upgrading || h1->upgraded) &&
+		       exchange_wants_input(h1->slot.exchange);
 	/* Who does not read the answers is not asked for more requests. */
 	return h1->next != NEXT_NONE && stream_room(h1_stream(h1));
 }
@@ -253,6 +268,9 @@ static void h1_request_head(struct downstream_h1 *h1, const struct h1_head *wire
 	h1->minor = wire->minor;
 	h1->request_whole = fin;
 	exchange_start(&h1->slot, head, fin);
+	h1->upgrading = h1->slot.exchange && exchange_is_session(h1->slot.exchange);
+	if (h1->upgrading)
+		h1->request_whole = false;
 	if (head->expect_continue && !fin && h1_takes_input(h1) && h1_write_continue(h1) < 0)
 		client_close(client, false);
 }
@@ -276,6 +294,10 @@ static size_t h1_parse(struct downstream_h1 *h1, struct slice input)
 	size_t total = 0, consumed;
 	struct h1_event event;
 
+	if (h1->upgraded && h1_takes_input(h1) && input.len) {
+		exchange_body(h1->slot.exchange, input, false);
+		return input.len;
+	}
 	while (h1_takes_input(h1)) {
 		enum h1_result result =
 			h1_read(h1->reader, slice_after(input, total), &consumed, &event);
@@ -428,6 +450,9 @@ static void h1_exchange_done(struct client_slot *slot)
 
 	slot->exchange = NULL;
 	h1->request_whole = false;
+	if (h1->upgraded)
+		h1->next = NEXT_NONE;
+	h1->upgrading = false;
 	/* A worker that drains closes only where the response said so: else the client may be sending
 	 * its next request already, and that is served first. */
 	if (h1->next == NEXT_NONE) {

@@ -538,6 +538,13 @@ static void h2_drain(struct client *client)
 	h2_send(wire);
 }
 
+static void h2_rests(struct client *client)
+{
+	struct downstream_h2 *wire = client->wire_state;
+
+	h2_trim(wire->h2);
+}
+
 static void h2_closed(struct client *client)
 {
 	struct downstream_h2 *wire = client->wire_state;
@@ -569,6 +576,7 @@ static const struct client_wire h2_wire = {
 	.flushed = h2_flushed,
 	.timed_out = h2_timed_out,
 	.drain = h2_drain,
+	.rests = h2_rests,
 	.closed = h2_closed,
 	.free = h2_wire_free,
 };

@@ -44,6 +44,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"This call is denied by the policy of your network.")                            \
 	X(KEY, "invalid_subscription_key", CLIENT, 401, true, true, NONE,                        \
 		"Access denied due to invalid subscription key.")                                \
+	X(TOKEN, "invalid_token", CLIENT, 401, true, true, NONE,                                 \
+		"Access denied due to invalid token.")                                           \
 	X(LIMIT, "rate_limit_exceeded", CLIENT, 429, true, false, NONE,                          \
 		"A limit of your network is reached.")                                           \
 	X(QUOTA, "insufficient_quota", CLIENT, 429, true, true, NONE,                            \
@@ -85,6 +87,8 @@ enum ending_side { ENDING_BY_CLIENT, ENDING_BY_ORIGIN, ENDING_BY_US };
 		"The appliance was shut down before the end.")                                   \
 	X(CREDENTIAL_MISSING, "credential_missing", US, 503, false, false, CREDENTIAL_MISSING,   \
 		"The appliance has no credential for the backend of this call now.")             \
+	X(TOKEN_UNCHECKED, "token_unchecked", US, 503, true, false, NONE,                        \
+		"The token cannot be checked now.")                                              \
 	X(MEMORY, "memory", US, 503, false, false, NONE, "Out of memory.")                       \
 	/* end */
 

@@ -73,6 +73,7 @@ static struct deadline_view exchange_view(const struct exchange *ex)
 		.origin_unsent = origin && origin->ops->unsent(origin),
 		.client_full = ex->client && !ex->client->ops->response.room(ex->client),
 		.end_mark = ex->answer == ANSWER_MARKED,
+		.session = ex->session && (ex->phase != EXCHANGE_ANSWERING || ex->status == 101),
 		.request_open = !exchange_request_is_whole(ex),
 		.first_output_ns = ex->phase == EXCHANGE_AWAITING || ex->phase == EXCHANGE_JUDGING
 					   ? exchange_first_output_ns(ex)
@@ -170,6 +171,7 @@ static void exchange_free(struct garbage *garbage)
 	exchange_limits_free(ex);
 	exchange_policy_free(ex);
 	secret_masking_free(&ex->masked);
+	session_free(ex->session);
 	buf_free(&ex->moved_model);
 	buf_wipe(&ex->text);
 	fields_wipe(&ex->trailers);
@@ -211,6 +213,8 @@ static int exchange_close(struct exchange *ex)
 	ev_timer_stop(ex->worker->loop, &ex->timer);
 	share_cancel(&ex->share);
 	exchange_pool_close(ex);
+	if (ex->session)
+		session_end(ex);
 	exchange_limits_settle(ex);
 	error = exchange_record(ex);
 	attempt_release(&ex->attempt);
@@ -245,12 +249,13 @@ static void exchange_blame(
 /* The client is closed now; it does not come back to this exchange. */
 static void exchange_drop_client(struct exchange *ex)
 {
+	const struct message_fault fault = {.kind = MESSAGE_LOST, .error = ECANCELED};
 	struct client_slot *client = ex->client;
 
 	ex->client = NULL;
 	ex->head = NULL;
 	client->exchange = NULL;
-	client->ops->close(client, true);
+	client->ops->response.abort(client, &fault);
 }
 
 void exchange_cut(struct exchange *ex)
@@ -301,6 +306,23 @@ static void exchange_go_on(struct share *share)
 		exchange_read_response_on(ex);
 }
 
+static void exchange_init(struct exchange *ex, struct worker *worker)
+{
+	ex->magic = EXCHANGE_MAGIC;
+	ex->worker = worker;
+	ex->action = "allow";
+	ex->started_ns = clock_monotonic_ns();
+	ex->started_realtime_ns = clock_realtime_ns();
+	ex->pool.choice.member = ex->pool.owner = -1;
+	replay_open(&ex->replay, &worker->replays);
+	share_init(&ex->share, &worker->turn, exchange_go_on);
+	ex->waiter.wake = exchange_is_recorded;
+	ev_init(&ex->timer, exchange_timed_out);
+	ex->timer.data = ex;
+	list_append(&worker->exchanges, &ex->node);
+	counter_add(worker->counters, COUNTER_EXCHANGE_STARTED, 1);
+}
+
 static struct exchange *exchange_new(struct client_slot *slot)
 {
 	const struct client *client = slot->connection;
@@ -310,14 +332,10 @@ static struct exchange *exchange_new(struct client_slot *slot)
 		slot->ops->close(slot, true);
 		return NULL;
 	}
-	ex->magic = EXCHANGE_MAGIC;
-	ex->worker = client->worker;
+	exchange_init(ex, client->worker);
 	ex->client = slot;
 	ex->host = client->host;
 	ex->gateway = client->gateway;
-	ex->action = "allow";
-	ex->started_ns = clock_monotonic_ns();
-	ex->started_realtime_ns = clock_realtime_ns();
 	ex->source = client->source;
 	ex->destination = client->destination;
 	memcpy(ex->sni, client->sni, sizeof(ex->sni));
@@ -328,14 +346,7 @@ static struct exchange *exchange_new(struct client_slot *slot)
 	ex->match.dialect = client->host->provider == CONFIG_PROVIDER_AZURE ? DIALECT_AZURE
 									     : DIALECT_OPENAI;
 	exchange_pool_open(ex);
-	replay_open(&ex->replay, &ex->worker->replays);
-	share_init(&ex->share, &ex->worker->turn, exchange_go_on);
-	ex->waiter.wake = exchange_is_recorded;
-	ev_init(&ex->timer, exchange_timed_out);
-	ex->timer.data = ex;
-	list_append(&ex->worker->exchanges, &ex->node);
 	slot->exchange = ex;
-	counter_add(ex->worker->counters, COUNTER_EXCHANGE_STARTED, 1);
 	return ex;
 }
 
@@ -358,7 +369,7 @@ static enum ending exchange_check(const struct exchange *ex, const struct head *
 	/* Before the gateway may stand what translates ports. */
 	if (!ex->gateway && head_port(head) && head_port(head) != ex->destination.port)
 		return ENDING_MISDIRECTED;
-	if (head->upgrade)
+	if (head->upgrade && !ex->session)
 		return ENDING_UPGRADE;
 	return ex->match.canonical ? ENDING_NONE : ENDING_PATH;
 }
@@ -374,8 +385,10 @@ static enum ending exchange_take_head(struct exchange *ex, const struct head *he
 	if (ex->gateway)
 		ex->host = &ex->worker->config->gateway.hosts[operation_provider(ex->target)];
 	operation_match(ex->host->provider, ex->method, ex->target, &ex->match);
+	if (head->upgrade && session_open(ex, head) == -ENOMEM)
+		return ENDING_MEMORY;
 	wrong = exchange_check(ex, head);
-	if (wrong == ENDING_NONE && exchange_open_request_reader(ex, head) < 0)
+	if (wrong == ENDING_NONE && !ex->session && exchange_open_request_reader(ex, head) < 0)
 		wrong = ENDING_MEMORY;
 	return wrong;
 }
@@ -395,10 +408,63 @@ void exchange_start(struct client_slot *client, const struct head *head, bool fi
 	}
 	if (exchange_policy_head(ex, head))
 		return;
-	if (fin)
+	if (ex->session)
+		exchange_upgrade(ex);
+	else if (fin)
 		exchange_body(ex, SLICE_NONE, true);
 	else
 		exchange_moved(ex, ENDING_BY_CLIENT);
+}
+
+/* ---- calls inside of a session ---- */
+
+struct exchange *exchange_new_inside(const struct exchange *session)
+{
+	struct exchange *ex = calloc(1, sizeof(*ex));
+
+	if (!ex)
+		return NULL;
+	exchange_init(ex, session->worker);
+	ex->host = session->host;
+	ex->gateway = session->gateway;
+	ex->backend = session->backend;
+	ex->source = session->source;
+	ex->destination = session->destination;
+	memcpy(ex->sni, session->sni, sizeof(ex->sni));
+	ex->tls_version = session->tls_version;
+	ex->tls_resumed = session->tls_resumed;
+	ex->attempt.target = session->attempt.target;
+	ex->attempt.record = &ex->tried[0];
+	ex->tried[0] = *session->attempt.record;
+	ex->tries = 1;
+	ex->status = 200; /* of the session it is 101 */
+	if (exchange_copy_head(ex, session->head) < 0) {
+		list_remove(&ex->node);
+		buf_wipe(&ex->text);
+		free(ex);
+		return NULL;
+	}
+	operation_match(ex->host->provider,
+		session->match.operation->id == OPERATION_RESPONSES ? SLICE("POST") : ex->method,
+		ex->target, &ex->match);
+	return ex;
+}
+
+void exchange_finish_inside(struct exchange *ex, enum ending ending)
+{
+	/* From now on it is seen by who ends all. */
+	list_append(&ex->worker->exchanges, &ex->node);
+	if (ending != ENDING_NONE)
+		exchange_fail(ex, ending, NULL);
+	else
+		exchange_finish(ex);
+}
+
+void exchange_end_session(
+	struct exchange *ex, enum ending ending, const struct ending_detail *detail)
+{
+	exchange_blame(ex, ending, detail);
+	exchange_finish(ex);
 }
 
 /* ---- when something goes wrong ---- */
@@ -420,7 +486,9 @@ void exchange_fail(
 	if (exchange_is_over(ex))
 		return;
 	exchange_blame(ex, ending, detail);
-	if (ex->client && ex->answer != ANSWER_NONE) {
+	if (ex->client && ex->answer != ANSWER_NONE && session_say_failed(ex)) {
+		counter_add(ex->worker->counters, COUNTER_EXCHANGE_FAILED, 1);
+	} else if (ex->client && ex->answer != ANSWER_NONE) {
 		exchange_cut_response(ex);
 	} else if (ex->client) {
 		ex->status = detail && detail->status ? detail->status : row->status;
@@ -444,6 +512,10 @@ void exchange_client_gone(struct exchange *ex)
 	ex->head = NULL;
 	if (exchange_is_over(ex))
 		return;
+	if (ex->session && session_is_closed(ex->session)) {
+		exchange_finish(ex); /* both sides had said so */
+		return;
+	}
 	exchange_blame(ex, ENDING_CLIENT_CLOSED, NULL);
 	if (!exchange_drains(ex)) {
 		/* Ends the origin's call, and with it the generation and its cost. */

@@ -17,6 +17,7 @@
 #include "proxy/intake.h"
 #include "proxy/pool_table.h"
 #include "proxy/replay.h"
+#include "proxy/session.h"
 
 /* How far the answer that the client gets has come. */
 enum exchange_answer {
@@ -91,6 +92,8 @@ struct exchange {
 	struct fields trailers;
 	bool unreadable;		/* the body cannot be read; counted */
 
+	struct session *session;	/* of a WebSocket; NULL: it is none */
+
 	/* the tries */
 	struct exchange_pool pool;
 	const struct config_backend *backend; /* of it; NULL: the origin the client named */
@@ -153,12 +156,35 @@ void exchange_client_gone(struct exchange *exchange);
 void exchange_client_flushed(struct exchange *exchange);
 /* Ends at once, recorded as far as it came: the worker has no more time. */
 void exchange_cut(struct exchange *exchange);
+/* Whether its connection becomes the exchange's alone when a 101 is answered: all that comes then is
+ * its body. */
+static inline bool exchange_is_session(const struct exchange *exchange)
+{
+	return exchange->session != NULL;
+}
 /* Records a connection that never came to a request. */
 void exchange_record_handshake(struct client *client, const char *type, const char *message);
 
 /* ---- between the files of the exchange ---- */
 
-/* exchange_request.c: the reader of the body, where the operation is one we read. 0 or -ENOMEM. */
+/* exchange.c, of calls inside of a session: one that is as the session is but for its request, or NULL
+ * without memory; it is its maker's until it was refused, or ends. */
+struct exchange *exchange_new_inside(const struct exchange *session);
+/* exchange_request.c: reads the request of such a call, which was asked for with that head. held: it
+ * waits for policy. False: it is denied, and over. */
+bool exchange_read_inside(
+	struct exchange *inside, const struct head *head, struct slice request, bool held);
+/* exchange_response.c: the next of its answer, as a stream of events. 0 or -ENOMEM. */
+int exchange_answer_inside(struct exchange *inside, struct slice events);
+/* Ends; ENDING_NONE: as the answer says. */
+void exchange_finish_inside(struct exchange *inside, enum ending ending);
+/* The session ends for that reason, and all that its client is told is handed over. */
+void exchange_end_session(
+	struct exchange *exchange, enum ending ending, const struct ending_detail *detail);
+
+/* exchange_request.c: sends an upgrade, whose exchange has a session. */
+void exchange_upgrade(struct exchange *exchange);
+/* The reader of the body, where the operation is one we read. 0 or -ENOMEM. */
 int exchange_open_request_reader(struct exchange *exchange, const struct head *head);
 /* Whether all of the request has come and is read. */
 bool exchange_request_is_whole(const struct exchange *exchange);
@@ -186,6 +212,8 @@ void exchange_fail(struct exchange *exchange, enum ending ending,
 void exchange_attempt_over(struct exchange *exchange, const struct attempt_end *end);
 /* The connection was lost with this error (a positive errno, or 0 for its end). */
 void exchange_origin_lost(struct exchange *exchange, int error);
+/* There is room again for what is held of the body. 0, or -ECANCELED: the exchange is over. */
+int exchange_send_on(struct exchange *exchange);
 /* Sends what is handed to the origin. */
 void exchange_flush_origin(struct exchange *exchange);
 /* All is composed: records, and then lets the last bytes and the exchange go. */

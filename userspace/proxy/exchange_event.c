@@ -98,7 +98,8 @@ static void exchange_event_request(
 	event->path = ex->target;
 	event->user_agent = ex->user_agent;
 	event->provider = slice_of_string(exchange_provider(ex->host->provider));
-	event->azure_deployment = ex->match.deployment;
+	if (ex->host->provider == CONFIG_PROVIDER_AZURE)
+		event->azure_deployment = ex->match.deployment;
 	event->azure_api_version = ex->match.api_version;
 	event->request_model = ex->match.deployment;
 	event->operation = operation_name(&ex->match);

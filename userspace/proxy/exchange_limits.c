@@ -46,7 +46,9 @@ static struct limit_call call_of(
 	const struct policy_facts *facts = exchange_policy_facts(ex, more);
 	struct limit_call call = {
 		.facts = facts,
-		.subject = facts->key_id.len ? facts->key_id : slice_of_string(address->text),
+		.subject = facts->key_id.len   ? facts->key_id
+			   : facts->object.len ? facts->object
+					       : slice_of_string(address->text),
 	};
 
 	if (ex->request.reader && !operation->counts_only) {

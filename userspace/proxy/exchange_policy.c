@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "policy/call.h"
 #include "proxy/exchange.h"
+#include "proxy/worker_tokens.h"
 
 /* A body whose size is not told is asked about again when it has grown to twice as much. */
 #define ASKED_FIRST 65536
@@ -25,11 +26,30 @@ struct exchange_policy {
 	bool by_key, refused;
 	enum key_state state;
 	char key_id[KEY_ID + 1], name[KEY_NAME + 1];
+	bool by_token, overage;
+	enum token_state token_state;
+	char object[128], application[64], tenant[64]; /* of the token */
 	struct slice groups[SUBJECT_GROUPS];
 	struct buf text; /* the groups, separated by commas */
 };
 
 /* ---- the subject ---- */
+
+static void keep_text(char *to, size_t room, struct slice text)
+{
+	snprintf(to, room, "%.*s", (int)(text.len < room ? text.len : room - 1), text.len ? text.data : "");
+}
+
+static void keep_token(struct exchange_policy *p, const struct token *token)
+{
+	p->by_token = true;
+	p->overage = token->overage;
+	keep_text(p->object, sizeof(p->object), token->object);
+	keep_text(p->application, sizeof(p->application), token->application);
+	keep_text(p->tenant, sizeof(p->tenant), token->tenant);
+	if (!p->by_key)
+		keep_text(p->name, sizeof(p->name), token->name);
+}
 
 static int keep_subject(struct exchange_policy *p, const struct subject *s)
 {
@@ -39,10 +59,13 @@ static int keep_subject(struct exchange_policy *p, const struct subject *s)
 	p->refused = s->refused;
 	p->state = s->state;
 	p->by_key = s->key != NULL;
+	p->token_state = s->token_state;
 	if (s->key) {
 		memcpy(p->key_id, s->key->id, sizeof(p->key_id));
 		memcpy(p->name, s->key->name, sizeof(p->name));
 	}
+	if (s->token)
+		keep_token(p, s->token);
 	for (size_t i = 0; i < s->ngroups; i++)
 		total += s->groups[i].len + 1;
 	at = buf_reserve(&p->text, total + 1);
@@ -58,6 +81,7 @@ static int keep_subject(struct exchange_policy *p, const struct subject *s)
 	p->facts.groups = p->groups;
 	p->facts.ngroups = s->ngroups;
 	p->facts.key_id = slice_of(p->key_id, p->by_key ? KEY_ID : 0);
+	p->facts.object = slice_of_string(p->object);
 	return 0;
 }
 
@@ -114,6 +138,19 @@ static bool ask(struct exchange *ex)
 	return p->verdict.deny && deny(ex, &p->verdict);
 }
 
+/* Of a token that cannot be checked now it is not known whether it is good. */
+static bool reject_token(struct exchange *ex)
+{
+	enum token_state state = ex->policy->token_state;
+	char message[160];
+
+	snprintf(message, sizeof(message), "Access denied due to invalid token: the token is %s.",
+		token_state_name(state));
+	exchange_fail(ex, state == TOKEN_UNCHECKED ? ENDING_TOKEN_UNCHECKED : ENDING_TOKEN,
+		&(struct ending_detail){NULL, message, 0});
+	return true;
+}
+
 static bool reject_key(struct exchange *ex)
 {
 	char message[160];
@@ -131,7 +168,8 @@ static bool reject_key(struct exchange *ex)
 /* Whoever reaches the gateway's address is not yet one of its clients. */
 static bool lacks_key(const struct exchange *ex)
 {
-	return ex->gateway && ex->worker->config->gateway.require_key && !ex->policy->by_key;
+	return ex->gateway && ex->worker->config->gateway.require_key && !ex->policy->by_key &&
+	       !ex->policy->by_token;
 }
 
 static bool demand_key(struct exchange *ex)
@@ -165,9 +203,18 @@ static bool is_service(void *context, struct slice text)
 	return found;
 }
 
+static enum token_state check_token(
+	void *context, struct slice text, uint64_t now_s, const struct token **token)
+{
+	struct worker *worker = context;
+
+	return worker_tokens_check(worker->tokens, text, now_s, token);
+}
+
 static int begin(struct exchange *ex, const struct head *head)
 {
-	struct subject_means means = worker_policy_means(&ex->worker->policy, is_service, ex->worker);
+	struct subject_means means = worker_policy_means(
+		&ex->worker->policy, is_service, check_token, ex->worker);
 	struct credentials credentials;
 	struct subject subject;
 
@@ -203,11 +250,15 @@ bool exchange_policy_head(struct exchange *ex, const struct head *head)
 		counter_add(ex->worker->counters, COUNTER_KEY_ACCEPTED, 1);
 	if (facts->credential == RULE_CREDENTIAL_SERVICE)
 		warn_of_service_key(ex);
+	if (ex->policy->overage)
+		counter_add(ex->worker->counters, COUNTER_TOKEN_OVERAGE, 1);
 	if (ex->policy->refused)
-		return reject_key(ex);
+		return ex->policy->token_state != TOKEN_VALID ? reject_token(ex) : reject_key(ex);
 	if (lacks_key(ex))
 		return demand_key(ex);
-	if (head->framing == HEAD_NO_BODY)
+	/* What a session asks for is said, and asked about, later. */
+	if (head->framing == HEAD_NO_BODY &&
+		!(head->websocket && ex->match.operation && ex->match.operation->family))
 		call_no_body(facts);
 	if (head->framing == HEAD_LENGTH) {
 		facts->size = head->length;
@@ -266,7 +317,7 @@ bool exchange_policy_hides_query(const struct exchange *ex)
 
 static const char *credential_name(enum rule_credential credential)
 {
-	static const char *const names[] = {"none", "issued", "service", "other"};
+	static const char *const names[] = {"none", "issued", "service", "other", "token"};
 
 	return names[credential];
 }
@@ -290,12 +341,21 @@ void exchange_policy_event(const struct exchange *ex, struct event *event)
 			worker_policy_groups(&ex->worker->policy, &ex->source.address);
 		return;
 	}
-	event->subject_found_by = p->by_key ? SLICE("key") : SLICE("address");
+	event->subject_found_by = p->by_key    ? SLICE("key")
+				  : p->by_token ? SLICE("token")
+						: SLICE("address");
+	event->subject_object = slice_of_string(p->object);
+	event->subject_application = slice_of_string(p->application);
+	event->subject_tenant = slice_of_string(p->tenant);
+	if (p->overage)
+		event->subject_overage = EVENT_YES;
 	event->subject_name = slice_of_string(p->name);
 	event->subject_key = slice_of_string(p->key_id);
 	event->subject_groups = buf_slice(&p->text);
-	event->subject_credential = p->refused ? slice_of_string(key_state_name(p->state))
-					       : slice_of_string(credential_name(p->facts.credential));
+	event->subject_credential = p->refused && p->token_state != TOKEN_VALID
+					    ? slice_of_string(token_state_name(p->token_state))
+				    : p->refused ? slice_of_string(key_state_name(p->state))
+						 : slice_of_string(credential_name(p->facts.credential));
 	if (p->decided ? p->verdict.log != RULE_LOG_CONTENT
 		       : policy_hides(ex->worker->policy.file->policy))
 		hide_content(event);

@@ -71,21 +71,41 @@ static bool exchange_keeps_body(const struct exchange *ex)
 	       (end <= http->replay_window && replay_may_grow(&ex->replay));
 }
 
-/* Hands to the origin what may go of the body. 0, or a negative errno. */
+/* Hands to the origin what may go of the body, as far as there is room. 0, or a negative errno. */
 static int exchange_send_body(struct exchange *ex)
 {
 	struct attempt *attempt = &ex->attempt;
-	uint64_t to = exchange_settle_edit(ex);
+	const struct message_ops *request = &attempt->slot->ops->request;
+	uint64_t to = ex->session ? session_cleared(ex->session) : exchange_settle_edit(ex), left;
+	bool last = exchange_request_is_whole(ex);
 	int error;
 
-	if (exchange_request_is_whole(ex))
-		exchange_limits_send(ex);
-	error = attempt_send(
-		attempt, &ex->replay, to, exchange_request_is_whole(ex), &ex->trailers);
+	/* An edit may make it shorter: what goes on later waits for room, which must be used up. */
+	do {
+		size_t room = request->room(attempt->slot);
+		uint64_t part = to - attempt->sent < room ? to : attempt->sent + room;
 
+		if (last && part == to)
+			exchange_limits_send(ex);
+		error = attempt_send(attempt, &ex->replay, part, last && part == to, &ex->trailers);
+		left = to - attempt->sent;
+	} while (!error && left && request->room(attempt->slot));
 	if (!error && (!replay_is_whole(&ex->replay) || !exchange_keeps_body(ex)))
 		replay_forget(&ex->replay, attempt->sent);
 	return error;
+}
+
+/* 0, or -ECANCELED: the exchange has failed. */
+int exchange_send_on(struct exchange *ex)
+{
+	if (exchange_is_over(ex) || ex->attempt.request_whole ||
+		ex->attempt.sent == replay_end(&ex->replay))
+		return 0;
+	if (exchange_send_body(ex) < 0)
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+	else
+		exchange_flush_origin(ex);
+	return exchange_is_over(ex) ? -ECANCELED : 0;
 }
 
 /* A piece that goes on at once. */
@@ -140,17 +160,25 @@ static int exchange_hold(struct exchange *ex, struct slice span)
 	return 0;
 }
 
+/* True: the exchange is over. Before the last of a body goes on: what is not whole the origin does not
+ * act on. */
+static bool exchange_refuses_what_was_read(struct exchange *ex, size_t more)
+{
+	return exchange_refuses_body(ex) || exchange_policy_body(ex, more) ||
+	       (exchange_request_is_whole(ex) && exchange_limits_take(ex, more));
+}
+
 /* What was read goes on, or is held. */
 static int exchange_body_read(void *user, struct slice span, bool last)
 {
 	struct exchange *ex = user;
 	int error = 0;
 
+	if (ex->session && session_client(ex, span) < 0)
+		return -ECANCELED;
 	if (last && ex->request.reader)
 		reader_end(ex->request.reader);
-	/* Before the last of it goes on: what is not whole the origin does not act on. */
-	if (exchange_refuses_body(ex) || exchange_policy_body(ex, span.len) ||
-		(exchange_request_is_whole(ex) && exchange_limits_take(ex, span.len)))
+	if (!ex->session && exchange_refuses_what_was_read(ex, span.len))
 		return -ECANCELED;
 	switch (ex->phase) {
 	case EXCHANGE_HOLDING:
@@ -184,6 +212,63 @@ void exchange_body(struct exchange *ex, struct slice span, bool fin)
 {
 	exchange_request_read(ex, intake_read(&ex->request, span, fin, share_work(&ex->share),
 					  exchange_body_read, ex));
+}
+
+static int exchange_inside_read(void *user, struct slice span, bool last)
+{
+	struct exchange *ex = user;
+
+	if (last && ex->request.reader)
+		reader_end(ex->request.reader);
+	return exchange_refuses_what_was_read(ex, span.len) ? -ECANCELED : 0;
+}
+
+bool exchange_read_inside(
+	struct exchange *ex, const struct head *head, struct slice request, bool held)
+{
+	const struct operation *named = ex->match.operation;
+	struct operation_match responses;
+	struct work work = {.left = INT64_MAX};
+	int error;
+
+	/* Whatever the session is called, its messages are those of responses. */
+	operation_match(CONFIG_PROVIDER_OPENAI, SLICE("POST"), SLICE("/v1/responses"), &responses);
+	ex->match.operation = responses.operation;
+	error = exchange_open_request_reader(ex, head);
+	ex->match.operation = named;
+	if (error) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+		return false;
+	}
+	if (!held)
+		exchange_policy_know(ex, head);
+	else if (exchange_policy_head(ex, head))
+		return false;
+	replay_append(&ex->replay, request);
+	replay_forget(&ex->replay, replay_end(&ex->replay));
+	if (held) {
+		error = intake_read(
+			&ex->request, request, true, &work, exchange_inside_read, ex);
+	} else {
+		struct slice pass;
+
+		while (reader_feed(ex->request.reader, &request, &work, &pass) == READER_AGAIN)
+			;
+		reader_end(ex->request.reader);
+		ex->request.state = INTAKE_WHOLE;
+		/* The service has begun by itself: what it may cost is asked now. */
+		exchange_limits_take(ex, 0);
+	}
+	if (exchange_is_over(ex))
+		return false;
+	exchange_limits_send(ex);
+	if (error == -ENOMEM) {
+		exchange_fail(ex, ENDING_MEMORY, NULL);
+		return false;
+	}
+	/* Until it ends only its session knows it. */
+	list_remove(&ex->node);
+	return true;
 }
 
 void exchange_read_request_on(struct exchange *ex)
@@ -241,6 +326,26 @@ static int exchange_key_field(const struct exchange *ex, struct buf *text, struc
 	return error;
 }
 
+/* A list of subprotocols that had a key in it is not passed on: what is left of it, which a browser
+ * insists upon. How many fields that is. */
+static size_t exchange_subprotocol(const struct head *head, struct header *field)
+{
+	for (size_t i = 0; i < head->nheaders; i++) {
+		const struct header *header = &head->headers[i];
+		struct slice list = header->value, element;
+
+		if (!slice_equal_nocase(header->name, SLICE("sec-websocket-protocol")) ||
+			!exchange_is_credential(header))
+			continue;
+		while (head_list_next(&list, &element))
+			if (slice_equal(element, SLICE("realtime"))) {
+				*field = (struct header){header->name, element};
+				return 1;
+			}
+	}
+	return 0;
+}
+
 /* The fields as they go on, in the worker's memory; how many they are. */
 static size_t exchange_choose_fields(struct exchange *ex, const struct header *key)
 {
@@ -259,10 +364,15 @@ static size_t exchange_choose_fields(struct exchange *ex, const struct header *k
 			(key && exchange_is_credential(header)) ||
 			exchange_policy_hides_field(ex, header) ||
 			(readable &&
-				slice_equal_nocase(header->name, SLICE("accept-encoding"))))
+				slice_equal_nocase(header->name, SLICE("accept-encoding"))) ||
+			/* Frames are read, and nothing else. */
+			(head->websocket && slice_equal_nocase(header->name,
+						    SLICE("sec-websocket-extensions"))))
 			continue;
 		fields[n++] = *header;
 	}
+	if (key && head->websocket)
+		n += exchange_subprotocol(head, fields + n);
 	if (readable)
 		fields[n++] = (struct header){
 			.name = SLICE("Accept-Encoding"), .value = SLICE("identity")};
@@ -305,7 +415,8 @@ static int exchange_send_head(struct exchange *ex)
 	exchange_frame_request(ex, &head);
 	if (!error)
 		error = slot->ops->request.head(
-			ex->attempt.slot, &head, ex->head->framing == HEAD_NO_BODY);
+			ex->attempt.slot, &head,
+			ex->head->framing == HEAD_NO_BODY && !ex->session);
 	buf_wipe(&target);
 	buf_wipe(&mapped);
 	buf_wipe(&key);
@@ -337,6 +448,7 @@ static void exchange_connected(
 	exchange_enter(ex, exchange_request_is_whole(ex) ? EXCHANGE_AWAITING : EXCHANGE_SENDING);
 	error = exchange_map_body(ex);
 	exchange_choose_edit(ex);
+	ex->attempt.request_whole = ex->head->framing == HEAD_NO_BODY && !ex->session;
 	if (ex->head->framing == HEAD_NO_BODY)
 		exchange_limits_send(ex);
 	if (!error)
@@ -412,6 +524,13 @@ static void exchange_try(struct exchange *ex, bool fresh)
 		exchange_fail_for_want_of_backends(ex);
 }
 
+void exchange_upgrade(struct exchange *ex)
+{
+	exchange_try(ex, true);
+	if (!exchange_is_over(ex))
+		exchange_moved(ex, ENDING_BY_US);
+}
+
 /* Whether another try of the same backend may follow on one that ended so. */
 static bool exchange_may_try_again(const struct exchange *ex, const struct attempt_end *end)
 {
@@ -470,6 +589,10 @@ void exchange_origin_lost(struct exchange *ex, int error)
 		.outcome = BACKEND_LOST};
 	char message[128];
 
+	if (ex->session && session_is_closed(ex->session)) {
+		exchange_finish(ex); /* both sides had said so: how the connection ends is nobody's concern */
+		return;
+	}
 	if (!ex->attempt.head) {
 		end.left = ATTEMPT_STALE;
 		end.fate = attempt_fate(&ex->attempt, error);

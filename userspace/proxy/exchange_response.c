@@ -168,7 +168,7 @@ static int exchange_answer(struct exchange *ex)
 	}
 	if (head->status <= 299)
 		exchange_edit_succeeded(ex);
-	if (exchange_request_is_whole(ex))
+	if (ex->attempt.request_whole)
 		replay_close(&ex->replay);
 	/* What is added from now on could not be hidden from the client. */
 	if (ex->attempt.edit == ATTEMPT_MAY_EDIT)
@@ -369,11 +369,41 @@ static int exchange_response_goes_on(struct exchange *ex, int error)
 
 /* ---- what the slot tells ---- */
 
+int exchange_answer_inside(struct exchange *ex, struct slice events)
+{
+	struct header type = {SLICE("Content-Type"), SLICE("text/event-stream")};
+	const struct head head = {.kind = HEAD_RESPONSE, .status = 200, .headers = &type,
+		.nheaders = 1, .framing = HEAD_STREAMED};
+	const struct operation *named = ex->match.operation;
+	struct operation_match responses;
+	struct work work = {.left = INT64_MAX};
+	struct slice pass;
+	int error = 0;
+
+	ex->response_bytes += events.len;
+	if (!ex->first_byte_ns)
+		ex->first_byte_ns = clock_monotonic_ns() - ex->started_ns;
+	if (!ex->attempt.response.reader) {
+		operation_match(
+			CONFIG_PROVIDER_OPENAI, SLICE("POST"), SLICE("/v1/responses"), &responses);
+		ex->match.operation = responses.operation;
+		error = exchange_open_response_reader(ex, &head);
+		ex->match.operation = named;
+	}
+	while (!error && reader_feed(ex->attempt.response.reader, &events, &work, &pass) ==
+				 READER_AGAIN)
+		;
+	return error;
+}
+
 static int exchange_take_body(void *user, struct slice span, bool fin)
 {
 	struct exchange *ex = user;
 	int error;
 
+	if (ex->session && ex->answer != ANSWER_NONE && ex->status == 101 &&
+		(session_origin(ex, span) < 0 || (fin && session_origin_ended(ex) < 0)))
+		return -ECANCELED;
 	ex->response_bytes += span.len;
 	if (ex->drained)
 		ex->drain_bytes += span.len;
@@ -381,6 +411,12 @@ static int exchange_take_body(void *user, struct slice span, bool fin)
 	error = intake_read(&ex->attempt.response, span, fin, share_work(&ex->share),
 		exchange_response_read, ex);
 	return exchange_response_goes_on(ex, error);
+}
+
+/* Whether a 101 is the WebSocket that was asked for, without extensions. */
+static bool exchange_switches(const struct exchange *ex, const struct head *head)
+{
+	return ex->session && !head_find(head, SLICE("sec-websocket-extensions"));
 }
 
 static int exchange_take_head(void *user, const struct head *head, bool fin)
@@ -395,7 +431,13 @@ static int exchange_take_head(void *user, const struct head *head, bool fin)
 	ex->attempt.record->status = head->status;
 	ex->attempt.head = head;
 	ex->status = head->status;
-	if (exchange_open_response_reader(ex, head) < 0) {
+	if (head->status == 101 && !exchange_switches(ex, head)) {
+		exchange_fail(ex, ENDING_RESPONSE_MALFORMED,
+			&(struct ending_detail){NULL,
+				"The origin switched to what was not asked for.", 0});
+		return -ECANCELED;
+	}
+	if (head->status != 101 && exchange_open_response_reader(ex, head) < 0) {
 		exchange_fail(ex, ENDING_MEMORY, NULL);
 		return -ECANCELED;
 	}
@@ -404,7 +446,7 @@ static int exchange_take_head(void *user, const struct head *head, bool fin)
 	if ((fin || ex->phase == EXCHANGE_SENDING) && ex->pool.says != BACKEND_ANSWERED &&
 		exchange_turn_away(ex, ex->pool.says))
 		return -ECANCELED;
-	if (exchange_judges(ex, head) || exchange_pool_judges(ex, head))
+	if (head->status != 101 && (exchange_judges(ex, head) || exchange_pool_judges(ex, head)))
 		exchange_enter(ex, EXCHANGE_JUDGING);
 	else
 		error = exchange_answer(ex);
@@ -480,13 +522,17 @@ static int exchange_response_turn(void *user)
 	if (exchange_is_over(ex))
 		return -ECANCELED;
 	exchange_moved(ex, ENDING_BY_ORIGIN);
-	return 0;
+	if (ex->session && ex->client && ex->status == 101 && session_take_opened(ex->session))
+		ex->client->ops->resume(ex->client);
+	return exchange_is_over(ex) ? -ECANCELED : 0;
 }
 
 static void exchange_origin_flushed(void *user)
 {
 	struct exchange *ex = user;
 
+	if (exchange_send_on(ex))
+		return;
 	if (intake_waits(&ex->request))
 		share_wait(&ex->share);
 	else if (ex->client && ex->request.state == INTAKE_OPEN)

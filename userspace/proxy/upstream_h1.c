@@ -35,7 +35,14 @@ static int h1_write_framing(struct upstream_h1 *h1, const struct head *head, boo
 {
 	struct buf *out = stream_out(h1->stream);
 
-	h1->chunked = !fin && head->framing != HEAD_LENGTH;
+	h1->chunked = !fin && head->framing != HEAD_LENGTH && !head->websocket;
+	if (head->websocket) {
+		/* What follows is no body: it goes as it is. */
+		int error = h1_write_header(out, SLICE("Connection"), SLICE("Upgrade"));
+
+		h1_reader_expect_upgrade(h1->reader);
+		return error ? error : h1_write_header(out, SLICE("Upgrade"), SLICE("websocket"));
+	}
 	if (h1->chunked)
 		return h1_write_header(out, SLICE("Transfer-Encoding"), SLICE("chunked"));
 	if (!fin)
@@ -123,7 +130,9 @@ static int h1_tell(struct upstream_h1 *h1, const struct h1_event *event, enum h1
 	switch (result) {
 	case H1_HEAD:
 		/* Interim: the client was told to go on already. */
-		return event->head->status < 200 ? 0 : to->head(user, event->head, event->fin);
+		return event->head->status < 200 && event->head->status != 101
+			       ? 0
+			       : to->head(user, event->head, event->fin);
 	case H1_TRAILERS:
 		return to->trailers(user, event->trailers, event->ntrailers);
 	default:

@@ -30,6 +30,7 @@
 #include "tls/ticket_keys.h"
 
 struct bypass_events;
+struct worker_tokens;
 
 /* One read of a socket; a TLS record is at most 16 KiB. */
 #define WORKER_READ_SIZE 32768
@@ -66,6 +67,7 @@ struct worker {
 	struct standing *standing; /* what all workers know of the backends */
 	uint64_t random;	   /* of worker_random */
 	struct credentials *credentials; /* of the configuration, by index */
+	struct worker_tokens *tokens;	 /* of clients */
 	int signer, keeper;
 	unsigned keys_named; /* kinds of leaves whose key that signer was sent */
 	ev_io signer_input, keeper_input;
@@ -101,6 +103,9 @@ struct credential worker_credential(
 /* The service has refused the credential: whoever has it may know a newer one. */
 void worker_credential_refused(struct worker *worker, const struct config_backend *backend,
 	const struct credential *credential);
+/* The value is not good any more, as whoever uses it has found out. */
+void worker_credential_stale(struct worker *worker, const struct config_credential *credential,
+	const struct secret *value);
 /* A number for spreading calls, no secret. */
 uint64_t worker_random(struct worker *worker);
 /* A connection or an exchange ended: a draining worker with none left exits. */

@@ -103,11 +103,16 @@ static void worker_await_keeper(struct worker *worker)
 void worker_credential_refused(struct worker *worker, const struct config_backend *backend,
 	const struct credential *credential)
 {
-	struct credential_refusal refusal = {
-		.index = (uint32_t)(backend->credential - worker->config->credentials)};
+	worker_credential_stale(worker, backend->credential, credential->secret);
+}
 
-	refusal.version =
-		credentials_version(worker->credentials, refusal.index, credential->secret);
+void worker_credential_stale(struct worker *worker, const struct config_credential *credential,
+	const struct secret *value)
+{
+	struct credential_refusal refusal = {
+		.index = (uint32_t)(credential - worker->config->credentials)};
+
+	refusal.version = credentials_version(worker->credentials, refusal.index, value);
 	/* One that is not the latest any more was refused for just that. */
 	if (refusal.version && worker->keeper >= 0)
 		(void)ipc_send(worker->keeper, CREDENTIAL_REFUSED, &refusal, sizeof(refusal), NULL, 0);

@@ -111,12 +111,16 @@ struct slice worker_policy_groups(struct worker_policy *policy, const struct add
 }
 
 struct subject_means worker_policy_means(struct worker_policy *policy,
-	bool (*is_service)(void *context, struct slice text), void *context)
+	bool (*is_service)(void *context, struct slice text),
+	enum token_state (*token)(
+		void *context, struct slice text, uint64_t now_s, const struct token **token),
+	void *context)
 {
 	return (struct subject_means){
 		.policy = policy->file->policy,
 		.keys = policy->keys,
 		.digest = issue_digest,
+		.token = token,
 		.is_service = is_service,
 		.context = context,
 	};

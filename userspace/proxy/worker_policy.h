@@ -30,8 +30,12 @@ void worker_policy_close(struct worker_policy *policy);
 /* The groups of whoever calls from that address, separated by commas; until the next call. Without
  * memory there are none. */
 struct slice worker_policy_groups(struct worker_policy *policy, const struct address *address);
-/* By what the subject of a call is found now; whether a text is a service's key only the caller knows. */
+/* By what the subject of a call is found now; whether a text is a service's key, or a token of
+ * whom, only the caller knows. */
 struct subject_means worker_policy_means(struct worker_policy *policy,
-	bool (*is_service)(void *context, struct slice text), void *context);
+	bool (*is_service)(void *context, struct slice text),
+	enum token_state (*token)(
+		void *context, struct slice text, uint64_t now_s, const struct token **token),
+	void *context);
 
 #endif

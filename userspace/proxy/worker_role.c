@@ -19,6 +19,7 @@
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
 #include "proxy/worker_keeper.h"
+#include "proxy/worker_tokens.h"
 
 /* Connections accepted in one turn of the loop. */
 #define WORKER_ACCEPTS 64
@@ -350,8 +351,9 @@ static int worker_open_pools(struct worker *worker, struct why *why)
 /* Exchanges first: their clients do not leave, they are cut off. */
 static void worker_cut_all(struct worker *worker)
 {
-	list_for_each_safe (at, &worker->exchanges)
-		exchange_cut(exchange_of(at));
+	/* With one of them others may end, on a connection that turns out to be lost. */
+	while (!list_empty(&worker->exchanges))
+		exchange_cut(exchange_of(worker->exchanges.next));
 	list_for_each_safe (at, &worker->clients)
 		client_close(list_entry(at, struct client, node), true);
 	bypass_close_all(worker);
@@ -390,6 +392,7 @@ static void worker_close(void *state)
 	ticket_keys_unmap(worker->tickets);
 	hangups_close(&worker->hangups);
 	turn_close(&worker->turn);
+	worker_tokens_free(worker->tokens);
 	worker_close_keeper(worker);
 	free(worker->fields);
 	worker_policy_close(&worker->policy);
@@ -429,6 +432,8 @@ static int worker_init(struct role_context *context, void **state, struct why *w
 			       : why_set(why, ENOMEM, "out of memory");
 	if (!error)
 		error = worker_open_keeper(worker, role_fd(context, "keeper"), why);
+	if (!error && !(worker->tokens = worker_tokens_new(worker)))
+		error = why_set(why, ENOMEM, "out of memory");
 	if (!error)
 		error = worker_policy_open(&worker->policy, context, why);
 	if (!error)

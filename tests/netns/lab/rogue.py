@@ -22,10 +22,10 @@ def unchunked(body):
 
 
 @contextlib.contextmanager
-def rogue_origin(lab, host, respond, corked=False):
+def rogue_origin(lab, host, respond, corked=False, talk=None):
     """A TLS server with a good certificate for `host`: respond(request head and body) gives the
     bytes of each answer, or its pieces one after the other, after which the connection is closed;
-    corked: with its end in one segment."""
+    corked: with its end in one segment; talk(stream, head) does all by itself."""
     lab.add_host(host, network.PLAIN)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # the first that comes is the answer
@@ -59,7 +59,10 @@ def rogue_origin(lab, host, respond, corked=False):
     def serve(plain):
         with contextlib.suppress(OSError), plain, context.wrap_socket(plain, server_side=True) as stream:
             stream.settimeout(60)
-            if request := read_request(stream):
+            request = read_request(stream)
+            if request and talk:
+                talk(stream, request[0])
+            elif request:
                 answer = respond(*request)
                 stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(corked))
                 for piece in [answer] if isinstance(answer, bytes) else answer:

@@ -436,6 +436,8 @@ static void the_reference_file_has_every_key(void **state)
 		assert_explained(buf_slice(&text).data, &sections[i]);
 	assert_explained(buf_slice(&text).data, &section_host);
 	assert_explained(buf_slice(&text).data, &section_backend);
+	assert_explained(buf_slice(&text).data, &section_credential);
+	assert_explained(buf_slice(&text).data, &section_token);
 	buf_free(&text);
 }
 

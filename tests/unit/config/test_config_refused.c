@@ -80,7 +80,7 @@ static void unknown_and_repeated_keys(void **state)
 		{INSIDE "nonsense: 1\n",
 			"f:2: nonsense: expected one of the keys appliance, datapath, admission, accounting, endpoints, tls, "
 			"tcp, http, gateway, origin, audit, policy, processes, hosts, backends, "
-			"credentials, pools"},
+			"credentials, tokens, pools"},
 		{INSIDE "appliance:\n  nme: x\n",
 			"f:3: appliance.nme: expected one of the keys name, run_directory, workers; is "
 			"it name?"},

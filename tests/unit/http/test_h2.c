@@ -406,6 +406,65 @@ static void test_more_streams_than_allowed(void **state)
 	buf_free(&in);
 }
 
+/* ---- what goes ---- */
+
+struct answered {
+	struct h2_stream *streams[4];
+	size_t n;
+};
+
+static int answer_opened(void *user, struct h2_stream *stream)
+{
+	struct answered *answered = user;
+
+	answered->streams[answered->n++] = stream;
+	return 0;
+}
+
+static void answer_told(void *to)
+{
+	(void)to;
+}
+
+/* However much is handed over, no more is composed than is asked for, and a frame. */
+static void test_no_more_is_composed_than_asked_for(void **state)
+{
+	static const struct h2_user user = {answer_opened, answer_told, answer_told};
+	const struct head ok = {.kind = HEAD_RESPONSE, .status = 200, .framing = HEAD_STREAMED};
+	struct buf in = BUF_EMPTY, out = BUF_EMPTY, body = BUF_EMPTY;
+	struct answered answered = {.n = 0};
+	struct h2 *h2 = h2_new(HEAD_REQUEST, &limits, &user, &answered);
+	uint64_t all = 0;
+
+	(void)state;
+	buf_append_slice(&in, SLICE(NGHTTP2_CLIENT_MAGIC));
+	settings(&in);
+	h2_frame(&in, NGHTTP2_WINDOW_UPDATE, 0, 0, slice_of("\0\x10\0\0", 4));
+	for (uint32_t i = 0; i < 4; i++)
+		head(&in, i * 2 + 1, START, END_STREAM);
+	assert_int_equal(h2_feed(h2, buf_slice(&in), 1), 0);
+	assert_int_equal(answered.n, 4);
+	for (size_t n = 0; n < 60000; n++)
+		buf_append(&body, "x", 1);
+	for (size_t i = 0; i < answered.n; i++) {
+		h2_stream_out.head(answered.streams[i], &ok, false);
+		h2_stream_out.body(answered.streams[i], buf_slice(&body), true);
+		h2_stream_submit(answered.streams[i]);
+	}
+	for (int i = 0; i < 100 && all < 4 * 60000; i++) {
+		buf_clear(&out);
+		assert_int_equal(h2_produce(h2, &out, 10000), 0);
+		assert_true(buf_len(&out) <= 10000 + 16384 + 9);
+		h2_tell(h2);
+		all = h2_sent(h2);
+	}
+	assert_int_equal(all, 4 * 60000);
+	h2_free(h2);
+	buf_free(&in);
+	buf_free(&out);
+	buf_free(&body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_floods),
 		cmocka_unit_test(test_who_asks_for_something_may_ask_on),
 		cmocka_unit_test(test_more_streams_than_allowed),
+		cmocka_unit_test(test_no_more_is_composed_than_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

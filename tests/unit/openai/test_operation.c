@@ -75,7 +75,7 @@ static const struct expected recognised[] = {
 		FAMILY_RESPONSES},
 	{OPENAI, "POST", "/v1/responses/input_tokens", "responses_input_tokens", DIALECT_OPENAI, "", "",
 		FAMILY_RESPONSES},
-	{OPENAI, "GET", "/v1/realtime?model=gpt-realtime", "realtime", DIALECT_OPENAI, "", "",
+	{OPENAI, "GET", "/v1/realtime?model=gpt-realtime", "realtime", DIALECT_OPENAI, "gpt-realtime", "",
 		FAMILY_NONE},
 	{OPENAI, "GET", "/v1/chat/completions", "stored_chat", DIALECT_OPENAI, "", "", FAMILY_CHAT},
 	{OPENAI, "POST", "/v1/chat/completions/cc-1", "stored_chat", DIALECT_OPENAI, "", "", FAMILY_CHAT},

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "openai/request.h"
 #include "openai/response.h"
 

@@ -176,7 +176,7 @@ static void ten_thousand_keys_are_found(void **state)
 static struct subject found(const struct key_table *table, struct header *headers, size_t n, const char *path)
 {
 	struct rule_set set = {.nrules = 0};
-	struct subject_means means = {policy_new(&set), table, issue_digest, NULL, NULL};
+	struct subject_means means = {policy_new(&set), table, issue_digest, NULL, NULL, NULL};
 	struct head head = {.headers = headers, .nheaders = n, .path = slice_of_string(path)};
 	struct credentials credentials;
 	struct subject subject;
@@ -243,7 +243,8 @@ static void too_many_credentials_are_refused(void **state)
 {
 	struct rule_set set = {.nrules = 0};
 	char service[] = "key-of-a-backend";
-	struct subject_means means = {policy_new(&set), NULL, issue_digest, is_service, service};
+	struct subject_means means = {policy_new(&set), NULL, issue_digest, NULL, is_service,
+		service};
 	struct header headers[SUBJECT_CREDENTIALS + 1];
 	struct address address = {{0}};
 

@@ -85,6 +85,15 @@ static void test_who_owes(void **state)
 			ENDING_BY_ORIGIN, BODY, SINCE_BEGUN},
 		{{.phase = EXCHANGE_ANSWERING, .first_output_ns = BODY}, DEADLINE_ORIGIN_BODY,
 			ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
+		/* A WebSocket is asked for; once it stands, silence is no debt. */
+		{{.phase = EXCHANGE_SENDING, .session = true, .request_open = true}, DEADLINE_ORIGIN_HEAD,
+			ENDING_BY_ORIGIN, FIRST, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_ANSWERING, .session = true, .request_open = true}, DEADLINE_NONE,
+			ENDING_BY_US, 0, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_ANSWERING, .session = true, .origin_full = true},
+			DEADLINE_ORIGIN_ROOM, ENDING_BY_ORIGIN, IDLE, SINCE_SIDE_MOVED},
+		{{.phase = EXCHANGE_ANSWERING, .session = true, .client_full = true},
+			DEADLINE_CLIENT_ROOM, ENDING_BY_CLIENT, UNREAD, SINCE_SIDE_MOVED},
 		{{.phase = EXCHANGE_CONNECTING}, DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},
 		/* A finished exchange hears no deadline. */
 		{{.phase = EXCHANGE_RECORDING}, DEADLINE_NONE, ENDING_BY_US, 0, SINCE_SIDE_MOVED},
@@ -108,11 +117,11 @@ static void test_who_owes(void **state)
 static void test_who_owes_is_blamed(void **state)
 {
 	(void)state;
-	for (int bits = 0; bits < 128; bits++)
+	for (int bits = 0; bits < 256; bits++)
 		for (int phase = 0; phase <= EXCHANGE_OVER; phase++) {
 			struct deadline_view view = {(enum exchange_phase)phase, bits & 1, bits & 2,
-				bits & 4, bits & 8, bits & 16, bits & 32,
-				bits & 64 ? BODY : 0};
+				bits & 4, bits & 8, bits & 16, bits & 32, bits & 64,
+				bits & 128 ? BODY : 0};
 			struct deadline owed = deadline_of(&view, &config);
 
 			if (owed.ending != ENDING_NONE)
