@@ -210,6 +210,22 @@ def test_a_key_that_is_not_for_files_is_one_for_models(regions, pool, prompt, st
     assert state(gate, "east", "") == state(gate, "east") == "closed"
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["data", "known"])
+def test_a_call_that_is_refused_takes_nobody_out(regions, pool, prompt, known):
+    """A 401 may be about a store of data that a call names, or about what it asks for."""
+    gate = pool(of=("east", "west"), west={"priority": 2})
+    fields = {} if known else {"data_sources": [{"type": "azure_search"}]}
+    if known:
+        answered(gate, f"{prompt} before")
+    refused = {"x-test-status": "401"}
+    assert gate.caller.chat(POOL, f"{prompt} refused", headers=refused, fields=fields).status == 401
+    assert answered(gate, f"{prompt} then").header("x-ms-region") == "east"
+    assert state(gate, "east", "") == "closed"
+    # One that was never answered may be out: it is asked all the same when nobody else is there.
+    regions.east.down()
+    assert answered(gate, f"{prompt} at last").header("x-ms-region") == "west"
+
+
 @pytest.mark.parametrize("target, model", [
     ("/openai/v1/embeddings", "gpt-4o"), ("/openai/v1/responses", "gpt-4o"),
     ("/openai/v1/chat/completions?deployment=gpt-4o", "invented"),

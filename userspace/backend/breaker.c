@@ -10,6 +10,8 @@
 #define THROTTLE_NS	 NS_PER_S
 #define LOW_NS		 NS_PER_S
 #define LOW_MAX_NS	 (60 * NS_PER_S)
+/* So long after an answer the credential that it was given to is good. */
+#define CREDENTIAL_NS	 (30 * NS_PER_S)
 /* A tenth at first: one call in ten of its part. */
 #define SLOW_START_LEAST 100u
 
@@ -231,21 +233,34 @@ static void take_reading(struct standing_row *row, const struct breaker_rules *r
 static bool is_failure(enum backend_outcome outcome)
 {
 	return outcome == BACKEND_FAILED || outcome == BACKEND_SLOW || outcome == BACKEND_LOST ||
-	       outcome == BACKEND_UNREACHED;
+	       outcome == BACKEND_UNREACHED || outcome == BACKEND_CREDENTIAL;
 }
 
-/* A credential does not become good by trying it once more. */
-static bool is_final(enum backend_outcome outcome)
+/* A credential does not become good by trying it once more. But one that others were answered with is
+ * good: then it takes as many in a row as any failure. */
+static bool is_final(const struct standing_row *row, enum backend_outcome outcome)
 {
-	return outcome == BACKEND_CREDENTIAL || outcome == BACKEND_QUOTA ||
-	       outcome == BACKEND_FORBIDDEN;
+	return outcome == BACKEND_QUOTA || outcome == BACKEND_FORBIDDEN ||
+	       (outcome == BACKEND_CREDENTIAL && !load(&row->answered_ns));
+}
+
+/* Whoever makes a backend refuse calls, for what they ask for, as often as he likes, takes it from nobody
+ * who is answered with the same credential. */
+static bool says_nothing(
+	const struct standing_row *row, enum backend_outcome outcome, uint64_t now_ns)
+{
+	uint64_t answered = load(&row->answered_ns);
+
+	return outcome == BACKEND_NONE || (outcome == BACKEND_CREDENTIAL && answered &&
+						  now_ns < answered + CREDENTIAL_NS);
 }
 
 bool breaker_renewed(struct standing_row *row, uint64_t now_ns)
 {
-	uint64_t open = load(&row->open_until_ns);
+	uint64_t open = load(&row->open_until_ns), reason = load(&row->reason);
 
-	if (open <= now_ns || !is_final((enum backend_outcome)load(&row->reason)))
+	if (open <= now_ns || (reason != BACKEND_CREDENTIAL && reason != BACKEND_QUOTA &&
+				      reason != BACKEND_FORBIDDEN))
 		return false;
 	store(&row->trips, 0);
 	return atomic_compare_exchange_strong(&row->open_until_ns, &open, now_ns);
@@ -301,28 +316,30 @@ bool breaker_record(struct standing_row *row, const struct breaker_rules *rules,
 	uint64_t open = load(&row->open_until_ns);
 	bool failed = is_failure(outcome), tries = probe && open, many, opens;
 
-	if (outcome == BACKEND_NONE) {
+	if (says_nothing(row, outcome, now_ns)) {
 		if (tries)
 			store(&row->probe_ns, 0);
 		return false;
 	}
 	count(row, outcome);
 	take_reading(row, rules, outcome, reading, now_ns);
-	if (outcome == BACKEND_ANSWERED)
+	if (outcome == BACKEND_ANSWERED) {
 		store(&row->throttles, 0);
+		store(&row->answered_ns, now_ns);
+	}
 	/* What was under way when it was opened says nothing new. */
 	if (open && !tries)
 		return false;
-	if (tries && !failed && !is_final(outcome)) {
+	if (tries && !failed && !is_final(row, outcome)) {
 		close_it(row, now_ns);
 		return true;
 	}
 	many = window_count(row, rules, failed, now_ns);
-	if (!failed && !is_final(outcome)) {
+	if (!failed && !is_final(row, outcome)) {
 		store(&row->failures, 0);
 		return false;
 	}
-	opens = tries || many || is_final(outcome) || add(&row->failures) >= rules->failures;
+	opens = tries || many || is_final(row, outcome) || add(&row->failures) >= rules->failures;
 	if (opens)
 		open_it(row, rules, outcome, reading, open, now_ns);
 	return opens;

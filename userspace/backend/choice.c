@@ -164,6 +164,24 @@ static bool claim(const struct rows *rows, uint64_t now_ns)
 	return claimed[0] || claimed[1];
 }
 
+/* A member that is out for its credential; -1: none. Where nobody else is to be asked, a client that is
+ * let through loses nothing: whoever makes a backend refuse calls takes it from nobody. */
+static int refuser(
+	const struct standing *standing, const struct pool *pool, uint64_t tried, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < pool->n; i++) {
+		const struct standing_row *row =
+			standing_find(standing, pool->members[i].name, SLICE_NONE);
+		uint64_t until_ns;
+
+		if (row && !(tried & 1ULL << i) &&
+			atomic_load_explicit(&row->reason, memory_order_relaxed) == BACKEND_CREDENTIAL &&
+			breaker_state(row, now_ns, &until_ns) == BREAKER_OPEN)
+			return (int)i;
+	}
+	return -1;
+}
+
 struct choice pool_choose(struct standing *standing, const struct pool *pool,
 	const struct choice_query *query, uint64_t now_ns)
 {
@@ -178,6 +196,8 @@ struct choice pool_choose(struct standing *standing, const struct pool *pool,
 		views[i] = member_view(standing, &pool->members[i], query->deployment, now_ns);
 	for (;;) {
 		choice = choice_of(pool, views, query, now_ns);
+		if (choice.member < 0 && !choice.paused)
+			choice.member = refuser(standing, pool, query->tried, now_ns);
 		if (choice.member < 0 || !choice.probe)
 			return choice;
 		rows = rows_of(standing, pool->members[choice.member].name, query->deployment);

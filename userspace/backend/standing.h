@@ -34,6 +34,7 @@ struct standing_row {
 	_Atomic uint64_t probe_ns;	/* since when somebody tries; 0: nobody */
 	_Atomic uint64_t closed_ns;	/* when it was closed after having been open; 0: never */
 	_Atomic uint64_t failures;	/* in a row */
+	_Atomic uint64_t answered_ns;	/* the last call that was; 0: none */
 	_Atomic uint64_t trips;		/* in a row */
 	_Atomic uint64_t window;	/* see breaker.c */
 	_Atomic uint64_t paused_until_ns, low_until_ns;

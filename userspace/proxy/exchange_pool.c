@@ -281,6 +281,12 @@ static bool exchange_client_owes(const struct exchange *ex)
 	return ex->phase == EXCHANGE_SENDING && ex->owed.side == ENDING_BY_CLIENT;
 }
 
+/* A 401 may be about a store of data that the call names, and that wants a credential of its own. */
+static bool exchange_names_others(const struct exchange *ex)
+{
+	return ex->request.reader && reader_request_facts(ex->request.reader)->data_sources;
+}
+
 void exchange_backend_outcome(struct exchange *ex, enum backend_outcome outcome)
 {
 	struct exchange_pool *pool = &ex->pool;
@@ -296,7 +302,8 @@ void exchange_backend_outcome(struct exchange *ex, enum backend_outcome outcome)
 		return;
 	if (outcome == BACKEND_QUOTA && pool->outcome == BACKEND_THROTTLED && pool->throttled)
 		pool->throttled--;
-	if (outcome == BACKEND_LOST && exchange_client_owes(ex))
+	if ((outcome == BACKEND_LOST && exchange_client_owes(ex)) ||
+		(outcome == BACKEND_CREDENTIAL && exchange_names_others(ex)))
 		outcome = BACKEND_NONE;
 	choice.probe = choice.probe && pool->open;
 	pool->open = false;
@@ -402,7 +409,7 @@ void exchange_pool_head(struct exchange *ex, const struct head *head)
 	struct exchange_pool *pool = &ex->pool;
 	uint64_t now_s = clock_realtime_ns() / NS_PER_S;
 
-	if (head->status == 401 && ex->credential.kind == CREDENTIAL_OURS)
+	if (head->status == 401 && ex->credential.kind == CREDENTIAL_OURS && !exchange_names_others(ex))
 		worker_credential_refused(ex->worker, ex->backend, &ex->credential);
 	if (!pool->entry)
 		return;

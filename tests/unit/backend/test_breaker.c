@@ -248,6 +248,22 @@ static void test_what_is_used_in_a_minute(void **state)
 	assert_int_equal(breaker_minute_end(end), end + 60 * NS_PER_S);
 }
 
+/* One that others were answered with may be refused for what a call asks for. */
+static void test_a_good_credential_is_not_bad_at_once(void **state)
+{
+	struct standing_row row = {0};
+
+	(void)state;
+	assert_false(take(&row, BACKEND_ANSWERED, T0));
+	for (int i = 0; i < 100; i++)
+		assert_false(take(&row, BACKEND_CREDENTIAL, T0 + 30 * NS_PER_S - 1));
+	/* Nobody is answered any more. */
+	assert_false(take(&row, BACKEND_CREDENTIAL, T0 + 30 * NS_PER_S));
+	assert_false(take(&row, BACKEND_CREDENTIAL, T0 + 30 * NS_PER_S));
+	assert_true(take(&row, BACKEND_CREDENTIAL, T0 + 30 * NS_PER_S));
+	assert_int_equal(row.reason, BACKEND_CREDENTIAL);
+}
+
 static void test_nearly_empty(void **state)
 {
 	struct reading reading = {
@@ -311,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_a_credential_opens_it_at_once),
 		cmocka_unit_test(test_another_credential_is_tried_at_once),
 		cmocka_unit_test(test_what_is_used_in_a_minute),
+		cmocka_unit_test(test_a_good_credential_is_not_bad_at_once),
 		cmocka_unit_test(test_nearly_empty),
 		cmocka_unit_test(test_a_budget_is_bounded),
 	};

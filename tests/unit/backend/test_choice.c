@@ -117,6 +117,25 @@ static void test_when_nobody_is_alive_it_says_when(void **state)
 	assert_true(choice.paused);
 }
 
+/* Who makes all of them refuse our credentials takes nothing from others. */
+static void test_backends_that_refuse_are_asked_when_nobody_else_is_there(void **state)
+{
+	struct standing *standing = standing_new();
+
+	(void)state;
+	record(standing, 1, BACKEND_CREDENTIAL, false, T0);
+	assert_int_equal(choose(standing, 1 << 0, 0, T0).member, 2);
+	record(standing, 2, BACKEND_CREDENTIAL, false, T0);
+	assert_int_equal(choose(standing, 0, 0, T0).member, 0);
+	for (int i = 0; i < 3; i++)
+		record(standing, 0, BACKEND_UNREACHED, false, T0);
+	assert_int_equal(choose(standing, 0, 0, T0).member, 1);
+	assert_false(choose(standing, 0, 0, T0).probe);
+	assert_int_equal(choose(standing, 1 << 1, 0, T0).member, 2);
+	assert_int_equal(choose(standing, 3 << 1, 0, T0).member, -1);
+	standing_free(standing);
+}
+
 static void test_one_call_tries_a_backend_that_was_dead(void **state)
 {
 	const struct choice_query careful = {.deployment = SLICE("gpt-4o"), .careful = true};
@@ -406,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_a_deployment_that_throttles_is_not_the_backend),
 		cmocka_unit_test(test_nearly_empty_is_asked_when_nobody_else_is_there),
 		cmocka_unit_test(test_when_nobody_is_alive_it_says_when),
+		cmocka_unit_test(test_backends_that_refuse_are_asked_when_nobody_else_is_there),
 		cmocka_unit_test(test_one_call_tries_a_backend_that_was_dead),
 		cmocka_unit_test(test_one_probe_is_for_both_rows),
 		cmocka_unit_test(test_weights),
