@@ -3,9 +3,11 @@
 #ifndef POLICY_LIMIT_MEMORY_H
 #define POLICY_LIMIT_MEMORY_H
 
-#include "policy/limit_table.h"
+#include "policy/limit_period.h"
+#include "policy/limit_row.h"
 
 #define LIMIT_WORKERS_MAX 1024
+#define LIMIT_RATIOS	  512 /* models of which is known what their tokens are */
 #define LIMIT_ROW_FILLED  UINT64_MAX /* the key of a row that somebody fills */
 
 /* The parent, as one that makes rows. */

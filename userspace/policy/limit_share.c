@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "policy/limit_memory.h"
+#include "policy/limit_table.h"
 
 #define MAGIC 0x31746d696c7073ULL /* "splimt1": another one for another form */
 

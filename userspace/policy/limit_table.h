@@ -25,7 +25,6 @@
 /* In audit.spool_directory, with a 0 or a 1 behind it: see limit_save.h. */
 #define LIMIT_SAVED "limits."
 #define LIMIT_NOBODY UINT32_MAX /* as a worker: it has no cells */
-#define LIMIT_RATIOS 512	   /* models of which is known what their tokens are */
 
 /* What is counted. */
 enum limit_measure {

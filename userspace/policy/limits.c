@@ -58,27 +58,6 @@ bool limit_counts(const struct limit *limit, const struct policy_facts *facts)
 	return condition_all(&limit->when, facts, true) != FIT_NO;
 }
 
-static bool names_model(const struct limit *limit)
-{
-	for (size_t i = 0; i < limit->nper; i++)
-		if (limit->per[i] == LIMIT_PER_MODEL)
-			return true;
-	return false;
-}
-
-bool limits_ask_body(const struct limits *limits, const struct policy_facts *facts)
-{
-	for (size_t i = 0; i < limits->set->nlimits; i++) {
-		const struct limit *limit = &limits->set->limits[i];
-		enum fit fit = condition_all(&limit->when, facts, true);
-
-		if (fit == FIT_PENDING || (fit != FIT_NO && (limit->tokens || limit->cost ||
-								    names_model(limit))))
-			return true;
-	}
-	return false;
-}
-
 /* ---- whom they count ---- */
 
 static struct slice model_of(const struct policy_facts *f)

@@ -76,8 +76,6 @@ struct limits *limits_new(
 void limits_free(struct limits *limits);
 /* Whether there are any. */
 bool limits_any(const struct limits *limits);
-/* Whether a call, as far as it is known, may count in one that has to know its body. */
-bool limits_ask_body(const struct limits *limits, const struct policy_facts *facts);
 
 /* 0; -EDQUOT: refused, and nothing is taken; or -ENOMEM. */
 int limits_reserve(struct limits *limits, const struct limit_call *call, uint64_t now_ms,
