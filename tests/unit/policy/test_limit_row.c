@@ -120,7 +120,8 @@ static void begin(const struct play *play)
 	atomic_store(&world.row->used, limit_word(EPOCH - 1, play->before));
 	if (!play->before)
 		atomic_store(&world.row->used, limit_word(EPOCH, 0));
-	for (unsigned i = 0; i < WORKERS; i++) {
+	/* For all that the compiler knows getcontext returns twice. */
+	for (volatile unsigned i = 0; i < WORKERS; i++) {
 		world.over[i] = world.dead[i] = world.sent[i] = world.settles[i] = world.doubt[i] = false;
 		world.steps[i] = 0;
 		world.taken[i] = 0;
