@@ -105,7 +105,7 @@ def test_a_client_that_stops_after_an_early_answer_is_blamed(lab, appliance, pro
         done.wait(60)
 
     body = b'{"input": "' + b"x" * 100_000
-    with rogue_origin(lab, ROGUE, respond), lab.client(gate).tls(ROGUE) as connection:
+    with rogue_origin(lab, ROGUE, respond, early=True), lab.client(gate).tls(ROGUE) as connection:
         connection.send(f"POST {azure_path(operation='embeddings')} HTTP/1.1\r\nHost: {ROGUE}\r\napi-key: k\r\n"
                         "Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body))
         connection.send(body)

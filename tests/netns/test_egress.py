@@ -61,9 +61,9 @@ def identities(lab):
     """Outside, where the platform answers whoever comes with the appliance's address; and another host."""
     origin, place = lab.network.origin, lab.network.appliance
     addresses = [METADATA, HOST_AGENT, "169.254.1.1"]
-    for address in addresses:
-        origin.ip("addr", "add", address + "/32", "dev", "eth0")
-        place.ip("route", "add", address, "via", COLLECTOR)
+    for address in addresses:  # some may be there, of what stands for Azure in other files
+        origin.ip("addr", "replace", address + "/32", "dev", "eth0")
+        place.ip("route", "replace", address, "via", COLLECTOR)
     try:
         with origin.inside(), socket.create_server(("0.0.0.0", 80)):
             yield addresses

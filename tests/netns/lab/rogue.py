@@ -22,10 +22,11 @@ def unchunked(body):
 
 
 @contextlib.contextmanager
-def rogue_origin(lab, host, respond, corked=False, talk=None):
+def rogue_origin(lab, host, respond, corked=False, talk=None, early=False):
     """A TLS server with a good certificate for `host`: respond(request head and body) gives the
     bytes of each answer, or its pieces one after the other, after which the connection is closed;
-    corked: with its end in one segment; talk(stream, head) does all by itself."""
+    corked: with its end in one segment; talk(stream, head) does all by itself; early: the answer does not
+    wait for the body."""
     lab.add_host(host, network.PLAIN)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # the first that comes is the answer
@@ -42,6 +43,8 @@ def rogue_origin(lab, host, respond, corked=False, talk=None):
             data += piece
         head, _, body = data.partition(b"\r\n\r\n")
         body = bytearray(body)
+        if early:
+            return head, bytes(body)
         length = [int(line.split(b":")[1]) for line in head.split(b"\r\n")
                   if line.lower().startswith(b"content-length:")]
         while len(body) < (length or [0])[0]:
