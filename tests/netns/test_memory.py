@@ -2,6 +2,7 @@
 """A worker without memory: every allocation of a call fails once, and the call ends once."""
 
 import contextlib
+import os
 import re
 import ssl
 import struct
@@ -26,7 +27,9 @@ class Worker:
         symbols = subprocess.run(["nm", gate.daemon_path], check=True, capture_output=True, text=True).stdout
         offset = int(re.search(rf"^([0-9a-f]+) \w {NAME}$", symbols, re.M)[1], 16)
         with open(f"/proc/{self.pid}/maps", encoding="ascii") as maps:
-            self.at = int(maps.readline().split("-")[0], 16) + offset
+            # Not the first mapping of all: sanitizers have some below.
+            own = next(line for line in maps if line.rstrip().endswith("/" + os.path.basename(gate.daemon_path)))
+        self.at = int(own.split("-")[0], 16) + offset
 
     def fail(self, which):
         """The `which`-th allocation from now on fails; 0: none does."""
