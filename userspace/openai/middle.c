@@ -317,9 +317,14 @@ int middle_end(struct middle *m, struct buf *into)
 
 	/* What is opened again grows less than what goes, so that this ends soon. */
 	for (bool fits = false; !fits && !error;) {
+		size_t left = buf_len(&m->tail);
+
 		if (over)
 			shed(m, over);
 		settle(m);
+		/* The last bytes are the beginning of something that never came. */
+		if (over && buf_len(&m->tail) == left)
+			forget(m, left);
 		buf_clear(&between);
 		error = joint(m, &between);
 		m->spent += buf_len(&between);
