@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 
 import pytest
 
@@ -405,6 +406,24 @@ def test_a_quota_that_is_used_up_is_no_pause(regions, pool, prompt):
     wait_for(lambda: "tried again, with another value of credential east" in gate.daemon.log(), "another key")
     wait_for(lambda: answered(gate, f"{prompt} again").header("x-ms-region") == "east", "the region", every=0.2)
     assert regions.east.origin.requests()[-1].key == KEY + "east-renewed"
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["late", "never"])
+def test_why_it_is_no_comes_behind_the_status(lab, regions, pool, prompt, comes):
+    """It is waited for, but not for long."""
+    said = b'{"error":{"code":"insufficient_quota","message":"You exceeded your current quota."}}'
+    done = threading.Event()
+
+    def respond(*_):
+        yield b"HTTP/1.1 429 No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said)
+        if done.wait(0.3 if comes else 60) or comes:
+            yield said
+
+    gate = pool(of=("east", "west"), west={"priority": 2}, east={"host": ROGUE, "addresses": [network.PLAIN]})
+    with rogue_origin(lab, ROGUE, respond):
+        answered(gate, prompt)
+        done.set()
+    assert attempts(gate.event(prompt))[0]["left"] == ("quota" if comes else "throttled")
 
 
 def test_a_quota_of_the_clients_own_takes_nobody_out(regions, pool, prompt):

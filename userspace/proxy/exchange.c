@@ -126,6 +126,10 @@ static void exchange_deadline_passed(struct exchange *ex)
 		exchange_end_by_mark(ex);
 		break;
 	case DEADLINE_ORIGIN_OUTPUT:
+		if (exchange_awaits_reason(ex)) {
+			exchange_reason_is_late(ex);
+			break;
+		}
 		if (exchange_turn_away(ex, BACKEND_SLOW))
 			break;
 		/* There is nobody else by now: this one is waited for. */

@@ -49,6 +49,7 @@ struct exchange_pool {
 	uint64_t learned;     /* the hash of the name that was learned last */
 	unsigned throttled; /* so many of them were over their limit */
 	bool patient;	/* the first output is waited for, however long it takes */
+	unsigned reason_late; /* the try whose reason is not waited for any more */
 	uint64_t wait_ns; /* of our own answer: until one may be asked; 0: it is not known */
 };
 
@@ -262,6 +263,8 @@ void exchange_learn_owner(struct exchange *exchange, struct slice span);
 bool exchange_has_better(const struct exchange *exchange);
 /* Until one of the backends may be asked, in ns; 0: it is not known, or there is one alone. */
 uint64_t exchange_pool_wait(const struct exchange *exchange);
+/* The answer is no, and why is still to come. */
+bool exchange_awaits_reason(const struct exchange *exchange);
 /* How much longer the first output is waited for, whatever comes before it; 0: as for every origin. */
 uint64_t exchange_first_output_ns(const struct exchange *exchange);
 /* The exchange has ended. */
@@ -283,6 +286,8 @@ bool exchange_edit_was_refused(struct exchange *exchange);
 /* exchange_response.c: the user of slots, and the composition of our own answers. */
 extern const struct upstream_user exchange_upstream_user;
 int exchange_compose_error(struct exchange *exchange, int status, bool final);
+/* Why the answer is no has not come in time. */
+void exchange_reason_is_late(struct exchange *exchange);
 /* The grace after the stream's end mark has passed: it is the end. */
 void exchange_end_by_mark(struct exchange *exchange);
 /* Goes on reading the response, unless there is no room for it. */

@@ -12,6 +12,9 @@
 #include "base/log.h"
 #include "proxy/again.h"
 
+/* The rest of an answer that says no is there by then, or is not waited for. */
+#define REASON_NS NS_PER_S
+
 /* So much of a body is looked through for what it refers to. */
 #define REFERS_MAX (256 * 1024)
 
@@ -479,6 +482,14 @@ static bool answer_is_out_of_quota(const struct exchange *ex)
 	       answer_says(ex, SLICE("insufficient_quota"));
 }
 
+/* A pause and a quota that is used up have the same status: what tells them apart comes behind. */
+bool exchange_awaits_reason(const struct exchange *ex)
+{
+	return ex->pool.entry && ex->phase == EXCHANGE_JUDGING && ex->status == 429 &&
+	       ex->credential.kind == CREDENTIAL_OURS && ex->pool.reason_late != ex->tries &&
+	       answer_facts(ex) && !hold_is_full(&ex->attempt.hold);
+}
+
 enum exchange_judgement exchange_pool_judgement(const struct exchange *ex)
 {
 	const struct response_facts *facts = answer_facts(ex);
@@ -544,6 +555,8 @@ uint64_t exchange_first_output_ns(const struct exchange *ex)
 	double waited = ev_now(ex->worker->loop) - ex->awaited_since;
 	uint64_t waited_ns = waited > 0 ? (uint64_t)(waited * (double)NS_PER_S) : 0;
 
+	if (exchange_awaits_reason(ex))
+		return REASON_NS;
 	if (!pool->entry || !pool->entry->first_output_ns || pool->patient ||
 		!exchange_may_turn(ex, BACKEND_SLOW))
 		return 0;

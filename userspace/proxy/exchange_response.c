@@ -510,7 +510,7 @@ static int exchange_response_turn(void *user)
 		return -ECANCELED;
 	}
 	/* An error that does not end is not waited for. */
-	if (ex->phase == EXCHANGE_JUDGING &&
+	if (ex->phase == EXCHANGE_JUDGING && !exchange_awaits_reason(ex) &&
 		exchange_pool_judgement(ex) == JUDGEMENT_ERROR) {
 		if (exchange_turn_away(ex, exchange_judged_outcome(ex)))
 			return -ECANCELED;
@@ -525,6 +525,12 @@ static int exchange_response_turn(void *user)
 	if (ex->session && ex->client && ex->status == 101 && session_take_opened(ex->session))
 		ex->client->ops->resume(ex->client);
 	return exchange_is_over(ex) ? -ECANCELED : 0;
+}
+
+void exchange_reason_is_late(struct exchange *ex)
+{
+	ex->pool.reason_late = ex->tries;
+	(void)exchange_response_turn(ex);
 }
 
 static void exchange_origin_flushed(void *user)
